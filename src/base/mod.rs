@@ -1,0 +1,10 @@
+//! Floor 0: time, units, keys, limits, counters and randomness. Knows nothing of the network.
+
+pub(crate) mod counters;
+pub(crate) mod deadlines;
+pub mod limits;
+pub mod random;
+pub(crate) mod slots;
+pub(crate) mod table;
+pub mod time;
+pub mod units;

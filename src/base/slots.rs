@@ -1,0 +1,122 @@
+//! A slot map with generation-checked keys: a stale key never names a new object.
+
+/// A key made of a slot's index and the generation that was current when it was handed out.
+pub(crate) trait Key: Copy + Eq {
+    fn from_parts(index: u32, generation: u32) -> Self;
+    fn index(self) -> u32;
+    fn generation(self) -> u32;
+}
+
+/// Declares a key type: `slot_key! { /// Docs. pub struct RoomId }`.
+macro_rules! slot_key {
+    ($(#[$doc:meta])* $vis:vis struct $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        $vis struct $name { index: u32, generation: u32 }
+
+        impl $crate::base::slots::Key for $name {
+            fn from_parts(index: u32, generation: u32) -> Self { Self { index, generation } }
+            fn index(self) -> u32 { self.index }
+            fn generation(self) -> u32 { self.generation }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{}({}.{})", stringify!($name), self.index, self.generation)
+            }
+        }
+    };
+}
+pub(crate) use slot_key;
+
+struct Slot<T> {
+    generation: u32,
+    value: Option<T>,
+}
+
+/// Values under generational keys, in a dense array. Insertion reuses the slot freed last.
+pub(crate) struct Slots<K, T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+    key: std::marker::PhantomData<K>,
+}
+
+impl<K: Key, T> Slots<K, T> {
+    pub(crate) fn new() -> Self {
+        Slots { slots: Vec::new(), free: Vec::new(), key: std::marker::PhantomData }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len().saturating_sub(self.free.len())
+    }
+
+    /// The slots that memory is held for, occupied or not: what memory bounds are stated in.
+    #[allow(dead_code)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
+
+    /// Stores the value that `make` builds knowing its own key.
+    pub(crate) fn insert_with(&mut self, make: impl FnOnce(K) -> T) -> K {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, value: None });
+            // Every table has a limit far below 2^32 entries.
+            (self.slots.len() - 1) as u32
+        });
+        let slot = &mut self.slots[index as usize];
+        let key = K::from_parts(index, slot.generation);
+        slot.value = Some(make(key));
+        key
+    }
+
+    pub(crate) fn remove(&mut self, key: K) -> Option<T> {
+        let slot = self.slots.get_mut(key.index() as usize)?;
+        if slot.generation != key.generation() {
+            return None;
+        }
+        let value = slot.value.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(key.index());
+        Some(value)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, key: K) -> Option<&T> {
+        let slot = self.slots.get(key.index() as usize)?;
+        if slot.generation == key.generation() { slot.value.as_ref() } else { None }
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut T> {
+        let slot = self.slots.get_mut(key.index() as usize)?;
+        if slot.generation == key.generation() { slot.value.as_mut() } else { None }
+    }
+
+    pub(crate) fn contains(&self, key: K) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// All values in slot order: an order that depends on insertions and removals alone.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &T)> {
+        self.slots.iter().enumerate().filter_map(|(index, slot)| {
+            Some((K::from_parts(index as u32, slot.generation), slot.value.as_ref()?))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    slot_key! { struct TestKey }
+
+    #[test]
+    fn a_stale_key_names_nothing() {
+        let mut slots: Slots<TestKey, &str> = Slots::new();
+        let old = slots.insert_with(|_| "old");
+        assert_eq!(slots.remove(old), Some("old"));
+        let new = slots.insert_with(|_| "new");
+        assert_eq!(new.index(), old.index());
+        assert_eq!((slots.get(old).copied(), slots.remove(old)), (None, None));
+        assert_eq!((slots.get(new).copied(), slots.len()), (Some("new"), 1));
+    }
+}

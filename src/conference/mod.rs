@@ -1,0 +1,4 @@
+//! Floor 6: composition.
+
+#[cfg(feature = "sdp")]
+pub mod negotiation;

@@ -1,0 +1,9 @@
+//! Floor 1: bytes ↔ fields. Views over borrowed bytes, writers into borrowed bytes. No state, no
+//! time, no keys.
+
+pub mod mux;
+pub mod rtcp;
+pub mod rtp;
+#[cfg(feature = "sdp")]
+pub mod sdp;
+pub mod stun;

@@ -1,0 +1,92 @@
+//! One port for everything: RFC 7983 and RFC 5761, and the path a datagram travels.
+
+use std::net::SocketAddr;
+
+/// What carries the datagrams of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// Plain UDP.
+    Udp,
+    /// Frames of RFC 4571 over TCP, the peer having opened the connection (RFC 6544).
+    Tcp,
+}
+
+/// The way between two endpoints: a selected candidate pair as the socket sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Path {
+    /// What carries the datagrams.
+    pub protocol: Protocol,
+    /// Our address, as bound (not as seen from outside a NAT).
+    pub local: SocketAddr,
+    /// The peer's address as seen here.
+    pub remote: SocketAddr,
+}
+
+/// The two ECN bits of the IP header (RFC 3168, section 5).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ecn {
+    /// `00`: not ECN-capable.
+    #[default]
+    NotEct,
+    /// `01`: ECN-capable, L4S (RFC 9331).
+    Ect1,
+    /// `10`: ECN-capable, classic.
+    Ect0,
+    /// `11`: congestion experienced.
+    Ce,
+}
+
+/// The protocol of a datagram on a shared port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// First byte 0 to 3.
+    Stun,
+    /// First byte 20 to 63.
+    Dtls,
+    /// First byte 128 to 191, packet type outside 192 to 223 (RFC 5761, section 4).
+    Rtp,
+    /// First byte 128 to 191, packet type 192 to 223.
+    Rtcp,
+}
+
+/// Tells the protocol by the first two bytes (RFC 7983, section 7; RFC 5761, section 4).
+///
+/// ZRTP (16 to 19) and TURN channels (64 to 79) are `None`: there is neither here.
+#[inline]
+pub fn kind_of(datagram: &[u8]) -> Option<Kind> {
+    match *datagram {
+        [0..=3, ..] => Some(Kind::Stun),
+        [20..=63, ..] => Some(Kind::Dtls),
+        [128..=191, 192..=223, ..] => Some(Kind::Rtcp),
+        [128..=191, _, ..] => Some(Kind::Rtp),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_mux_02_only_the_ranges_of_rfc_7983_are_known() {
+        for first in 0..=255u8 {
+            let expected = match first {
+                0..=3 => Some(Kind::Stun),
+                20..=63 => Some(Kind::Dtls),
+                128..=191 => Some(Kind::Rtp),
+                _ => None,
+            };
+            assert_eq!(kind_of(&[first, 0, 0, 0]), expected, "first byte {first}");
+        }
+        assert_eq!(kind_of(&[]), None);
+    }
+
+    #[test]
+    fn s_mux_03_rtcp_is_told_by_its_packet_type() {
+        for second in 0..=255u8 {
+            let expected = if (192..=223).contains(&second) { Kind::Rtcp } else { Kind::Rtp };
+            assert_eq!(kind_of(&[0x80, second]), Some(expected));
+        }
+    }
+}
