@@ -105,3 +105,13 @@ pub const EVENTS: usize = 16_384;
 
 /// Pages of all histories of one engine: 1 GiB.
 pub const HISTORY_PAGES: usize = 65_536;
+
+/// Bounds of a measured round trip: below is the clock's grain, above is a lie (S-RTCP-07).
+pub const MIN_RTT: Duration = Duration::from_millis(5);
+
+/// See [`MIN_RTT`].
+pub const MAX_RTT: Duration = Duration::from_secs(60);
+
+/// Least MTU that an engine can be configured with: IPv6's minimum less its headers, enough for every
+/// datagram of a handshake.
+pub const MIN_MTU: usize = 1_200;

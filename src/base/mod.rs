@@ -7,4 +7,3 @@ pub mod random;
 pub(crate) mod slots;
 pub(crate) mod table;
 pub mod time;
-pub mod units;

@@ -1,7 +1,7 @@
 //! What the embedder decides once, checked when it is handed over.
 
 use crate::base::limits;
-use crate::conference::negotiation::codecs::CodecConfig;
+use crate::conference::negotiation::Codec;
 use crate::session::dtls;
 use std::net::SocketAddr;
 
@@ -19,7 +19,7 @@ pub struct EngineConfig {
     /// DTLS versions and limits.
     pub dtls: dtls::Config,
     /// What is negotiated with participants, in order of preference.
-    pub codecs: Vec<CodecConfig>,
+    pub codecs: Vec<Codec>,
     /// Largest datagram sent, in bytes, at most [`limits::MTU`].
     pub mtu: usize,
     /// Rooms at once, at most [`limits::ROOMS`].
@@ -37,7 +37,7 @@ impl Default for EngineConfig {
             number: 0,
             certificate: None,
             dtls: dtls::Config::default(),
-            codecs: CodecConfig::defaults(),
+            codecs: Codec::defaults(),
             mtu: 1_300,
             max_rooms: limits::ROOMS,
             max_participants: limits::PARTICIPANTS,

@@ -3,7 +3,6 @@
 use crate::conference::config::{ParticipantConfig, RoomConfig};
 use crate::conference::engine::Engine;
 use crate::conference::event::LeaveReason;
-#[cfg(feature = "sdp")]
 use crate::conference::negotiation::NegotiationError;
 use crate::conference::participant::ParticipantId;
 use crate::conference::room::RoomId;
@@ -106,20 +105,17 @@ impl Participant<'_> {
 
     /// Takes an offer of the participant's and gives the answer (RFC 8829). An offer of ours that waits
     /// for its answer is rolled back: the engine is the polite side.
-    #[cfg(feature = "sdp")]
-    pub fn accept_offer(&mut self, sdp: &str) -> Result<String, NegotiationError> {
+        pub fn accept_offer(&mut self, sdp: &str) -> Result<String, NegotiationError> {
         self.engine.accept_offer(self.id, sdp)
     }
 
     /// An offer of ours: what the participant is to receive now.
-    #[cfg(feature = "sdp")]
-    pub fn create_offer(&mut self) -> Result<String, NegotiationError> {
+        pub fn create_offer(&mut self) -> Result<String, NegotiationError> {
         self.engine.create_offer(self.id)
     }
 
     /// Takes the answer to the last offer of ours.
-    #[cfg(feature = "sdp")]
-    pub fn accept_answer(&mut self, sdp: &str) -> Result<(), NegotiationError> {
+        pub fn accept_answer(&mut self, sdp: &str) -> Result<(), NegotiationError> {
         self.engine.accept_answer(self.id, sdp)
     }
 

@@ -160,12 +160,12 @@ impl Engine {
         }
         let (source_id, payload) = self.place_of(id, packet).ok_or(DropReason::Unnegotiated)?;
         let role = match payload {
-            Payload::Codec(_) => Role::Media(self.begin_stream(now, id, source_id, packet, opened.seq).ok_or(DropReason::Unnegotiated)?),
+            Payload::Media(_) => Role::Media(self.begin_stream(now, id, source_id, packet, opened.seq).ok_or(DropReason::Unnegotiated)?),
             Payload::Rtx(_) => Role::Repair(source_id),
         };
         self.set_role(id, opened.context, role);
         let Role::Media(key) = role else { return self.accept_repair(now, id, source_id, packet, payload_len) };
-        let Payload::Codec(codec) = payload else { return Err(DropReason::Unnegotiated) };
+        let Payload::Media(codec) = payload else { return Err(DropReason::Unnegotiated) };
         // The one copy in a stream's life: its first packet came before its history.
         let (Some(stream), Some(source)) = (self.streams.get_mut(key), self.sources.get(source_id)) else {
             return Err(DropReason::Unnegotiated);

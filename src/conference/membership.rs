@@ -1,13 +1,14 @@
 //! Who is where and who receives what: joining, leaving, sources and subscriptions that come and go.
 
 use crate::base::limits;
-use crate::base::time::{Duration, Instant};
+use crate::base::time::Instant;
 use crate::conference::config::{ParticipantConfig, RoomConfig, SubscribeRule};
 use crate::conference::drops::{DropCounters, DropReason};
 use crate::conference::engine::Engine;
 use crate::conference::event::{Event, LeaveReason};
 use crate::conference::handles::{JoinError, LimitReached, SubscribeError};
-use crate::conference::negotiation::{Negotiation, SendSlot};
+use crate::conference::negotiation::Negotiation;
+use crate::conference::negotiation::session::SendSlot;
 use crate::conference::participant::{Egress, ParticipantId, ParticipantState, RtcpBudget, RtcpDue, Timer, Timers};
 use crate::conference::room::{RoomId, RoomState};
 use crate::conference::source::{Listener, Source, SourceId};
@@ -18,6 +19,7 @@ use crate::forwarding::rewrite::Rewriter;
 use crate::session::ice;
 use crate::transport::network::Network;
 use crate::wire::rtp::{SeqNo, Ssrc};
+use crate::wire::sdp::Msid;
 use smallvec::SmallVec;
 
 impl Engine {
@@ -72,6 +74,7 @@ impl Engine {
             ufrags: SmallVec::from_elem(ufrag.clone(), 1),
             connected: false,
             sources: SmallVec::new(),
+            sources_published: 0,
             subscriptions: Vec::new(),
             ssrc: Ssrc(random.next_u32() | 1),
             cname: format!("{:016x}", random.next_u64()),
@@ -220,8 +223,8 @@ impl Engine {
         if participant.subscriptions.len() >= limits::SUBSCRIPTIONS_PER_PARTICIPANT {
             return Err(SubscribeError::LimitReached);
         }
-        let (ssrc, rtx_ssrc) = (self.fresh_ssrc(id, Ssrc(0)), Ssrc(0));
-        let rtx_ssrc = if rtx_ssrc.0 == 0 { self.fresh_ssrc(id, ssrc) } else { rtx_ssrc };
+        let ssrc = self.fresh_ssrc(id, Ssrc(0));
+        let rtx_ssrc = self.fresh_ssrc(id, ssrc);
         let Some(participant) = self.participants.get_mut(id) else { return Err(SubscribeError::UnknownSource) };
         // Our streams start below 32,768 so that loss around the first packets cannot be taken for a
         // wrap (S-SRTP-04).
@@ -230,8 +233,14 @@ impl Engine {
         let rewriter = Rewriter::new(first_seq, participant.random.next_u32());
         let key = self.subscriptions.insert_with(|_| Subscription::new(id, source_id, ssrc, rtx_ssrc, rtx_next, rewriter));
         participant.subscriptions.push(key);
-        let slot = SendSlot { id: key, kind, ssrc: ssrc.0, rtx_ssrc: Some(rtx_ssrc.0), msid_stream, msid_track, cname };
-        participant.negotiation.assign_send(slot);
+        participant.negotiation.assign_send(SendSlot {
+            id: key.token(),
+            kind,
+            ssrc: ssrc.0,
+            rtx: Some(rtx_ssrc.0),
+            msid: Msid { stream: msid_stream, track: msid_track },
+            cname,
+        });
         if let Some(source) = self.sources.get_mut(source_id) {
             source.subscriptions.push(key);
         }
@@ -270,7 +279,7 @@ impl Engine {
         }
         if let Some(subscriber) = self.participants.get_mut(subscription.subscriber) {
             subscriber.subscriptions.retain(|other| *other != key);
-            subscriber.negotiation.remove_send(key);
+            subscriber.negotiation.remove_send(key.token());
         }
         self.announce_negotiation(subscription.subscriber);
     }
@@ -308,6 +317,3 @@ impl Engine {
         }
     }
 }
-
-#[allow(dead_code)]
-const _: Duration = limits::CONNECT_TIMEOUT;

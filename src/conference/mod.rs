@@ -17,7 +17,6 @@ mod feedback;
 mod handles;
 mod ingress;
 mod membership;
-#[cfg(feature = "sdp")]
 pub mod negotiation;
 mod participant;
 mod reports;

@@ -178,6 +178,8 @@ pub(super) struct ParticipantState {
     pub(super) ufrags: SmallVec<[Box<str>; 1]>,
     pub(super) connected: bool,
     pub(super) sources: SmallVec<[SourceId; 2]>,
+    /// Sources it ever published: the number of the next one.
+    pub(super) sources_published: u32,
     pub(super) subscriptions: Vec<SubscriptionId>,
     /// Ours towards it: the sender of reports and feedback.
     pub(super) ssrc: Ssrc,

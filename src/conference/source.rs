@@ -2,7 +2,7 @@
 
 use crate::base::limits;
 use crate::base::slots::slot_key;
-use crate::conference::negotiation::codecs::CodecId;
+use crate::conference::negotiation::CodecId;
 use crate::conference::negotiation::session::{MediaKind, Payload};
 use crate::conference::participant::ParticipantId;
 use crate::conference::room::RoomId;
@@ -98,7 +98,7 @@ impl Ingress {
 
     pub(super) fn set_payload(&mut self, payload_type: u8, payload: Payload) {
         let entry = match payload {
-            Payload::Codec(codec) => codec.0,
+            Payload::Media(codec) => codec.0,
             Payload::Rtx(codec) => codec.0 | RTX,
         };
         if let Some(slot) = self.payloads.get_mut(usize::from(payload_type)) {
@@ -124,7 +124,7 @@ impl Ingress {
         match self.entry(payload_type) {
             NONE => None,
             entry if entry & RTX != 0 => Some(Payload::Rtx(CodecId(entry & !RTX))),
-            entry => Some(Payload::Codec(CodecId(entry))),
+            entry => Some(Payload::Media(CodecId(entry))),
         }
     }
 

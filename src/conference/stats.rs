@@ -114,3 +114,47 @@ impl ParticipantStats {
         self.drops.get(reason.index())
     }
 }
+
+impl crate::conference::engine::Engine {
+    pub(super) fn participant_stats(&self, id: crate::conference::participant::ParticipantId) -> ParticipantStats {
+        let Some(participant) = self.participants.get(id) else { return ParticipantStats::nobody() };
+        let traffic = &participant.traffic;
+        let streams = participant.sources.iter().filter_map(|source| self.streams.get(self.sources.get(*source)?.stream?));
+        let sent = participant.subscriptions.iter().filter_map(|key| Some(self.subscriptions.get(*key)?.sent));
+        ParticipantStats {
+            connected: participant.connected,
+            round_trip_time: participant.rtt,
+            datagrams_received: traffic.datagrams_received,
+            bytes_received: traffic.bytes_received,
+            datagrams_sent: traffic.datagrams_sent,
+            bytes_sent: traffic.bytes_sent,
+            packets_received: traffic.media_received,
+            packets_forwarded: sent.clone().map(|sent| sent.packets).sum(),
+            retransmitted_packets_sent: sent.map(|sent| sent.retransmitted_packets).sum(),
+            feedback_received: traffic.feedback_received,
+            packets_missing: streams.map(|stream| stream.missing.len()).sum(),
+            packets_queued: participant.egress.queue.len(),
+            drops: participant.drops.clone(),
+        }
+    }
+}
+
+impl ParticipantStats {
+    fn nobody() -> Self {
+        ParticipantStats {
+            connected: false,
+            round_trip_time: Duration::ZERO,
+            datagrams_received: 0,
+            bytes_received: 0,
+            datagrams_sent: 0,
+            bytes_sent: 0,
+            packets_received: 0,
+            packets_forwarded: 0,
+            retransmitted_packets_sent: 0,
+            feedback_received: 0,
+            packets_missing: 0,
+            packets_queued: 0,
+            drops: DropCounters::new(),
+        }
+    }
+}
