@@ -81,8 +81,6 @@ impl Arrivals {
         self.next = (self.next + statuses as u64).min(self.end);
     }
 
-    /// Numbers lost at the start of a report that begins with a late packet and would only repeat
-    /// what is known are kept: a receiver may send the same status twice.
     #[cfg(test)]
     fn all(&self) -> (u16, Vec<Option<u64>>) {
         let (first, times) = self.report();
