@@ -68,6 +68,7 @@ mod transport;
 mod wire;
 
 pub use base::time::Instant;
+pub use base::units::Bitrate;
 pub use base::{limits, random};
 pub use conference::{
     ConfigError, Datagram, DropReason, Engine, EngineConfig, EngineStats, Event, JoinError, LeaveReason, LimitReached,
