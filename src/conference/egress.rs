@@ -161,7 +161,7 @@ impl Subscription {
             (&self.payload_types, self.ssrc, entry.out)
         };
         let payload_type = table.get(usize::from(codec)).copied().filter(|pt| *pt != UNNEGOTIATED)?;
-        Some(Header { seq, ssrc, payload_type: PayloadType(payload_type), marker, timestamp: entry.timestamp })
+        Some(Header { seq, ssrc, payload_type: PayloadType::new(payload_type)?, marker, timestamp: entry.timestamp })
     }
 
     fn on_sent(&mut self, retransmission: bool, payload_len: usize) {

@@ -9,6 +9,7 @@ use crate::base::time::Instant;
 use crate::conference::config::{ConfigError, EngineConfig};
 use crate::conference::drops::{DropCounters, DropReason};
 use crate::conference::event::{Event, LeaveReason};
+use crate::conference::negotiation;
 use crate::conference::participant::{ParticipantId, ParticipantState, Timer};
 use crate::conference::room::{RoomId, RoomState};
 use crate::conference::source::{Source, SourceId, Stream, StreamId};
@@ -59,8 +60,9 @@ pub struct Transmit {
 /// that goes back is taken as standing still.
 pub struct Engine {
     pub(super) config: EngineConfig,
-    pub(super) certificate: dtls::Certificate,
-    pub(super) dtls_config: Arc<dtls::Config>,
+    pub(super) dtls: dtls::Context,
+    /// What is negotiated with those who may publish, and with those who may not.
+    pub(super) negotiation: [Arc<negotiation::Config>; 2],
     pub(super) random: Random,
     /// The latest moment seen.
     pub(super) now: Instant,
@@ -99,12 +101,16 @@ impl Engine {
             Some(certificate) => certificate.clone(),
             None => dtls::Certificate::generate().map_err(|_| ConfigError::Certificate)?,
         };
+        let dtls = dtls::Context::new(config.dtls.clone(), certificate).map_err(ConfigError::Dtls)?;
+        let negotiation = [true, false].map(|publish| {
+            Arc::new(negotiation::Config { codecs: config.codecs.clone(), publish, ..negotiation::Config::default() })
+        });
         let mut random = Random::new(seed);
         Ok(Engine {
-            dtls_config: Arc::new(config.dtls.clone()),
+            dtls,
+            negotiation,
             pages: Pages::new(config.max_history_pages),
             config,
-            certificate,
             now,
             rooms: Slots::new(),
             participants: Slots::new(),

@@ -30,7 +30,7 @@ impl Engine {
                 return Err(DropReason::RtcpRate);
             }
             let compound = rtcp::Compound::parse(plain.get(..len).unwrap_or_default()).map_err(DropReason::Rtcp)?;
-            for packet in compound.packets().take(limits::RTCP_PER_DATAGRAM) {
+            for packet in compound.packets() {
                 self.on_rtcp(now, id, &packet);
             }
             Ok(Taken::Consumed)
@@ -42,9 +42,9 @@ impl Engine {
     fn on_rtcp(&mut self, now: Instant, id: ParticipantId, packet: &rtcp::Packet<'_>) {
         match packet {
             rtcp::Packet::SenderReport(report) => {
-                if let Some(stream) = self.stream_of(id, report.sender_ssrc()) {
+                if let Some(stream) = self.stream_of(id, report.info.ssrc) {
                     stream.sender_report =
-                        Some(SenderClock { ntp: report.ntp().0, rtp: report.rtp_time().0, arrival: now });
+                        Some(SenderClock { ntp: report.info.ntp.0, rtp: report.info.rtp_time.0, arrival: now });
                 }
                 report.reports().for_each(|block| self.on_report_block(now, id, &block));
             }
@@ -52,11 +52,11 @@ impl Engine {
                 report.reports().for_each(|block| self.on_report_block(now, id, &block));
             }
             rtcp::Packet::Nack(nack) => {
-                if let Some(subscription) = self.subscription_of(id, nack.media_ssrc()) {
-                    nack.lost().for_each(|wire| self.retransmit(now, id, subscription, wire));
+                if let Some(subscription) = self.subscription_of(id, nack.media) {
+                    nack.numbers().for_each(|wire| self.retransmit(now, id, subscription, wire));
                 }
             }
-            rtcp::Packet::Pli(pli) => self.on_keyframe_request(now, id, pli.media_ssrc),
+            rtcp::Packet::Pli(pli) => self.on_keyframe_request(now, id, pli.media),
             rtcp::Packet::Fir(fir) => {
                 fir.entries().for_each(|entry| self.on_keyframe_request(now, id, entry.ssrc));
             }

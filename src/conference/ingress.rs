@@ -4,7 +4,7 @@ use crate::base::time::{Duration, Instant};
 use crate::base::limits;
 use crate::conference::drops::DropReason;
 use crate::conference::engine::{Datagram, Engine};
-use crate::conference::negotiation::session::Payload;
+use crate::conference::negotiation::Payload;
 use crate::conference::participant::{ParticipantId, Role, Timer};
 use crate::conference::source::{SourceId, Stream, StreamId};
 use crate::forwarding::history::{Committed, History};
@@ -112,7 +112,7 @@ impl Engine {
         }
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
         let context = keys.opener.find(packet.ssrc());
-        let role = context.and_then(|context| participant.contexts.get(usize::from(context)).copied());
+        let role = context.and_then(|context| participant.contexts.get(context.index()).copied());
         match role {
             Some(Role::Media(stream)) => self.receive_media(now, id, stream, &packet, data),
             Some(Role::Repair(source)) => self.receive_repair(now, id, source, &packet, data),
@@ -373,7 +373,7 @@ impl Engine {
 
     fn set_role(&mut self, id: ParticipantId, context: srtp::ContextId, role: Role) {
         let Some(participant) = self.participants.get_mut(id) else { return };
-        let at = usize::from(context);
+        let at = context.index();
         if participant.contexts.len() <= at {
             participant.contexts.resize(at + 1, Role::Open);
         }

@@ -8,7 +8,7 @@ use crate::conference::engine::Engine;
 use crate::conference::event::{Event, LeaveReason};
 use crate::conference::handles::{JoinError, LimitReached, SubscribeError};
 use crate::conference::negotiation::Negotiation;
-use crate::conference::negotiation::session::SendSlot;
+use crate::conference::negotiation::SendSlot;
 use crate::conference::participant::{Egress, ParticipantId, ParticipantState, RtcpBudget, RtcpDue, Timer, Timers};
 use crate::conference::room::{RoomId, RoomState};
 use crate::conference::source::{Listener, Source, SourceId};
@@ -56,7 +56,9 @@ impl Engine {
         let mut random = room.random.fork(room.joined);
         let credentials = self.fresh_credentials(&mut random);
         let ufrag: Box<str> = credentials.ufrag.as_str().into();
-        let network = Network::new(credentials, self.certificate.clone(), self.dtls_config.clone(), random.fork(1));
+        let network = Network::new(credentials, self.dtls.clone(), random.fork(1));
+        let [publishing, receiving] = &self.negotiation;
+        let negotiable = if config.publish { publishing } else { receiving }.clone();
         let id = self.participants.insert_with(|_| ParticipantState {
             egress: Egress::default(),
             path: None,
@@ -68,7 +70,7 @@ impl Engine {
             traffic: Traffic::default(),
             room: room_id,
             config,
-            negotiation: Negotiation::new(random.next_u64()),
+            negotiation: Negotiation::new(negotiable, random.next_u64()),
             negotiation_announced: false,
             paths: SmallVec::new(),
             ufrags: SmallVec::from_elem(ufrag.clone(), 1),
@@ -233,14 +235,16 @@ impl Engine {
         let rewriter = Rewriter::new(first_seq, participant.random.next_u32());
         let key = self.subscriptions.insert_with(|_| Subscription::new(id, source_id, ssrc, rtx_ssrc, rtx_next, rewriter));
         participant.subscriptions.push(key);
-        participant.negotiation.assign_send(SendSlot {
+        let slot = SendSlot {
             id: key.token(),
             kind,
             ssrc: ssrc.0,
             rtx: Some(rtx_ssrc.0),
             msid: Msid { stream: msid_stream, track: msid_track },
             cname,
-        });
+        };
+        // A description has room for more slots than a participant may have subscriptions.
+        let _ = participant.negotiation.assign_send(slot);
         if let Some(source) = self.sources.get_mut(source_id) {
             source.subscriptions.push(key);
         }

@@ -5,8 +5,7 @@ use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::engine::Engine;
 use crate::conference::event::Event;
-use crate::conference::negotiation::session::{DtlsRole, Line, LocalTransport, Payload, Publication, RemoteTransport, Session};
-use crate::conference::negotiation::{NegotiationError, session};
+use crate::conference::negotiation::{self, DtlsRole, Line, LocalTransport, NegotiationError, Payload, Publication, RemoteTransport, Session};
 use crate::conference::participant::{ParticipantId, ParticipantState, Role};
 use crate::conference::source::{Ingress, Source, SourceId, SourceInfo};
 use crate::conference::subscription::{EgressExtensions, Subscription, SubscriptionId, UNNEGOTIATED};
@@ -19,15 +18,13 @@ use crate::wire::sdp;
 impl Engine {
     pub(super) fn accept_offer(&mut self, id: ParticipantId, sdp: &str) -> Result<String, NegotiationError> {
         let fresh = self.participants.get_mut(id).map(|participant| participant.random.clone());
-        let Some(mut random) = fresh else { return Err(NegotiationError::Closed) };
+        let Some(mut random) = fresh else { return Err(NegotiationError::State { what: "the participant has left" }) };
         let fresh = self.fresh_credentials(&mut random);
-        let local = self.local_transport(id, Some(&fresh)).ok_or(NegotiationError::Closed)?;
-        let Some(participant) = self.participants.get_mut(id) else { return Err(NegotiationError::Closed) };
-        let before = participant.negotiation.session().remote.as_ref().map(|remote| remote.credentials.clone());
+        let local = self.local_transport(id, Some(&fresh)).ok_or(NegotiationError::State { what: "the participant has left" })?;
+        let Some(participant) = self.participants.get_mut(id) else { return Err(NegotiationError::State { what: "the participant has left" }) };
         let answer = participant.negotiation.accept_offer(sdp, &local)?;
-        let after = participant.negotiation.session().remote.as_ref().map(|remote| &remote.credentials);
-        // Only now the offer is known to be good: the random numbers drawn for it are spent.
-        if before.is_some() && before.as_ref() != after {
+        // Only now the random numbers drawn for a restart are spent.
+        if answer.outcome.ice_restarted {
             participant.random = random;
             participant.ufrags.push(fresh.ufrag.as_str().into());
             if participant.ufrags.len() > 2 {
@@ -40,19 +37,19 @@ impl Engine {
         participant.negotiation_announced = false;
         self.apply_session(self.now, id);
         self.announce_negotiation(id);
-        Ok(answer)
+        Ok(answer.sdp)
     }
 
     pub(super) fn create_offer(&mut self, id: ParticipantId) -> Result<String, NegotiationError> {
-        let local = self.local_transport(id, None).ok_or(NegotiationError::Closed)?;
-        let participant = self.participants.get_mut(id).ok_or(NegotiationError::Closed)?;
+        let local = self.local_transport(id, None).ok_or(NegotiationError::State { what: "the participant has left" })?;
+        let participant = self.participants.get_mut(id).ok_or(NegotiationError::State { what: "the participant has left" })?;
         let offer = participant.negotiation.create_offer(&local)?;
         participant.negotiation_announced = false;
         Ok(offer)
     }
 
     pub(super) fn accept_answer(&mut self, id: ParticipantId, sdp: &str) -> Result<(), NegotiationError> {
-        let participant = self.participants.get_mut(id).ok_or(NegotiationError::Closed)?;
+        let participant = self.participants.get_mut(id).ok_or(NegotiationError::State { what: "the participant has left" })?;
         participant.negotiation.accept_answer(sdp)?;
         self.apply_session(self.now, id);
         self.announce_negotiation(id);
@@ -72,11 +69,11 @@ impl Engine {
 
     fn local_transport(&self, id: ParticipantId, restart: Option<&ice::Credentials>) -> Option<LocalTransport> {
         let local = self.participants.get(id)?.network.local_credentials();
-        let fingerprint = self.certificate.fingerprint();
+        let fingerprint = self.dtls.fingerprint();
         Some(LocalTransport {
             credentials: described(local),
             restart: restart.map(described),
-            fingerprint: sdp::Fingerprint::from_text(&fingerprint.to_string())?,
+            fingerprint: sdp::Fingerprint::parse(&fingerprint.to_string())?,
             candidates: self.config.candidates.clone(),
         })
     }
@@ -159,8 +156,8 @@ impl Engine {
     }
 }
 
-fn described(credentials: &ice::Credentials) -> session::Credentials {
-    session::Credentials { ufrag: credentials.ufrag.clone(), pwd: sdp::Password::from(credentials.pwd.expose_str()) }
+fn described(credentials: &ice::Credentials) -> negotiation::Credentials {
+    negotiation::Credentials { ufrag: credentials.ufrag.as_str().to_owned(), pwd: sdp::Password::new(credentials.pwd.as_str()) }
 }
 
 fn info_of(id: SourceId, room: crate::conference::room::RoomId, participant: ParticipantId, line: &Line, publication: &Publication) -> SourceInfo {
@@ -175,7 +172,7 @@ impl ParticipantState {
             DtlsRole::Server => dtls::Role::Server,
             DtlsRole::Client => dtls::Role::Client,
         };
-        let credentials = ice::Credentials::new(&remote.credentials.ufrag, remote.credentials.pwd.expose());
+        let credentials = ice::Credentials::new(&remote.credentials.ufrag, remote.credentials.pwd.as_str());
         self.network.set_remote(now, Remote { credentials, fingerprints: fingerprints.collect(), role });
     }
 }

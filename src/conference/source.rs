@@ -3,7 +3,7 @@
 use crate::base::limits;
 use crate::base::slots::slot_key;
 use crate::conference::negotiation::CodecId;
-use crate::conference::negotiation::session::{MediaKind, Payload};
+use crate::conference::negotiation::{MediaKind, Payload};
 use crate::conference::participant::ParticipantId;
 use crate::conference::room::RoomId;
 use crate::conference::subscription::SubscriptionId;
@@ -117,7 +117,7 @@ impl Ingress {
     }
 
     fn entry(&self, payload_type: PayloadType) -> u8 {
-        self.payloads.get(usize::from(payload_type.0)).copied().unwrap_or(NONE)
+        self.payloads.get(usize::from(payload_type.get())).copied().unwrap_or(NONE)
     }
 
     pub(super) fn payload(&self, payload_type: PayloadType) -> Option<Payload> {
