@@ -97,7 +97,7 @@ impl Engine {
         let mut next = first;
         // 28 bytes of report and 28 of description each, after the blocks.
         let reserve = if first == 0 { 400 } else { 40 };
-        while let Some(key) = participant.subscriptions.get(next).filter(|_| room_of(writer) > reserve + 28 * (named.len() + 2)) {
+        while let Some(key) = participant.subscriptions.get(next).filter(|_| writer.room() > reserve + 28 * (named.len() + 2)) {
             next += 1;
             let Some(subscription) = self.subscriptions.get_mut(*key) else { continue };
             let Some(source) = self.sources.get(subscription.source) else { continue };
@@ -148,7 +148,7 @@ impl Engine {
         for key in &participant.sources {
             let Some(source) = self.sources.get_mut(*key) else { continue };
             let Some(stream) = source.stream.and_then(|stream| self.streams.get(stream)) else { continue };
-            if room_of(writer) < 20 {
+            if writer.room() < 20 {
                 participant.rtcp.keyframes = true;
                 break;
             }
@@ -178,7 +178,7 @@ impl Engine {
             let Some(key) = self.sources.get(*source).and_then(|source| source.stream) else { continue };
             let Some(stream) = self.streams.get_mut(key) else { continue };
             // Four bytes per request of at least one number, behind a header of twelve.
-            let most = room_of(writer).saturating_sub(12) / 4;
+            let most = writer.room().saturating_sub(12) / 4;
             let mut lost: SmallVec<[WireSeq; 32]> = SmallVec::new();
             stream.missing.take_due(now, participant.rtt, |seq| {
                 let fits = lost.len() < most;
