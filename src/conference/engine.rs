@@ -84,7 +84,7 @@ pub struct Engine {
     /// How many rooms there ever were: the label of the next one's fork.
     pub(super) rooms_created: u64,
     /// Where packets of streams that have no history yet are opened.
-    pub(super) scratch: Box<[u8; limits::DATAGRAM]>,
+    pub(super) scratch: Box<[u8]>,
 
     pub(super) traffic: Traffic,
     pub(super) drops: DropCounters,
@@ -124,7 +124,7 @@ impl Engine {
             events: VecDeque::new(),
             transmits: 0,
             rooms_created: 0,
-            scratch: Box::new([0; limits::DATAGRAM]),
+            scratch: vec![0; limits::DATAGRAM].into_boxed_slice(),
             traffic: Traffic::default(),
             drops: DropCounters::new(),
             random,

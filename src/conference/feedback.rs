@@ -23,7 +23,7 @@ impl Engine {
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
         // Opened aside and read from there: the engine's other parts are free meanwhile.
         let mut plain = std::mem::take(&mut self.scratch);
-        let opened = keys.opener.open_rtcp(data, plain.as_mut_slice()).map_err(DropReason::Srtp);
+        let opened = keys.opener.open_rtcp(data, &mut plain).map_err(DropReason::Srtp);
         let taken = opened.and_then(|len| {
             let rate = self.participants.get_mut(id).is_some_and(|participant| participant.rtcp_budget.take(now));
             if !rate {

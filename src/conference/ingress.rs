@@ -152,7 +152,7 @@ impl Engine {
     fn receive_first(&mut self, now: Instant, id: ParticipantId, packet: &rtp::Packet<'_>, data: &[u8]) -> Result<Taken, DropReason> {
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
-        let scratch = self.scratch.as_mut_slice();
+        let scratch = &mut *self.scratch;
         let opened = keys.opener.open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), scratch).map_err(DropReason::Srtp)?;
         let payload_len = without_padding(packet, scratch, &opened)?;
         if !participant.config.publish {
@@ -196,7 +196,7 @@ impl Engine {
     fn receive_repair(&mut self, now: Instant, id: ParticipantId, source: SourceId, packet: &rtp::Packet<'_>, data: &[u8]) -> Result<Taken, DropReason> {
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
-        let scratch = self.scratch.as_mut_slice();
+        let scratch = &mut *self.scratch;
         let opened = keys.opener.open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), scratch).map_err(DropReason::Srtp)?;
         let payload_len = without_padding(packet, scratch, &opened)?;
         self.accept_repair(now, id, source, packet, payload_len)
@@ -206,6 +206,7 @@ impl Engine {
     fn accept_repair(&mut self, now: Instant, id: ParticipantId, source_id: SourceId, packet: &rtp::Packet<'_>, payload_len: u16) -> Result<Taken, DropReason> {
         let source = self.sources.get(source_id).ok_or(DropReason::Unnegotiated)?;
         let codec = source.ingress.repaired_codec(packet.payload_type()).ok_or(DropReason::Unnegotiated)?;
+        let stream = source.stream;
         let transport_seq = source.ingress.transport_seq(packet);
         if let Some(participant) = self.participants.get_mut(id) {
             participant.traffic.media_received += 1;
@@ -218,8 +219,10 @@ impl Engine {
         if payload_len == 0 {
             return Ok(Taken::Media);
         }
-        let key = source.stream.ok_or(DropReason::Retransmission)?;
-        let stream = self.streams.get_mut(key).ok_or(DropReason::Retransmission)?;
+        let key = stream.ok_or(DropReason::Retransmission)?;
+        let (Some(stream), Some(source)) = (self.streams.get_mut(key), self.sources.get(source_id)) else {
+            return Err(DropReason::Retransmission);
+        };
         let payload = self.scratch.get(..usize::from(payload_len)).unwrap_or_default();
         let [high, low, original @ ..] = payload else { return Err(DropReason::Retransmission) };
         let wire = rtp::WireSeq(u16::from_be_bytes([*high, *low]));

@@ -55,7 +55,7 @@ impl Engine {
         }
         let mut random = room.random.fork(room.joined);
         let credentials = self.fresh_credentials(&mut random);
-        let ufrag: Box<str> = credentials.ufrag.as_str().into();
+        let ufrag: Box<str> = credentials.ufrag().into();
         let network = Network::new(credentials, self.dtls.clone(), random.fork(1));
         let [publishing, receiving] = &self.negotiation;
         let negotiable = if config.publish { publishing } else { receiving }.clone();
@@ -100,7 +100,7 @@ impl Engine {
         let prefix = format!("{:04x}", self.config.number);
         loop {
             let credentials = ice::Credentials::random(random, &prefix);
-            if !self.by_ufrag.contains_key(credentials.ufrag.as_str()) {
+            if !self.by_ufrag.contains_key(credentials.ufrag()) {
                 return credentials;
             }
         }

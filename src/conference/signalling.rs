@@ -26,12 +26,12 @@ impl Engine {
         // Only now the random numbers drawn for a restart are spent.
         if answer.outcome.ice_restarted {
             participant.random = random;
-            participant.ufrags.push(fresh.ufrag.as_str().into());
+            participant.ufrags.push(fresh.ufrag().into());
             if participant.ufrags.len() > 2 {
                 let dead = participant.ufrags.remove(0);
                 self.by_ufrag.remove(&dead);
             }
-            self.by_ufrag.insert(fresh.ufrag.as_str().into(), id);
+            self.by_ufrag.insert(fresh.ufrag().into(), id);
             participant.network.restart_ice(fresh);
         }
         participant.negotiation_announced = false;
@@ -157,7 +157,7 @@ impl Engine {
 }
 
 fn described(credentials: &ice::Credentials) -> negotiation::Credentials {
-    negotiation::Credentials { ufrag: credentials.ufrag.as_str().to_owned(), pwd: sdp::Password::new(credentials.pwd.as_str()) }
+    negotiation::Credentials { ufrag: credentials.ufrag().to_owned(), pwd: sdp::Password::new(credentials.pwd()) }
 }
 
 fn info_of(id: SourceId, room: crate::conference::room::RoomId, participant: ParticipantId, line: &Line, publication: &Publication) -> SourceInfo {
@@ -172,7 +172,8 @@ impl ParticipantState {
             DtlsRole::Server => dtls::Role::Server,
             DtlsRole::Client => dtls::Role::Client,
         };
-        let credentials = ice::Credentials::new(&remote.credentials.ufrag, remote.credentials.pwd.as_str());
+        // Negotiation let nothing through that ICE would refuse.
+        let Ok(credentials) = ice::Credentials::new(&remote.credentials.ufrag, remote.credentials.pwd());
         self.network.set_remote(now, Remote { credentials, fingerprints: fingerprints.collect(), role });
     }
 }
