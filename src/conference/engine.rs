@@ -103,7 +103,11 @@ impl Engine {
         };
         let dtls = dtls::Context::new(config.dtls.clone(), certificate).map_err(ConfigError::Dtls)?;
         let negotiation = [true, false].map(|publish| {
-            Arc::new(negotiation::Config { codecs: config.codecs.clone(), publish, ..negotiation::Config::default() })
+            Arc::new(negotiation::Config {
+                codecs: config.codecs.clone(),
+                publish,
+                ..negotiation::Config::default()
+            })
         });
         let mut random = Random::new(seed);
         Ok(Engine {
@@ -145,7 +149,9 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.advance(now);
         while let Some((at, id)) = self.deadlines.pop_due(now) {
-            let Some(participant) = self.participants.get_mut(id) else { continue };
+            let Some(participant) = self.participants.get_mut(id) else {
+                continue;
+            };
             if participant.timers.queued != Some(at) {
                 continue;
             }
@@ -179,7 +185,13 @@ impl Engine {
             }
             self.transmits += 1;
             let id = TransmitId(self.transmits);
-            return Some(Transmit { id, path: written.path, ecn: Ecn::NotEct, len: written.len, segment_size: written.segment_size });
+            return Some(Transmit {
+                id,
+                path: written.path,
+                ecn: Ecn::NotEct,
+                len: written.len,
+                segment_size: written.segment_size,
+            });
         }
         None
     }
@@ -271,8 +283,12 @@ impl Engine {
 
     /// Makes the engine's queue agree with a participant's earliest deadline.
     pub(super) fn requeue(&mut self, id: ParticipantId) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
-        let Some(earliest) = participant.timers.earliest() else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let Some(earliest) = participant.timers.earliest() else {
+            return;
+        };
         if participant.timers.queued.is_none_or(|queued| earliest < queued) {
             participant.timers.queued = Some(earliest);
             self.deadlines.push(earliest, id);
@@ -282,7 +298,9 @@ impl Engine {
     /// Does what is due to one participant.
     fn run_timers(&mut self, now: Instant, id: ParticipantId) {
         for timer in Timer::ALL {
-            let Some(participant) = self.participants.get_mut(id) else { return };
+            let Some(participant) = self.participants.get_mut(id) else {
+                return;
+            };
             if !participant.timers.take_due(timer, now) {
                 continue;
             }
@@ -309,8 +327,12 @@ impl Engine {
     /// Takes the facts of a participant's transport and keeps its deadline in step.
     pub(super) fn drain_network(&mut self, now: Instant, id: ParticipantId) {
         loop {
-            let Some(participant) = self.participants.get_mut(id) else { return };
-            let Some(event) = participant.network.poll_event(now) else { break };
+            let Some(participant) = self.participants.get_mut(id) else {
+                return;
+            };
+            let Some(event) = participant.network.poll_event(now) else {
+                break;
+            };
             match event {
                 network::Event::AddressKnown(path) => self.learn_path(id, path),
                 network::Event::AddressForgotten(path) => self.forget_path(id, path),
@@ -354,7 +376,9 @@ impl Engine {
     }
 
     fn select_path(&mut self, id: ParticipantId, path: Path) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
         let before = participant.path.replace(path);
         if participant.connected && before != Some(path) {
             self.emit(Event::PathChanged { participant: id, path });

@@ -20,7 +20,9 @@ const TRAILER: usize = 32;
 impl Engine {
     /// Asks a source for a key frame, now or when its spacing allows.
     pub(super) fn want_keyframe(&mut self, now: Instant, source: SourceId) {
-        let Some(source) = self.sources.get_mut(source) else { return };
+        let Some(source) = self.sources.get_mut(source) else {
+            return;
+        };
         if source.info.kind != MediaKind::Video || !source.ingress.pli && !source.ingress.fir {
             return;
         }
@@ -46,9 +48,17 @@ impl Engine {
 
     /// A round of reports begins; the next one follows while there is anything to report on.
     pub(super) fn begin_reports(&mut self, now: Instant, id: ParticipantId) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
-        let receives = participant.sources.iter().any(|source| self.sources.get(*source).is_some_and(|source| source.stream.is_some()));
-        let sends = participant.subscriptions.iter().any(|key| self.subscriptions.get(*key).is_some_and(|subscription| subscription.seat.is_some()));
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let receives = participant
+            .sources
+            .iter()
+            .any(|source| self.sources.get(*source).is_some_and(|source| source.stream.is_some()));
+        let sends = participant
+            .subscriptions
+            .iter()
+            .any(|key| self.subscriptions.get(*key).is_some_and(|subscription| subscription.seat.is_some()));
         if !receives && !sends {
             return;
         }
@@ -92,18 +102,31 @@ impl Engine {
     /// Sender reports on subscriptions from `first` on, receiver report blocks on published streams, and
     /// the CNAMEs that tie streams together.
     fn write_reports(&mut self, now: Instant, id: ParticipantId, first: usize, writer: &mut Writer<'_>) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
         let mut named: SmallVec<[(Ssrc, SourceId); 32]> = SmallVec::new();
         let mut next = first;
         // 28 bytes of report and 28 of description each, after the blocks.
         let reserve = if first == 0 { 400 } else { 40 };
-        while let Some(key) = participant.subscriptions.get(next).filter(|_| writer.room() > reserve + 28 * (named.len() + 2)) {
+        while let Some(key) =
+            participant.subscriptions.get(next).filter(|_| writer.room() > reserve + 28 * (named.len() + 2))
+        {
             next += 1;
-            let Some(subscription) = self.subscriptions.get_mut(*key) else { continue };
-            let Some(source) = self.sources.get(subscription.source) else { continue };
-            let clock = source.stream.and_then(|key| self.streams.get(key)).and_then(|stream| Some((stream.sender_report?, stream.clock_rate)));
+            let Some(subscription) = self.subscriptions.get_mut(*key) else {
+                continue;
+            };
+            let Some(source) = self.sources.get(subscription.source) else {
+                continue;
+            };
+            let clock = source
+                .stream
+                .and_then(|key| self.streams.get(key))
+                .and_then(|stream| Some((stream.sender_report?, stream.clock_rate)));
             let listener = subscription.seat.and_then(|seat| source.audience.get(seat));
-            let (Some((clock, rate)), Some(listener)) = (clock, listener) else { continue };
+            let (Some((clock, rate)), Some(listener)) = (clock, listener) else {
+                continue;
+            };
             let (ntp, rtp) = clock.at(now, rate);
             let sent = &subscription.sent;
             let info = SenderInfo {
@@ -132,7 +155,8 @@ impl Engine {
             let _ = writer.receiver_report(ssrc, &blocks);
         }
         for (ssrc, source) in named {
-            let cname = self.sources.get(source).and_then(|source| self.participants.get(source.info.participant));
+            let cname =
+                self.sources.get(source).and_then(|source| self.participants.get(source.info.participant));
             if let Some(publisher) = cname {
                 let _ = writer.sdes_cname(ssrc, &publisher.cname);
             }
@@ -140,14 +164,20 @@ impl Engine {
     }
 
     fn write_keyframe_requests(&mut self, now: Instant, id: ParticipantId, writer: &mut Writer<'_>) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
         if !std::mem::take(&mut participant.rtcp.keyframes) {
             return;
         }
         let mut later = None;
         for key in &participant.sources {
-            let Some(source) = self.sources.get_mut(*key) else { continue };
-            let Some(stream) = source.stream.and_then(|stream| self.streams.get(stream)) else { continue };
+            let Some(source) = self.sources.get_mut(*key) else {
+                continue;
+            };
+            let Some(stream) = source.stream.and_then(|stream| self.streams.get(stream)) else {
+                continue;
+            };
             if writer.room() < 20 {
                 participant.rtcp.keyframes = true;
                 break;
@@ -157,7 +187,10 @@ impl Engine {
                     writer.pli(participant.ssrc, stream.ssrc)
                 } else {
                     source.fir_seq = source.fir_seq.wrapping_add(1);
-                    writer.fir(participant.ssrc, &[FirEntry { ssrc: stream.ssrc, sequence_number: source.fir_seq }])
+                    writer.fir(
+                        participant.ssrc,
+                        &[FirEntry { ssrc: stream.ssrc, sequence_number: source.fir_seq }],
+                    )
                 };
             } else if let Some(at) = source.keyframes.deadline() {
                 later = Some(later.map_or(at, |before: Instant| before.min(at)));
@@ -169,14 +202,20 @@ impl Engine {
     }
 
     fn write_nacks(&mut self, now: Instant, id: ParticipantId, writer: &mut Writer<'_>) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
         if !std::mem::take(&mut participant.rtcp.nacks) {
             return;
         }
         let mut next = None;
         for source in &participant.sources {
-            let Some(key) = self.sources.get(*source).and_then(|source| source.stream) else { continue };
-            let Some(stream) = self.streams.get_mut(key) else { continue };
+            let Some(key) = self.sources.get(*source).and_then(|source| source.stream) else {
+                continue;
+            };
+            let Some(stream) = self.streams.get_mut(key) else {
+                continue;
+            };
             // Four bytes per request of at least one number, behind a header of twelve.
             let most = writer.room().saturating_sub(12) / 4;
             let mut lost: SmallVec<[WireSeq; 32]> = SmallVec::new();
@@ -204,11 +243,15 @@ impl Engine {
 
     /// Transport-wide feedback: a publisher raises its rate by it.
     fn write_feedback(&mut self, now: Instant, id: ParticipantId, writer: &mut Writer<'_>) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
         if !std::mem::take(&mut participant.rtcp.feedback) || !participant.arrivals.pending() {
             return;
         }
-        let Some(media) = first_stream(participant, &self.sources, &self.streams) else { return };
+        let Some(media) = first_stream(participant, &self.sources, &self.streams) else {
+            return;
+        };
         let ssrc = participant.ssrc;
         let count = participant.arrivals.take_count();
         let (base, arrivals) = participant.arrivals.report();

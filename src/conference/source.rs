@@ -2,6 +2,7 @@
 
 use crate::base::limits;
 use crate::base::slots::slot_key;
+use crate::base::time::Instant;
 use crate::conference::negotiation::CodecId;
 use crate::conference::negotiation::{MediaKind, Payload};
 use crate::conference::participant::ParticipantId;
@@ -14,7 +15,6 @@ use crate::forwarding::repair::Missing;
 use crate::forwarding::rewrite::Rewriter;
 use crate::forwarding::seen::Seen;
 use crate::wire::rtp::{ExtensionKind, PayloadType, SeqNo, Ssrc};
-use crate::base::time::Instant;
 use smallvec::SmallVec;
 
 slot_key! {
@@ -136,7 +136,9 @@ impl Ingress {
 
     /// The codec that a retransmission's payload type repairs.
     pub(super) fn repaired_codec(&self, payload_type: PayloadType) -> Option<u8> {
-        Some(self.entry(payload_type)).filter(|entry| *entry != NONE && entry & RTX != 0).map(|entry| entry & !RTX)
+        Some(self.entry(payload_type))
+            .filter(|entry| *entry != NONE && entry & RTX != 0)
+            .map(|entry| entry & !RTX)
     }
 
     #[inline]

@@ -64,7 +64,10 @@ impl Arrivals {
     /// The first number to report, and for each from there its arrival.
     pub(crate) fn report(&self) -> (u16, impl Iterator<Item = Option<Instant>> + Clone) {
         let times = (self.next..self.end).map(|seq| {
-            self.times.get((seq % LEN) as usize).and_then(|time| time.checked_sub(1)).map(Instant::from_micros)
+            self.times
+                .get((seq % LEN) as usize)
+                .and_then(|time| time.checked_sub(1))
+                .map(Instant::from_micros)
         });
         (self.next as u16, times)
     }

@@ -72,11 +72,7 @@ pub(crate) struct Keys {
 }
 
 impl Network {
-    pub(crate) fn new(
-        local: ice::Credentials,
-        dtls: dtls::Context,
-        random: Random,
-    ) -> Self {
+    pub(crate) fn new(local: ice::Credentials, dtls: dtls::Context, random: Random) -> Self {
         Network {
             ice: ice::Agent::new(ice::Config::default(), local, random.fork(0)),
             expected: None,
@@ -115,12 +111,21 @@ impl Network {
     }
 
     fn start_dtls(&mut self, now: Instant) {
-        let Some(expected) = self.expected.as_ref().filter(|_| self.association.is_none()) else { return };
+        let Some(expected) = self.expected.as_ref().filter(|_| self.association.is_none()) else {
+            return;
+        };
         let seed = self.random.next_u64();
-        self.association = Some(dtls::Association::new(expected.role, &self.dtls, &expected.fingerprints, seed, now));
+        self.association =
+            Some(dtls::Association::new(expected.role, &self.dtls, &expected.fingerprints, seed, now));
     }
 
-    pub(crate) fn handle_stun(&mut self, now: Instant, path: Path, message: &stun::Message<'_>, len: usize) -> Result<(), Refusal> {
+    pub(crate) fn handle_stun(
+        &mut self,
+        now: Instant,
+        path: Path,
+        message: &stun::Message<'_>,
+        len: usize,
+    ) -> Result<(), Refusal> {
         self.ice.handle_datagram(now, path, message).map_err(Refusal::Ice)?;
         self.ice.on_received(&path, len);
         Ok(())
@@ -211,7 +216,8 @@ impl Network {
 
     fn on_connected(&mut self, profile: u16, keying: &dtls::Keying) -> Event {
         let keys = srtp::Profile::from_dtls_id(profile).and_then(|profile| {
-            let master = |key: &Secret, salt: &Secret| srtp::MasterKey::new(profile, key.expose(), salt.expose()).ok();
+            let master =
+                |key: &Secret, salt: &Secret| srtp::MasterKey::new(profile, key.expose(), salt.expose()).ok();
             let remote = master(&keying.remote_key, &keying.remote_salt)?;
             let local = master(&keying.local_key, &keying.local_salt)?;
             Some(Keys { opener: srtp::Opener::new(&remote), sealer: srtp::Sealer::new(&local) })
