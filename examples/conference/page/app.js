@@ -38,7 +38,7 @@ function codeIn(text) {
 
 function codeFromAddress() {
   const path = location.pathname.match(/^\/r\/(.+)$/)?.[1];
-  return decodeURIComponent(path ?? location.hash.slice(1));
+  return path ?? location.hash.slice(1);
 }
 
 async function enter(room) {

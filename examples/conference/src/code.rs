@@ -83,12 +83,17 @@ mod tests {
         let shown = code.to_string();
         assert_eq!(shown.len(), 19);
         assert_eq!(shown.parse(), Ok(code));
-        assert_eq!(shown.to_uppercase().replace('-', " ").replace('0', "O").replace('1', "l").parse(), Ok(code));
+        assert_eq!(
+            shown.to_uppercase().replace('-', " ").replace('0', "O").replace('1', "l").parse(),
+            Ok(code)
+        );
     }
 
     #[test]
     fn other_lengths_and_letters_are_no_code() {
-        for text in ["", "0000-0000-0000-000", "0000-0000-0000-0000-0", "u000-0000-0000-0000", "é000-0000-0000-0000"] {
+        for text in
+            ["", "0000-0000-0000-000", "0000-0000-0000-0000-0", "u000-0000-0000-0000", "é000-0000-0000-0000"]
+        {
             assert_eq!(text.parse::<Code>(), Err(NotACode), "{text}");
         }
     }

@@ -130,7 +130,8 @@ impl Lobby {
         }
         let engine = (0..load.len()).min_by_key(|index| load[*index]).ok_or(Refused)?;
         state.last_room += 1;
-        let room = Room { number: state.last_room, engine, members: Vec::new(), empty_since: Some(Instant::now()) };
+        let room =
+            Room { number: state.last_room, engine, members: Vec::new(), empty_since: Some(Instant::now()) };
         tracing::info!(room = room.number, engine, "room opened");
         state.rooms.insert(code, room);
         Ok(())
@@ -237,7 +238,8 @@ mod tests {
         drop(second);
         assert!(matches!(commands[engine].try_recv(), Ok(Command::Leave { label }) if label == left));
         enter(&lobby, Door::Existing(first.code)).expect("place is free again");
-        let lists = std::iter::from_fn(|| inbox.queue.try_recv().ok()).filter(|text| text.contains("participants"));
+        let lists =
+            std::iter::from_fn(|| inbox.queue.try_recv().ok()).filter(|text| text.contains("participants"));
         let sizes: Vec<usize> = lists.map(|text| text.matches("Ada").count()).collect();
         assert_eq!(sizes, [1, 2, 1, 2, 1]);
     }

@@ -46,9 +46,9 @@ async fn run(config: &Config) -> Result<Vec<JoinHandle<()>>, Box<dyn Error>> {
         (Some(certificates), Some(key)) => Some(web::tls(certificates, key)?),
         _ => None,
     };
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {} (TCP): {error}; choose another with --listen", config.listen))?;
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        format!("cannot listen on {} (TCP): {error}; choose another with --listen", config.listen)
+    })?;
     let (engines, threads) = start_engines(config)?.into_iter().unzip();
     let participants = usize::from(config.max_participants);
     let limits = Limits { room_size: config.room_size.into(), participants, rooms: config.max_rooms.into() };
@@ -70,11 +70,15 @@ async fn run(config: &Config) -> Result<Vec<JoinHandle<()>>, Box<dyn Error>> {
     Ok(threads)
 }
 
-fn start_engines(config: &Config) -> Result<Vec<(media::Engine, JoinHandle<()>)>, Box<dyn Error>> {
+/// An engine and the thread it runs on.
+type Running = (media::Engine, JoinHandle<()>);
+
+fn start_engines(config: &Config) -> Result<Vec<Running>, Box<dyn Error>> {
     let start = |number| {
         let address = config.udp_address(number).ok_or("--udp leaves no port for the last engine")?;
-        let socket = UdpSocket::bind(address)
-            .map_err(|error| format!("cannot listen on {address} (UDP): {error}; choose another with --udp"))?;
+        let socket = UdpSocket::bind(address).map_err(|error| {
+            format!("cannot listen on {address} (UDP): {error}; choose another with --udp")
+        })?;
         let candidates = config.candidates(socket.local_addr()?);
         tracing::info!(number, bound = %socket.local_addr()?, announced = ?candidates, "engine");
         Ok(media::Engine::start(number, socket, candidates)?)

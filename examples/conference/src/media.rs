@@ -273,7 +273,8 @@ impl Thread {
         step: impl FnOnce(&mut estafette::Participant<'_>, &Outbox) -> Result<(), String>,
     ) {
         let Some(id) = self.ids.get(&label).copied() else { return };
-        let (Some(mut participant), Some(member)) = (self.engine.participant(id), self.members.get(&id)) else {
+        let (Some(mut participant), Some(member)) = (self.engine.participant(id), self.members.get(&id))
+        else {
             return;
         };
         if let Err(error) = step(&mut participant, &member.outbox) {
@@ -286,12 +287,18 @@ impl Thread {
     fn event(&mut self, event: Event) {
         match event {
             Event::NegotiationNeeded(id) => {
-                let Some(label) = self.members.get(&id).map(|member| member.label) else { return };
-                self.negotiate(label, |participant, outbox| {
-                    let offer = participant.create_offer().map_err(|error| error.to_string())?;
-                    outbox.push(&Reply::Offer { sdp: &offer });
-                    Ok(())
-                });
+                let (Some(mut participant), Some(member)) =
+                    (self.engine.participant(id), self.members.get(&id))
+                else {
+                    return;
+                };
+                match participant.create_offer() {
+                    Ok(offer) => member.outbox.push(&Reply::Offer { sdp: &offer }),
+                    // Overtaken by an offer of the page's; the engine asks again if it still needs one.
+                    Err(error) => {
+                        tracing::debug!(room = member.room, label = member.label, %error, "no offer")
+                    }
+                }
             }
             Event::Connected { participant, path } => {
                 if let Some(member) = self.members.get(&participant) {

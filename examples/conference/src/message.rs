@@ -86,7 +86,8 @@ pub fn joined(code: Code, label: u32) -> Reply<'static> {
 /// time, 40 characters at most, never empty.
 pub fn tidy_name(name: &str) -> String {
     let unseen = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
     let shown: String = name.chars().map(|c| if unseen(c) { ' ' } else { c }).take(4 * NAME).collect();
     let tidy: String = shown.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(NAME).collect();

@@ -89,7 +89,12 @@ impl Page {
     }
 
     /// Finds the page's place, or tells it that there is none.
-    async fn enter(&mut self, lobby: &Arc<Lobby>, hello: Request, outbox: Outbox) -> Result<Option<Seat>, End> {
+    async fn enter(
+        &mut self,
+        lobby: &Arc<Lobby>,
+        hello: Request,
+        outbox: Outbox,
+    ) -> Result<Option<Seat>, End> {
         let (door, name) = match hello {
             Request::Create { name } => (Some(Door::New), name),
             Request::Join { code, name, resume } => {
