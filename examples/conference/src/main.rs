@@ -18,24 +18,36 @@ use config::Config;
 use lobby::{Limits, Lobby};
 use std::error::Error;
 use std::net::UdpSocket;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
     let config = Config::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match start(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("conference: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(config: &Config) -> Result<(), Box<dyn Error>> {
     // Media has threads of its own; two are plenty for pages and their messages.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let threads = runtime.block_on(run(&config))?;
+    let threads = runtime.block_on(run(config))?;
     // The last handles of the engines go with the runtime; each engine then says goodbye.
     runtime.shutdown_timeout(media::GOODBYE);
-    let deadline = std::time::Instant::now() + media::GOODBYE;
-    while threads.iter().any(|thread| !thread.is_finished()) && std::time::Instant::now() < deadline {
-        std::thread::sleep(std::time::Duration::from_millis(10));
+    let deadline = Instant::now() + media::GOODBYE;
+    while threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
 }
