@@ -3,11 +3,13 @@
 //! `cargo run --release --example minimal`, then open <http://localhost:8000> in two or more tabs.
 //! What a real server does besides (rooms with codes, batches of datagrams, a core for each engine,
 //! offers from the server's side when somebody comes) is in `examples/conference`.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // The engine has no clock, thread or socket. We do.
+// The engine has no clock, thread or socket. We do.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use estafette::mux::{Ecn, Path, Protocol};
-use estafette::time::Instant;
-use estafette::{Datagram, Engine, EngineConfig, ParticipantConfig, ParticipantId, RoomConfig, RoomId};
+use estafette::{
+    Datagram, Ecn, Engine, EngineConfig, Instant, ParticipantConfig, ParticipantId, Path, Protocol,
+    RoomConfig, RoomId,
+};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::{Sender, channel};
@@ -24,11 +26,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let now = || Instant::ZERO + clock.elapsed();
     let (sender, offers) = channel::<Offer>();
     let listener = TcpListener::bind("127.0.0.1:8000")?;
-    std::thread::spawn(move || listener.incoming().flatten().for_each(|page| drop(serve(page, &sender))));
+    std::thread::spawn(move || {
+        for page in listener.incoming().flatten() {
+            let _ = serve(page, &sender);
+        }
+    });
     println!("Open http://localhost:8000 in two tabs.");
 
     // The engine: addresses to announce, 32 secret random bytes, and the time.
-    let config = EngineConfig { candidates: vec![local], ..EngineConfig::default() };
+    let config = EngineConfig {
+        candidates: vec![local],
+        ..EngineConfig::default()
+    };
     let mut engine = Engine::new(config, seed()?, now())?;
     let room = engine.create_room(RoomConfig::default())?;
     let mut participants: Vec<ParticipantId> = Vec::new();
@@ -41,19 +50,30 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let _ = reply.send(answer.unwrap_or_else(|error| format!("error: {error}")));
         }
         while let Some(transmit) = engine.poll_transmit(now(), &mut buf) {
-            // The buffer holds one datagram, so that is what we get. A failed send is a loss like any other.
-            let _ = socket.send_to(&buf[..transmit.len], transmit.path.remote);
+            // Several datagrams may stand in the buffer. A failed send is a loss like any other.
+            let size = transmit
+                .segment_size
+                .map_or(transmit.len, |size| usize::from(size.get()));
+            for datagram in buf[..transmit.len].chunks(size.max(1)) {
+                let _ = socket.send_to(datagram, transmit.path.remote);
+            }
         }
         while let Some(event) = engine.poll_event() {
             println!("{event:?}");
         }
         // Sleep until the next deadline or datagram, but look for offers every 10 ms.
         let pause = engine.poll_timeout().map_or(Duration::MAX, |at| at - now());
-        socket.set_read_timeout(Some(pause.clamp(Duration::from_millis(1), Duration::from_millis(10))))?;
+        let pause = pause.clamp(Duration::from_millis(1), Duration::from_millis(10));
+        socket.set_read_timeout(Some(pause))?;
         match socket.recv_from(&mut buf) {
             Ok((len, remote)) => {
-                let path = Path { protocol: Protocol::Udp, local, remote };
-                engine.handle_datagram(now(), Datagram { path, ecn: Ecn::NotEct, data: &buf[..len] });
+                let (protocol, ecn, data) = (Protocol::Udp, Ecn::NotEct, &buf[..len]);
+                let path = Path {
+                    protocol,
+                    local,
+                    remote,
+                };
+                engine.handle_datagram(now(), Datagram { path, ecn, data });
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(error) => eprintln!("receive: {error}"),
@@ -73,12 +93,16 @@ fn negotiate(
     let number = number.unwrap_or(participants.len());
     if number == participants.len() {
         // The label names its media to the others: their stream id is "p" and the label.
-        let config = ParticipantConfig { label: number.to_string(), ..ParticipantConfig::default() };
-        participants.push(engine.room(room).ok_or("the room is closed")?.join(config)?);
+        let config = ParticipantConfig {
+            label: number.to_string(),
+            ..ParticipantConfig::default()
+        };
+        let mut room = engine.room(room).ok_or("the room is closed")?;
+        participants.push(room.join(config)?);
     }
     let id = *participants.get(number).ok_or("no such participant")?;
-    let answer = engine.participant(id).ok_or("the participant has left")?.accept_offer(sdp)?;
-    Ok(format!("{number}\n{answer}"))
+    let mut participant = engine.participant(id).ok_or("the participant has left")?;
+    Ok(format!("{number}\n{}", participant.accept_offer(sdp)?))
 }
 
 /// 32 bytes that nobody else knows: ICE passwords and much else follow from them.
@@ -95,43 +119,20 @@ fn serve(mut page: TcpStream, offers: &Sender<Offer>) -> io::Result<()> {
     let mut head = String::new();
     while lines.read_line(&mut head)? > 2 {}
     let body = if head.starts_with("POST /") {
-        let length = head
-            .to_ascii_lowercase()
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+        let head = head.to_ascii_lowercase();
+        let length = |line: &str| line.strip_prefix("content-length:")?.trim().parse().ok();
+        let length = head.lines().find_map(length).unwrap_or(0);
+        let number = head.split([' ', '/']).nth(2);
+        let number = number.and_then(|number| number.parse().ok());
         let mut sdp = String::new();
-        lines.take(length.unwrap_or(0)).read_to_string(&mut sdp)?;
+        lines.take(length).read_to_string(&mut sdp)?;
         let (reply, answer) = channel();
-        let number = head.split([' ', '/']).nth(2).and_then(|number| number.parse().ok());
         let _ = offers.send((number, sdp, reply));
         answer.recv().map_err(io::Error::other)?
     } else {
-        PAGE.to_owned()
+        include_str!("minimal.html").to_owned()
     };
-    write!(
-        page,
-        "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    )
+    let length = body.len();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n";
+    write!(page, "{head}content-length: {length}\r\n\r\n{body}")
 }
-
-/// Sends camera and microphone, has room to receive three others, and offers again every two seconds.
-const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>minimal</title><link rel="icon" href="data:,"><body><script type="module">
-const peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
-peer.ontrack = ({ streams: [stream] }) => {
-  const video = document.getElementById(stream.id) ?? Object.assign(document.createElement('video'), { id: stream.id, autoplay: true });
-  if (video.srcObject !== stream) video.srcObject = stream;
-  document.body.append(video);
-};
-const own = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
-own.getTracks().forEach(track => peer.addTrack(track, own));
-for (const kind of ['audio', 'video', 'audio', 'video']) peer.addTransceiver(kind, { direction: 'recvonly' });
-for (let number = ''; ; await new Promise(resolve => setTimeout(resolve, 2000))) {
-  await peer.setLocalDescription();
-  const text = await (await fetch('/' + number, { method: 'POST', body: peer.localDescription.sdp })).text();
-  if (text.startsWith('error')) throw new Error(text);
-  const [first, ...sdp] = text.split('\n');
-  number = first;
-  await peer.setRemoteDescription({ type: 'answer', sdp: sdp.join('\n') });
-}
-</script>"#;
