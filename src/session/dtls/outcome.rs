@@ -24,6 +24,8 @@ pub enum Drop {
     ClearAlert,
     /// Application data in clear.
     ClearData,
+    /// A handshake message in clear that came too late to matter.
+    ClearHandshake,
     /// A handshake fragment past its message's end, without contents, too large or numbered too high.
     Fragment,
     /// A protected record of the handshake failed authentication.
@@ -40,26 +42,6 @@ pub enum Drop {
 }
 
 impl Drop {
-    /// Every reason, in the order of the counters.
-    pub const ALL: [Drop; 16] = [
-        Drop::Empty,
-        Drop::TooLong,
-        Drop::Truncated,
-        Drop::ContentType,
-        Drop::Version,
-        Drop::ConnectionId,
-        Drop::Epoch,
-        Drop::EmptyRecord,
-        Drop::ClearAlert,
-        Drop::ClearData,
-        Drop::Fragment,
-        Drop::Authentication,
-        Drop::OutOfOrder,
-        Drop::Ignored,
-        Drop::QueueFull,
-        Drop::Closed,
-    ];
-
     /// A stable name for statistics.
     pub const fn name(self) -> &'static str {
         match self {
@@ -73,6 +55,7 @@ impl Drop {
             Drop::EmptyRecord => "empty_record",
             Drop::ClearAlert => "clear_alert",
             Drop::ClearData => "clear_data",
+            Drop::ClearHandshake => "clear_handshake",
             Drop::Fragment => "fragment",
             Drop::Authentication => "authentication",
             Drop::OutOfOrder => "out_of_order",
