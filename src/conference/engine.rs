@@ -344,7 +344,9 @@ impl Engine {
             }
         }
         if let Some(participant) = self.participants.get_mut(id) {
-            participant.timers.set(Timer::Network, participant.network.poll_timeout());
+            // What is due now is written by the next poll, which sets the timer anew.
+            let at = participant.network.poll_timeout().filter(|at| *at > now);
+            participant.timers.set(Timer::Network, at);
         }
         self.requeue(id);
         self.make_ready(id);
@@ -380,8 +382,13 @@ impl Engine {
             return;
         };
         let before = participant.path.replace(path);
-        if participant.connected && before != Some(path) {
-            self.emit(Event::PathChanged { participant: id, path });
+        if !participant.connected || before == Some(path) {
+            return;
         }
+        self.emit(match before {
+            // The handshake was done before a path was selected.
+            None => Event::Connected { participant: id, path },
+            Some(_) => Event::PathChanged { participant: id, path },
+        });
     }
 }
