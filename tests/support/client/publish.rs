@@ -1,7 +1,7 @@
 //! What a client sends: audio and video in packets that prove themselves, repeated when asked for.
 
 use crate::support::media::Content;
-use estafette::rtcp::{self, NtpTime, ReportBlock};
+use estafette::rtcp::{self, NtpTime, ReportBlock, SenderInfo};
 use estafette::rtp::{self, AudioLevel, HeaderWriter, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
 use estafette::{Instant, random::Random};
 use std::collections::BTreeMap;
@@ -233,9 +233,14 @@ impl Publisher {
             let ticks = ((now - started).as_micros() * rate / 1_000_000) as u32;
             let rtp = RtpTime(outgoing.first_timestamp.wrapping_add(ticks));
             let blocks = std::mem::take(&mut blocks);
-            writer
-                .sender_report(outgoing.ssrc, ntp, rtp, outgoing.packets, outgoing.octets, &blocks)
-                .expect("a report fits a datagram");
+            let info = SenderInfo {
+                ssrc: outgoing.ssrc,
+                ntp,
+                rtp_time: rtp,
+                packet_count: outgoing.packets,
+                octet_count: outgoing.octets,
+            };
+            writer.sender_report(&info, &blocks).expect("a report fits a datagram");
         }
         if !blocks.is_empty() || writer.len() == 0 {
             writer.receiver_report(self.audio.ssrc, &blocks).expect("a report fits a datagram");
