@@ -62,12 +62,20 @@ fn no_floor_imports_from_a_floor_above_or_beside() {
     for file in files {
         let inside = file.strip_prefix(&src).expect("below src");
         let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-        let Some(own) = floor_of(&parts[0]) else { continue };
+        let Some(own) = floor_of(&parts[0]) else {
+            continue;
+        };
         // What links in documentation name is for the reader, not for the compiler.
         let text = fs::read_to_string(&file).expect("readable file");
-        let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect();
+        let code: String = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .map(|line| format!("{line}\n"))
+            .collect();
         for import in imports(&code) {
-            let Some(target) = floor_of(&import[0]) else { continue };
+            let Some(target) = floor_of(&import[0]) else {
+                continue;
+            };
             checked += 1;
             let beside = target == own && import[0] != parts[0];
             if target > own || beside {

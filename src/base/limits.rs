@@ -80,9 +80,6 @@ pub const REPORT_INTERVAL: Duration = Duration::from_millis(1_000);
 /// RTCP datagrams taken from one participant per second (S-RTCP-02).
 pub const RTCP_PER_SECOND: u32 = 200;
 
-/// RTCP packets read of one datagram (S-RTCP-02).
-pub const RTCP_PER_DATAGRAM: usize = 64;
-
 /// From joining (or the last offer) to the end of the handshake, else the participant has failed.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 

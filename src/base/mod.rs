@@ -7,3 +7,4 @@ pub mod random;
 pub(crate) mod slots;
 pub(crate) mod table;
 pub mod time;
+pub mod units;

@@ -62,6 +62,9 @@ pub enum ConfigError {
     /// No certificate could be made.
     #[error("no certificate could be generated")]
     Certificate,
+    /// The DTLS settings are out of range.
+    #[error("{0}")]
+    Dtls(dtls::ConfigError),
 }
 
 impl EngineConfig {

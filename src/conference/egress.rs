@@ -5,8 +5,8 @@ use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::drops::DropReason;
 use crate::conference::engine::Engine;
-use crate::conference::participant::{ParticipantId, SendEntry, Timer};
 use crate::conference::event::LeaveReason;
+use crate::conference::participant::{ParticipantId, SendEntry, Timer};
 use crate::conference::subscription::{Subscription, UNNEGOTIATED};
 use crate::wire::mux::Path;
 use crate::wire::rtp::{self, HeaderWriter, PayloadType, RtpTime, SeqNo};
@@ -60,10 +60,18 @@ impl Engine {
     }
 
     /// As many datagrams of one size as fit, the last one possibly shorter.
-    fn write_media(&mut self, now: Instant, id: ParticipantId, path: Path, buf: &mut [u8]) -> Option<Written> {
+    fn write_media(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        path: Path,
+        buf: &mut [u8],
+    ) -> Option<Written> {
         let (mut len, mut segment, mut count) = (0, 0, 0);
         while count < limits::TRANSMIT_BURST {
-            let Some(entry) = self.participants.get(id)?.egress.queue.front().copied() else { break };
+            let Some(entry) = self.participants.get(id)?.egress.queue.front().copied() else {
+                break;
+            };
             // The first datagram sets the size; none after it may be longer.
             let room = buf.get_mut(len..).unwrap_or_default();
             let most = if count == 0 { room.len().min(self.config.mtu) } else { segment.min(room.len()) };
@@ -99,27 +107,46 @@ impl Engine {
         }
         self.traffic.forwarded += count as u64;
         self.sent(id, len, count as u64);
-        let segment_size = if count > 1 { u16::try_from(segment).ok().and_then(NonZeroU16::new) } else { None };
+        let segment_size =
+            if count > 1 { u16::try_from(segment).ok().and_then(NonZeroU16::new) } else { None };
         Some(Written { path, len, segment_size })
     }
 
     /// Writes and seals one entry at the start of `room`, if it takes at most `most` bytes.
-    fn seal(&mut self, now: Instant, id: ParticipantId, entry: &SendEntry, room: &mut [u8], most: usize, may_wait: bool) -> Sealed {
+    fn seal(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        entry: &SendEntry,
+        room: &mut [u8],
+        most: usize,
+        may_wait: bool,
+    ) -> Sealed {
         let Some(subscription) = self.subscriptions.get_mut(entry.subscription) else {
             return Sealed::Dropped(DropReason::Unsubscribed);
         };
-        let Some(stream) = self.streams.get(entry.stream) else { return Sealed::Dropped(DropReason::Expired) };
-        let Some(packet) = stream.history.get(entry.seq) else { return Sealed::Dropped(DropReason::Expired) };
+        let Some(stream) = self.streams.get(entry.stream) else {
+            return Sealed::Dropped(DropReason::Expired);
+        };
+        let Some(packet) = stream.history.get(entry.seq) else {
+            return Sealed::Dropped(DropReason::Expired);
+        };
         let Some((extensions, payload)) = stream.history.bytes(&self.pages, packet) else {
             return Sealed::Dropped(DropReason::Expired);
         };
-        let Some(participant) = self.participants.get_mut(id) else { return Sealed::Dropped(DropReason::Unsubscribed) };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return Sealed::Dropped(DropReason::Unsubscribed);
+        };
         let transport_seq = participant.egress.transport_seq;
-        let Some(keys) = participant.network.keys() else { return Sealed::Dropped(DropReason::NoKeys) };
+        let Some(keys) = participant.network.keys() else {
+            return Sealed::Dropped(DropReason::NoKeys);
+        };
 
         let head = if entry.retransmission { Some((entry.out.0 as u16).to_be_bytes()) } else { None };
         let header = subscription.header(now, entry, packet.codec, packet.marker);
-        let Some(header) = header else { return Sealed::Dropped(DropReason::Unnegotiated) };
+        let Some(header) = header else {
+            return Sealed::Dropped(DropReason::Unnegotiated);
+        };
         let Some(header_len) = header.write(room, subscription, extensions, transport_seq, now) else {
             return if may_wait { Sealed::NextTime } else { Sealed::Dropped(DropReason::AboveMtu) };
         };
@@ -134,7 +161,8 @@ impl Engine {
         let (body_head, body_rest) = body.split_at_mut(head.len());
         body_head.copy_from_slice(head);
         body_rest.copy_from_slice(payload);
-        let Ok(len) = keys.sealer.seal_rtp_in_place(header.seq, header.ssrc, header_len, room, plain_len) else {
+        let Ok(len) = keys.sealer.seal_rtp_in_place(header.seq, header.ssrc, header_len, room, plain_len)
+        else {
             return Sealed::Exhausted;
         };
         participant.egress.transport_seq = transport_seq.wrapping_add(1);
@@ -161,7 +189,13 @@ impl Subscription {
             (&self.payload_types, self.ssrc, entry.out)
         };
         let payload_type = table.get(usize::from(codec)).copied().filter(|pt| *pt != UNNEGOTIATED)?;
-        Some(Header { seq, ssrc, payload_type: PayloadType(payload_type), marker, timestamp: entry.timestamp })
+        Some(Header {
+            seq,
+            ssrc,
+            payload_type: PayloadType::new(payload_type)?,
+            marker,
+            timestamp: entry.timestamp,
+        })
     }
 
     fn on_sent(&mut self, retransmission: bool, payload_len: usize) {
@@ -179,7 +213,14 @@ impl Subscription {
 impl Header {
     /// Writes the header with the subscription's own extensions and those that are passed on.
     #[inline]
-    fn write(&self, room: &mut [u8], subscription: &Subscription, passed: &[u8], transport_seq: u64, now: Instant) -> Option<usize> {
+    fn write(
+        &self,
+        room: &mut [u8],
+        subscription: &Subscription,
+        passed: &[u8],
+        transport_seq: u64,
+        now: Instant,
+    ) -> Option<usize> {
         let ids = &subscription.extensions;
         let mut writer = HeaderWriter::new(
             room,

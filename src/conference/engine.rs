@@ -9,6 +9,7 @@ use crate::base::time::Instant;
 use crate::conference::config::{ConfigError, EngineConfig};
 use crate::conference::drops::{DropCounters, DropReason};
 use crate::conference::event::{Event, LeaveReason};
+use crate::conference::negotiation;
 use crate::conference::participant::{ParticipantId, ParticipantState, Timer};
 use crate::conference::room::{RoomId, RoomState};
 use crate::conference::source::{Source, SourceId, Stream, StreamId};
@@ -59,8 +60,9 @@ pub struct Transmit {
 /// that goes back is taken as standing still.
 pub struct Engine {
     pub(super) config: EngineConfig,
-    pub(super) certificate: dtls::Certificate,
-    pub(super) dtls_config: Arc<dtls::Config>,
+    pub(super) dtls: dtls::Context,
+    /// What is negotiated with those who may publish, and with those who may not.
+    pub(super) negotiation: [Arc<negotiation::Config>; 2],
     pub(super) random: Random,
     /// The latest moment seen.
     pub(super) now: Instant,
@@ -82,7 +84,7 @@ pub struct Engine {
     /// How many rooms there ever were: the label of the next one's fork.
     pub(super) rooms_created: u64,
     /// Where packets of streams that have no history yet are opened.
-    pub(super) scratch: Box<[u8; limits::DATAGRAM]>,
+    pub(super) scratch: Box<[u8]>,
 
     pub(super) traffic: Traffic,
     pub(super) drops: DropCounters,
@@ -99,12 +101,20 @@ impl Engine {
             Some(certificate) => certificate.clone(),
             None => dtls::Certificate::generate().map_err(|_| ConfigError::Certificate)?,
         };
+        let dtls = dtls::Context::new(config.dtls.clone(), certificate).map_err(ConfigError::Dtls)?;
+        let negotiation = [true, false].map(|publish| {
+            Arc::new(negotiation::Config {
+                codecs: config.codecs.clone(),
+                publish,
+                ..negotiation::Config::default()
+            })
+        });
         let mut random = Random::new(seed);
         Ok(Engine {
-            dtls_config: Arc::new(config.dtls.clone()),
+            dtls,
+            negotiation,
             pages: Pages::new(config.max_history_pages),
             config,
-            certificate,
             now,
             rooms: Slots::new(),
             participants: Slots::new(),
@@ -118,7 +128,7 @@ impl Engine {
             events: VecDeque::new(),
             transmits: 0,
             rooms_created: 0,
-            scratch: Box::new([0; limits::DATAGRAM]),
+            scratch: vec![0; limits::DATAGRAM].into_boxed_slice(),
             traffic: Traffic::default(),
             drops: DropCounters::new(),
             random,
@@ -139,7 +149,9 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.advance(now);
         while let Some((at, id)) = self.deadlines.pop_due(now) {
-            let Some(participant) = self.participants.get_mut(id) else { continue };
+            let Some(participant) = self.participants.get_mut(id) else {
+                continue;
+            };
             if participant.timers.queued != Some(at) {
                 continue;
             }
@@ -173,7 +185,13 @@ impl Engine {
             }
             self.transmits += 1;
             let id = TransmitId(self.transmits);
-            return Some(Transmit { id, path: written.path, ecn: Ecn::NotEct, len: written.len, segment_size: written.segment_size });
+            return Some(Transmit {
+                id,
+                path: written.path,
+                ecn: Ecn::NotEct,
+                len: written.len,
+                segment_size: written.segment_size,
+            });
         }
         None
     }
@@ -265,8 +283,12 @@ impl Engine {
 
     /// Makes the engine's queue agree with a participant's earliest deadline.
     pub(super) fn requeue(&mut self, id: ParticipantId) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
-        let Some(earliest) = participant.timers.earliest() else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let Some(earliest) = participant.timers.earliest() else {
+            return;
+        };
         if participant.timers.queued.is_none_or(|queued| earliest < queued) {
             participant.timers.queued = Some(earliest);
             self.deadlines.push(earliest, id);
@@ -276,7 +298,9 @@ impl Engine {
     /// Does what is due to one participant.
     fn run_timers(&mut self, now: Instant, id: ParticipantId) {
         for timer in Timer::ALL {
-            let Some(participant) = self.participants.get_mut(id) else { return };
+            let Some(participant) = self.participants.get_mut(id) else {
+                return;
+            };
             if !participant.timers.take_due(timer, now) {
                 continue;
             }
@@ -303,8 +327,12 @@ impl Engine {
     /// Takes the facts of a participant's transport and keeps its deadline in step.
     pub(super) fn drain_network(&mut self, now: Instant, id: ParticipantId) {
         loop {
-            let Some(participant) = self.participants.get_mut(id) else { return };
-            let Some(event) = participant.network.poll_event(now) else { break };
+            let Some(participant) = self.participants.get_mut(id) else {
+                return;
+            };
+            let Some(event) = participant.network.poll_event(now) else {
+                break;
+            };
             match event {
                 network::Event::AddressKnown(path) => self.learn_path(id, path),
                 network::Event::AddressForgotten(path) => self.forget_path(id, path),
@@ -348,7 +376,9 @@ impl Engine {
     }
 
     fn select_path(&mut self, id: ParticipantId, path: Path) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
         let before = participant.path.replace(path);
         if participant.connected && before != Some(path) {
             self.emit(Event::PathChanged { participant: id, path });

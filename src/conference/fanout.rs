@@ -9,14 +9,27 @@ use crate::wire::rtp::SeqNo;
 
 impl Engine {
     /// Queues a packet of `source` for everybody in its audience.
-    pub(super) fn fan_out(&mut self, source: SourceId, stream: StreamId, seq: SeqNo, timestamp: u32, padding_only: bool) {
-        let Some(source) = self.sources.get_mut(source) else { return };
+    pub(super) fn fan_out(
+        &mut self,
+        source: SourceId,
+        stream: StreamId,
+        seq: SeqNo,
+        timestamp: u32,
+        padding_only: bool,
+    ) {
+        let Some(source) = self.sources.get_mut(source) else {
+            return;
+        };
         for listener in &mut source.audience {
             if padding_only && listener.rewriter.absorb(seq) {
                 continue;
             }
-            let Some(out) = listener.rewriter.map(seq) else { continue };
-            let Some(subscriber) = self.participants.get_mut(listener.subscriber) else { continue };
+            let Some(out) = listener.rewriter.map(seq) else {
+                continue;
+            };
+            let Some(subscriber) = self.participants.get_mut(listener.subscriber) else {
+                continue;
+            };
             self.traffic.queued += 1;
             if subscriber.egress.queue.len() >= limits::SEND_QUEUE {
                 self.traffic.queued_dropped += 1;

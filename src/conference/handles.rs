@@ -105,17 +105,17 @@ impl Participant<'_> {
 
     /// Takes an offer of the participant's and gives the answer (RFC 8829). An offer of ours that waits
     /// for its answer is rolled back: the engine is the polite side.
-        pub fn accept_offer(&mut self, sdp: &str) -> Result<String, NegotiationError> {
+    pub fn accept_offer(&mut self, sdp: &str) -> Result<String, NegotiationError> {
         self.engine.accept_offer(self.id, sdp)
     }
 
     /// An offer of ours: what the participant is to receive now.
-        pub fn create_offer(&mut self) -> Result<String, NegotiationError> {
+    pub fn create_offer(&mut self) -> Result<String, NegotiationError> {
         self.engine.create_offer(self.id)
     }
 
     /// Takes the answer to the last offer of ours.
-        pub fn accept_answer(&mut self, sdp: &str) -> Result<(), NegotiationError> {
+    pub fn accept_answer(&mut self, sdp: &str) -> Result<(), NegotiationError> {
         self.engine.accept_answer(self.id, sdp)
     }
 
@@ -136,7 +136,12 @@ impl Participant<'_> {
 
     /// What it publishes.
     pub fn sources(&self) -> impl Iterator<Item = &SourceInfo> {
-        let keys = self.engine.participants.get(self.id).into_iter().flat_map(|participant| participant.sources.iter());
+        let keys = self
+            .engine
+            .participants
+            .get(self.id)
+            .into_iter()
+            .flat_map(|participant| participant.sources.iter());
         keys.filter_map(|key| Some(&self.engine.sources.get(*key)?.info))
     }
 

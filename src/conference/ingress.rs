@@ -1,10 +1,10 @@
 //! The way in of a datagram: told apart, its participant found by one look-up, authenticated, kept.
 
-use crate::base::time::{Duration, Instant};
 use crate::base::limits;
+use crate::base::time::{Duration, Instant};
 use crate::conference::drops::DropReason;
 use crate::conference::engine::{Datagram, Engine};
-use crate::conference::negotiation::session::Payload;
+use crate::conference::negotiation::Payload;
 use crate::conference::participant::{ParticipantId, Role, Timer};
 use crate::conference::source::{SourceId, Stream, StreamId};
 use crate::forwarding::history::{Committed, History};
@@ -51,7 +51,12 @@ impl Engine {
         }
     }
 
-    fn route(&mut self, now: Instant, datagram: Datagram<'_>, owner: &mut Option<ParticipantId>) -> Result<Taken, DropReason> {
+    fn route(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        owner: &mut Option<ParticipantId>,
+    ) -> Result<Taken, DropReason> {
         if datagram.data.len() > limits::DATAGRAM {
             return Err(DropReason::TooLong);
         }
@@ -68,7 +73,12 @@ impl Engine {
     }
 
     /// A request names its participant by our user fragment; a response comes from an address asked.
-    fn receive_stun(&mut self, now: Instant, datagram: Datagram<'_>, owner: &mut Option<ParticipantId>) -> Result<Taken, DropReason> {
+    fn receive_stun(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        owner: &mut Option<ParticipantId>,
+    ) -> Result<Taken, DropReason> {
         let message = stun::Message::parse(datagram.data).map_err(DropReason::Stun)?;
         let by_path = *owner;
         let named = match message.username() {
@@ -96,7 +106,12 @@ impl Engine {
         self.participants.get(id).is_some_and(|participant| participant.path == Some(*path))
     }
 
-    fn receive_dtls(&mut self, now: Instant, id: ParticipantId, datagram: Datagram<'_>) -> Result<Taken, DropReason> {
+    fn receive_dtls(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        datagram: Datagram<'_>,
+    ) -> Result<Taken, DropReason> {
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         participant.network.handle_dtls(now, datagram.path, datagram.data)?;
         self.drain_network(now, id);
@@ -104,7 +119,13 @@ impl Engine {
     }
 
     /// The path of media: parsed once, its stream found by SSRC, opened straight into the history.
-    fn receive_rtp(&mut self, now: Instant, id: ParticipantId, path: Path, data: &[u8]) -> Result<Taken, DropReason> {
+    fn receive_rtp(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        path: Path,
+        data: &[u8],
+    ) -> Result<Taken, DropReason> {
         let packet = rtp::Packet::parse(data).map_err(DropReason::Rtp)?;
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         if !participant.network.knows(&path) {
@@ -112,7 +133,7 @@ impl Engine {
         }
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
         let context = keys.opener.find(packet.ssrc());
-        let role = context.and_then(|context| participant.contexts.get(usize::from(context)).copied());
+        let role = context.and_then(|context| participant.contexts.get(context.index()).copied());
         match role {
             Some(Role::Media(stream)) => self.receive_media(now, id, stream, &packet, data),
             Some(Role::Repair(source)) => self.receive_repair(now, id, source, &packet, data),
@@ -120,16 +141,27 @@ impl Engine {
         }
     }
 
-    fn receive_media(&mut self, now: Instant, id: ParticipantId, key: StreamId, packet: &rtp::Packet<'_>, data: &[u8]) -> Result<Taken, DropReason> {
+    fn receive_media(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        key: StreamId,
+        packet: &rtp::Packet<'_>,
+        data: &[u8],
+    ) -> Result<Taken, DropReason> {
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         let stream = self.streams.get_mut(key).ok_or(DropReason::Unnegotiated)?;
         let source = self.sources.get(stream.source).ok_or(DropReason::Unnegotiated)?;
         let codec = source.ingress.codec(packet.payload_type()).ok_or(DropReason::Unnegotiated)?;
-        let place = stream.history.reserve(&mut self.pages, now, data.len()).ok_or(DropReason::HistoryFull)?;
+        let place =
+            stream.history.reserve(&mut self.pages, now, data.len()).ok_or(DropReason::HistoryFull)?;
         let noted = source.ingress.note(packet, place);
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
         let out = place.get_mut(noted.extensions_len..).unwrap_or_default();
-        let opened = keys.opener.open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), out).map_err(DropReason::Srtp)?;
+        let opened = keys
+            .opener
+            .open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), out)
+            .map_err(DropReason::Srtp)?;
         let payload_len = without_padding(packet, out, &opened)?;
         if let Some(wire) = noted.transport_seq {
             participant.arrivals.on_packet(now, wire);
@@ -149,28 +181,44 @@ impl Engine {
     }
 
     /// A packet of an SSRC without a role: authenticated first, then given its place.
-    fn receive_first(&mut self, now: Instant, id: ParticipantId, packet: &rtp::Packet<'_>, data: &[u8]) -> Result<Taken, DropReason> {
+    fn receive_first(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        packet: &rtp::Packet<'_>,
+        data: &[u8],
+    ) -> Result<Taken, DropReason> {
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
-        let scratch = self.scratch.as_mut_slice();
-        let opened = keys.opener.open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), scratch).map_err(DropReason::Srtp)?;
+        let scratch = &mut *self.scratch;
+        let opened = keys
+            .opener
+            .open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), scratch)
+            .map_err(DropReason::Srtp)?;
         let payload_len = without_padding(packet, scratch, &opened)?;
         if !participant.config.publish {
             return Err(DropReason::NotPublishing);
         }
         let (source_id, payload) = self.place_of(id, packet).ok_or(DropReason::Unnegotiated)?;
         let role = match payload {
-            Payload::Media(_) => Role::Media(self.begin_stream(now, id, source_id, packet, opened.seq).ok_or(DropReason::Unnegotiated)?),
+            Payload::Media(_) => Role::Media(
+                self.begin_stream(now, id, source_id, packet, opened.seq).ok_or(DropReason::Unnegotiated)?,
+            ),
             Payload::Rtx(_) => Role::Repair(source_id),
         };
         self.set_role(id, opened.context, role);
-        let Role::Media(key) = role else { return self.accept_repair(now, id, source_id, packet, payload_len) };
-        let Payload::Media(codec) = payload else { return Err(DropReason::Unnegotiated) };
+        let Role::Media(key) = role else {
+            return self.accept_repair(now, id, source_id, packet, payload_len);
+        };
+        let Payload::Media(codec) = payload else {
+            return Err(DropReason::Unnegotiated);
+        };
         // The one copy in a stream's life: its first packet came before its history.
         let (Some(stream), Some(source)) = (self.streams.get_mut(key), self.sources.get(source_id)) else {
             return Err(DropReason::Unnegotiated);
         };
-        let place = stream.history.reserve(&mut self.pages, now, data.len()).ok_or(DropReason::HistoryFull)?;
+        let place =
+            stream.history.reserve(&mut self.pages, now, data.len()).ok_or(DropReason::HistoryFull)?;
         let noted = source.ingress.note(packet, place);
         let payload_bytes = self.scratch.get(..usize::from(payload_len)).unwrap_or_default();
         if let Some(out) = place.get_mut(noted.extensions_len..noted.extensions_len + payload_bytes.len()) {
@@ -193,19 +241,37 @@ impl Engine {
     }
 
     /// A retransmission (RFC 4588): opened aside, since its payload begins with the number it repairs.
-    fn receive_repair(&mut self, now: Instant, id: ParticipantId, source: SourceId, packet: &rtp::Packet<'_>, data: &[u8]) -> Result<Taken, DropReason> {
+    fn receive_repair(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        source: SourceId,
+        packet: &rtp::Packet<'_>,
+        data: &[u8],
+    ) -> Result<Taken, DropReason> {
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
-        let scratch = self.scratch.as_mut_slice();
-        let opened = keys.opener.open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), scratch).map_err(DropReason::Srtp)?;
+        let scratch = &mut *self.scratch;
+        let opened = keys
+            .opener
+            .open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), scratch)
+            .map_err(DropReason::Srtp)?;
         let payload_len = without_padding(packet, scratch, &opened)?;
         self.accept_repair(now, id, source, packet, payload_len)
     }
 
     /// Keeps the original packet that a retransmission in the scratch buffer carries.
-    fn accept_repair(&mut self, now: Instant, id: ParticipantId, source_id: SourceId, packet: &rtp::Packet<'_>, payload_len: u16) -> Result<Taken, DropReason> {
+    fn accept_repair(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        source_id: SourceId,
+        packet: &rtp::Packet<'_>,
+        payload_len: u16,
+    ) -> Result<Taken, DropReason> {
         let source = self.sources.get(source_id).ok_or(DropReason::Unnegotiated)?;
         let codec = source.ingress.repaired_codec(packet.payload_type()).ok_or(DropReason::Unnegotiated)?;
+        let stream = source.stream;
         let transport_seq = source.ingress.transport_seq(packet);
         if let Some(participant) = self.participants.get_mut(id) {
             participant.traffic.media_received += 1;
@@ -218,17 +284,24 @@ impl Engine {
         if payload_len == 0 {
             return Ok(Taken::Media);
         }
-        let key = source.stream.ok_or(DropReason::Retransmission)?;
-        let stream = self.streams.get_mut(key).ok_or(DropReason::Retransmission)?;
+        let key = stream.ok_or(DropReason::Retransmission)?;
+        let (Some(stream), Some(source)) = (self.streams.get_mut(key), self.sources.get(source_id)) else {
+            return Err(DropReason::Retransmission);
+        };
         let payload = self.scratch.get(..usize::from(payload_len)).unwrap_or_default();
-        let [high, low, original @ ..] = payload else { return Err(DropReason::Retransmission) };
+        let [high, low, original @ ..] = payload else {
+            return Err(DropReason::Retransmission);
+        };
         let wire = rtp::WireSeq(u16::from_be_bytes([*high, *low]));
         let seq = SeqNo::extend(stream.reception.highest(), wire);
         // What is ahead of the stream was never missing.
         if seq > stream.reception.highest() {
             return Err(DropReason::Retransmission);
         }
-        let place = stream.history.reserve(&mut self.pages, now, packet.header_len() + payload.len()).ok_or(DropReason::HistoryFull)?;
+        let place = stream
+            .history
+            .reserve(&mut self.pages, now, packet.header_len() + payload.len())
+            .ok_or(DropReason::HistoryFull)?;
         let noted = source.ingress.note(packet, place);
         if let Some(out) = place.get_mut(noted.extensions_len..noted.extensions_len + original.len()) {
             out.copy_from_slice(original);
@@ -247,7 +320,14 @@ impl Engine {
 
     /// A packet stands in the reserved place of its stream: unless it came before, it is kept and
     /// forwarded.
-    fn accept(&mut self, now: Instant, id: ParticipantId, key: StreamId, packet: Committed, repaired: bool) -> Result<Taken, DropReason> {
+    fn accept(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        key: StreamId,
+        packet: Committed,
+        repaired: bool,
+    ) -> Result<Taken, DropReason> {
         let stream = self.streams.get_mut(key).ok_or(DropReason::Unnegotiated)?;
         let (seq, timestamp) = (packet.seq, packet.timestamp);
         if !stream.seen.insert(seq) {
@@ -280,8 +360,13 @@ impl Engine {
 
     /// Feedback on arrivals is due an interval after the first of them.
     fn after_arrival(&mut self, id: ParticipantId) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
-        if !participant.timers.is_armed(Timer::Feedback) && !participant.rtcp.feedback && participant.arrivals.pending() {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        if !participant.timers.is_armed(Timer::Feedback)
+            && !participant.rtcp.feedback
+            && participant.arrivals.pending()
+        {
             let at = self.now + limits::FEEDBACK_INTERVAL;
             self.arm(id, Timer::Feedback, at);
         }
@@ -295,7 +380,9 @@ impl Engine {
 
     /// Releases what is too old of a participant's streams.
     pub(super) fn prune(&mut self, now: Instant, id: ParticipantId) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
         let mut any = false;
         for source in participant.sources.iter().filter_map(|source| self.sources.get(*source)) {
             if let Some(stream) = source.stream.and_then(|key| self.streams.get_mut(key)) {
@@ -313,7 +400,8 @@ impl Engine {
     fn place_of(&self, id: ParticipantId, packet: &rtp::Packet<'_>) -> Option<(SourceId, Payload)> {
         let participant = self.participants.get(id)?;
         let sources = || participant.sources.iter().filter_map(|key| Some((*key, self.sources.get(*key)?)));
-        let payload_of = |source: &crate::conference::source::Source| source.ingress.payload(packet.payload_type());
+        let payload_of =
+            |source: &crate::conference::source::Source| source.ingress.payload(packet.payload_type());
         let by_mid = sources().find(|(_, source)| {
             let id = source.ingress.id_of(ExtensionKind::Mid);
             id.and_then(|id| packet.extension(id)).is_some_and(|mid| mid == source.info.mid.as_bytes())
@@ -328,7 +416,14 @@ impl Engine {
     }
 
     /// Gives a source its (new) stream; its subscriptions go on without a gap.
-    fn begin_stream(&mut self, now: Instant, id: ParticipantId, source_id: SourceId, packet: &rtp::Packet<'_>, seq: SeqNo) -> Option<StreamId> {
+    fn begin_stream(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        source_id: SourceId,
+        packet: &rtp::Packet<'_>,
+        seq: SeqNo,
+    ) -> Option<StreamId> {
         let source = self.sources.get_mut(source_id)?;
         let clock_rate = source.ingress.clock_rate(packet.payload_type())?;
         let nack = source.ingress.nack;
@@ -350,7 +445,8 @@ impl Engine {
         if let Some(mut ended) = ended {
             ended.history.clear(&mut self.pages);
             if let Some((_, timestamp, at)) = ended.newest {
-                let passed = u128::from(clock_rate) * (now - at).max(Duration::from_millis(1)).as_micros() / 1_000_000;
+                let passed =
+                    u128::from(clock_rate) * (now - at).max(Duration::from_millis(1)).as_micros() / 1_000_000;
                 let shift = timestamp.wrapping_add(passed as u32).wrapping_sub(packet.timestamp().0);
                 source.audience.iter_mut().for_each(|listener| listener.rewriter.restart(shift));
             }
@@ -363,7 +459,9 @@ impl Engine {
 
     /// The SSRC of a stream that was replaced is settled anew if it speaks again.
     fn close_roles(&mut self, id: ParticipantId, ended: Option<StreamId>) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
         for role in &mut participant.contexts {
             if matches!(role, Role::Media(stream) if Some(*stream) == ended) {
                 *role = Role::Open;
@@ -372,8 +470,10 @@ impl Engine {
     }
 
     fn set_role(&mut self, id: ParticipantId, context: srtp::ContextId, role: Role) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
-        let at = usize::from(context);
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let at = context.index();
         if participant.contexts.len() <= at {
             participant.contexts.resize(at + 1, Role::Open);
         }
@@ -386,7 +486,8 @@ impl Engine {
 /// The payload's length without its padding (RFC 3550, section 5.1; S-RTP-02).
 fn without_padding(packet: &rtp::Packet<'_>, out: &[u8], opened: &srtp::Opened) -> Result<u16, DropReason> {
     let payload = out.get(..opened.len).unwrap_or_default();
-    let padding = if packet.has_padding() { rtp::padding_len(payload).map_err(|_| DropReason::Padding)? } else { 0 };
+    let padding =
+        if packet.has_padding() { rtp::padding_len(payload).map_err(|_| DropReason::Padding)? } else { 0 };
     // A datagram is far below 65,536 bytes.
     Ok((opened.len - padding) as u16)
 }
@@ -405,7 +506,9 @@ impl crate::conference::source::Ingress {
                     let at = noted.extensions_len;
                     let end = at + 2 + value.len();
                     // Seven kinds of at most 18 bytes stay below 256; a kind twice is cut off there.
-                    let Some(element) = place.get_mut(at..end).filter(|_| end <= 126) else { continue };
+                    let Some(element) = place.get_mut(at..end).filter(|_| end <= 126) else {
+                        continue;
+                    };
                     element[0] = kind.index() as u8;
                     element[1] = value.len() as u8;
                     element[2..].copy_from_slice(value);

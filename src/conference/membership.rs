@@ -8,8 +8,10 @@ use crate::conference::engine::Engine;
 use crate::conference::event::{Event, LeaveReason};
 use crate::conference::handles::{JoinError, LimitReached, SubscribeError};
 use crate::conference::negotiation::Negotiation;
-use crate::conference::negotiation::session::SendSlot;
-use crate::conference::participant::{Egress, ParticipantId, ParticipantState, RtcpBudget, RtcpDue, Timer, Timers};
+use crate::conference::negotiation::SendSlot;
+use crate::conference::participant::{
+    Egress, ParticipantId, ParticipantState, RtcpBudget, RtcpDue, Timer, Timers,
+};
 use crate::conference::room::{RoomId, RoomState};
 use crate::conference::source::{Listener, Source, SourceId};
 use crate::conference::stats::Traffic;
@@ -40,7 +42,11 @@ impl Engine {
         self.rooms.remove(id);
     }
 
-    pub(super) fn join(&mut self, room_id: RoomId, mut config: ParticipantConfig) -> Result<ParticipantId, JoinError> {
+    pub(super) fn join(
+        &mut self,
+        room_id: RoomId,
+        mut config: ParticipantConfig,
+    ) -> Result<ParticipantId, JoinError> {
         let room = self.rooms.get_mut(room_id).ok_or(JoinError::UnknownRoom)?;
         if !config.label_is_token() {
             return Err(JoinError::Label);
@@ -55,8 +61,10 @@ impl Engine {
         }
         let mut random = room.random.fork(room.joined);
         let credentials = self.fresh_credentials(&mut random);
-        let ufrag: Box<str> = credentials.ufrag.as_str().into();
-        let network = Network::new(credentials, self.certificate.clone(), self.dtls_config.clone(), random.fork(1));
+        let ufrag: Box<str> = credentials.ufrag().into();
+        let network = Network::new(credentials, self.dtls.clone(), random.fork(1));
+        let [publishing, receiving] = &self.negotiation;
+        let negotiable = if config.publish { publishing } else { receiving }.clone();
         let id = self.participants.insert_with(|_| ParticipantState {
             egress: Egress::default(),
             path: None,
@@ -68,7 +76,7 @@ impl Engine {
             traffic: Traffic::default(),
             room: room_id,
             config,
-            negotiation: Negotiation::new(random.next_u64()),
+            negotiation: Negotiation::new(negotiable, random.next_u64()),
             negotiation_announced: false,
             paths: SmallVec::new(),
             ufrags: SmallVec::from_elem(ufrag.clone(), 1),
@@ -98,20 +106,24 @@ impl Engine {
         let prefix = format!("{:04x}", self.config.number);
         loop {
             let credentials = ice::Credentials::random(random, &prefix);
-            if !self.by_ufrag.contains_key(credentials.ufrag.as_str()) {
+            if !self.by_ufrag.contains_key(credentials.ufrag()) {
                 return credentials;
             }
         }
     }
 
     fn subscribe_to_all(&mut self, id: ParticipantId, room: RoomId) {
-        let Some(room) = self.rooms.get(room) else { return };
+        let Some(room) = self.rooms.get(room) else {
+            return;
+        };
         if room.config.subscribe != SubscribeRule::All {
             return;
         }
         let others = room.participants.iter().filter(|other| **other != id);
-        let sources: Vec<SourceId> =
-            others.filter_map(|other| self.participants.get(*other)).flat_map(|other| other.sources.iter().copied()).collect();
+        let sources: Vec<SourceId> = others
+            .filter_map(|other| self.participants.get(*other))
+            .flat_map(|other| other.sources.iter().copied())
+            .collect();
         for source in sources {
             // At the limit of subscriptions the rest stays unseen.
             let _ = self.subscribe(id, source);
@@ -121,7 +133,9 @@ impl Engine {
     /// Removes a participant with all that belonged to it; not one packet goes to or from it afterwards
     /// (S-ROOM-03).
     pub(super) fn remove(&mut self, id: ParticipantId, reason: LeaveReason) {
-        let Some(participant) = self.participants.get(id) else { return };
+        let Some(participant) = self.participants.get(id) else {
+            return;
+        };
         let (sources, subscriptions) = (participant.sources.clone(), participant.subscriptions.clone());
         let room_id = participant.room;
         for source in sources {
@@ -130,7 +144,9 @@ impl Engine {
         for subscription in subscriptions {
             self.remove_subscription(subscription);
         }
-        let Some(participant) = self.participants.remove(id) else { return };
+        let Some(participant) = self.participants.remove(id) else {
+            return;
+        };
         for path in &participant.paths {
             if self.by_path.get(path) == Some(&id) {
                 self.by_path.remove(path);
@@ -151,7 +167,9 @@ impl Engine {
 
     /// The handshake is done: whatever was negotiated begins.
     pub(super) fn connect(&mut self, now: Instant, id: ParticipantId) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
         // New keys: every SSRC proves itself anew.
         participant.contexts.clear();
         participant.timers.set(Timer::Connect, None);
@@ -169,12 +187,16 @@ impl Engine {
     /// Adds what a participant publishes on a line and tells everybody in the room.
     pub(super) fn add_source(&mut self, make: impl FnOnce(SourceId) -> Source) -> SourceId {
         let key = self.sources.insert_with(make);
-        let Some(source) = self.sources.get(key) else { return key };
+        let Some(source) = self.sources.get(key) else {
+            return key;
+        };
         let info = source.info.clone();
         if let Some(publisher) = self.participants.get_mut(info.participant) {
             publisher.sources.push(key);
         }
-        let Some(room) = self.rooms.get(info.room) else { return key };
+        let Some(room) = self.rooms.get(info.room) else {
+            return key;
+        };
         if room.config.subscribe == SubscribeRule::All {
             for other in room.participants.clone() {
                 if other != info.participant {
@@ -187,11 +209,15 @@ impl Engine {
     }
 
     pub(super) fn remove_source(&mut self, key: SourceId) {
-        let Some(source) = self.sources.get(key) else { return };
+        let Some(source) = self.sources.get(key) else {
+            return;
+        };
         for subscription in source.subscriptions.clone() {
             self.remove_subscription(subscription);
         }
-        let Some(source) = self.sources.remove(key) else { return };
+        let Some(source) = self.sources.remove(key) else {
+            return;
+        };
         if let Some(mut stream) = source.stream.and_then(|stream| self.streams.remove(stream)) {
             stream.history.clear(&mut self.pages);
         }
@@ -206,7 +232,8 @@ impl Engine {
     /// negotiated.
     pub(super) fn subscribe(&mut self, id: ParticipantId, source_id: SourceId) -> Result<(), SubscribeError> {
         let source = self.sources.get(source_id).ok_or(SubscribeError::UnknownSource)?;
-        let publisher = self.participants.get(source.info.participant).ok_or(SubscribeError::UnknownSource)?;
+        let publisher =
+            self.participants.get(source.info.participant).ok_or(SubscribeError::UnknownSource)?;
         let (msid_stream, cname) = (format!("p{}", publisher.config.label), publisher.cname.clone());
         let (kind, room) = (source.info.kind, source.info.room);
         let msid_track = format!("s{}", source.number);
@@ -225,22 +252,28 @@ impl Engine {
         }
         let ssrc = self.fresh_ssrc(id, Ssrc(0));
         let rtx_ssrc = self.fresh_ssrc(id, ssrc);
-        let Some(participant) = self.participants.get_mut(id) else { return Err(SubscribeError::UnknownSource) };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return Err(SubscribeError::UnknownSource);
+        };
         // Our streams start below 32,768 so that loss around the first packets cannot be taken for a
         // wrap (S-SRTP-04).
         let mut start = || SeqNo(1 + participant.random.below(32_000));
         let (first_seq, rtx_next) = (start(), start());
         let rewriter = Rewriter::new(first_seq, participant.random.next_u32());
-        let key = self.subscriptions.insert_with(|_| Subscription::new(id, source_id, ssrc, rtx_ssrc, rtx_next, rewriter));
+        let key = self
+            .subscriptions
+            .insert_with(|_| Subscription::new(id, source_id, ssrc, rtx_ssrc, rtx_next, rewriter));
         participant.subscriptions.push(key);
-        participant.negotiation.assign_send(SendSlot {
+        let slot = SendSlot {
             id: key.token(),
             kind,
             ssrc: ssrc.0,
             rtx: Some(rtx_ssrc.0),
             msid: Msid { stream: msid_stream, track: msid_track },
             cname,
-        });
+        };
+        // A description has room for more slots than a participant may have subscriptions.
+        let _ = participant.negotiation.assign_send(slot);
         if let Some(source) = self.sources.get_mut(source_id) {
             source.subscriptions.push(key);
         }
@@ -249,12 +282,16 @@ impl Engine {
     }
 
     fn fresh_ssrc(&mut self, id: ParticipantId, other: Ssrc) -> Ssrc {
-        let Some(participant) = self.participants.get_mut(id) else { return Ssrc(1) };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return Ssrc(1);
+        };
         loop {
             let ssrc = Ssrc(participant.random.next_u32());
-            let taken = participant.subscriptions.iter().filter_map(|key| self.subscriptions.get(*key)).any(|subscription| {
-                subscription.ssrc == ssrc || subscription.rtx_ssrc == ssrc
-            });
+            let taken = participant
+                .subscriptions
+                .iter()
+                .filter_map(|key| self.subscriptions.get(*key))
+                .any(|subscription| subscription.ssrc == ssrc || subscription.rtx_ssrc == ssrc);
             if ssrc.0 != 0 && ssrc != other && ssrc != participant.ssrc && !taken {
                 return ssrc;
             }
@@ -262,7 +299,9 @@ impl Engine {
     }
 
     pub(super) fn unsubscribe(&mut self, id: ParticipantId, source: SourceId) {
-        let Some(participant) = self.participants.get(id) else { return };
+        let Some(participant) = self.participants.get(id) else {
+            return;
+        };
         let key = participant.subscriptions.iter().copied().find(|key| {
             self.subscriptions.get(*key).is_some_and(|subscription| subscription.source == source)
         });
@@ -273,7 +312,9 @@ impl Engine {
 
     fn remove_subscription(&mut self, key: SubscriptionId) {
         self.unseat(key);
-        let Some(subscription) = self.subscriptions.remove(key) else { return };
+        let Some(subscription) = self.subscriptions.remove(key) else {
+            return;
+        };
         if let Some(source) = self.sources.get_mut(subscription.source) {
             source.subscriptions.retain(|other| *other != key);
         }
@@ -286,13 +327,18 @@ impl Engine {
 
     /// A subscription that was negotiated begins to receive, once its participant is connected.
     pub(super) fn seat(&mut self, now: Instant, key: SubscriptionId) {
-        let Some(subscription) = self.subscriptions.get_mut(key) else { return };
-        let connected = self.participants.get(subscription.subscriber).is_some_and(|subscriber| subscriber.connected);
+        let Some(subscription) = self.subscriptions.get_mut(key) else {
+            return;
+        };
+        let connected =
+            self.participants.get(subscription.subscriber).is_some_and(|subscriber| subscriber.connected);
         if !connected || !subscription.negotiated || subscription.seat.is_some() {
             return;
         }
         let (subscriber, source_id) = (subscription.subscriber, subscription.source);
-        let Some(source) = self.sources.get_mut(source_id) else { return };
+        let Some(source) = self.sources.get_mut(source_id) else {
+            return;
+        };
         // Numbers go on where they ended: none is used twice (I-10).
         subscription.rewriter.restart(0);
         subscription.seat = Some(source.audience.len());
@@ -303,9 +349,15 @@ impl Engine {
 
     /// A subscription stops receiving; the last listener takes its seat.
     pub(super) fn unseat(&mut self, key: SubscriptionId) {
-        let Some(subscription) = self.subscriptions.get_mut(key) else { return };
-        let Some(seat) = subscription.seat.take() else { return };
-        let Some(source) = self.sources.get_mut(subscription.source) else { return };
+        let Some(subscription) = self.subscriptions.get_mut(key) else {
+            return;
+        };
+        let Some(seat) = subscription.seat.take() else {
+            return;
+        };
+        let Some(source) = self.sources.get_mut(subscription.source) else {
+            return;
+        };
         if seat >= source.audience.len() {
             return;
         }

@@ -4,11 +4,11 @@
 use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::engine::Engine;
-use crate::conference::negotiation::session::MediaKind;
+use crate::conference::negotiation::MediaKind;
 use crate::conference::participant::{ParticipantId, ParticipantState, Timer};
 use crate::conference::source::{SenderClock, SourceId, Stream};
-use crate::wire::rtcp::{self, NtpTime, ReportBlock, Writer};
-use crate::wire::rtp::RtpTime;
+use crate::wire::rtcp::{FirEntry, NtpTime, ReportBlock, SenderInfo, Writer};
+use crate::wire::rtp::{RtpTime, Ssrc, WireSeq};
 use smallvec::SmallVec;
 
 /// Report blocks of one packet (RFC 3550, section 6.4.1: five bits of count).
@@ -20,7 +20,9 @@ const TRAILER: usize = 32;
 impl Engine {
     /// Asks a source for a key frame, now or when its spacing allows.
     pub(super) fn want_keyframe(&mut self, now: Instant, source: SourceId) {
-        let Some(source) = self.sources.get_mut(source) else { return };
+        let Some(source) = self.sources.get_mut(source) else {
+            return;
+        };
         if source.info.kind != MediaKind::Video || !source.ingress.pli && !source.ingress.fir {
             return;
         }
@@ -46,9 +48,17 @@ impl Engine {
 
     /// A round of reports begins; the next one follows while there is anything to report on.
     pub(super) fn begin_reports(&mut self, now: Instant, id: ParticipantId) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
-        let receives = participant.sources.iter().any(|source| self.sources.get(*source).is_some_and(|source| source.stream.is_some()));
-        let sends = participant.subscriptions.iter().any(|key| self.subscriptions.get(*key).is_some_and(|subscription| subscription.seat.is_some()));
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let receives = participant
+            .sources
+            .iter()
+            .any(|source| self.sources.get(*source).is_some_and(|source| source.stream.is_some()));
+        let sends = participant
+            .subscriptions
+            .iter()
+            .any(|key| self.subscriptions.get(*key).is_some_and(|subscription| subscription.seat.is_some()));
         if !receives && !sends {
             return;
         }
@@ -92,29 +102,41 @@ impl Engine {
     /// Sender reports on subscriptions from `first` on, receiver report blocks on published streams, and
     /// the CNAMEs that tie streams together.
     fn write_reports(&mut self, now: Instant, id: ParticipantId, first: usize, writer: &mut Writer<'_>) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
-        let mut named: SmallVec<[(crate::wire::rtp::Ssrc, SourceId); 32]> = SmallVec::new();
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let mut named: SmallVec<[(Ssrc, SourceId); 32]> = SmallVec::new();
         let mut next = first;
         // 28 bytes of report and 28 of description each, after the blocks.
         let reserve = if first == 0 { 400 } else { 40 };
-        while let Some(key) = participant.subscriptions.get(next).filter(|_| writer.room() > reserve + 28 * (named.len() + 2)) {
+        while let Some(key) =
+            participant.subscriptions.get(next).filter(|_| writer.room() > reserve + 28 * (named.len() + 2))
+        {
             next += 1;
-            let Some(subscription) = self.subscriptions.get_mut(*key) else { continue };
-            let Some(source) = self.sources.get(subscription.source) else { continue };
-            let clock = source.stream.and_then(|key| self.streams.get(key)).and_then(|stream| Some((stream.sender_report?, stream.clock_rate)));
+            let Some(subscription) = self.subscriptions.get_mut(*key) else {
+                continue;
+            };
+            let Some(source) = self.sources.get(subscription.source) else {
+                continue;
+            };
+            let clock = source
+                .stream
+                .and_then(|key| self.streams.get(key))
+                .and_then(|stream| Some((stream.sender_report?, stream.clock_rate)));
             let listener = subscription.seat.and_then(|seat| source.audience.get(seat));
-            let (Some((clock, rate)), Some(listener)) = (clock, listener) else { continue };
+            let (Some((clock, rate)), Some(listener)) = (clock, listener) else {
+                continue;
+            };
             let (ntp, rtp) = clock.at(now, rate);
             let sent = &subscription.sent;
-            let written = writer.sender_report(
-                subscription.ssrc,
-                NtpTime(ntp),
-                RtpTime(listener.rewriter.timestamp(rtp)),
-                sent.packets as u32,
-                sent.payload_bytes as u32,
-                &[],
-            );
-            if written.is_ok() {
+            let info = SenderInfo {
+                ssrc: subscription.ssrc,
+                ntp: NtpTime(ntp),
+                rtp_time: RtpTime(listener.rewriter.timestamp(rtp)),
+                packet_count: sent.packets as u32,
+                octet_count: sent.payload_bytes as u32,
+            };
+            if writer.sender_report(&info, &[]).is_ok() {
                 subscription.reported = Some((NtpTime(ntp).middle(), now));
                 named.push((subscription.ssrc, subscription.source));
             }
@@ -133,7 +155,8 @@ impl Engine {
             let _ = writer.receiver_report(ssrc, &blocks);
         }
         for (ssrc, source) in named {
-            let cname = self.sources.get(source).and_then(|source| self.participants.get(source.info.participant));
+            let cname =
+                self.sources.get(source).and_then(|source| self.participants.get(source.info.participant));
             if let Some(publisher) = cname {
                 let _ = writer.sdes_cname(ssrc, &publisher.cname);
             }
@@ -141,14 +164,20 @@ impl Engine {
     }
 
     fn write_keyframe_requests(&mut self, now: Instant, id: ParticipantId, writer: &mut Writer<'_>) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
         if !std::mem::take(&mut participant.rtcp.keyframes) {
             return;
         }
         let mut later = None;
         for key in &participant.sources {
-            let Some(source) = self.sources.get_mut(*key) else { continue };
-            let Some(stream) = source.stream.and_then(|stream| self.streams.get(stream)) else { continue };
+            let Some(source) = self.sources.get_mut(*key) else {
+                continue;
+            };
+            let Some(stream) = source.stream.and_then(|stream| self.streams.get(stream)) else {
+                continue;
+            };
             if writer.room() < 20 {
                 participant.rtcp.keyframes = true;
                 break;
@@ -158,7 +187,10 @@ impl Engine {
                     writer.pli(participant.ssrc, stream.ssrc)
                 } else {
                     source.fir_seq = source.fir_seq.wrapping_add(1);
-                    writer.fir(participant.ssrc, &[(stream.ssrc, source.fir_seq)])
+                    writer.fir(
+                        participant.ssrc,
+                        &[FirEntry { ssrc: stream.ssrc, sequence_number: source.fir_seq }],
+                    )
                 };
             } else if let Some(at) = source.keyframes.deadline() {
                 later = Some(later.map_or(at, |before: Instant| before.min(at)));
@@ -170,21 +202,27 @@ impl Engine {
     }
 
     fn write_nacks(&mut self, now: Instant, id: ParticipantId, writer: &mut Writer<'_>) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
         if !std::mem::take(&mut participant.rtcp.nacks) {
             return;
         }
         let mut next = None;
         for source in &participant.sources {
-            let Some(key) = self.sources.get(*source).and_then(|source| source.stream) else { continue };
-            let Some(stream) = self.streams.get_mut(key) else { continue };
+            let Some(key) = self.sources.get(*source).and_then(|source| source.stream) else {
+                continue;
+            };
+            let Some(stream) = self.streams.get_mut(key) else {
+                continue;
+            };
             // Four bytes per request of at least one number, behind a header of twelve.
             let most = writer.room().saturating_sub(12) / 4;
-            let mut lost: SmallVec<[crate::wire::rtp::WireSeq; 32]> = SmallVec::new();
+            let mut lost: SmallVec<[WireSeq; 32]> = SmallVec::new();
             stream.missing.take_due(now, participant.rtt, |seq| {
                 let fits = lost.len() < most;
                 if fits {
-                    lost.push(crate::wire::rtp::WireSeq(seq.0 as u16));
+                    lost.push(WireSeq(seq.0 as u16));
                 }
                 fits
             });
@@ -205,15 +243,19 @@ impl Engine {
 
     /// Transport-wide feedback: a publisher raises its rate by it.
     fn write_feedback(&mut self, now: Instant, id: ParticipantId, writer: &mut Writer<'_>) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
         if !std::mem::take(&mut participant.rtcp.feedback) || !participant.arrivals.pending() {
             return;
         }
-        let Some(media) = first_stream(participant, &self.sources, &self.streams) else { return };
+        let Some(media) = first_stream(participant, &self.sources, &self.streams) else {
+            return;
+        };
         let ssrc = participant.ssrc;
         let count = participant.arrivals.take_count();
         let (base, arrivals) = participant.arrivals.report();
-        let statuses = writer.transport_feedback(ssrc, media, count, crate::wire::rtp::WireSeq(base), arrivals).unwrap_or(0);
+        let statuses = writer.transport_feedback(ssrc, media, count, WireSeq(base), arrivals).unwrap_or(0);
         participant.arrivals.reported(statuses);
         if participant.arrivals.pending() {
             // The rest goes with the next datagram, if this one took anything at all.
@@ -228,7 +270,7 @@ fn first_stream(
     participant: &ParticipantState,
     sources: &crate::base::slots::Slots<SourceId, crate::conference::source::Source>,
     streams: &crate::base::slots::Slots<crate::conference::source::StreamId, Stream>,
-) -> Option<crate::wire::rtp::Ssrc> {
+) -> Option<Ssrc> {
     let mut keys = participant.sources.iter().filter_map(|source| sources.get(*source)?.stream);
     keys.find_map(|key| Some(streams.get(key)?.ssrc))
 }
@@ -249,8 +291,7 @@ impl Stream {
     fn block(&mut self, now: Instant) -> ReportBlock {
         let reported = self.reception.report();
         let (last_sr, delay) = self.sender_report.map_or((0, 0), |report| {
-            let delay = (now - report.arrival).as_micros() * 65_536 / 1_000_000;
-            (NtpTime(report.ntp).middle(), u32::try_from(delay).unwrap_or(u32::MAX))
+            (NtpTime(report.ntp).middle(), ReportBlock::delay(now - report.arrival))
         });
         ReportBlock {
             ssrc: self.ssrc,

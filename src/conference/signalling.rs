@@ -5,8 +5,9 @@ use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::engine::Engine;
 use crate::conference::event::Event;
-use crate::conference::negotiation::session::{DtlsRole, Line, LocalTransport, Payload, Publication, RemoteTransport, Session};
-use crate::conference::negotiation::{NegotiationError, session};
+use crate::conference::negotiation::{
+    self, DtlsRole, Line, LocalTransport, NegotiationError, Payload, Publication, RemoteTransport, Session,
+};
 use crate::conference::participant::{ParticipantId, ParticipantState, Role};
 use crate::conference::source::{Ingress, Source, SourceId, SourceInfo};
 use crate::conference::subscription::{EgressExtensions, Subscription, SubscriptionId, UNNEGOTIATED};
@@ -19,40 +20,52 @@ use crate::wire::sdp;
 impl Engine {
     pub(super) fn accept_offer(&mut self, id: ParticipantId, sdp: &str) -> Result<String, NegotiationError> {
         let fresh = self.participants.get_mut(id).map(|participant| participant.random.clone());
-        let Some(mut random) = fresh else { return Err(NegotiationError::Closed) };
+        let Some(mut random) = fresh else {
+            return Err(NegotiationError::State { what: "the participant has left" });
+        };
         let fresh = self.fresh_credentials(&mut random);
-        let local = self.local_transport(id, Some(&fresh)).ok_or(NegotiationError::Closed)?;
-        let Some(participant) = self.participants.get_mut(id) else { return Err(NegotiationError::Closed) };
-        let before = participant.negotiation.session().remote.as_ref().map(|remote| remote.credentials.clone());
+        let local = self
+            .local_transport(id, Some(&fresh))
+            .ok_or(NegotiationError::State { what: "the participant has left" })?;
+        let Some(participant) = self.participants.get_mut(id) else {
+            return Err(NegotiationError::State { what: "the participant has left" });
+        };
         let answer = participant.negotiation.accept_offer(sdp, &local)?;
-        let after = participant.negotiation.session().remote.as_ref().map(|remote| &remote.credentials);
-        // Only now the offer is known to be good: the random numbers drawn for it are spent.
-        if before.is_some() && before.as_ref() != after {
+        // Only now the random numbers drawn for a restart are spent.
+        if answer.outcome.ice_restarted {
             participant.random = random;
-            participant.ufrags.push(fresh.ufrag.as_str().into());
+            participant.ufrags.push(fresh.ufrag().into());
             if participant.ufrags.len() > 2 {
                 let dead = participant.ufrags.remove(0);
                 self.by_ufrag.remove(&dead);
             }
-            self.by_ufrag.insert(fresh.ufrag.as_str().into(), id);
+            self.by_ufrag.insert(fresh.ufrag().into(), id);
             participant.network.restart_ice(fresh);
         }
         participant.negotiation_announced = false;
         self.apply_session(self.now, id);
         self.announce_negotiation(id);
-        Ok(answer)
+        Ok(answer.sdp)
     }
 
     pub(super) fn create_offer(&mut self, id: ParticipantId) -> Result<String, NegotiationError> {
-        let local = self.local_transport(id, None).ok_or(NegotiationError::Closed)?;
-        let participant = self.participants.get_mut(id).ok_or(NegotiationError::Closed)?;
+        let local = self
+            .local_transport(id, None)
+            .ok_or(NegotiationError::State { what: "the participant has left" })?;
+        let participant = self
+            .participants
+            .get_mut(id)
+            .ok_or(NegotiationError::State { what: "the participant has left" })?;
         let offer = participant.negotiation.create_offer(&local)?;
         participant.negotiation_announced = false;
         Ok(offer)
     }
 
     pub(super) fn accept_answer(&mut self, id: ParticipantId, sdp: &str) -> Result<(), NegotiationError> {
-        let participant = self.participants.get_mut(id).ok_or(NegotiationError::Closed)?;
+        let participant = self
+            .participants
+            .get_mut(id)
+            .ok_or(NegotiationError::State { what: "the participant has left" })?;
         participant.negotiation.accept_answer(sdp)?;
         self.apply_session(self.now, id);
         self.announce_negotiation(id);
@@ -61,7 +74,9 @@ impl Engine {
 
     /// Tells the embedder, once, that an offer of ours is needed.
     pub(super) fn announce_negotiation(&mut self, id: ParticipantId) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
         // Before the first offer came there is nothing to add to: its answer carries what fits.
         let begun = participant.negotiation.session().remote.is_some();
         if begun && participant.negotiation.needed() && !participant.negotiation_announced {
@@ -70,20 +85,26 @@ impl Engine {
         }
     }
 
-    fn local_transport(&self, id: ParticipantId, restart: Option<&ice::Credentials>) -> Option<LocalTransport> {
+    fn local_transport(
+        &self,
+        id: ParticipantId,
+        restart: Option<&ice::Credentials>,
+    ) -> Option<LocalTransport> {
         let local = self.participants.get(id)?.network.local_credentials();
-        let fingerprint = self.certificate.fingerprint();
+        let fingerprint = self.dtls.fingerprint();
         Some(LocalTransport {
             credentials: described(local),
             restart: restart.map(described),
-            fingerprint: sdp::Fingerprint::from_text(&fingerprint.to_string())?,
+            fingerprint: sdp::Fingerprint::parse(&fingerprint.to_string())?,
             candidates: self.config.candidates.clone(),
         })
     }
 
     /// Makes transport, sources and subscriptions agree with the session.
     fn apply_session(&mut self, now: Instant, id: ParticipantId) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
         let session = participant.negotiation.session().clone();
         participant.reduced_size_rtcp = session.lines.iter().any(|line| line.rtcp_rsize);
         if let Some(remote) = &session.remote {
@@ -109,7 +130,9 @@ impl Engine {
     }
 
     fn apply_sources(&mut self, id: ParticipantId, session: &Session) {
-        let Some(participant) = self.participants.get(id) else { return };
+        let Some(participant) = self.participants.get(id) else {
+            return;
+        };
         let published = |mid: &str| session.line(mid).is_some_and(|line| line.publishes.is_some());
         for key in participant.sources.clone() {
             if self.sources.get(key).is_some_and(|source| !published(&source.info.mid)) {
@@ -117,15 +140,21 @@ impl Engine {
             }
         }
         for line in &session.lines {
-            let Some(publication) = &line.publishes else { continue };
-            let Some(participant) = self.participants.get_mut(id) else { return };
+            let Some(publication) = &line.publishes else {
+                continue;
+            };
+            let Some(participant) = self.participants.get_mut(id) else {
+                return;
+            };
             let known = participant.sources.iter().copied().find(|key| {
                 self.sources.get(*key).is_some_and(|source| source.info.mid == line.mid.as_str())
             });
             let ingress = self.config.ingress(line, publication);
             if let Some(source) = known.and_then(|key| self.sources.get_mut(key)) {
                 source.ingress = ingress;
-            } else if participant.config.publish && participant.sources.len() < limits::SOURCES_PER_PARTICIPANT {
+            } else if participant.config.publish
+                && participant.sources.len() < limits::SOURCES_PER_PARTICIPANT
+            {
                 participant.sources_published += 1;
                 let (room, number) = (participant.room, participant.sources_published);
                 self.add_source(|key| Source {
@@ -143,10 +172,14 @@ impl Engine {
     }
 
     fn apply_subscriptions(&mut self, now: Instant, id: ParticipantId, session: &Session) {
-        let Some(participant) = self.participants.get(id) else { return };
+        let Some(participant) = self.participants.get(id) else {
+            return;
+        };
         for key in participant.subscriptions.clone() {
             let line = session.line_of_slot(key.token());
-            let Some(subscription) = self.subscriptions.get_mut(key) else { continue };
+            let Some(subscription) = self.subscriptions.get_mut(key) else {
+                continue;
+            };
             subscription.negotiated = line.is_some();
             match line {
                 Some(line) => {
@@ -159,23 +192,40 @@ impl Engine {
     }
 }
 
-fn described(credentials: &ice::Credentials) -> session::Credentials {
-    session::Credentials { ufrag: credentials.ufrag.clone(), pwd: sdp::Password::from(credentials.pwd.expose_str()) }
+fn described(credentials: &ice::Credentials) -> negotiation::Credentials {
+    negotiation::Credentials {
+        ufrag: credentials.ufrag().to_owned(),
+        pwd: sdp::Password::new(credentials.pwd()),
+    }
 }
 
-fn info_of(id: SourceId, room: crate::conference::room::RoomId, participant: ParticipantId, line: &Line, publication: &Publication) -> SourceInfo {
+fn info_of(
+    id: SourceId,
+    room: crate::conference::room::RoomId,
+    participant: ParticipantId,
+    line: &Line,
+    publication: &Publication,
+) -> SourceInfo {
     let track = publication.msid.as_ref().map(|msid| msid.track.clone()).unwrap_or_default();
     SourceInfo { id, room, participant, kind: line.kind, mid: line.mid.as_str().to_owned(), track }
 }
 
 impl ParticipantState {
     fn apply_remote(&mut self, now: Instant, remote: &RemoteTransport) {
-        let fingerprints = remote.fingerprints.iter().filter_map(|fingerprint| dtls::Fingerprint::parse(&fingerprint.to_string()).ok());
+        let fingerprints = remote
+            .fingerprints
+            .iter()
+            .filter_map(|fingerprint| dtls::Fingerprint::parse(&fingerprint.to_string()).ok());
         let role = match remote.role {
             DtlsRole::Server => dtls::Role::Server,
             DtlsRole::Client => dtls::Role::Client,
         };
-        let credentials = ice::Credentials::new(&remote.credentials.ufrag, remote.credentials.pwd.expose());
+        // Negotiation let nothing through that ICE would refuse.
+        let Ok(credentials) =
+            ice::Credentials::new(&remote.credentials.ufrag, remote.credentials.pwd.as_str())
+        else {
+            return;
+        };
         self.network.set_remote(now, Remote { credentials, fingerprints: fingerprints.collect(), role });
     }
 }
@@ -195,7 +245,9 @@ impl Subscription {
         self.rtx_payload_types = [UNNEGOTIATED; limits::CODECS];
         for negotiated in line.payloads.iter() {
             let at = usize::from(negotiated.codec.0);
-            if let (Some(plain), Some(rtx)) = (self.payload_types.get_mut(at), self.rtx_payload_types.get_mut(at)) {
+            if let (Some(plain), Some(rtx)) =
+                (self.payload_types.get_mut(at), self.rtx_payload_types.get_mut(at))
+            {
                 *plain = negotiated.payload_type;
                 *rtx = negotiated.rtx.unwrap_or(UNNEGOTIATED);
             }

@@ -2,8 +2,9 @@
 
 use crate::base::limits;
 use crate::base::slots::slot_key;
+use crate::base::time::Instant;
 use crate::conference::negotiation::CodecId;
-use crate::conference::negotiation::session::{MediaKind, Payload};
+use crate::conference::negotiation::{MediaKind, Payload};
 use crate::conference::participant::ParticipantId;
 use crate::conference::room::RoomId;
 use crate::conference::subscription::SubscriptionId;
@@ -14,7 +15,6 @@ use crate::forwarding::repair::Missing;
 use crate::forwarding::rewrite::Rewriter;
 use crate::forwarding::seen::Seen;
 use crate::wire::rtp::{ExtensionKind, PayloadType, SeqNo, Ssrc};
-use crate::base::time::Instant;
 use smallvec::SmallVec;
 
 slot_key! {
@@ -117,7 +117,7 @@ impl Ingress {
     }
 
     fn entry(&self, payload_type: PayloadType) -> u8 {
-        self.payloads.get(usize::from(payload_type.0)).copied().unwrap_or(NONE)
+        self.payloads.get(usize::from(payload_type.get())).copied().unwrap_or(NONE)
     }
 
     pub(super) fn payload(&self, payload_type: PayloadType) -> Option<Payload> {
@@ -136,7 +136,9 @@ impl Ingress {
 
     /// The codec that a retransmission's payload type repairs.
     pub(super) fn repaired_codec(&self, payload_type: PayloadType) -> Option<u8> {
-        Some(self.entry(payload_type)).filter(|entry| *entry != NONE && entry & RTX != 0).map(|entry| entry & !RTX)
+        Some(self.entry(payload_type))
+            .filter(|entry| *entry != NONE && entry & RTX != 0)
+            .map(|entry| entry & !RTX)
     }
 
     #[inline]

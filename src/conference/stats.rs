@@ -116,11 +116,20 @@ impl ParticipantStats {
 }
 
 impl crate::conference::engine::Engine {
-    pub(super) fn participant_stats(&self, id: crate::conference::participant::ParticipantId) -> ParticipantStats {
-        let Some(participant) = self.participants.get(id) else { return ParticipantStats::nobody() };
+    pub(super) fn participant_stats(
+        &self,
+        id: crate::conference::participant::ParticipantId,
+    ) -> ParticipantStats {
+        let Some(participant) = self.participants.get(id) else {
+            return ParticipantStats::nobody();
+        };
         let traffic = &participant.traffic;
-        let streams = participant.sources.iter().filter_map(|source| self.streams.get(self.sources.get(*source)?.stream?));
-        let sent = participant.subscriptions.iter().filter_map(|key| Some(self.subscriptions.get(*key)?.sent));
+        let streams = participant
+            .sources
+            .iter()
+            .filter_map(|source| self.streams.get(self.sources.get(*source)?.stream?));
+        let sent =
+            participant.subscriptions.iter().filter_map(|key| Some(self.subscriptions.get(*key)?.sent));
         ParticipantStats {
             connected: participant.connected,
             round_trip_time: participant.rtt,

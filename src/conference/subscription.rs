@@ -97,7 +97,14 @@ pub(super) struct Retransmissions {
 
 impl Retransmissions {
     /// Whether `seq` may be sent again: once a round trip, and at most a share of what was sent.
-    pub(super) fn allow(&mut self, now: Instant, rtt: std::time::Duration, seq: SeqNo, len: u64, sent: &Sent) -> bool {
+    pub(super) fn allow(
+        &mut self,
+        now: Instant,
+        rtt: std::time::Duration,
+        seq: SeqNo,
+        len: u64,
+        sent: &Sent,
+    ) -> bool {
         self.recent.retain(|(_, at)| now - *at < rtt);
         let budget = sent.payload_bytes / 100 * limits::RETRANSMISSION_PERCENT + limits::RETRANSMISSION_BURST;
         let known = self.recent.iter().any(|(recent, _)| *recent == seq);

@@ -61,10 +61,13 @@ impl Arrivals {
         self.next < self.end
     }
 
-    /// The first number to report, and for each from there its arrival in microseconds.
-    pub(crate) fn report(&self) -> (u16, impl Iterator<Item = Option<u64>> + Clone) {
+    /// The first number to report, and for each from there its arrival.
+    pub(crate) fn report(&self) -> (u16, impl Iterator<Item = Option<Instant>> + Clone) {
         let times = (self.next..self.end).map(|seq| {
-            self.times.get((seq % LEN) as usize).and_then(|time| time.checked_sub(1))
+            self.times
+                .get((seq % LEN) as usize)
+                .and_then(|time| time.checked_sub(1))
+                .map(Instant::from_micros)
         });
         (self.next as u16, times)
     }
@@ -84,7 +87,7 @@ impl Arrivals {
     #[cfg(test)]
     fn all(&self) -> (u16, Vec<Option<u64>>) {
         let (first, times) = self.report();
-        (first, times.collect())
+        (first, times.map(|time| time.map(Instant::as_micros)).collect())
     }
 }
 

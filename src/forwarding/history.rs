@@ -118,7 +118,12 @@ impl History {
 
     /// A place of at least `len` bytes for the next packet, or `None` when the pool is exhausted.
     /// Nothing is kept until [`Self::commit`]: an unauthentic packet leaves no trace.
-    pub(crate) fn reserve<'p>(&mut self, pool: &'p mut Pages, now: Instant, len: usize) -> Option<&'p mut [u8]> {
+    pub(crate) fn reserve<'p>(
+        &mut self,
+        pool: &'p mut Pages,
+        now: Instant,
+        len: usize,
+    ) -> Option<&'p mut [u8]> {
         let fits = |page: &PageInUse| limits::HISTORY_PAGE - usize::from(page.filled) >= len;
         if !self.pages.back().is_some_and(fits) {
             if self.pages.len() >= limits::HISTORY_PAGES_PER_STREAM {
@@ -133,9 +138,12 @@ impl History {
 
     /// Keeps the packet that stands at the start of the reserved place.
     pub(crate) fn commit(&mut self, packet: Committed) {
-        let Some(page) = self.pages.back_mut() else { return };
+        let Some(page) = self.pages.back_mut() else {
+            return;
+        };
         let offset = page.filled;
-        page.filled = page.filled.saturating_add(u16::from(packet.extensions_len)).saturating_add(packet.payload_len);
+        page.filled =
+            page.filled.saturating_add(u16::from(packet.extensions_len)).saturating_add(packet.payload_len);
         page.newest = packet.arrival;
         // The number only tells pages of one stream apart while both are in use.
         let number = self.first_page.wrapping_add(self.pages.len() as u32 - 1);

@@ -41,7 +41,9 @@ impl Seen {
             return false;
         }
         let (word, bit) = place(seq.0);
-        let Some(word) = self.words.get_mut(word) else { return false };
+        let Some(word) = self.words.get_mut(word) else {
+            return false;
+        };
         let new = *word & bit == 0;
         *word |= bit;
         new

@@ -7,10 +7,10 @@
 
 use crate::base::random::Random;
 use crate::base::time::Instant;
+use crate::crypto::secret::Secret;
 use crate::session::{dtls, ice, srtp};
 use crate::wire::mux::Path;
 use crate::wire::stun;
-use std::sync::Arc;
 
 /// Why a datagram of this participant was dropped before it meant anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,20 +46,22 @@ pub(crate) struct Remote {
     pub(crate) role: dtls::Role,
 }
 
-struct Handshake {
-    association: dtls::Association,
+/// The peer's role and certificate, as its description tells.
+#[derive(PartialEq)]
+struct Expected {
+    role: dtls::Role,
     fingerprints: Vec<dtls::Fingerprint>,
 }
 
 /// One participant's transport.
 pub(crate) struct Network {
     ice: ice::Agent,
-    handshake: Option<Box<Handshake>>,
+    expected: Option<Expected>,
+    association: Option<dtls::Association>,
     /// Where the last DTLS datagram came from: where answers go until a path is selected.
     dtls_path: Option<Path>,
     keys: Option<Box<Keys>>,
-    certificate: dtls::Certificate,
-    dtls_config: Arc<dtls::Config>,
+    dtls: dtls::Context,
     random: Random,
 }
 
@@ -70,19 +72,14 @@ pub(crate) struct Keys {
 }
 
 impl Network {
-    pub(crate) fn new(
-        local: ice::Credentials,
-        certificate: dtls::Certificate,
-        dtls_config: Arc<dtls::Config>,
-        random: Random,
-    ) -> Self {
+    pub(crate) fn new(local: ice::Credentials, dtls: dtls::Context, random: Random) -> Self {
         Network {
             ice: ice::Agent::new(ice::Config::default(), local, random.fork(0)),
-            handshake: None,
+            expected: None,
+            association: None,
             dtls_path: None,
             keys: None,
-            certificate,
-            dtls_config,
+            dtls,
             random,
         }
     }
@@ -100,22 +97,35 @@ impl Network {
     /// changed.
     pub(crate) fn set_remote(&mut self, now: Instant, remote: Remote) {
         self.ice.set_remote_credentials(remote.credentials);
-        if self.handshake.as_ref().is_some_and(|handshake| handshake.fingerprints == remote.fingerprints) {
+        let expected = Expected { role: remote.role, fingerprints: remote.fingerprints };
+        if self.expected.as_ref() == Some(&expected) {
             return;
         }
-        let association = dtls::Association::new(
-            remote.role,
-            &self.dtls_config,
-            &self.certificate,
-            remote.fingerprints.clone(),
-            self.random.next_u64(),
-            now,
-        );
+        self.expected = Some(expected);
+        self.association = None;
         self.keys = None;
-        self.handshake = Some(Box::new(Handshake { association, fingerprints: remote.fingerprints }));
+        // A server listens at once; a client speaks when there is a way to send.
+        if remote.role == dtls::Role::Server || self.ice.selected().is_some() {
+            self.start_dtls(now);
+        }
     }
 
-    pub(crate) fn handle_stun(&mut self, now: Instant, path: Path, message: &stun::Message<'_>, len: usize) -> Result<(), Refusal> {
+    fn start_dtls(&mut self, now: Instant) {
+        let Some(expected) = self.expected.as_ref().filter(|_| self.association.is_none()) else {
+            return;
+        };
+        let seed = self.random.next_u64();
+        self.association =
+            Some(dtls::Association::new(expected.role, &self.dtls, &expected.fingerprints, seed, now));
+    }
+
+    pub(crate) fn handle_stun(
+        &mut self,
+        now: Instant,
+        path: Path,
+        message: &stun::Message<'_>,
+        len: usize,
+    ) -> Result<(), Refusal> {
         self.ice.handle_datagram(now, path, message).map_err(Refusal::Ice)?;
         self.ice.on_received(&path, len);
         Ok(())
@@ -125,10 +135,10 @@ impl Network {
         if !self.ice.knows(&path) {
             return Err(Refusal::AddressUnproven);
         }
-        let handshake = self.handshake.as_mut().ok_or(Refusal::NotNegotiated)?;
+        let association = self.association.as_mut().ok_or(Refusal::NotNegotiated)?;
         self.ice.on_received(&path, datagram.len());
         self.dtls_path = Some(path);
-        handshake.association.handle_datagram(now, datagram).map_err(Refusal::Dtls)
+        association.handle_datagram(now, datagram).map_err(Refusal::Dtls)
     }
 
     /// Whether media may come from this address.
@@ -151,13 +161,13 @@ impl Network {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.ice.handle_timeout(now);
-        if let Some(handshake) = &mut self.handshake {
-            handshake.association.handle_timeout(now);
+        if let Some(association) = &mut self.association {
+            association.handle_timeout(now);
         }
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let dtls = self.handshake.as_ref().and_then(|handshake| handshake.association.poll_timeout());
+        let dtls = self.association.as_ref().and_then(dtls::Association::poll_timeout);
         [self.ice.poll_timeout(), dtls].into_iter().flatten().min()
     }
 
@@ -168,9 +178,9 @@ impl Network {
             return Some((path, len));
         }
         let path = self.ice.selected().or(self.dtls_path)?;
-        let handshake = self.handshake.as_mut()?;
+        let association = self.association.as_mut()?;
         loop {
-            let len = handshake.association.poll_transmit(now, buf)?;
+            let len = association.poll_transmit(now, buf)?;
             // What may not go to an unproven address is lost like any datagram; the flight repeats.
             if self.ice.allowance(&path).is_none_or(|left| len <= left) {
                 self.ice.on_sent(&path, len);
@@ -183,7 +193,7 @@ impl Network {
         if let Some(event) = self.ice.poll_event() {
             return Some(self.on_ice(now, event));
         }
-        match self.handshake.as_mut()?.association.poll_event()? {
+        match self.association.as_mut()?.poll_event()? {
             dtls::Event::Connected { profile, keying } => Some(self.on_connected(profile, &keying)),
             dtls::Event::Failed(reason) => Some(Event::Failed(reason)),
             dtls::Event::Closed => Some(Event::Closed),
@@ -197,9 +207,7 @@ impl Network {
             ice::Event::AddressKnown(path) => Event::AddressKnown(path),
             ice::Event::AddressForgotten(path) => Event::AddressForgotten(path),
             ice::Event::Selected(path) => {
-                if let Some(handshake) = &mut self.handshake {
-                    handshake.association.start(now);
-                }
+                self.start_dtls(now);
                 Event::Selected(path)
             }
             ice::Event::Disconnected => Event::ConsentExpired,
@@ -208,16 +216,18 @@ impl Network {
 
     fn on_connected(&mut self, profile: u16, keying: &dtls::Keying) -> Event {
         let keys = srtp::Profile::from_dtls_id(profile).and_then(|profile| {
-            let opener = srtp::MasterKey::new(profile, keying.remote_key(), keying.remote_salt()).ok()?;
-            let sealer = srtp::MasterKey::new(profile, keying.local_key(), keying.local_salt()).ok()?;
-            Some(Keys { opener: srtp::Opener::new(profile, &opener), sealer: srtp::Sealer::new(profile, &sealer) })
+            let master =
+                |key: &Secret, salt: &Secret| srtp::MasterKey::new(profile, key.expose(), salt.expose()).ok();
+            let remote = master(&keying.remote_key, &keying.remote_salt)?;
+            let local = master(&keying.local_key, &keying.local_salt)?;
+            Some(Keys { opener: srtp::Opener::new(&remote), sealer: srtp::Sealer::new(&local) })
         });
         match keys {
             Some(keys) => {
                 self.keys = Some(Box::new(keys));
                 Event::Secured
             }
-            None => Event::Failed(dtls::FailReason::NoSrtpProfile),
+            None => Event::Failed(dtls::FailReason::NoSrtp),
         }
     }
 }

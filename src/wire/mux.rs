@@ -85,7 +85,11 @@ mod tests {
     #[test]
     fn s_mux_03_rtcp_is_told_by_its_packet_type() {
         for second in 0..=255u8 {
-            let expected = if (192..=223).contains(&second) { Kind::Rtcp } else { Kind::Rtp };
+            let expected = if (192..=223).contains(&second) {
+                Kind::Rtcp
+            } else {
+                Kind::Rtp
+            };
             assert_eq!(kind_of(&[0x80, second]), Some(expected));
         }
     }
