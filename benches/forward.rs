@@ -43,8 +43,11 @@ fn main() {
     }
     // `cargo test` runs benches too, without this flag: a glance must do.
     let full = args.iter().any(|arg| arg == "--bench");
-    let (sizes, span): (&[usize], _) = if full { (&[1, 10, 100, 1_000], SPAN) } else { (&[1, 10], Duration::ZERO) };
-    println!("| profile | payload | N | ns a packet in + out | ns per outgoing | floor | over the floor | bursts of 8 | must / aim | str0m per outgoing | str0m over ours | must / aim |");
+    let (sizes, span): (&[usize], _) =
+        if full { (&[1, 10, 100, 1_000], SPAN) } else { (&[1, 10], Duration::ZERO) };
+    println!(
+        "| profile | payload | N | ns a packet in + out | ns per outgoing | floor | over the floor | bursts of 8 | must / aim | str0m per outgoing | str0m over ours | must / aim |"
+    );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     let mut flat = Vec::new();
     for versions in [Versions::V12, Versions::V13] {
@@ -92,10 +95,12 @@ impl Case {
     }
 
     fn measure(&self, world: &mut World, span: Duration) -> Measured {
-        let mut floor = Floor::new(world.profile(), self.listeners, self.batch(), self.header_len(), self.payload_len);
+        let mut floor =
+            Floor::new(world.profile(), self.listeners, self.batch(), self.header_len(), self.payload_len);
         // A thousand rivals are not compared: their goal is set at 10 and 100.
         let mut rival = (self.listeners <= 100).then(|| self.rival());
-        let [mut forward, mut least, mut over, mut bursts, mut theirs, mut theirs_over] = [const { Vec::new() }; 6];
+        let [mut forward, mut least, mut over, mut bursts, mut theirs, mut theirs_over] =
+            [const { Vec::new() }; 6];
         let end = clock() + span;
         while clock() < end || forward.len() < ROUNDS {
             let packets = world.packets(self.media(), self.payload_len, self.batch());
@@ -152,7 +157,8 @@ impl Case {
         let Measured { forward, floor, over_floor, bursts_over_floor, rival } = measured;
         let n = self.listeners as f64;
         let (must, aim) = self.goal();
-        let (theirs, ratio) = rival.map_or(("".into(), "".into()), |(ns, over)| (format!("{:.0}", ns / n), format!("{over:.1}x")));
+        let (theirs, ratio) = rival
+            .map_or(("".into(), "".into()), |(ns, over)| (format!("{:.0}", ns / n), format!("{over:.1}x")));
         let rivals_goal = match self.listeners {
             10 => "4x / 6x",
             100 => "5x / 8x",
@@ -170,12 +176,16 @@ impl Case {
 
 /// How the cost per outgoing packet grows with the audience.
 fn flatness(measured: &[(Case, f64)]) {
-    println!("\n| profile | payload | 100 over 10 (must 1.1x) | 1,000 over 10 (must 1.2x) |\n|---|--:|--:|--:|");
+    println!(
+        "\n| profile | payload | 100 over 10 (must 1.1x) | 1,000 over 10 (must 1.2x) |\n|---|--:|--:|--:|"
+    );
     for versions in [Versions::V12, Versions::V13] {
         for payload_len in [1_200, 160] {
             let cost = |listeners| {
                 let mut cases = measured.iter();
-                let found = cases.find(|(case, _)| (case.versions, case.listeners, case.payload_len) == (versions, listeners, payload_len));
+                let found = cases.find(|(case, _)| {
+                    (case.versions, case.listeners, case.payload_len) == (versions, listeners, payload_len)
+                });
                 found.map(|(_, ns)| *ns)
             };
             if let (Some(ten), Some(hundred), Some(thousand)) = (cost(10), cost(100), cost(1_000)) {

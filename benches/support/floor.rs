@@ -19,11 +19,16 @@ enum Key {
 
 impl Key {
     fn new(profile: Profile, seed: u8) -> Key {
-        let gcm = |algorithm, key: &[u8]| Key::Gcm(LessSafeKey::new(UnboundKey::new(algorithm, key).expect("its length")));
+        let gcm = |algorithm, key: &[u8]| {
+            Key::Gcm(LessSafeKey::new(UnboundKey::new(algorithm, key).expect("its length")))
+        };
         match profile {
             Profile::AeadAes128Gcm => gcm(&AES_128_GCM, &[seed; 16]),
             Profile::AeadAes256Gcm => gcm(&AES_256_GCM, &[seed; 32]),
-            _ => Key::Cm { aes: Aes128Enc::new(&[seed; 16].into()), mac: Hmac::new_from_slice(&[seed; 20]).expect("any length") },
+            _ => Key::Cm {
+                aes: Aes128Enc::new(&[seed; 16].into()),
+                mac: Hmac::new_from_slice(&[seed; 20]).expect("any length"),
+            },
         }
     }
 
@@ -34,7 +39,9 @@ impl Key {
         match self {
             Key::Gcm(key) => {
                 let (header, text) = packet.split_at_mut(header_len);
-                let tag = key.seal_in_place_separate_tag(nonce(n), Aad::from(&*header), text).expect("short enough");
+                let tag = key
+                    .seal_in_place_separate_tag(nonce(n), Aad::from(&*header), text)
+                    .expect("short enough");
                 tail[..16].copy_from_slice(tag.as_ref());
                 len + 16
             }
@@ -100,7 +107,13 @@ pub struct Floor {
 
 impl Floor {
     /// `packets` packets of `payload_len` bytes in, `listeners` of `header_len` more out for each.
-    pub fn new(profile: Profile, listeners: usize, packets: usize, header_len: usize, payload_len: usize) -> Floor {
+    pub fn new(
+        profile: Profile,
+        listeners: usize,
+        packets: usize,
+        header_len: usize,
+        payload_len: usize,
+    ) -> Floor {
         let open = Key::new(profile, 0);
         let header: Vec<u8> = (0..header_len as u8).collect();
         let sealed = |n: usize| {

@@ -8,7 +8,9 @@ pub mod peer;
 
 use estafette::mux::{self, Ecn, Path, Protocol};
 use estafette::time::{Duration, Instant};
-use estafette::{Datagram, Engine, EngineConfig, Event, ParticipantConfig, ParticipantId, RoomConfig, RoomId, dtls, srtp};
+use estafette::{
+    Datagram, Engine, EngineConfig, Event, ParticipantConfig, ParticipantId, RoomConfig, RoomId, dtls, srtp,
+};
 use offer::Direction;
 use peer::{Media, Peer};
 use std::collections::HashMap;
@@ -36,6 +38,10 @@ pub struct World {
 
 impl World {
     pub fn new(versions: dtls::Versions) -> World {
+        World::with_room(versions, RoomConfig::default())
+    }
+
+    pub fn with_room(versions: dtls::Versions, room: RoomConfig) -> World {
         let now = Instant::from_millis(1_000);
         let config = EngineConfig {
             candidates: vec![ENGINE],
@@ -43,7 +49,7 @@ impl World {
             ..EngineConfig::default()
         };
         let mut engine = Engine::new(config, [7; 32], now).expect("a sound configuration");
-        let room = engine.create_room(RoomConfig::default()).expect("room for a room");
+        let room = engine.create_room(room).expect("room for a room");
         let client = dtls::Config { versions, ..dtls::Config::default() };
         let certificate = dtls::Certificate::generate().expect("a certificate");
         World {
@@ -79,6 +85,30 @@ impl World {
         world
     }
 
+    /// Drops the clients and all that is not the engine's.
+    pub fn forget_peers(&mut self) {
+        self.peers = Vec::new();
+        self.participants = Vec::new();
+        self.by_address = HashMap::new();
+        self.events = Vec::new();
+        self.kept = Kept::default();
+    }
+
+    /// Closes the room and opens another like it.
+    pub fn reopen(&mut self) {
+        self.engine.room(self.room).expect("the room is there").close();
+        while self.engine.poll_transmit(self.now, &mut self.buf).is_some() {}
+        while self.engine.poll_event().is_some() {}
+        let mut room = RoomConfig::default();
+        room.subscribe = SubscribeRule::None;
+        self.room = self.engine.create_room(room).expect("room for a room");
+    }
+
+    /// How many datagrams that are no media wait for their peers.
+    pub fn kept(&self) -> usize {
+        self.kept.ends.len()
+    }
+
     /// Adds a participant and begins its handshake; `settle` ends it.
     pub fn join(&mut self, direction: Direction, pairs: usize) -> usize {
         let number = self.peers.len();
@@ -87,9 +117,11 @@ impl World {
         let address = SocketAddr::from(([10, high, low, 1], 5_000));
         let mut peer = Peer::new(address, number);
         let config = ParticipantConfig { label: format!("p{number}"), ..ParticipantConfig::default() };
-        let id = self.engine.room(self.room).expect("the room is there").join(config).expect("room for one more");
+        let id =
+            self.engine.room(self.room).expect("the room is there").join(config).expect("room for one more");
         let offer = peer.offer(&self.context, direction, pairs);
-        let answer = self.engine.participant(id).expect("just joined").accept_offer(&offer).expect("a sound offer");
+        let answer =
+            self.engine.participant(id).expect("just joined").accept_offer(&offer).expect("a sound offer");
         peer.accept_answer(&self.context, &answer, self.now);
         self.by_address.insert(address, number);
         self.peers.push(peer);
@@ -111,7 +143,8 @@ impl World {
             if let Some(newest) = self.peers.len().checked_sub(1) {
                 quiet &= !self.answer(newest);
             }
-            quiet &= drain(&mut self.engine, self.now, &mut self.buf, &mut self.kept) == 0 && self.kept.is_empty();
+            quiet &=
+                drain(&mut self.engine, self.now, &mut self.buf, &mut self.kept) == 0 && self.kept.is_empty();
             while let Some(event) = self.engine.poll_event() {
                 self.events.push(event);
             }
@@ -165,7 +198,9 @@ impl World {
     pub fn forward_bursts(&mut self, packets: &[Vec<u8>], burst: usize) -> usize {
         let path = path(self.peers[0].address);
         let bursts = packets.chunks(burst);
-        bursts.map(|burst| forward(&mut self.engine, &mut self.now, path, burst, &mut self.buf, &mut self.kept)).sum()
+        bursts
+            .map(|burst| forward(&mut self.engine, &mut self.now, path, burst, &mut self.buf, &mut self.kept))
+            .sum()
     }
 
     /// The SRTP profile that everybody has.

@@ -78,7 +78,10 @@ impl Offer<'_> {
         if audio {
             let _ = write!(text, "a=ssrc:{opus} cname:c\r\n");
         } else {
-            let _ = write!(text, "a=ssrc-group:FID {vp8} {rtx}\r\na=ssrc:{vp8} cname:c\r\na=ssrc:{rtx} cname:c\r\n");
+            let _ = write!(
+                text,
+                "a=ssrc-group:FID {vp8} {rtx}\r\na=ssrc:{vp8} cname:c\r\na=ssrc:{rtx} cname:c\r\n"
+            );
         }
     }
 }

@@ -105,7 +105,9 @@ impl Peer {
             stun::Class::Success => self.drive_dtls(now),
             stun::Class::Request => {
                 let mut buf = [0; 256];
-                let mut writer = stun::Writer::new(&mut buf, stun::Class::Success, BINDING, message.transaction_id()).expect("room");
+                let mut writer =
+                    stun::Writer::new(&mut buf, stun::Class::Success, BINDING, message.transaction_id())
+                        .expect("room");
                 writer.xor_mapped_address(super::ENGINE).expect("room");
                 let len = writer.finish_with_integrity(|pieces| mac(&self.pwd, pieces)).expect("room");
                 self.outgoing.push_back(buf[..len].to_vec());
@@ -121,7 +123,8 @@ impl Peer {
         let mut id = [0; 12];
         id[..8].copy_from_slice(&self.checks.to_be_bytes());
         let mut buf = [0; 256];
-        let mut writer = stun::Writer::new(&mut buf, stun::Class::Request, BINDING, stun::TransactionId(id)).expect("room");
+        let mut writer = stun::Writer::new(&mut buf, stun::Class::Request, BINDING, stun::TransactionId(id))
+            .expect("room");
         writer.username(&remote.ufrag, &self.ufrag).expect("room");
         writer.ice_controlling(7).expect("room");
         writer.priority(1).expect("room");
@@ -154,11 +157,14 @@ impl Peer {
         let seq = self.next[at];
         self.next[at] += 1;
         self.transport_seq = self.transport_seq.wrapping_add(1);
-        let (payload_type, clock, mid) = if media == Media::Audio { (offer::OPUS, 960, b"0") } else { (offer::VP8, 90, b"1") };
+        let (payload_type, clock, mid) =
+            if media == Media::Audio { (offer::OPUS, 960, b"0") } else { (offer::VP8, 90, b"1") };
         let mut buf = vec![0; payload_len + 128];
         let payload_type = PayloadType::new(payload_type).expect("below 128");
         let (ssrc, timestamp) = (Ssrc(SSRCS[at]), RtpTime((seq as u32).wrapping_mul(clock)));
-        let mut header = HeaderWriter::new(&mut buf, false, payload_type, WireSeq(seq as u16), timestamp, ssrc).expect("room");
+        let mut header =
+            HeaderWriter::new(&mut buf, false, payload_type, WireSeq(seq as u16), timestamp, ssrc)
+                .expect("room");
         header.extension(ABS_SEND_TIME, &[1, 2, 3]).expect("room");
         header.extension(TRANSPORT_SEQUENCE_NUMBER, &self.transport_seq.to_be_bytes()).expect("room");
         header.extension(MID, mid).expect("room");
@@ -167,7 +173,8 @@ impl Peer {
         }
         let header_len = header.finish().expect("room");
         let sealer = self.sealer.as_ref().expect("connected");
-        let len = sealer.seal_rtp_in_place(SeqNo(seq), ssrc, header_len, &mut buf, payload_len).expect("sealed");
+        let len =
+            sealer.seal_rtp_in_place(SeqNo(seq), ssrc, header_len, &mut buf, payload_len).expect("sealed");
         buf.truncate(len);
         buf
     }

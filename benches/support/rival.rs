@@ -40,7 +40,9 @@ impl End {
             match self.rtc.poll_output().expect("a living call") {
                 Output::Timeout(_) => return (media, received),
                 // SRTP and SRTCP by their first byte; RTCP by its type (RFC 7983, RFC 5761).
-                Output::Transmit(transmit) if transmit.contents[0] >= 128 && !matches!(transmit.contents[1], 192..=223) => {
+                Output::Transmit(transmit)
+                    if transmit.contents[0] >= 128 && !matches!(transmit.contents[1], 192..=223) =>
+                {
                     media += 1;
                     std::hint::black_box(transmit);
                 }
@@ -73,7 +75,8 @@ impl Call {
         client.rtc.add_remote_candidate(Candidate::host(server.address, "udp").expect("a candidate"));
         for (own, other) in [(&mut server, &mut client), (&mut client, &mut server)] {
             let mut api = other.rtc.direct_api();
-            let (fingerprint, credentials) = (api.local_dtls_fingerprint().clone(), api.local_ice_credentials());
+            let (fingerprint, credentials) =
+                (api.local_dtls_fingerprint().clone(), api.local_ice_credentials());
             own.rtc.direct_api().set_remote_fingerprint(fingerprint);
             own.rtc.direct_api().set_remote_ice_credentials(credentials);
         }
@@ -103,7 +106,11 @@ impl Call {
     }
 
     fn declare(&mut self, kind: MediaKind, mid: Mid, to_server: bool) {
-        let (sender, receiver) = if to_server { (&mut self.client, &mut self.server) } else { (&mut self.server, &mut self.client) };
+        let (sender, receiver) = if to_server {
+            (&mut self.client, &mut self.server)
+        } else {
+            (&mut self.server, &mut self.client)
+        };
         let (ssrc, rtx): (Ssrc, Ssrc) = (MEDIA_SSRC.into(), RTX_SSRC.into());
         let rtx = (kind == MediaKind::Video).then_some(rtx);
         sender.rtc.direct_api().declare_media(mid, kind);
@@ -126,7 +133,8 @@ impl Rival {
     /// `started` is any moment: from there on time is virtual.
     pub fn connected(versions: DtlsVersion, kind: MediaKind, listeners: usize, started: Instant) -> Rival {
         let mut now = started;
-        let mut calls: Vec<Call> = (0..=listeners).map(|number| Call::new(versions, number as u16, now)).collect();
+        let mut calls: Vec<Call> =
+            (0..=listeners).map(|number| Call::new(versions, number as u16, now)).collect();
         let mid = Mid::from("m");
         for (number, call) in calls.iter_mut().enumerate() {
             let mut tries = 0;
@@ -140,7 +148,13 @@ impl Rival {
         }
         let codec = if kind == MediaKind::Audio { Codec::Opus } else { Codec::Vp8 };
         let publisher = calls.remove(0);
-        let pt = publisher.client.rtc.codec_config().find(|params| params.spec().codec == codec).expect("a codec").pt();
+        let pt = publisher
+            .client
+            .rtc
+            .codec_config()
+            .find(|params| params.spec().codec == codec)
+            .expect("a codec")
+            .pt();
         let mut rival = Rival { publisher, listeners: calls, now, pt, next: 1_000 };
         rival.settle();
         rival
@@ -159,12 +173,15 @@ impl Rival {
         for _ in 0..count {
             let seq = self.next;
             self.next += 1;
-            let write = RtpWrite::new(self.pt, seq.into(), seq as u32 * 90, self.now, vec![0x5a; payload_len]);
+            let write =
+                RtpWrite::new(self.pt, seq.into(), seq as u32 * 90, self.now, vec![0x5a; payload_len]);
             client.rtc.direct_api().stream_tx(&MEDIA_SSRC.into()).expect("declared").write_rtp(write);
             loop {
                 match client.rtc.poll_output().expect("a living call") {
                     Output::Timeout(_) => break,
-                    Output::Transmit(transmit) if transmit.contents.len() > payload_len => datagrams.push(transmit.contents.to_vec()),
+                    Output::Transmit(transmit) if transmit.contents.len() > payload_len => {
+                        datagrams.push(transmit.contents.to_vec())
+                    }
                     Output::Transmit(transmit) => client.out.push(transmit.contents.to_vec()),
                     Output::Event(_) => {}
                 }
@@ -185,10 +202,16 @@ impl Rival {
             let (_, packet) = self.publisher.server.drain();
             let Some(packet) = packet else { continue };
             for Call { server, .. } in &mut self.listeners {
-                let write = RtpWrite::new(packet.header.payload_type, packet.seq_no, packet.header.timestamp, self.now, packet.payload.clone())
-                    .marker(packet.header.marker)
-                    .ext_vals(packet.header.ext_vals.clone())
-                    .nackable(true);
+                let write = RtpWrite::new(
+                    packet.header.payload_type,
+                    packet.seq_no,
+                    packet.header.timestamp,
+                    self.now,
+                    packet.payload.clone(),
+                )
+                .marker(packet.header.marker)
+                .ext_vals(packet.header.ext_vals.clone())
+                .nackable(true);
                 server.rtc.direct_api().stream_tx(&ssrc).expect("declared").write_rtp(write);
                 server.rtc.handle_input(Input::Timeout(self.now)).expect("a living call");
                 sent += server.drain().0;
