@@ -71,10 +71,9 @@ pub use base::time::Instant;
 pub use base::units::Bitrate;
 pub use base::{limits, random};
 pub use conference::{
-    ConfigError, Datagram, DropReason, Engine, EngineConfig, EngineStats, Event, JoinError,
-    LeaveReason, LimitReached, Participant, ParticipantConfig, ParticipantId, ParticipantStats,
-    Room, RoomConfig, RoomId, SourceId, SourceInfo, SubscribeError, SubscribeRule, SubscriptionId,
-    Transmit, TransmitId, negotiation,
+    ConfigError, Datagram, DropReason, Engine, EngineConfig, EngineStats, Event, JoinError, LeaveReason,
+    LimitReached, Participant, ParticipantConfig, ParticipantId, ParticipantStats, Room, RoomConfig, RoomId,
+    SourceId, SourceInfo, SubscribeError, SubscribeRule, SubscriptionId, Transmit, TransmitId, negotiation,
 };
 pub use crypto::secret::Secret;
 pub use session::{dtls, ice, srtp};

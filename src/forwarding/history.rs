@@ -73,7 +73,6 @@ impl Pages {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stored {
     pub(crate) seq: SeqNo,
-    pub(crate) arrival: Instant,
     pub(crate) timestamp: u32,
     /// Which page of the stream, counted from its first ever.
     page: u32,
@@ -150,7 +149,6 @@ impl History {
         self.make_room(packet.seq);
         let stored = Stored {
             seq: packet.seq,
-            arrival: packet.arrival,
             timestamp: packet.timestamp,
             page: number,
             offset,

@@ -153,12 +153,6 @@ impl Network {
         self.keys.as_deref_mut()
     }
 
-    /// Where media goes.
-    #[inline]
-    pub(crate) fn selected(&self) -> Option<Path> {
-        self.ice.selected()
-    }
-
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.ice.handle_timeout(now);
         if let Some(association) = &mut self.association {
