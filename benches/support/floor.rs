@@ -95,7 +95,7 @@ fn tag_of(mac: &Hmac<Sha1>, packet: &[u8]) -> [u8; 10] {
 }
 
 /// One publisher's key, a key for each listener, and packets to open.
-pub struct Floor {
+pub(crate) struct Floor {
     open: Key,
     seal: Vec<Key>,
     header: Vec<u8>,
@@ -107,7 +107,7 @@ pub struct Floor {
 
 impl Floor {
     /// `packets` packets of `payload_len` bytes in, `listeners` of `header_len` more out for each.
-    pub fn new(
+    pub(crate) fn new(
         profile: Profile,
         listeners: usize,
         packets: usize,
@@ -136,7 +136,7 @@ impl Floor {
 
     /// The work that is timed.
     #[inline(never)]
-    pub fn forward(&mut self) -> usize {
+    pub(crate) fn forward(&mut self) -> usize {
         let (header_len, mut sent) = (self.header.len(), 0);
         for (n, sealed) in self.sealed.iter().enumerate() {
             let len = self.open.open(sealed, header_len, &mut self.plain, n as u32);

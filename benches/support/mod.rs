@@ -3,33 +3,34 @@
 //! engine.
 #![allow(dead_code)]
 
-pub mod offer;
-pub mod peer;
+pub(crate) mod offer;
+pub(crate) mod peer;
 
 use estafette::mux::{self, Ecn, Path, Protocol};
-use estafette::time::{Duration, Instant};
 use estafette::{
-    Datagram, Engine, EngineConfig, Event, ParticipantConfig, ParticipantId, RoomConfig, RoomId, dtls, srtp,
+    Datagram, Engine, EngineConfig, Event, Instant, ParticipantConfig, ParticipantId, RoomConfig, RoomId, SubscribeRule,
+    dtls, srtp,
 };
 use offer::Direction;
 use peer::{Media, Peer};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 /// Where the engine is reached.
-pub const ENGINE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 3478);
+pub(crate) const ENGINE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 3478);
 
 /// A transmit buffer in which a whole burst fits.
-pub const BURST: usize = 65_536;
+pub(crate) const BURST: usize = 65_536;
 
 /// An engine with one room and everybody in it.
-pub struct World {
-    pub engine: Engine,
-    pub room: RoomId,
-    pub now: Instant,
-    pub peers: Vec<Peer>,
-    pub participants: Vec<ParticipantId>,
-    pub events: Vec<Event>,
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) room: RoomId,
+    pub(crate) now: Instant,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) participants: Vec<ParticipantId>,
+    pub(crate) events: Vec<Event>,
     kept: Kept,
     by_address: HashMap<SocketAddr, usize>,
     context: dtls::Context,
@@ -37,11 +38,11 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(versions: dtls::Versions) -> World {
+    pub(crate) fn new(versions: dtls::Versions) -> World {
         World::with_room(versions, RoomConfig::default())
     }
 
-    pub fn with_room(versions: dtls::Versions, room: RoomConfig) -> World {
+    pub(crate) fn with_room(versions: dtls::Versions, room: RoomConfig) -> World {
         let now = Instant::from_millis(1_000);
         let config = EngineConfig {
             candidates: vec![ENGINE],
@@ -67,7 +68,7 @@ impl World {
     }
 
     /// A room with one publisher and `listeners` who receive its audio and video.
-    pub fn connected(versions: dtls::Versions, listeners: usize) -> World {
+    pub(crate) fn connected(versions: dtls::Versions, listeners: usize) -> World {
         let mut world = World::new(versions);
         world.join(Direction::Send, 1);
         world.settle();
@@ -86,7 +87,7 @@ impl World {
     }
 
     /// Drops the clients and all that is not the engine's.
-    pub fn forget_peers(&mut self) {
+    pub(crate) fn forget_peers(&mut self) {
         self.peers = Vec::new();
         self.participants = Vec::new();
         self.by_address = HashMap::new();
@@ -95,7 +96,7 @@ impl World {
     }
 
     /// Closes the room and opens another like it.
-    pub fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         self.engine.room(self.room).expect("the room is there").close();
         while self.engine.poll_transmit(self.now, &mut self.buf).is_some() {}
         while self.engine.poll_event().is_some() {}
@@ -105,12 +106,12 @@ impl World {
     }
 
     /// How many datagrams that are no media wait for their peers.
-    pub fn kept(&self) -> usize {
+    pub(crate) fn kept(&self) -> usize {
         self.kept.ends.len()
     }
 
     /// Adds a participant and begins its handshake; `settle` ends it.
-    pub fn join(&mut self, direction: Direction, pairs: usize) -> usize {
+    pub(crate) fn join(&mut self, direction: Direction, pairs: usize) -> usize {
         let number = self.peers.len();
         // One address each: 10.x.y.1:5000.
         let [high, low] = u16::try_from(number).expect("few peers").to_be_bytes();
@@ -130,7 +131,7 @@ impl World {
     }
 
     /// Carries datagrams both ways until nobody has anything to say at this moment.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         loop {
             let kept = std::mem::take(&mut self.kept);
             let mut quiet = kept.is_empty();
@@ -166,7 +167,7 @@ impl World {
     }
 
     /// Lets virtual time pass with everybody answering.
-    pub fn run(&mut self, span: Duration) {
+    pub(crate) fn run(&mut self, span: Duration) {
         let end = self.now + span;
         loop {
             self.settle();
@@ -183,19 +184,19 @@ impl World {
     }
 
     /// The publisher's next packets.
-    pub fn packets(&mut self, media: Media, payload_len: usize, count: usize) -> Vec<Vec<u8>> {
+    pub(crate) fn packets(&mut self, media: Media, payload_len: usize, count: usize) -> Vec<Vec<u8>> {
         self.kept.reserve(count * self.peers.len());
         (0..count).map(|_| self.peers[0].packet(media, payload_len)).collect()
     }
 
     /// Hands in the publisher's packets, a millisecond apart, and fetches all that leaves after each.
     /// Returns how many packets of media left.
-    pub fn forward(&mut self, packets: &[Vec<u8>]) -> usize {
+    pub(crate) fn forward(&mut self, packets: &[Vec<u8>]) -> usize {
         self.forward_bursts(packets, 1)
     }
 
     /// The same, fetching after every `burst` packets, as an embedder that receives in batches does.
-    pub fn forward_bursts(&mut self, packets: &[Vec<u8>], burst: usize) -> usize {
+    pub(crate) fn forward_bursts(&mut self, packets: &[Vec<u8>], burst: usize) -> usize {
         let path = path(self.peers[0].address);
         let bursts = packets.chunks(burst);
         bursts
@@ -204,14 +205,14 @@ impl World {
     }
 
     /// The SRTP profile that everybody has.
-    pub fn profile(&self) -> srtp::Profile {
+    pub(crate) fn profile(&self) -> srtp::Profile {
         self.peers[0].profile.expect("connected")
     }
 }
 
 /// Datagrams of the engine's that are not media, kept for their peers without an allocation each.
 #[derive(Default)]
-pub struct Kept {
+pub(crate) struct Kept {
     bytes: Vec<u8>,
     ends: Vec<(SocketAddr, usize)>,
 }
@@ -232,20 +233,20 @@ impl Kept {
     }
 
     /// Makes room, so that keeping is not what allocates.
-    pub fn reserve(&mut self, datagrams: usize) {
+    pub(crate) fn reserve(&mut self, datagrams: usize) {
         self.bytes.reserve(datagrams * 256);
         self.ends.reserve(datagrams);
     }
 }
 
-pub fn path(remote: SocketAddr) -> Path {
+pub(crate) fn path(remote: SocketAddr) -> Path {
     Path { protocol: Protocol::Udp, local: ENGINE, remote }
 }
 
 /// The work that benches time and allocations are counted of: datagrams in, then datagrams out. Packets
 /// are a millisecond apart, so that reports and feedback come as often as in a stream of 10 Mbit/s.
 #[inline(never)]
-pub fn forward(
+pub(crate) fn forward(
     engine: &mut Engine,
     now: &mut Instant,
     path: Path,

@@ -4,34 +4,34 @@ use std::fmt::Write as _;
 
 /// What a peer does with one m-line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     Send,
     Receive,
 }
 
 /// What a peer offers: how it is reached and its m-lines.
-pub struct Offer<'a> {
-    pub ufrag: &'a str,
-    pub pwd: &'a str,
-    pub fingerprint: &'a str,
-    pub direction: Direction,
+pub(crate) struct Offer<'a> {
+    pub(crate) ufrag: &'a str,
+    pub(crate) pwd: &'a str,
+    pub(crate) fingerprint: &'a str,
+    pub(crate) direction: Direction,
     /// The SSRCs of audio, video and the retransmissions of video.
-    pub ssrcs: [u32; 3],
+    pub(crate) ssrcs: [u32; 3],
     /// Pairs of an audio and a video line.
-    pub pairs: usize,
+    pub(crate) pairs: usize,
 }
 
 /// Header extensions by their identifiers in every offer.
-pub const AUDIO_LEVEL: u8 = 1;
-pub const ABS_SEND_TIME: u8 = 2;
-pub const TRANSPORT_SEQUENCE_NUMBER: u8 = 3;
-pub const MID: u8 = 4;
+pub(crate) const AUDIO_LEVEL: u8 = 1;
+pub(crate) const ABS_SEND_TIME: u8 = 2;
+pub(crate) const TRANSPORT_SEQUENCE_NUMBER: u8 = 3;
+pub(crate) const MID: u8 = 4;
 /// Payload types of every offer.
-pub const OPUS: u8 = 111;
-pub const VP8: u8 = 96;
+pub(crate) const OPUS: u8 = 111;
+pub(crate) const VP8: u8 = 96;
 
 impl Offer<'_> {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mids: Vec<String> = (0..2 * self.pairs).map(|mid| mid.to_string()).collect();
         let mut text = format!(
             "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
@@ -87,6 +87,6 @@ impl Offer<'_> {
 }
 
 /// The value of the first line `a=name:value` of a description.
-pub fn attribute<'a>(sdp: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn attribute<'a>(sdp: &'a str, name: &str) -> Option<&'a str> {
     sdp.lines().find_map(|line| line.strip_prefix("a=")?.strip_prefix(name)?.strip_prefix(':'))
 }

@@ -2,8 +2,7 @@
 
 use super::offer::{self, ABS_SEND_TIME, AUDIO_LEVEL, Direction, MID, Offer, TRANSPORT_SEQUENCE_NUMBER};
 use estafette::rtp::{HeaderWriter, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
-use estafette::time::Instant;
-use estafette::{dtls, mux, srtp, stun};
+use estafette::{Instant, dtls, mux, srtp, stun};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 use std::collections::VecDeque;
@@ -11,11 +10,11 @@ use std::net::SocketAddr;
 
 const BINDING: u16 = 1;
 /// The SSRCs of a publisher: audio, video, retransmissions of video.
-pub const SSRCS: [u32; 3] = [0x1111_0001, 0x1111_0002, 0x1111_0003];
+pub(crate) const SSRCS: [u32; 3] = [0x1111_0001, 0x1111_0002, 0x1111_0003];
 
 /// What a packet is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Media {
+pub(crate) enum Media {
     Audio,
     Video,
 }
@@ -27,15 +26,15 @@ struct Remote {
 }
 
 /// A client in the controlling role with one address.
-pub struct Peer {
-    pub address: SocketAddr,
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
     ufrag: String,
     pwd: String,
     remote: Option<Remote>,
     association: Option<Box<dtls::Association>>,
-    pub sealer: Option<srtp::Sealer>,
-    pub opener: Option<srtp::Opener>,
-    pub profile: Option<srtp::Profile>,
+    pub(crate) sealer: Option<srtp::Sealer>,
+    pub(crate) opener: Option<srtp::Opener>,
+    pub(crate) profile: Option<srtp::Profile>,
     outgoing: VecDeque<Vec<u8>>,
     checks: u64,
     /// The next sequence number of audio and of video, and the next transport-wide one.
@@ -44,7 +43,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub fn new(address: SocketAddr, name: usize) -> Peer {
+    pub(crate) fn new(address: SocketAddr, name: usize) -> Peer {
         Peer {
             address,
             ufrag: format!("peer{name:04}"),
@@ -61,14 +60,14 @@ impl Peer {
         }
     }
 
-    pub fn offer(&self, context: &dtls::Context, direction: Direction, pairs: usize) -> String {
+    pub(crate) fn offer(&self, context: &dtls::Context, direction: Direction, pairs: usize) -> String {
         let fingerprint = context.fingerprint().to_string();
         let Peer { ufrag, pwd, .. } = self;
         Offer { ufrag, pwd, fingerprint: &fingerprint, direction, ssrcs: SSRCS, pairs }.text()
     }
 
     /// Takes the engine's answer and sends the first check.
-    pub fn accept_answer(&mut self, context: &dtls::Context, answer: &str, now: Instant) {
+    pub(crate) fn accept_answer(&mut self, context: &dtls::Context, answer: &str, now: Instant) {
         let of = |name| offer::attribute(answer, name).expect("the answer has it").to_owned();
         let fingerprint = dtls::Fingerprint::parse(&of("fingerprint")).expect("a fingerprint");
         self.remote = Some(Remote { ufrag: of("ice-ufrag"), pwd: of("ice-pwd") });
@@ -77,17 +76,17 @@ impl Peer {
         self.check();
     }
 
-    pub fn connected(&self) -> bool {
+    pub(crate) fn connected(&self) -> bool {
         self.sealer.is_some()
     }
 
     /// The next datagram to the engine.
-    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         self.outgoing.pop_front()
     }
 
     /// Takes a datagram of the engine's; media and RTCP are let pass.
-    pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
+    pub(crate) fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
         match mux::kind_of(datagram) {
             Some(mux::Kind::Stun) => self.handle_stun(now, datagram),
             Some(mux::Kind::Dtls) => {
@@ -117,7 +116,7 @@ impl Peer {
     }
 
     /// A check that nominates the one pair there is.
-    pub fn check(&mut self) {
+    pub(crate) fn check(&mut self) {
         let Some(remote) = &self.remote else { return };
         self.checks += 1;
         let mut id = [0; 12];
@@ -152,7 +151,7 @@ impl Peer {
     }
 
     /// The next packet of a stream with `payload_len` bytes and a browser's extensions.
-    pub fn packet(&mut self, media: Media, payload_len: usize) -> Vec<u8> {
+    pub(crate) fn packet(&mut self, media: Media, payload_len: usize) -> Vec<u8> {
         let at = media as usize;
         let seq = self.next[at];
         self.next[at] += 1;

@@ -60,6 +60,14 @@ impl End {
     }
 }
 
+/// Tells one end what signalling tells of the other.
+fn introduce(own: &mut End, other: &mut End) {
+    let api = other.rtc.direct_api();
+    let (fingerprint, credentials) = (api.local_dtls_fingerprint().clone(), api.local_ice_credentials());
+    own.rtc.direct_api().set_remote_fingerprint(fingerprint);
+    own.rtc.direct_api().set_remote_ice_credentials(credentials);
+}
+
 /// The engine's side and the client's side of one call.
 struct Call {
     server: End,
@@ -73,13 +81,8 @@ impl Call {
         let mut client = End::new(versions, SocketAddr::from(([10, 0, high, low], 5_000)), now);
         server.rtc.add_remote_candidate(Candidate::host(client.address, "udp").expect("a candidate"));
         client.rtc.add_remote_candidate(Candidate::host(server.address, "udp").expect("a candidate"));
-        for (own, other) in [(&mut server, &mut client), (&mut client, &mut server)] {
-            let mut api = other.rtc.direct_api();
-            let (fingerprint, credentials) =
-                (api.local_dtls_fingerprint().clone(), api.local_ice_credentials());
-            own.rtc.direct_api().set_remote_fingerprint(fingerprint);
-            own.rtc.direct_api().set_remote_ice_credentials(credentials);
-        }
+        introduce(&mut client, &mut server);
+        introduce(&mut server, &mut client);
         client.rtc.direct_api().set_ice_controlling(true);
         server.rtc.direct_api().set_ice_controlling(false);
         client.rtc.direct_api().start_dtls(true).expect("a handshake");
@@ -121,7 +124,7 @@ impl Call {
 }
 
 /// One publisher and N listeners, each a call of its own.
-pub struct Rival {
+pub(crate) struct Rival {
     publisher: Call,
     listeners: Vec<Call>,
     now: Instant,
@@ -131,7 +134,7 @@ pub struct Rival {
 
 impl Rival {
     /// `started` is any moment: from there on time is virtual.
-    pub fn connected(versions: DtlsVersion, kind: MediaKind, listeners: usize, started: Instant) -> Rival {
+    pub(crate) fn connected(versions: DtlsVersion, kind: MediaKind, listeners: usize, started: Instant) -> Rival {
         let mut now = started;
         let mut calls: Vec<Call> =
             (0..=listeners).map(|number| Call::new(versions, number as u16, now)).collect();
@@ -161,13 +164,13 @@ impl Rival {
     }
 
     /// Lets everybody answer, untimed.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.publisher.settle(self.now);
         self.listeners.iter_mut().for_each(|call| call.settle(self.now));
     }
 
     /// The next `count` datagrams of the publisher, written by its client.
-    pub fn packets(&mut self, count: usize, payload_len: usize) -> Vec<Vec<u8>> {
+    pub(crate) fn packets(&mut self, count: usize, payload_len: usize) -> Vec<Vec<u8>> {
         let mut datagrams = Vec::with_capacity(count);
         let client = &mut self.publisher.client;
         for _ in 0..count {
@@ -193,7 +196,7 @@ impl Rival {
 
     /// The work that is timed. Returns how many packets left.
     #[inline(never)]
-    pub fn forward(&mut self, packets: &[Vec<u8>]) -> usize {
+    pub(crate) fn forward(&mut self, packets: &[Vec<u8>]) -> usize {
         let mut sent = 0;
         let ssrc: Ssrc = MEDIA_SSRC.into();
         for datagram in packets {

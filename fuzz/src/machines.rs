@@ -9,10 +9,10 @@ use estafette::mux::{Ecn, Path, Protocol};
 use estafette::random::Random;
 use estafette::rtp::{HeaderWriter, Packet, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
 use estafette::srtp::{MasterKey, Opener, Profile, Sealer};
-use estafette::time::{Duration, Instant};
-use estafette::{Datagram, dtls, stun};
+use estafette::{Datagram, Instant, dtls, stun};
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// ICE: a lite agent and a controlling one over a wire that loses, reorders, forges and waits.
 pub fn ice(data: &[u8]) {
