@@ -158,7 +158,7 @@ pub const RTCP_PER_DATAGRAM: usize = 64;
 // --- srtp --------------------------------------------------------------------------------------
 
 /// Streams, each an SSRC, that one participant may send at a time. A camera and a screen of three
-/// encodings each, their retransmissions and a microphone make fourteen; a context costs 150 bytes.
+/// encodings each, their retransmissions and a microphone make thirteen; a context costs 150 bytes.
 pub const SSRCS_PER_SESSION: usize = 64;
 
 /// SSRCs that one participant may use under one key, the forgotten ones included, for RTP and for
@@ -182,9 +182,19 @@ pub const DTLS_HANDSHAKE: Duration = Duration::from_secs(30);
 /// one, so it only shortens the wait, and a handshake that is alive finishes within this.
 pub const DTLS_ALERT_GRACE: Duration = Duration::from_secs(2);
 
-/// Datagrams of a handshake kept for reassembly or order: 16 of 2,048 bytes are 32 KiB, more than
-/// any flight seen (a post-quantum ClientHello takes two, a certificate flight one to four).
-pub const DTLS_REASSEMBLY: usize = 16;
+/// Datagrams of a handshake kept because an earlier one is missing; no flight seen has more than
+/// four.
+pub const DTLS_AHEAD: usize = 16;
+
+/// Bytes of fragments of clear handshake messages kept: two messages of the largest size.
+pub const DTLS_FRAGMENT_BYTES: usize = 32 * 1_024;
+
+/// Fragments kept: the largest message in pieces of 256 bytes.
+pub const DTLS_FRAGMENTS: usize = 64;
+
+/// Bytes of fragmented messages put together in one handshake: a post-quantum ClientHello is
+/// repeated some eight times at most, 16 kB.
+pub const DTLS_ASSEMBLED: usize = 64 * 1_024;
 
 /// Bytes of one handshake message, and of a peer's certificate; browsers' have 300 to 1,500.
 pub const DTLS_MESSAGE: usize = 16 * 1_024;

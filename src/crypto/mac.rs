@@ -14,7 +14,13 @@ pub(crate) const TAG: usize = 20;
 const BLOCK: usize = 64;
 
 /// The state of SHA-1 before its first block (FIPS 180-4, section 5.3.1).
-const START: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+const START: [u32; 5] = [
+    0x6745_2301,
+    0xefcd_ab89,
+    0x98ba_dcfe,
+    0x1032_5476,
+    0xc3d2_e1f0,
+];
 
 /// A key as the two states behind its padded blocks; wipes itself.
 #[derive(Clone, ZeroizeOnDrop)]
@@ -33,14 +39,20 @@ impl HmacSha1 {
             let mut sha1 = Sha1::new(START, 0);
             sha1.update(key);
             // A digest is shorter than a block: `zip` meets the end of the digest.
-            padded.iter_mut().zip(sha1.finish()).for_each(|(to, byte)| *to = byte);
+            padded
+                .iter_mut()
+                .zip(sha1.finish())
+                .for_each(|(to, byte)| *to = byte);
         }
         let state = |pad: u8| {
             let mut state = START;
             compress(&mut state, &[padded.map(|byte| byte ^ pad)]);
             state
         };
-        HmacSha1 { inner: state(0x36), outer: state(0x5c) }
+        HmacSha1 {
+            inner: state(0x36),
+            outer: state(0x5c),
+        }
     }
 
     /// The full tag over the pieces in their order.
@@ -68,7 +80,11 @@ impl Sha1 {
     /// `total` bytes, a multiple of a block, went into `state`.
     #[inline]
     fn new(state: [u32; 5], total: usize) -> Self {
-        Sha1 { state, block: [0; BLOCK], total }
+        Sha1 {
+            state,
+            block: [0; BLOCK],
+            total,
+        }
     }
 
     #[inline]
@@ -78,7 +94,9 @@ impl Sha1 {
         if filled > 0 {
             let (_, free) = self.block.split_at_mut(filled);
             let Some((head, rest)) = bytes.split_at_checked(free.len()) else {
-                free.iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte);
+                free.iter_mut()
+                    .zip(bytes)
+                    .for_each(|(to, byte)| *to = *byte);
                 return;
             };
             free.copy_from_slice(head);

@@ -4,6 +4,7 @@
 //! (`stream`), mac (`mac`). One file per operation, its provider chosen by bench.
 
 pub(crate) mod aead;
+pub(crate) mod digest;
 pub(crate) mod mac;
 pub(crate) mod secret;
 pub(crate) mod stream;
@@ -29,4 +30,3 @@ pub(crate) mod tests {
         bytes(value.as_str().unwrap())
     }
 }
-pub(crate) mod digest;

@@ -1,17 +1,19 @@
 //! One handshake with one peer and the channel that follows.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 use dimpl::{Dtls, Output, ProtocolVersion, SrtpProfile};
 
+use super::assembly::Assembly;
 use super::certificate::check_peer;
 use super::config::{Context, Version, Versions};
 use super::fingerprint::Fingerprint;
 use super::keying::Keying;
 use super::outcome::{Drop, FailReason, SendError, Verdict, judge};
-use super::record::{Refused, Runs, Stage};
+use super::record::{Refused, Run, Runs, Stage, fragments};
 use crate::base::limits;
 use crate::base::time::{Duration, Instant, StdBase};
 
@@ -47,7 +49,6 @@ pub enum Event {
 /// calls may come in any order.
 ///
 /// The inner engine is boxed, and gone after the end.
-#[derive(Debug)]
 pub struct Association {
     /// `None` after the end: nothing more is said or heard.
     engine: Option<Box<Dtls>>,
@@ -55,6 +56,7 @@ pub struct Association {
     phase: Phase,
     /// Empty once the peer has been judged.
     expected: Box<[Fingerprint]>,
+    assembly: Assembly,
     outgoing: VecDeque<Box<[u8]>>,
     events: VecDeque<Event>,
     engine_timeout: Option<Instant>,
@@ -96,6 +98,7 @@ impl Association {
             role,
             phase: Phase::Handshake,
             expected: expected.iter().take(limits::DTLS_FINGERPRINTS).copied().collect(),
+            assembly: Assembly::default(),
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
             engine_timeout: None,
@@ -122,8 +125,9 @@ impl Association {
         let mut outcome = Err(Drop::Empty);
         for run in Runs::new(datagram, stage) {
             let taken = match run {
-                Ok(records) => self.feed(records),
-                Err(refused) => Err(self.note(refused)),
+                Run::Records(records) => self.feed(records),
+                Run::Fragments(record) => self.assemble(record),
+                Run::Refused(refused) => Err(self.note(refused)),
             };
             outcome = match outcome {
                 // The first reason stands, unless a part of the datagram was of use.
@@ -239,15 +243,33 @@ impl Association {
         }
     }
 
+    /// Takes a clear record of which a message is not whole.
+    fn assemble(&mut self, record: &[u8]) -> Result<(), Drop> {
+        let (header, body) = record.split_at_checked(RECORD_HEADER).ok_or(Drop::Truncated)?;
+        self.start_deadline();
+        // Type, version, epoch and number stay those of the last fragment; the length is new.
+        let (head, _) = header.split_at_checked(RECORD_HEADER - 2).ok_or(Drop::Truncated)?;
+        for fragment in fragments(body).flatten() {
+            let Some(message) = self.assembly.add(&fragment)? else { continue };
+            let len = u16::try_from(message.len()).map_err(|_| Drop::Fragment)?;
+            self.feed(&[head, &len.to_be_bytes(), &message].concat())?;
+        }
+        Ok(())
+    }
+
+    fn start_deadline(&mut self) {
+        if self.phase != Phase::Established && self.deadline.is_none() {
+            self.deadline = Some(self.now + limits::DTLS_HANDSHAKE);
+        }
+    }
+
     fn feed(&mut self, records: &[u8]) -> Result<(), Drop> {
         let Some(engine) = &mut self.engine else { return Err(Drop::Closed) };
         let established = self.phase == Phase::Established;
         if let Err(error) = engine.handle_packet(records) {
             return self.settle(&error);
         }
-        if !established && self.deadline.is_none() {
-            self.deadline = Some(self.now + limits::DTLS_HANDSHAKE);
-        }
+        self.start_deadline();
         match self.drain() {
             Ok(Came::Data { lost: true }) => Err(Drop::QueueFull),
             // Parts of a handshake are silent by nature.
@@ -295,9 +317,9 @@ impl Association {
             // Nothing leaves the engine that is larger than what came in or may go out.
             self.drain_with(&mut engine, &mut [0; limits::DATAGRAM])
         } else {
-            // The engine panics if a peer's certificate does not fit: give it room for all that
-            // its reassembly can hold.
-            self.drain_with(&mut engine, &mut vec![0; limits::DTLS_REASSEMBLY * limits::DATAGRAM])
+            // The engine panics if a peer's certificate does not fit. Under 1.2 it has at most
+            // `limits::DTLS_MESSAGE` bytes, under 1.3 what the engine keeps of datagrams.
+            self.drain_with(&mut engine, &mut vec![0; limits::DTLS_AHEAD * limits::DATAGRAM])
         };
         let closed = matches!(result, Ok(Came::End));
         self.engine = Some(engine);
@@ -361,6 +383,7 @@ impl Association {
         self.phase = Phase::Established;
         self.deadline = None;
         self.alert = None;
+        self.assembly = Assembly::default();
         // Of these events there are at most two: no limit applies.
         self.events.push_back(Event::Connected { profile, keying });
         Ok(())
@@ -405,13 +428,28 @@ impl Association {
         self.engine_timeout = None;
         self.deadline = None;
         self.expected = Box::default();
+        self.assembly = Assembly::default();
     }
 
-    /// The engine says "nothing pending" with a date in ten years.
+    /// The engine says "nothing pending" with a date in ten years, and while something is missing
+    /// under 1.3 "at once", again and again: an acknowledgement each time.
     fn near(&self, at: std::time::Instant) -> Option<Instant> {
         const FAR: Duration = Duration::from_secs(24 * 3_600);
+        const SOON: Duration = Duration::from_millis(50);
         let at = clock().from_std(at);
-        (at.saturating_since(self.now) < FAR).then_some(at)
+        let in_reach = at.saturating_since(self.now) < FAR;
+        in_reach.then(|| if at <= self.now { self.now + SOON } else { at })
+    }
+}
+
+impl fmt::Debug for Association {
+    /// Neither payload nor keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Association")
+            .field("role", &self.role)
+            .field("phase", &self.engine.as_ref().map(|_| self.phase))
+            .field("version", &self.version())
+            .finish_non_exhaustive()
     }
 }
 
@@ -424,8 +462,11 @@ enum Came {
     End,
 }
 
+/// Of a record of 1.2, and of a clear one of 1.3.
+const RECORD_HEADER: usize = 13;
+
 /// The header, the explicit nonce and the tag of a record of 1.2; 1.3 needs less.
-const RECORD_OVERHEAD: usize = 13 + 8 + 16;
+const RECORD_OVERHEAD: usize = RECORD_HEADER + 8 + 16;
 
 /// A fatal alert in clear. Its record number is far above those of a handshake, so that no replay
 /// window takes it for an old one.

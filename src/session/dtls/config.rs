@@ -141,7 +141,7 @@ const RETRIES: usize = 16;
 fn engine_config(config: &Config, seed: Option<u64>) -> Result<dimpl::Config, ConfigError> {
     let mut builder = dimpl::Config::builder()
         .mtu(config.mtu)
-        .max_queue_rx(limits::DTLS_REASSEMBLY)
+        .max_queue_rx(limits::DTLS_AHEAD)
         .flight_start_rto(config.first_retransmission)
         .flight_retries(RETRIES)
         .handshake_timeout(2 * limits::DTLS_HANDSHAKE)

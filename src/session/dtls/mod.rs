@@ -23,6 +23,7 @@
 //! does not do: it counts no failed authentications, drops malformed messages without a word, does
 //! not wipe its copies of keys, and under 1.2 draws the explicit half of record nonces at random.
 
+mod assembly;
 mod association;
 mod certificate;
 mod config;

@@ -24,6 +24,8 @@ pub enum Drop {
     ClearAlert,
     /// Application data in clear.
     ClearData,
+    /// A handshake message in clear that came too late to matter.
+    ClearHandshake,
     /// A handshake fragment past its message's end, without contents, too large or numbered too high.
     Fragment,
     /// A protected record of the handshake failed authentication.
@@ -41,7 +43,7 @@ pub enum Drop {
 
 impl Drop {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Drop; 16] = [
+    pub const ALL: [Drop; 17] = [
         Drop::Empty,
         Drop::TooLong,
         Drop::Truncated,
@@ -52,6 +54,7 @@ impl Drop {
         Drop::EmptyRecord,
         Drop::ClearAlert,
         Drop::ClearData,
+        Drop::ClearHandshake,
         Drop::Fragment,
         Drop::Authentication,
         Drop::OutOfOrder,
@@ -73,6 +76,7 @@ impl Drop {
             Drop::EmptyRecord => "empty_record",
             Drop::ClearAlert => "clear_alert",
             Drop::ClearData => "clear_data",
+            Drop::ClearHandshake => "clear_handshake",
             Drop::Fragment => "fragment",
             Drop::Authentication => "authentication",
             Drop::OutOfOrder => "out_of_order",

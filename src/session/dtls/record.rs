@@ -2,7 +2,8 @@
 //! section 4).
 //!
 //! The engine drops what it cannot use without a word, and a few things it takes too seriously.
-//! Here a datagram is cut into runs of records that may pass; everything else has a reason.
+//! Here a datagram is cut into runs of records that may pass and fragments that must be put
+//! together first; everything else has a reason.
 
 use super::config::Version;
 use super::outcome::Drop;
@@ -34,7 +35,18 @@ impl From<Drop> for Refused {
     }
 }
 
-/// The runs of good records and the refused ones between them, in order.
+/// A part of a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run<'a> {
+    /// Records that may pass as they are.
+    Records(&'a [u8]),
+    /// One clear handshake record in which a message is not whole.
+    Fragments(&'a [u8]),
+    /// One record that may not pass.
+    Refused(Refused),
+}
+
+/// The parts of a datagram in order.
 pub(super) struct Runs<'a> {
     rest: &'a [u8],
     stage: Stage,
@@ -47,31 +59,46 @@ impl<'a> Runs<'a> {
 }
 
 impl<'a> Iterator for Runs<'a> {
-    type Item = Result<&'a [u8], Refused>;
+    type Item = Run<'a>;
 
-    fn next(&mut self) -> Option<Self::Item> {
+    fn next(&mut self) -> Option<Run<'a>> {
         let whole = self.rest;
         for records in 0..RECORDS_PER_RUN {
             if self.rest.is_empty() {
                 break;
             }
-            let verdict = Record::split(self.rest)
-                .map(|(record, after)| (record.admit(self.stage), after))
+            let (verdict, after) = match Record::split(self.rest) {
+                Ok((record, after)) => (record.admit(self.stage), after),
                 // Where the next record starts is unknown too.
-                .unwrap_or_else(|reason| (Err(reason.into()), &[]));
+                Err(reason) => (Err(reason.into()), &[][..]),
+            };
+            if verdict != Ok(Passage::Free) && records > 0 {
+                // Ends the run before it; the next call meets it again, as its first.
+                break;
+            }
+            self.rest = after;
             match verdict {
-                (Ok(()), after) => self.rest = after,
-                // Ends the run before it; met again, as its first, by the next call.
-                (Err(_), _) if records > 0 => break,
-                (Err(refused), after) => {
-                    self.rest = after;
-                    return Some(Err(refused));
-                }
+                Ok(Passage::Free) => {}
+                Ok(Passage::InParts) => return Some(Run::Fragments(taken(whole, after))),
+                Err(refused) => return Some(Run::Refused(refused)),
             }
         }
-        let taken = whole.len().saturating_sub(self.rest.len());
-        (taken > 0).then(|| Ok(whole.get(..taken).unwrap_or(whole)))
+        let records = taken(whole, self.rest);
+        (!records.is_empty()).then_some(Run::Records(records))
     }
+}
+
+/// What of `whole` comes before its tail `rest`.
+fn taken<'a>(whole: &'a [u8], rest: &[u8]) -> &'a [u8] {
+    whole.get(..whole.len().saturating_sub(rest.len())).unwrap_or(whole)
+}
+
+/// How an admitted record goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passage {
+    Free,
+    /// Handshake messages must be put together first.
+    InParts,
 }
 
 const CHANGE_CIPHER_SPEC: u8 = 20;
@@ -122,11 +149,11 @@ impl<'a> Record<'a> {
         Ok((Record::Short, after))
     }
 
-    fn admit(&self, stage: Stage) -> Result<(), Refused> {
+    fn admit(&self, stage: Stage) -> Result<Passage, Refused> {
         let Record::Long { kind, version, epoch, body } = *self else {
             return match stage.version {
                 Some(Version::V12) => Err(Drop::ContentType.into()),
-                _ => Ok(()),
+                _ => Ok(Passage::Free),
             };
         };
         if !matches!(version, [0xfe, 0xff | 0xfd]) {
@@ -142,13 +169,13 @@ impl<'a> Record<'a> {
         }
         match epoch {
             0 => admit_clear(kind, body, stage),
-            1 if kind != CHANGE_CIPHER_SPEC && stage.version != Some(Version::V13) => Ok(()),
+            1 if kind != CHANGE_CIPHER_SPEC && stage.version != Some(Version::V13) => Ok(Passage::Free),
             _ => Err(Drop::Epoch.into()),
         }
     }
 }
 
-fn admit_clear(kind: u8, body: &[u8], stage: Stage) -> Result<(), Refused> {
+fn admit_clear(kind: u8, body: &[u8], stage: Stage) -> Result<Passage, Refused> {
     match (kind, body) {
         (_, []) => Err(Drop::EmptyRecord.into()),
         (APPLICATION_DATA, _) => Err(Drop::ClearData.into()),
@@ -160,30 +187,68 @@ fn admit_clear(kind: u8, body: &[u8], stage: Stage) -> Result<(), Refused> {
             };
             Err(Refused { reason: Drop::ClearAlert, alert })
         }
-        (HANDSHAKE, _) => admit_fragments(body).map_err(Refused::from),
-        _ => Ok(()),
+        (HANDSHAKE, _) => match (admit_fragments(body)?, stage) {
+            // All that may still be repeated of a handshake is protected under 1.3, or small.
+            (_, Stage { established: true, version: Some(Version::V13) })
+            | (Passage::InParts, Stage { established: true, .. }) => Err(Drop::ClearHandshake.into()),
+            (passage, _) => Ok(passage),
+        },
+        _ => Ok(Passage::Free),
     }
 }
 
 /// Every handshake fragment of a clear record: inside its message, inside the record, within the
 /// limits (RFC 6347, section 4.2.2).
-fn admit_fragments(mut body: &[u8]) -> Result<(), Drop> {
-    while !body.is_empty() {
-        let (header, rest) = body.split_first_chunk::<12>().ok_or(Drop::Fragment)?;
-        let [_, t0, t1, t2, n0, n1, o0, o1, o2, l0, l1, l2] = *header;
-        let total = u32::from_be_bytes([0, t0, t1, t2]) as usize;
-        let number = u16::from_be_bytes([n0, n1]);
-        // Two numbers of 24 bits: the sum cannot wrap.
-        let offset = u32::from_be_bytes([0, o0, o1, o2]) as usize;
-        let len = u32::from_be_bytes([0, l0, l1, l2]) as usize;
-        let inside = offset.saturating_add(len) <= total;
-        let progress = len > 0 || total == 0;
+fn admit_fragments(body: &[u8]) -> Result<Passage, Drop> {
+    let mut passage = Passage::Free;
+    for fragment in fragments(body) {
+        let Fragment { number, total, offset, body, .. } = fragment.ok_or(Drop::Fragment)?;
+        let inside = offset.saturating_add(body.len()) <= total;
+        let progress = !body.is_empty() || total == 0;
         if !inside || !progress || total > limits::DTLS_MESSAGE || number > limits::DTLS_MESSAGE_NUMBER {
             return Err(Drop::Fragment);
         }
-        (_, body) = rest.split_at_checked(len).ok_or(Drop::Fragment)?;
+        if body.len() < total {
+            passage = Passage::InParts;
+        }
     }
-    Ok(())
+    Ok(passage)
+}
+
+/// A piece of a handshake message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fragment<'a> {
+    /// The message's type.
+    pub(super) kind: u8,
+    /// The message's place in the handshake.
+    pub(super) number: u16,
+    /// Bytes of the whole message, below 2^24.
+    pub(super) total: usize,
+    /// Where this piece starts, below 2^24.
+    pub(super) offset: usize,
+    /// The piece.
+    pub(super) body: &'a [u8],
+}
+
+/// The fragments in a handshake record's body; a `None` in the end if one runs past it.
+pub(super) fn fragments(mut body: &[u8]) -> impl Iterator<Item = Option<Fragment<'_>>> {
+    std::iter::from_fn(move || {
+        if body.is_empty() {
+            return None;
+        }
+        let fragment = split_fragment(body);
+        body = fragment.map_or(&[], |(_, after)| after);
+        Some(fragment.map(|(fragment, _)| fragment))
+    })
+}
+
+fn split_fragment(bytes: &[u8]) -> Option<(Fragment<'_>, &[u8])> {
+    let (header, rest) = bytes.split_first_chunk::<12>()?;
+    let [kind, t0, t1, t2, n0, n1, o0, o1, o2, l0, l1, l2] = *header;
+    let number24 = |high, middle, low| u32::from_be_bytes([0, high, middle, low]) as usize;
+    let (body, after) = rest.split_at_checked(number24(l0, l1, l2))?;
+    let (number, total) = (u16::from_be_bytes([n0, n1]), number24(t0, t1, t2));
+    Some((Fragment { kind, number, total, offset: number24(o0, o1, o2), body }, after))
 }
 
 #[cfg(test)]
@@ -212,11 +277,19 @@ mod tests {
     }
 
     fn reason(datagram: &[u8], stage: Stage) -> Option<Drop> {
-        Runs::new(datagram, stage).find_map(|run| run.err().map(|refused| refused.reason))
+        Runs::new(datagram, stage).find_map(|run| match run {
+            Run::Refused(refused) => Some(refused.reason),
+            _ => None,
+        })
     }
 
-    fn passed(datagram: &[u8], stage: Stage) -> Vec<u8> {
-        Runs::new(datagram, stage).flatten().flatten().copied().collect()
+    /// The admitted part in pieces, whole and fragmented.
+    fn passed(datagram: &[u8], stage: Stage) -> Vec<&[u8]> {
+        let admitted = |run| match run {
+            Run::Records(bytes) | Run::Fragments(bytes) => Some(bytes),
+            Run::Refused(_) => None,
+        };
+        Runs::new(datagram, stage).filter_map(admitted).collect()
     }
 
     #[test]
@@ -258,18 +331,17 @@ mod tests {
         let (a, b) = (long(HANDSHAKE, 1, &[1; 30]), long(APPLICATION_DATA, 1, &[2; 30]));
         let bad = long(APPLICATION_DATA, 0, b"clear");
         let datagram = [&a[..], &bad, &bad, &b].concat();
-        assert_eq!(passed(&datagram, HANDSHAKING), [&a[..], &b].concat());
-        let runs: Vec<_> = Runs::new(&datagram, HANDSHAKING).collect();
-        assert_eq!(runs.len(), 4);
+        assert_eq!(passed(&datagram, HANDSHAKING), [&a[..], &b]);
+        assert_eq!(Runs::new(&datagram, HANDSHAKING).count(), 4);
         // Behind a length that lies nothing can be read.
         let cut = [&a[..], &b[..b.len() - 1]].concat();
-        assert_eq!(passed(&cut, HANDSHAKING), a);
+        assert_eq!(passed(&cut, HANDSHAKING), [&a[..]]);
     }
 
     #[test]
     fn s_dtls_06_many_records_come_in_runs_of_eight() {
         let datagram = long(APPLICATION_DATA, 1, &[2; 30]).repeat(20);
-        let runs: Vec<_> = Runs::new(&datagram, HANDSHAKING).map(|run| run.unwrap().len()).collect();
+        let runs: Vec<_> = passed(&datagram, HANDSHAKING).iter().map(|run| run.len()).collect();
         assert_eq!(runs, [8 * 43, 8 * 43, 4 * 43]);
         assert_eq!(Runs::new(&[], HANDSHAKING).count(), 0);
     }
@@ -298,10 +370,33 @@ mod tests {
     }
 
     #[test]
+    fn s_dtls_03_messages_in_parts_are_set_apart() {
+        let (whole, part) = (fragment(10, 0, 0, &[0; 10]), fragment(20, 1, 5, &[7; 10]));
+        let datagram = [&whole[..], &part, &whole].concat();
+        let runs: Vec<_> = Runs::new(&datagram, HANDSHAKING).collect();
+        assert_eq!(runs, [Run::Records(&whole), Run::Fragments(&part), Run::Records(&whole)]);
+        let [Some(piece)] = fragments(&part[13..]).collect::<Vec<_>>()[..] else { panic!("one piece") };
+        assert_eq!((piece.kind, piece.number, piece.total, piece.offset), (1, 1, 20, 5));
+        assert_eq!(piece.body, [7; 10]);
+    }
+
+    #[test]
+    fn s_dtls_02_late_clear_handshake_records_pass_only_where_they_can_matter() {
+        let (whole, part) = (fragment(10, 0, 0, &[0; 10]), fragment(20, 1, 5, &[7; 10]));
+        let late = |version| Stage { version: Some(version), established: true };
+        assert_eq!(reason(&whole, late(Version::V12)), None);
+        assert_eq!(reason(&part, late(Version::V12)), Some(Drop::ClearHandshake));
+        assert_eq!(reason(&whole, late(Version::V13)), Some(Drop::ClearHandshake));
+    }
+
+    #[test]
     fn s_dtls_08_only_a_fatal_alert_of_the_handshake_is_noted() {
         let refused = |body: &[u8], established| {
             let stage = Stage { version: None, established };
-            Runs::new(&long(ALERT, 0, body), stage).next().unwrap().unwrap_err()
+            let Some(Run::Refused(refused)) = Runs::new(&long(ALERT, 0, body), stage).next() else {
+                panic!("an alert passed")
+            };
+            refused
         };
         let dropped = |alert| Refused { reason: Drop::ClearAlert, alert };
         assert_eq!(refused(&[2, 40], false), dropped(Some(40)));
@@ -320,10 +415,9 @@ mod tests {
             let mut datagram = datagram;
             if let Some(byte) = datagram.first_mut() { *byte = first; }
             let stage = Stage { version: v13.then_some(Version::V13), established: v13 };
-            let runs: Vec<_> = Runs::new(&datagram, stage).collect();
-            let taken: usize = runs.iter().flatten().map(|run| run.len()).sum();
+            let taken: usize = passed(&datagram, stage).iter().map(|run| run.len()).sum();
             proptest::prop_assert!(taken <= datagram.len());
-            proptest::prop_assert!(datagram.is_empty() || !runs.is_empty());
+            proptest::prop_assert!(datagram.is_empty() || Runs::new(&datagram, stage).count() > 0);
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::wire::stun::{self, Class, Message, NoSpace, TransactionId, Writer};
 pub(super) const OUR_PRIORITY: u32 = candidate::priority(CandidateKind::PeerReflexive, u16::MAX);
 /// Unanswered consent checks after which a proven address takes over that nobody nominated.
 const SILENT: u8 = 2;
+/// The longest wait between the checks of a controlling agent.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The peer withdraws its consent (RFC 7675, section 5.2).
 const FORBIDDEN: u16 = 403;
 
@@ -24,13 +26,26 @@ pub(super) struct Check {
     awaiting: bool,
     /// Transmissions since the last answer.
     unanswered: u8,
+    sent: Instant,
     next: Option<Instant>,
 }
 
 impl Check {
     /// Begins a new transaction, due at once.
     pub(super) fn start(&mut self, now: Instant) {
-        *self = Check { next: Some(now), ..Check::default() };
+        *self = Check {
+            next: Some(now),
+            ..Check::default()
+        };
+    }
+
+    /// A request came from the address, so an answer is likely: begins, or cuts a back-off short
+    /// (RFC 8445, section 7.3.1.4).
+    pub(super) fn trigger(&mut self, now: Instant) {
+        match self.next {
+            None => self.start(now),
+            Some(next) => self.next = Some(next.min(now.max(self.sent + limits::CHECK_RTO))),
+        }
     }
 
     /// Ends all; an answer that still comes is too late.
@@ -40,7 +55,10 @@ impl Check {
 
     /// Waits until `at` for the next check of consent.
     pub(super) fn schedule(&mut self, at: Instant) {
-        *self = Check { next: Some(at), ..Check::default() };
+        *self = Check {
+            next: Some(at),
+            ..Check::default()
+        };
     }
 
     /// Whether nothing more is going to be sent.
@@ -52,21 +70,28 @@ impl Check {
         self.next
     }
 
-    /// Uses up a turn. Consent checks go on for ever and are never repeated (RFC 7675, section
-    /// 5.1); others back off and give up (RFC 8489, section 6.2.1).
-    fn take_turn(&mut self, now: Instant, consent: Option<Duration>) {
+    /// Uses up a turn: the next comes `interval` later, without one after a back-off.
+    fn take_turn(&mut self, now: Instant, mode: Mode, interval: Option<Duration>) {
+        self.sent = now;
         self.unanswered = self.unanswered.saturating_add(1);
-        let tries = self.unanswered;
-        self.next = consent.map(|interval| now + interval).or_else(|| {
-            let back_off = limits::CHECK_RTO * (1 << (tries.clamp(1, 16) - 1));
-            (tries < limits::CHECK_TRANSMISSIONS).then(|| now + back_off)
-        });
+        let wait = interval.or_else(|| back_off(self.unanswered, mode));
+        self.next = wait.map(|wait| now + wait);
     }
 
     fn answered(&mut self, consent: bool) {
         self.awaiting = false;
         self.unanswered = 0;
         self.next = self.next.filter(|_| consent);
+    }
+}
+
+/// The wait behind so many transmissions. A lite agent gives up (RFC 8489, section 6.2.1), since the
+/// peer's next request begins anew; the controlling one goes on until it has selected a path.
+fn back_off(sent: u8, mode: Mode) -> Option<Duration> {
+    let wait = limits::CHECK_RTO * (1 << (sent.clamp(1, 8) - 1));
+    match mode {
+        Mode::Lite => (sent < limits::CHECK_TRANSMISSIONS).then_some(wait),
+        Mode::Controlling { .. } => Some(wait.min(PATIENCE)),
     }
 }
 
@@ -89,11 +114,18 @@ impl Agent {
         let next = address.check.next()?;
         self.generations.get(address.epoch)?.remote.as_ref()?;
         let consent = self.addresses.is_selected(address.serial);
-        Some(if consent { next } else { next.max(self.next_check) })
+        Some(if consent {
+            next
+        } else {
+            next.max(self.next_check)
+        })
     }
 
     fn next_due(&self, now: Instant) -> Option<u64> {
-        let due = self.addresses.iter().filter(|entry| self.turn_of(entry).is_some_and(|at| at <= now));
+        let due = self
+            .addresses
+            .iter()
+            .filter(|entry| self.turn_of(entry).is_some_and(|at| at <= now));
         due.max_by_key(|entry| match self.config.mode {
             Mode::Lite => candidate::pair_priority(entry.priority, OUR_PRIORITY),
             Mode::Controlling { .. } => candidate::pair_priority(OUR_PRIORITY, entry.priority),
@@ -103,15 +135,19 @@ impl Agent {
 
     /// Sends a check, or lets the turn pass if the address has not earned the bytes.
     fn take_turn(&mut self, now: Instant, serial: u64, buf: &mut [u8]) -> Option<(Path, usize)> {
+        // Consent checks go on for ever and are never repeated (RFC 7675, section 5.1).
         let consent = self.addresses.is_selected(serial).then(|| {
             // 0.8 to 1.2 of the mean, so that peers do not fall into step.
             let mean = limits::CONSENT_INTERVAL.as_micros() as u64;
             Duration::from_micros(mean * 4 / 5 + self.random.below(mean * 2 / 5 + 1))
         });
         let lite = self.config.mode == Mode::Lite;
-        let allowance = self.addresses.get(serial).and_then(|e| self.addresses.allowance(e.path));
+        let allowance = self
+            .addresses
+            .get(serial)
+            .and_then(|e| self.addresses.allowance(e.path));
         let address = self.addresses.get_mut(serial)?;
-        address.check.take_turn(now, consent);
+        address.check.take_turn(now, self.config.mode, consent);
         if consent.is_some() || !address.check.awaiting {
             self.random.fill(&mut address.check.id.0);
             address.check.awaiting = true;
@@ -119,7 +155,11 @@ impl Agent {
         let (path, id) = (address.path, address.check.id);
         let nominate = !lite && address.nominated.is_some();
         let generation = self.generations.get(address.epoch)?;
-        let role = if lite { Role::Controlled } else { Role::Controlling { nominate } };
+        let role = if lite {
+            Role::Controlled
+        } else {
+            Role::Controlling { nominate }
+        };
         let len = write_check(buf, id, generation, role, self.tie_breaker).ok()?;
         // A full agent's checks go to addresses that were only named; pace and number bound them.
         if lite && allowance.is_some_and(|credit| credit < len) {
@@ -146,7 +186,10 @@ impl Agent {
             .iter_mut()
             .find(|entry| entry.check.awaiting && entry.check.id == id)
             .ok_or(Drop::UnknownTransaction)?;
-        let remote = self.generations.get(address.epoch).and_then(|g| g.remote.as_ref());
+        let remote = self
+            .generations
+            .get(address.epoch)
+            .and_then(|g| g.remote.as_ref());
         let remote = remote.ok_or(Drop::UnknownTransaction)?;
         if !message.verify_integrity(|pieces| remote.key.tag(pieces)) {
             return Err(Drop::Integrity);
@@ -190,7 +233,9 @@ impl Agent {
     /// Whether the generation of this address has a nominated one already.
     fn has_nominated(&self, serial: u64) -> bool {
         let epoch = self.addresses.get(serial).map(|entry| entry.epoch);
-        self.addresses.iter().any(|e| Some(e.epoch) == epoch && e.nominated.is_some())
+        self.addresses
+            .iter()
+            .any(|e| Some(e.epoch) == epoch && e.nominated.is_some())
     }
 
     /// An error with the peer's password. 403 takes consent back; after any other, 487 included,
@@ -205,6 +250,7 @@ impl Agent {
             return;
         }
         address.unprove();
+        address.check.stop();
         let epoch = address.epoch;
         if consent {
             self.disconnect(epoch);
@@ -214,7 +260,11 @@ impl Agent {
     /// Moves to a proven address that nobody nominated once the selected one is silent: a NAT gave
     /// the peer a new address and the peer does not know.
     pub(super) fn fail_over(&mut self, now: Instant) {
-        let Some(old) = self.addresses.selected().filter(|old| old.check.unanswered >= SILENT) else {
+        let Some(old) = self
+            .addresses
+            .selected()
+            .filter(|old| old.check.unanswered >= SILENT)
+        else {
             return;
         };
         let others = self
@@ -244,7 +294,10 @@ fn write_check(
 ) -> Result<usize, NoSpace> {
     let remote = generation.remote.as_ref().ok_or(NoSpace)?;
     let mut writer = Writer::new(buf, Class::Request, stun::BINDING, id)?;
-    writer.username(remote.credentials.ufrag(), generation.local.credentials.ufrag())?;
+    writer.username(
+        remote.credentials.ufrag(),
+        generation.local.credentials.ufrag(),
+    )?;
     writer.priority(OUR_PRIORITY)?;
     match role {
         Role::Controlled => writer.ice_controlled(tie_breaker)?,

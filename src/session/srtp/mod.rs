@@ -11,6 +11,24 @@
 //! one twice: who rewrites numbers owns that promise, because a number used twice under AES-GCM
 //! gives the key away.
 //!
+//! ```
+//! use estafette::rtp::{SeqNo, Ssrc, WireSeq};
+//! use estafette::srtp::{MasterKey, Opener, Profile, Sealer};
+//!
+//! let key = MasterKey::new(Profile::AeadAes128Gcm, &[1; 16], &[2; 12])?;
+//! let (header, payload) = ([0x80, 96, 0, 7, 0, 0, 0, 0, 0, 0, 0, 9], b"twenty milliseconds");
+//!
+//! let mut datagram = [0; 1_200];
+//! let sealer = Sealer::new(&key);
+//! let len = sealer.seal_rtp(&header, &[], payload, SeqNo(7), Ssrc(9), &mut datagram)?;
+//!
+//! let mut plain = [0; 1_200];
+//! let mut opener = Opener::new(&key);
+//! let opened = opener.open_rtp(&datagram[..len], header.len(), Ssrc(9), WireSeq(7), &mut plain)?;
+//! assert_eq!(&plain[..opened.len], payload);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Left out: key derivation rates, master key identifiers, unencrypted SRTCP (refused), 32-bit
 //! tags, encrypted header extensions (RFC 6904) and Cryptex (RFC 9335).
 

@@ -47,17 +47,35 @@ enum Content {
 }
 
 impl Chunk {
-    pub(super) const EMPTY: Chunk = Chunk { content: Content::Run(Symbol::Lost), left: 0 };
+    pub(super) const EMPTY: Chunk = Chunk {
+        content: Content::Run(Symbol::Lost),
+        left: 0,
+    };
 
     /// `None` for a run of the reserved symbol.
     pub(super) fn parse(bytes: [u8; 2]) -> Option<Chunk> {
         let word = u16::from_be_bytes(bytes);
         Some(if word >> 15 == 0 {
-            Chunk { content: Content::Run(Symbol::from_bits(word >> 13)?), left: word & 0x1fff }
+            Chunk {
+                content: Content::Run(Symbol::from_bits(word >> 13)?),
+                left: word & 0x1fff,
+            }
         } else if word >> 14 == 0b10 {
-            Chunk { content: Content::Vector { bits: word << 2, width: 1 }, left: 14 }
+            Chunk {
+                content: Content::Vector {
+                    bits: word << 2,
+                    width: 1,
+                },
+                left: 14,
+            }
         } else {
-            Chunk { content: Content::Vector { bits: word << 2, width: 2 }, left: 7 }
+            Chunk {
+                content: Content::Vector {
+                    bits: word << 2,
+                    width: 2,
+                },
+                left: 7,
+            }
         })
     }
 
@@ -107,13 +125,22 @@ pub(super) struct Packer {
 }
 
 impl Packer {
-    pub(super) const EMPTY: Packer =
-        Packer { symbols: 0, len: 0, first: Symbol::Lost, uniform: true, large: false };
+    pub(super) const EMPTY: Packer = Packer {
+        symbols: 0,
+        len: 0,
+        first: Symbol::Lost,
+        uniform: true,
+        large: false,
+    };
 
     /// Adds a symbol; gives out the chunk that had to be closed for it.
     #[inline]
     pub(super) fn push(&mut self, symbol: Symbol) -> Option<[u8; 2]> {
-        let chunk = if self.fits(symbol) { None } else { Some(self.close()) };
+        let chunk = if self.fits(symbol) {
+            None
+        } else {
+            Some(self.close())
+        };
         // Closing leaves at most six symbols, and anything fits behind six.
         self.append(symbol);
         chunk
@@ -174,7 +201,9 @@ impl Packer {
     }
 
     fn one_bit(&self) -> [u8; 2] {
-        let bits = (0..14).fold(0, |bits, at| bits << 1 | (self.symbols >> (26 - 2 * at)) & 1);
+        let bits = (0..14).fold(0, |bits, at| {
+            bits << 1 | (self.symbols >> (26 - 2 * at)) & 1
+        });
         // Fourteen bits.
         (0x8000 | bits as u16).to_be_bytes()
     }
@@ -193,7 +222,10 @@ mod tests {
 
     fn pack(symbols: &[Symbol]) -> Vec<u16> {
         let mut packer = Packer::EMPTY;
-        let mut chunks: Vec<_> = symbols.iter().filter_map(|symbol| packer.push(*symbol)).collect();
+        let mut chunks: Vec<_> = symbols
+            .iter()
+            .filter_map(|symbol| packer.push(*symbol))
+            .collect();
         chunks.extend(packer.finish());
         chunks.into_iter().map(u16::from_be_bytes).collect()
     }
@@ -214,22 +246,35 @@ mod tests {
 
     #[test]
     fn the_chunks_of_the_drafts_examples() {
-        // Section 3.1.3: a run of 221 lost packets, one of 24 with small deltas.
-        assert_eq!(pack(&[Lost; 221]), [221]);
-        assert_eq!(pack(&[Small; 24]), [0x2018]);
-        // Section 3.1.4: one lost, five received, three lost, three received, two lost in one bit each.
-        let one_bit =
-            [Lost, Small, Small, Small, Small, Small, Lost, Lost, Lost, Small, Small, Small, Lost, Lost];
-        assert_eq!(pack(&one_bit), [0b1001_1111_0001_1100]);
-        // One lost, one with a large delta, five of two kinds in two bits each.
-        let two_bit = [Lost, Large, Small, Small, Small, Lost, Lost];
-        assert_eq!(pack(&two_bit), [0b1100_1001_0101_0000]);
+        // Section 3.1.3: a run of 221 lost packets.
+        assert_eq!(pack(&[Lost; 221]), [0b0000_0000_1101_1101]);
+        // Section 3.1.4: one lost, five received, three lost, three received, two lost.
+        let mixed = [
+            vec![Lost],
+            vec![Small; 5],
+            vec![Lost; 3],
+            vec![Small; 3],
+            vec![Lost; 2],
+        ];
+        assert_eq!(pack(&mixed.concat()), [0b1001_1111_0001_1100]);
+    }
+
+    #[test]
+    fn a_few_symbols_of_all_kinds_take_two_bits_each() {
+        let symbols = [Lost, Large, Small, Small, Small, Lost, Lost];
+        assert_eq!(pack(&symbols), [0b1100_1001_0101_0000]);
+        assert_eq!(pack(&symbols[..3]), [0b1100_1001_0000_0000]);
     }
 
     #[test]
     fn a_large_delta_behind_seven_mixed_symbols_splits_them() {
-        let symbols = [Lost, Small, Lost, Small, Lost, Small, Lost, Small, Lost, Large];
-        assert_eq!(pack(&symbols), [0b1100_0100_0100_0100, 0b1101_0010_0000_0000]);
+        let symbols = [
+            Lost, Small, Lost, Small, Lost, Small, Lost, Small, Lost, Large,
+        ];
+        assert_eq!(
+            pack(&symbols),
+            [0b1100_0100_0100_0100, 0b1101_0010_0000_0000]
+        );
     }
 
     #[test]

@@ -41,8 +41,13 @@ impl<'b> HeaderWriter<'b> {
         let [t0, t1, t2, t3] = timestamp.0.to_be_bytes();
         let [r0, r1, r2, r3] = ssrc.0.to_be_bytes();
         let second = payload_type.get() | u8::from(marker) << 7;
-        *buf.first_chunk_mut::<12>().ok_or(NoSpace)? = [0x80, second, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3];
-        Ok(HeaderWriter { buf, end: ELEMENTS, two_byte: false })
+        *buf.first_chunk_mut::<12>().ok_or(NoSpace)? =
+            [0x80, second, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3];
+        Ok(HeaderWriter {
+            buf,
+            end: ELEMENTS,
+            two_byte: false,
+        })
     }
 
     /// The same with the two-byte form (RFC 8285, section 4.3): needed as soon as one element does
@@ -60,7 +65,10 @@ impl<'b> HeaderWriter<'b> {
         ssrc: Ssrc,
     ) -> Result<HeaderWriter<'b>, NoSpace> {
         let writer = HeaderWriter::new(buf, marker, payload_type, seq, timestamp, ssrc)?;
-        Ok(HeaderWriter { two_byte: true, ..writer })
+        Ok(HeaderWriter {
+            two_byte: true,
+            ..writer
+        })
     }
 
     /// Sets the padding bit: the payload will end in padding whose last byte is its count.
@@ -138,7 +146,10 @@ fn copy(value: &[u8], room: &mut [u8]) -> Result<(), NoSpace> {
         [a] => *room.first_mut().ok_or(NoSpace)? = a,
         [a, b] => *room.first_chunk_mut().ok_or(NoSpace)? = [a, b],
         [a, b, c] => *room.first_chunk_mut().ok_or(NoSpace)? = [a, b, c],
-        _ => room.get_mut(..value.len()).ok_or(NoSpace)?.copy_from_slice(value),
+        _ => room
+            .get_mut(..value.len())
+            .ok_or(NoSpace)?
+            .copy_from_slice(value),
     }
     Ok(())
 }
@@ -173,7 +184,12 @@ mod tests {
         writer.extension(3, &[0xaa, 0xbb]).expect("fits");
         writer.padding();
         assert_eq!(writer.finish(), Ok(20));
-        assert_eq!(buf, [0xb0, 0xe0, 0, 7, 0, 0, 0, 9, 0, 0, 0, 11, 0xbe, 0xde, 0, 1, 0x31, 0xaa, 0xbb, 0]);
+        assert_eq!(
+            buf,
+            [
+                0xb0, 0xe0, 0, 7, 0, 0, 0, 9, 0, 0, 0, 11, 0xbe, 0xde, 0, 1, 0x31, 0xaa, 0xbb, 0
+            ]
+        );
     }
 
     #[test]
@@ -195,7 +211,10 @@ mod tests {
         let mut buf = [0; 600];
         assert_eq!(begin(&mut buf).extension(0, &[1]), Err(NoSpace));
         assert_eq!(begin_two_byte(&mut buf).extension(0, &[1]), Err(NoSpace));
-        assert_eq!(begin_two_byte(&mut buf).extension(1, &[1; 256]), Err(NoSpace));
+        assert_eq!(
+            begin_two_byte(&mut buf).extension(1, &[1; 256]),
+            Err(NoSpace)
+        );
     }
 
     #[test]

@@ -86,9 +86,19 @@ impl Pair {
         }
     }
 
-    /// Runs until nothing is pending or `limit` has passed.
+    /// Lets `limit` pass.
     pub(super) fn run_for(&mut self, limit: Duration) {
         let end = self.now + limit;
+        self.run_until(end);
+        self.now = end;
+    }
+
+    /// Runs until nothing is pending any more, two minutes at most.
+    pub(super) fn run(&mut self) {
+        self.run_until(self.now + Duration::from_secs(120));
+    }
+
+    fn run_until(&mut self, end: Instant) {
         loop {
             self.collect();
             let timeouts = [self.client.poll_timeout(), self.server.poll_timeout()];
@@ -105,10 +115,6 @@ impl Pair {
             self.client.handle_timeout(now);
             self.server.handle_timeout(now);
         }
-    }
-
-    pub(super) fn run(&mut self) {
-        self.run_for(Duration::from_secs(120));
     }
 
     fn collect(&mut self) {
