@@ -344,7 +344,9 @@ impl Engine {
             }
         }
         if let Some(participant) = self.participants.get_mut(id) {
-            participant.timers.set(Timer::Network, participant.network.poll_timeout());
+            // What is due by now waits for the next transmit, which sets the timer again.
+            let at = participant.network.poll_timeout().filter(|at| *at > now);
+            participant.timers.set(Timer::Network, at);
         }
         self.requeue(id);
         self.make_ready(id);
