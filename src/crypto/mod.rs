@@ -3,5 +3,6 @@
 //! Four operations from a source slice to a destination slice: seal and open (`aead`), keystream
 //! (`stream`), mac (`mac`). One file per operation, its provider chosen by bench.
 
+pub(crate) mod digest;
 pub(crate) mod mac;
 pub(crate) mod secret;
