@@ -42,6 +42,27 @@ pub enum Drop {
 }
 
 impl Drop {
+    /// Every reason, in the order of the counters.
+    pub const ALL: [Drop; 17] = [
+        Drop::Empty,
+        Drop::TooLong,
+        Drop::Truncated,
+        Drop::ContentType,
+        Drop::Version,
+        Drop::ConnectionId,
+        Drop::Epoch,
+        Drop::EmptyRecord,
+        Drop::ClearAlert,
+        Drop::ClearData,
+        Drop::ClearHandshake,
+        Drop::Fragment,
+        Drop::Authentication,
+        Drop::OutOfOrder,
+        Drop::Ignored,
+        Drop::QueueFull,
+        Drop::Closed,
+    ];
+
     /// A stable name for statistics.
     pub const fn name(self) -> &'static str {
         match self {
