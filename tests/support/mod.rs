@@ -10,6 +10,7 @@ pub mod harness;
 pub mod invariants;
 pub mod media;
 pub mod net;
+pub mod seeded_dtls;
 
 pub use client::Client;
 pub use harness::{Conference, Endpoint, Options};
