@@ -40,11 +40,7 @@ enum End {
 /// Serves one page until it leaves, fails or the server stops.
 pub async fn serve(socket: WebSocket, lobby: Arc<Lobby>, stopping: watch::Receiver<bool>) {
     let now = Instant::now();
-    let mut page = Page {
-        socket,
-        heard: now,
-        paced: now,
-    };
+    let mut page = Page { socket, heard: now, paced: now };
     let end = page.run(&lobby, stopping).await.err().unwrap_or(End::Done);
     let (code, reason) = match end {
         End::Gone => return,
@@ -52,10 +48,7 @@ pub async fn serve(socket: WebSocket, lobby: Arc<Lobby>, stopping: watch::Receiv
         End::Done => (close_code::NORMAL, ""),
         End::Stopping => (close_code::AWAY, "the server is stopping"),
     };
-    let frame = CloseFrame {
-        code,
-        reason: reason.into(),
-    };
+    let frame = CloseFrame { code, reason: reason.into() };
     let _ = timeout(SEND, page.socket.send(Message::Close(Some(frame)))).await;
 }
 
@@ -67,11 +60,7 @@ struct Page {
 }
 
 impl Page {
-    async fn run(
-        &mut self,
-        lobby: &Arc<Lobby>,
-        mut stopping: watch::Receiver<bool>,
-    ) -> Result<(), End> {
+    async fn run(&mut self, lobby: &Arc<Lobby>, mut stopping: watch::Receiver<bool>) -> Result<(), End> {
         let hello = timeout(HELLO, self.request());
         let hello = tokio::select! {
             hello = hello => hello.map_err(|_| End::Protocol("no room was asked for"))??,
@@ -111,27 +100,16 @@ impl Page {
         let (door, name) = match hello {
             Request::Create { name } => (Some(Door::New), name),
             Request::Join { code, name, resume } => {
-                let door = if resume {
-                    Door::Resumed
-                } else {
-                    Door::Existing
-                };
+                let door = if resume { Door::Resumed } else { Door::Existing };
                 (code.parse().ok().map(door), name)
             }
             _ => return Err(End::Protocol("create or join comes first")),
         };
-        let Some(seat) = door.and_then(|door| lobby.enter(door, tidy_name(&name), &outbox).ok())
-        else {
+        let Some(seat) = door.and_then(|door| lobby.enter(door, tidy_name(&name), &outbox).ok()) else {
             self.send(Message::Text(text(&Reply::Refused))).await?;
             return Ok(None);
         };
-        seat.engine()
-            .send(Command::Join {
-                room: seat.room(),
-                label: seat.label(),
-                outbox,
-            })
-            .await;
+        seat.engine().send(Command::Join { room: seat.room(), label: seat.label(), outbox }).await;
         Ok(Some(seat))
     }
 
@@ -150,8 +128,7 @@ impl Page {
             self.paced = self.paced.max(credit) + PACE;
             match message {
                 Message::Text(text) => {
-                    return serde_json::from_str(&text)
-                        .map_err(|_| End::Protocol("not understood"));
+                    return serde_json::from_str(&text).map_err(|_| End::Protocol("not understood"));
                 }
                 Message::Binary(_) => return Err(End::Protocol("not understood")),
                 Message::Close(_) => return Err(End::Gone),
