@@ -395,8 +395,13 @@ impl Engine {
             return;
         };
         let before = participant.path.replace(path);
-        if participant.connected && before != Some(path) {
-            self.emit(Event::PathChanged { participant: id, path });
+        if !participant.connected || before == Some(path) {
+            return;
         }
+        self.emit(match before {
+            // The handshake was done before a path was selected.
+            None => Event::Connected { participant: id, path },
+            Some(_) => Event::PathChanged { participant: id, path },
+        });
     }
 }
