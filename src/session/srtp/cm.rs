@@ -1,0 +1,133 @@
+//! The transforms of RFC 3711: AES in counter mode, then HMAC-SHA1 over the ciphertext.
+
+use super::cipher::{RTCP_HEADER, nonce, rtcp_trailer};
+use super::error::{OpenError, SealError};
+use crate::crypto::mac::HmacSha1;
+use crate::crypto::secret::equal;
+use crate::crypto::stream::CmKey;
+use crate::wire::rtp::Ssrc;
+
+/// Bytes of the HMAC's tag that are sent (RFC 3711, section 4.2.1).
+const TAG: usize = 10;
+
+/// The two keys and the salt, 112 bits.
+pub(super) struct Cm {
+    key: CmKey,
+    mac: HmacSha1,
+    salt: u128,
+}
+
+impl Cm {
+    pub(super) fn new(key: &[u8; 16], authentication: &[u8], salt: u128) -> Cm {
+        Cm {
+            key: CmKey::new(key),
+            mac: HmacSha1::new(authentication),
+            salt,
+        }
+    }
+
+    #[inline]
+    pub(super) fn seal_rtp(
+        &self,
+        ssrc: Ssrc,
+        index: u64,
+        header_len: usize,
+        packet: &mut [u8],
+    ) -> Result<(), SealError> {
+        let (message, tag) = packet.split_last_chunk_mut().ok_or(SealError::NoSpace)?;
+        let text = message.get_mut(header_len..).ok_or(SealError::NoSpace)?;
+        if !self.key.apply(self.counter(ssrc, index), text) {
+            return Err(SealError::TooLong);
+        }
+        *tag = self.tag(&[message, &roll_over_count(index)]);
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn open_rtp(
+        &self,
+        ssrc: Ssrc,
+        index: u64,
+        header_len: usize,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, OpenError> {
+        let (message, tag) = packet
+            .split_last_chunk::<TAG>()
+            .ok_or(OpenError::TooShort)?;
+        let text = message.get(header_len..).ok_or(OpenError::TooShort)?;
+        let plain = out.get_mut(..text.len()).ok_or(OpenError::NoSpace)?;
+        let authentic = equal(&self.tag(&[message, &roll_over_count(index)]), tag)
+            && self.key.apply_into(self.counter(ssrc, index), text, plain);
+        authentic
+            .then_some(text.len())
+            .ok_or(OpenError::Authentication)
+    }
+
+    /// Header | text | trailer | tag.
+    pub(super) fn seal_rtcp(
+        &self,
+        ssrc: Ssrc,
+        index: u32,
+        packet: &mut [u8],
+    ) -> Result<(), SealError> {
+        let (covered, tag) = packet.split_last_chunk_mut().ok_or(SealError::NoSpace)?;
+        let (message, trailer) = covered.split_last_chunk_mut().ok_or(SealError::NoSpace)?;
+        let text = message.get_mut(RTCP_HEADER..).ok_or(SealError::TooShort)?;
+        if !self.key.apply(self.counter(ssrc, index.into()), text) {
+            return Err(SealError::TooLong);
+        }
+        *trailer = rtcp_trailer(index);
+        *tag = self.tag(&[covered]);
+        Ok(())
+    }
+
+    pub(super) fn open_rtcp(
+        &self,
+        ssrc: Ssrc,
+        index: u32,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, OpenError> {
+        let (covered, tag) = packet
+            .split_last_chunk::<TAG>()
+            .ok_or(OpenError::TooShort)?;
+        let (message, _) = covered.split_last_chunk::<4>().ok_or(OpenError::TooShort)?;
+        let (header, text) = message
+            .split_first_chunk::<RTCP_HEADER>()
+            .ok_or(OpenError::TooShort)?;
+        let plain = out.get_mut(..message.len()).ok_or(OpenError::NoSpace)?;
+        let (start, plain) = plain.split_first_chunk_mut().ok_or(OpenError::NoSpace)?;
+        *start = *header;
+        let authentic = equal(&self.tag(&[covered]), tag)
+            && self
+                .key
+                .apply_into(self.counter(ssrc, index.into()), text, plain);
+        authentic
+            .then_some(message.len())
+            .ok_or(OpenError::Authentication)
+    }
+
+    /// The encryption flag and the index stand before the tag.
+    pub(super) fn rtcp_trailer(packet: &[u8]) -> Option<&[u8; 4]> {
+        packet.split_last_chunk::<TAG>()?.0.last_chunk()
+    }
+
+    #[inline]
+    fn counter(&self, ssrc: Ssrc, index: u64) -> [u8; 16] {
+        (nonce(self.salt, ssrc, index) << 16).to_be_bytes()
+    }
+
+    #[inline]
+    fn tag(&self, pieces: &[&[u8]]) -> [u8; TAG] {
+        let [tag @ .., _, _, _, _, _, _, _, _, _, _] = self.mac.tag(pieces);
+        tag
+    }
+}
+
+/// The part of the index that is not in the packet, but under its tag (RFC 3711, section 4.2).
+#[inline]
+fn roll_over_count(index: u64) -> [u8; 4] {
+    // Indices end below 2^48: nothing is cut off.
+    ((index >> 16) as u32).to_be_bytes()
+}
