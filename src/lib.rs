@@ -1,6 +1,61 @@
-//! estafette: a sans-IO selective forwarding unit.
+//! estafette is the media-forwarding core of a conference server: a selective forwarding middlebox
+//! (RFC 7667, section 3.7) without a socket, thread, clock, lock or async runtime.
 //!
-//! Datagrams, time and calls go in; datagrams, events and the next deadline come out.
+//! Datagrams, time and calls go in; datagrams, events and the next deadline come out. The same inputs
+//! and the same seed give the same outputs, byte for byte (the DTLS handshake's own key shares, which
+//! its library draws from the system, are the stated exception).
+//!
+//! # The loop
+//!
+//! ```
+//! # use estafette::{Datagram, Ecn, Engine, EngineConfig, Instant, Path, Protocol};
+//! # struct Socket; impl Socket {
+//! #   fn receive(&self) -> Option<(std::net::SocketAddr, Vec<u8>)> { None }
+//! #   fn send(&self, _: std::net::SocketAddr, _: &[u8], _: Option<std::num::NonZeroU16>) {}
+//! #   fn local(&self) -> std::net::SocketAddr { ([127, 0, 0, 1], 3478).into() } }
+//! # fn wait(_: Option<Instant>) -> bool { false } fn now() -> Instant { Instant::ZERO }
+//! # let socket = Socket;
+//! let config = EngineConfig { candidates: vec![socket.local()], ..EngineConfig::default() };
+//! let mut engine = Engine::new(config, [7; 32] /* 32 secret random bytes */, now())?;
+//! let mut buf = vec![0; 64 * 1024];
+//! loop {
+//!     while let Some((remote, data)) = socket.receive() {
+//!         let path = Path { protocol: Protocol::Udp, local: socket.local(), remote };
+//!         engine.handle_datagram(now(), Datagram { path, ecn: Ecn::NotEct, data: &data });
+//!     }
+//!     engine.handle_timeout(now());
+//!     while let Some(transmit) = engine.poll_transmit(now(), &mut buf) {
+//!         socket.send(transmit.path.remote, &buf[..transmit.len], transmit.segment_size);
+//!     }
+//!     while let Some(event) = engine.poll_event() {
+//!         println!("{event:?}"); // signalling: Event::NegotiationNeeded asks for an offer
+//!     }
+//!     if !wait(engine.poll_timeout()) { break } // until a datagram comes or the deadline passes
+//! }
+//! # Ok::<(), estafette::ConfigError>(())
+//! ```
+//!
+//! A room is made with [`Engine::create_room`], a participant with [`Room::join`]; its browser's offer
+//! goes to [`Participant::accept_offer`], whose answer goes back. From then on every source of every
+//! other participant is forwarded to it; when that changes, [`Event::NegotiationNeeded`] asks the
+//! embedder to carry an offer of [`Participant::create_offer`] to it.
+//!
+//! # Map
+//!
+//! | Module | What it is | Alone it serves |
+//! |---|---|---|
+//! | [`stun`], [`rtp`], [`rtcp`], [`sdp`], [`mux`] | views over borrowed bytes and writers into them | any RTP or WebRTC program |
+//! | [`srtp`] | [`srtp::Opener`] and [`srtp::Sealer`], one for each direction | encrypting RTP |
+//! | [`dtls`] | [`dtls::Association`], a DTLS-SRTP handshake | keys for SRTP |
+//! | [`ice`] | [`ice::Agent`], one participant's connectivity | many agents behind one socket |
+//! | [`negotiation`] | offers and answers (JSEP) as values | an SFU's signalling |
+//! | [`Engine`] | rooms, participants, sources, subscriptions | a conference server |
+//! | [`limits`] | every bound there is, with its reason | sizing a machine |
+//!
+//! # Limits
+//!
+//! Whatever a peer sends, memory is bounded by [`limits`]; what cannot be used is dropped under a
+//! [`DropReason`] that is counted for its participant and for the engine. Nothing panics.
 #![forbid(unsafe_code)]
 
 mod base;
@@ -12,8 +67,15 @@ mod session;
 mod transport;
 mod wire;
 
-pub use base::{limits, random, time, units};
+pub use base::time::Instant;
+pub use base::units::Bitrate;
+pub use base::{limits, random};
+pub use conference::{
+    ConfigError, Datagram, DropReason, Engine, EngineConfig, EngineStats, Event, JoinError, LeaveReason,
+    LimitReached, Participant, ParticipantConfig, ParticipantId, ParticipantStats, Room, RoomConfig, RoomId,
+    SourceId, SourceInfo, SubscribeError, SubscribeRule, SubscriptionId, Transmit, TransmitId, negotiation,
+};
+pub use crypto::secret::Secret;
 pub use session::{dtls, ice, srtp};
-#[cfg(feature = "sdp")]
-pub use wire::sdp;
-pub use wire::{mux, rtcp, rtp, stun};
+pub use wire::mux::{Ecn, Path, Protocol};
+pub use wire::{mux, rtcp, rtp, sdp, stun};

@@ -30,9 +30,4 @@ impl<K: Ord + Copy> Deadlines<K> {
         self.heap.pop();
         Some(entry)
     }
-
-    /// Drops the earliest entry.
-    pub(crate) fn pop(&mut self) {
-        self.heap.pop();
-    }
 }

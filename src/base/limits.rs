@@ -1,5 +1,7 @@
 //! Every limit of the engine, each with its reason. A limit is the largest value still allowed.
 
+use std::time::Duration;
+
 // --- datagrams ---------------------------------------------------------------------------------
 
 /// Bytes of a received datagram. WebRTC stays below 1,500; twice the common jumbo-free MTU leaves
@@ -9,6 +11,149 @@ pub const DATAGRAM: usize = 2_048;
 /// Bytes of a datagram we send: safe through common tunnels and PPPoE with IPv6, and large enough
 /// for what browsers packetise (at most 1,200 bytes of payload and header before our extensions).
 pub const MTU: usize = 1_400;
+
+/// Least MTU that an engine can be configured with: IPv6's minimum less its headers, enough for every
+/// datagram of a handshake.
+pub const MIN_MTU: usize = 1_200;
+
+// --- one stream --------------------------------------------------------------------------------
+
+/// Bytes of one page of a history. An audio stream fills one in about two seconds, a video stream of
+/// 1 Mbit/s eight in one; the last packet that does not fit wastes at most a datagram.
+pub const HISTORY_PAGE: usize = 16 * 1_024;
+
+/// Pages of one stream's history: 512 KiB hold a second of 4 Mbit/s.
+pub const HISTORY_PAGES_PER_STREAM: usize = 32;
+
+/// How long a packet waits in the history: a retransmission later than that is of no use to a decoder.
+pub const HISTORY_AGE: Duration = Duration::from_millis(1_000);
+
+/// Packets that one stream's history can name at once; a power of two.
+pub const HISTORY_PACKETS: usize = 2_048;
+
+/// Missing packets of one stream that are asked for at once; more is a gap that only a key frame mends
+/// (S-RTP-07).
+pub const MISSING_PACKETS: usize = 256;
+
+/// How often one missing packet is asked for (S-RTP-07).
+pub const NACK_TRIES: u8 = 10;
+
+/// How long a gap may be mere reordering before it is asked for.
+pub const NACK_REORDERING: Duration = Duration::from_millis(10);
+
+/// The round trip assumed until one was measured.
+pub const DEFAULT_RTT: Duration = Duration::from_millis(100);
+
+/// Bounds of a measured round trip: below is the clock's grain, above is a lie (S-RTCP-07).
+pub const MIN_RTT: Duration = Duration::from_millis(5);
+
+/// See [`MIN_RTT`].
+pub const MAX_RTT: Duration = Duration::from_secs(60);
+
+/// Between two key frame requests to one source, whatever its subscribers ask (S-RTCP-04).
+pub const KEYFRAME_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Share of a subscription's sent bytes that may be spent on answers to its NACKs, in percent
+/// (S-RTCP-03).
+pub const RETRANSMISSION_PERCENT: u64 = 25;
+
+/// Bytes that may be retransmitted before that share is reached: a key frame's worth.
+pub const RETRANSMISSION_BURST: u64 = 128 * 1_024;
+
+/// Retransmissions of one subscription remembered so that each is answered once per round trip.
+pub const RETRANSMISSIONS_REMEMBERED: usize = 64;
+
+// --- one participant ---------------------------------------------------------------------------
+
+/// Packets waiting to be sent to one participant; further ones are dropped and counted. Half a second
+/// of a large room's media.
+pub const SEND_QUEUE: usize = 4_096;
+
+/// Datagrams of media in one transmit: more would let one participant hold up the others.
+pub const TRANSMIT_BURST: usize = 32;
+
+/// Sources that one participant may publish.
+pub const SOURCES_PER_PARTICIPANT: usize = 16;
+
+/// Subscriptions of one participant: one m-line each, so less than the m-lines of a session.
+pub const SUBSCRIPTIONS_PER_PARTICIPANT: usize = 112;
+
+/// Packet arrivals remembered for transport-wide feedback; a power of two, two seconds of 4 Mbit/s.
+pub const ARRIVALS: usize = 1_024;
+
+/// Between two transport-wide feedbacks: libwebrtc's default, at most 5 % of an audio call's rate.
+pub const FEEDBACK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Between two reports of one participant (RFC 3550, section 6.2, for sessions above 72 kbit/s).
+pub const REPORT_INTERVAL: Duration = Duration::from_millis(1_000);
+
+/// RTCP datagrams taken from one participant per second (S-RTCP-02).
+pub const RTCP_PER_SECOND: u32 = 200;
+
+/// From joining (or the last offer) to the end of the handshake, else the participant has failed.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes of a participant's label: it is written into SDP and kept per source.
+pub const LABEL: usize = 64;
+
+// --- one room, one engine ----------------------------------------------------------------------
+
+/// Rooms of one engine.
+pub const ROOMS: usize = 4_096;
+
+/// Participants of one engine.
+pub const PARTICIPANTS: usize = 16_384;
+
+/// Participants of one room.
+pub const PARTICIPANTS_PER_ROOM: usize = 1_024;
+
+/// Events waiting for the embedder; when it does not fetch them the oldest are lost and counted.
+pub const EVENTS: usize = 16_384;
+
+/// Pages of all histories of one engine: 1 GiB.
+pub const HISTORY_PAGES: usize = 65_536;
+
+// --- STUN and ICE ------------------------------------------------------------------------------
+
+/// Bytes of a STUN USERNAME: two fragments of 256 characters and the colon between them (RFC 8839,
+/// section 5.4). RFC 8489, section 14.3, stops a few bytes earlier than ICE's own grammar.
+pub const STUN_USERNAME: usize = 513;
+
+/// Remote candidates of one ICE generation (S-STUN-10): browsers name about ten.
+pub const CANDIDATES: usize = 32;
+
+/// Addresses known of one participant at once (S-MUX-05): a few interfaces of two families each,
+/// and twice that during a restart.
+pub const ADDRESSES_PER_PARTICIPANT: usize = 8;
+
+/// Answers to Binding requests that wait for a poll; a request beyond them is dropped and its
+/// sender asks again.
+pub const STUN_REPLIES: usize = 8;
+
+/// Transmissions of one connectivity check (Rc of RFC 8489, section 6.2.1).
+pub const CHECK_TRANSMISSIONS: u8 = 7;
+
+/// Wait before a check is sent a second time; doubles each time (RFC 8445, section 14.3).
+pub const CHECK_RTO: Duration = Duration::from_millis(500);
+
+/// Distance of an agent's checks, consent aside (Ta of RFC 8445, section 14.2).
+pub const CHECK_PACING: Duration = Duration::from_millis(50);
+
+/// Mean distance of consent checks; each is 0.8 to 1.2 times it (RFC 7675, section 5.1).
+pub const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Silence after which nothing may be sent any more (RFC 7675, section 5.1).
+pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes sent to an unproven address for each byte received from there (I-04; RFC 9147, section
+/// 5.1).
+pub const AMPLIFICATION: usize = 3;
+
+// --- RTCP --------------------------------------------------------------------------------------
+
+/// RTCP packets read of one datagram; the rest is dropped. A report, a description and feedback for
+/// each stream of a large call are well below.
+pub const RTCP_PER_DATAGRAM: usize = 64;
 
 // --- srtp --------------------------------------------------------------------------------------
 
@@ -26,3 +171,83 @@ pub const SRTP_REPLAY_WINDOW: usize = 1_024;
 
 /// The same for RTCP, of which a source sends tens a second: the least that RFC 3711 allows.
 pub const SRTCP_REPLAY_WINDOW: usize = 64;
+
+// --- DTLS --------------------------------------------------------------------------------------
+
+/// A handshake from its first datagram to its end; who needs longer has gone (browsers give up at
+/// about the same age).
+pub const DTLS_HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// What is left to a handshake once the peer reported a fatal alert in clear: anybody can forge
+/// one, so it only shortens the wait, and a handshake that is alive finishes within this.
+pub const DTLS_ALERT_GRACE: Duration = Duration::from_secs(2);
+
+/// Datagrams of a handshake kept because an earlier one is missing; no flight seen has more than
+/// four.
+pub const DTLS_AHEAD: usize = 16;
+
+/// Bytes of fragments of clear handshake messages kept: two messages of the largest size.
+pub const DTLS_FRAGMENT_BYTES: usize = 32 * 1_024;
+
+/// Fragments kept: the largest message in pieces of 256 bytes.
+pub const DTLS_FRAGMENTS: usize = 64;
+
+/// Bytes of fragmented messages put together in one handshake: a post-quantum ClientHello is
+/// repeated some eight times at most, 16 kB.
+pub const DTLS_ASSEMBLED: usize = 64 * 1_024;
+
+/// Bytes of one handshake message, and of a peer's certificate; browsers' have 300 to 1,500.
+pub const DTLS_MESSAGE: usize = 16 * 1_024;
+
+/// Handshake message number: both sides send at most eight messages, a restart by cookie included.
+pub const DTLS_MESSAGE_NUMBER: u16 = 15;
+
+/// Fingerprints expected of one peer: a description rarely has more than one per section.
+pub const DTLS_FINGERPRINTS: usize = 16;
+
+/// Datagrams waiting to be sent; a full flight has at most four. What comes on top is dropped and
+/// counted: the handshake repeats it, data channels do too.
+pub const DTLS_OUTGOING: usize = 32;
+
+/// Events waiting to be polled, application data included; data on top is dropped and counted.
+pub const DTLS_EVENTS: usize = 32;
+
+// --- session descriptions ----------------------------------------------------------------------
+
+/// Bytes of a session description: thirty times what a browser offers for one camera, enough for
+/// a hundred media sections.
+pub const SDP_TEXT: usize = 256 * 1024;
+
+/// Lines of a session description.
+pub const SDP_LINES: usize = 10_000;
+
+/// Attributes of one section of a description; browsers write about 150 in their longest.
+pub const SDP_ATTRIBUTES: usize = 512;
+
+/// Media sections of a description, rejected ones included: they are never removed (RFC 3264,
+/// section 8), so this also ends a session that only ever adds.
+pub const SDP_MEDIA: usize = 128;
+
+/// Candidates kept of one section, as many as an ICE agent takes; the rest is ignored.
+pub const SDP_CANDIDATES: usize = 32;
+
+/// Fingerprints kept of one section: one for each hash function in use, and room.
+pub const SDP_FINGERPRINTS: usize = 8;
+
+/// SSRCs one section may announce: four encodings with repair and FEC streams, and room.
+pub const SDP_SSRCS: usize = 16;
+
+/// Encodings (`a=rid`) of one section.
+pub const SDP_RIDS: usize = 4;
+
+/// Bytes of a mid: what a one-byte RTP header extension can carry (RFC 8285, section 4.2).
+pub const SDP_MID: usize = 16;
+
+/// Bytes of a name taken over from a description (stream, track, CNAME); longer ones are cut.
+pub const SDP_TOKEN: usize = 64;
+
+/// Bytes of an ICE user fragment or password (RFC 8839, section 5.4).
+pub const SDP_CREDENTIAL: usize = 256;
+
+/// Codecs of an engine: the packet plane keeps tables of this size for each media section.
+pub const CODECS: usize = 16;

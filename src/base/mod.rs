@@ -6,5 +6,5 @@ pub mod limits;
 pub mod random;
 pub(crate) mod slots;
 pub(crate) mod table;
-pub mod time;
-pub mod units;
+pub(crate) mod time;
+pub(crate) mod units;

@@ -50,12 +50,6 @@ impl<K: Key, T> Slots<K, T> {
         self.slots.len().saturating_sub(self.free.len())
     }
 
-    /// The slots that memory is held for, occupied or not: what memory bounds are stated in.
-    #[allow(dead_code)]
-    pub(crate) fn capacity(&self) -> usize {
-        self.slots.capacity()
-    }
-
     /// Stores the value that `make` builds knowing its own key.
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(K) -> T) -> K {
         let index = self.free.pop().unwrap_or_else(|| {
@@ -94,13 +88,6 @@ impl<K: Key, T> Slots<K, T> {
 
     pub(crate) fn contains(&self, key: K) -> bool {
         self.get(key).is_some()
-    }
-
-    /// All values in slot order: an order that depends on insertions and removals alone.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &T)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| {
-            Some((K::from_parts(index as u32, slot.generation), slot.value.as_ref()?))
-        })
     }
 }
 

@@ -4,7 +4,7 @@
 //! [`std::time::Duration`]; subtraction saturates at zero, addition at the end of time.
 
 use std::ops::{Add, AddAssign, Sub};
-pub use std::time::Duration;
+pub(crate) use std::time::Duration;
 
 /// A moment, in microseconds since the embedder's origin. Wraps nowhere: 2^64 µs are 584,000 years.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

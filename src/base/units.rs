@@ -23,19 +23,3 @@ impl Bitrate {
         self.0
     }
 }
-
-/// An amount of data in bytes.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DataSize(u64);
-
-impl DataSize {
-    /// `bytes` bytes.
-    pub const fn from_bytes(bytes: u64) -> Self {
-        DataSize(bytes)
-    }
-
-    /// Bytes.
-    pub const fn as_bytes(self) -> u64 {
-        self.0
-    }
-}

@@ -1,4 +1,38 @@
-//! Floor 6: composition.
+//! Floor 6: composition only. Who is where, who gets what; the sole place where sessions, streams and
+//! feedback meet.
+//!
+//! The engine is a handful of slot maps side by side: rooms, participants, sources, streams,
+//! subscriptions, and the pool of history pages. They name each other by key, so that a publisher's
+//! history and a subscriber's transport are borrowed at once and each thing has one owner. The files
+//! follow a packet: `engine` (the five verbs), `ingress`, `fanout`, `egress`; `feedback` and `reports`
+//! are RTCP in and out; `participant`, `room`, `source` and `subscription` are who and what.
 
-#[cfg(feature = "sdp")]
+mod config;
+mod drops;
+mod egress;
+mod engine;
+mod event;
+mod fanout;
+mod feedback;
+mod handles;
+mod ingress;
+mod membership;
 pub mod negotiation;
+mod participant;
+mod reports;
+mod room;
+mod signalling;
+mod source;
+mod stats;
+mod subscription;
+
+pub use config::{ConfigError, EngineConfig, ParticipantConfig, RoomConfig, SubscribeRule};
+pub use drops::DropReason;
+pub use engine::{Datagram, Engine, Transmit, TransmitId};
+pub use event::{Event, LeaveReason};
+pub use handles::{JoinError, LimitReached, Participant, Room, SubscribeError};
+pub use participant::ParticipantId;
+pub use room::RoomId;
+pub use source::{SourceId, SourceInfo};
+pub use stats::{EngineStats, ParticipantStats};
+pub use subscription::SubscriptionId;

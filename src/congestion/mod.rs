@@ -1,1 +1,3 @@
-//! Floor 5: congestion.
+//! Floor 5: congestion feedback on plain numbers.
+
+pub(crate) mod arrivals;

@@ -4,6 +4,7 @@
 //! (`stream`), mac (`mac`). One file per operation, its provider chosen by bench.
 
 pub(crate) mod aead;
+pub(crate) mod digest;
 pub(crate) mod mac;
 pub(crate) mod secret;
 pub(crate) mod stream;
@@ -15,19 +16,14 @@ pub(crate) mod tests {
     use serde_json::Value;
 
     pub(crate) fn vectors(name: &str) -> Value {
-        let path = format!(
-            "{}/tests/data/vectors/{name}.json",
-            env!("CARGO_MANIFEST_DIR")
-        );
+        let path = format!("{}/tests/data/vectors/{name}.json", env!("CARGO_MANIFEST_DIR"));
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
     }
 
     pub(crate) fn bytes(hex: &str) -> Vec<u8> {
         let digits = hex.as_bytes().chunks(2);
         let digits = digits.map(|pair| std::str::from_utf8(pair).unwrap());
-        digits
-            .map(|pair| u8::from_str_radix(pair, 16).unwrap())
-            .collect()
+        digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
     }
 
     pub(crate) fn hex(value: &Value) -> Vec<u8> {

@@ -1,1 +1,3 @@
-//! Floor 4: one participant’s path.
+//! Floor 4: one participant's path. Knows nothing of rooms, layers or rates.
+
+pub(crate) mod network;

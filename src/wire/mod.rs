@@ -4,6 +4,5 @@
 pub mod mux;
 pub mod rtcp;
 pub mod rtp;
-#[cfg(feature = "sdp")]
 pub mod sdp;
 pub mod stun;

@@ -1,5 +1,6 @@
 //! One port for everything: RFC 7983 and RFC 5761, and the path a datagram travels.
 
+use crate::wire::stun;
 use std::net::SocketAddr;
 
 /// What carries the datagrams of a path.
@@ -64,9 +65,68 @@ pub fn kind_of(datagram: &[u8]) -> Option<Kind> {
     }
 }
 
+/// The engine that a Binding request is for: the four lower-case hexadecimal digits that its
+/// engine put in front of the user fragment it handed out.
+///
+/// For embedders that run several engines behind one port: a request of an address that no engine
+/// owns yet goes to this one, and the address pair decides from then on. The digits are not
+/// authenticated; the engine is. `None` for all but well-formed Binding requests with such a
+/// fragment.
+pub fn engine_of(datagram: &[u8]) -> Option<u16> {
+    let message = stun::Message::parse(datagram).ok()?;
+    if (message.class(), message.method()) != (stun::Class::Request, stun::BINDING) {
+        return None;
+    }
+    let digits = message.username()?.as_bytes().first_chunk::<4>()?;
+    digits.iter().try_fold(0, |number, digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u16::from(value))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_engine_is_read_from_a_binding_request_only() {
+        let message = |class, username: &str| {
+            let mut buf = [0; 100];
+            let mut writer =
+                stun::Writer::new(&mut buf, class, stun::BINDING, stun::TransactionId([7; 12]))
+                    .unwrap();
+            writer
+                .attribute(stun::attribute::USERNAME, username.as_bytes())
+                .unwrap();
+            let len = writer.finish().unwrap();
+            buf[..len].to_vec()
+        };
+        let request = message(stun::Class::Request, "00fabcdefgh:peer");
+        assert_eq!(engine_of(&request), Some(0x00fa));
+        assert_eq!(engine_of(&request[..request.len() - 1]), None);
+        assert_eq!(
+            engine_of(&message(stun::Class::Indication, "00fa:peer")),
+            None
+        );
+        for username in [
+            "",
+            "00f",
+            "+0fa:peer",
+            "00FA:peer",
+            "00f:peer",
+            "00\u{e9}:peer",
+        ] {
+            assert_eq!(
+                engine_of(&message(stun::Class::Request, username)),
+                None,
+                "{username}"
+            );
+        }
+    }
 
     #[test]
     fn s_mux_02_only_the_ranges_of_rfc_7983_are_known() {
@@ -85,7 +145,11 @@ mod tests {
     #[test]
     fn s_mux_03_rtcp_is_told_by_its_packet_type() {
         for second in 0..=255u8 {
-            let expected = if (192..=223).contains(&second) { Kind::Rtcp } else { Kind::Rtp };
+            let expected = if (192..=223).contains(&second) {
+                Kind::Rtcp
+            } else {
+                Kind::Rtp
+            };
             assert_eq!(kind_of(&[0x80, second]), Some(expected));
         }
     }

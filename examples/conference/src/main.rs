@@ -1,1 +1,138 @@
-fn main() {}
+//! Video conferences in the browser: a web page, its signalling, and the estafette engine.
+//!
+//! `web` serves the page and `signalling` its WebSocket; `lobby` knows who is in which room; `media`
+//! runs the engines, one on each core, around a UDP `socket`. Start with `cargo run --release -p
+//! conference`; `--help` tells the rest.
+
+mod code;
+mod config;
+mod lobby;
+mod media;
+mod message;
+mod signalling;
+mod socket;
+mod web;
+
+use clap::Parser;
+use config::Config;
+use lobby::{Limits, Lobby};
+use std::error::Error;
+use std::net::UdpSocket;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+fn main() -> ExitCode {
+    let config = Config::parse();
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match start(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("conference: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(config: &Config) -> Result<(), Box<dyn Error>> {
+    // Media has threads of its own; two are plenty for pages and their messages.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let threads = runtime.block_on(run(config))?;
+    // The last handles of the engines go with the runtime; each engine then says goodbye.
+    runtime.shutdown_timeout(media::GOODBYE);
+    let deadline = Instant::now() + media::GOODBYE;
+    while threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// Serves until a signal tells to stop.
+async fn run(config: &Config) -> Result<Vec<JoinHandle<()>>, Box<dyn Error>> {
+    let tls = match (&config.tls_cert, &config.tls_key) {
+        (Some(certificates), Some(key)) => Some(web::tls(certificates, key)?),
+        _ => None,
+    };
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        format!(
+            "cannot listen on {} (TCP): {error}; choose another with --listen",
+            config.listen
+        )
+    })?;
+    let (engines, threads) = start_engines(config)?.into_iter().unzip();
+    let participants = usize::from(config.max_participants);
+    let limits = Limits {
+        room_size: config.room_size.into(),
+        participants,
+        rooms: config.max_rooms.into(),
+    };
+    let lobby = Lobby::new(limits, engines);
+    // Some pages are at the door, wait for a place, or are about to hear that there is none.
+    let page_count = participants + 64;
+    let pages = Arc::new(Semaphore::new(page_count));
+    let (stop, stopping) = watch::channel(false);
+    let routes = web::routes(web::House {
+        lobby,
+        pages: pages.clone(),
+        stopping,
+    });
+
+    println!(
+        "Open {} in a browser.",
+        config.page_address(listener.local_addr()?)
+    );
+    tokio::select! {
+        () = web::accept(listener, tls, routes) => {}
+        () = told_to_stop() => {}
+    }
+    tracing::info!("stopping");
+    let _ = stop.send(true);
+    let _ = timeout(media::GOODBYE, pages.acquire_many(page_count as u32)).await;
+    Ok(threads)
+}
+
+/// An engine and the thread it runs on.
+type Running = (media::Engine, JoinHandle<()>);
+
+fn start_engines(config: &Config) -> Result<Vec<Running>, Box<dyn Error>> {
+    let start = |number| {
+        let address = config
+            .udp_address(number)
+            .ok_or("--udp leaves no port for the last engine")?;
+        let socket = UdpSocket::bind(address).map_err(|error| {
+            format!("cannot listen on {address} (UDP): {error}; choose another with --udp")
+        })?;
+        let candidates = config.candidates(socket.local_addr()?);
+        tracing::info!(number, bound = %socket.local_addr()?, announced = ?candidates, "engine");
+        Ok(media::Engine::start(number, socket, candidates)?)
+    };
+    (0..config.engine_count()).map(start).collect()
+}
+
+/// Waits for Ctrl-C or a request to terminate.
+async fn told_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -37,6 +37,12 @@ impl Sealer {
         }
     }
 
+    /// Bytes that sealing adds to an RTP packet.
+    #[inline]
+    pub fn rtp_overhead(&self) -> usize {
+        self.rtp_overhead
+    }
+
     /// Writes `header`, then `head` and `rest` as one payload, sealed, then the tag to the start of
     /// `out`; returns the length of the packet, which is that of the three plus
     /// [`Profile::rtp_overhead`](super::Profile::rtp_overhead). The low 16 bits of `seq` and `ssrc` must be those of the header.

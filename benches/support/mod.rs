@@ -1,0 +1,276 @@
+//! An engine and its clients in memory: joined, negotiated and connected through the public API, under
+//! a virtual clock. Shared by benches, the tests of memory and allocations, and the fuzz target of the
+//! engine.
+#![allow(dead_code)]
+
+pub(crate) mod offer;
+pub(crate) mod peer;
+
+use estafette::mux::{self, Ecn, Path, Protocol};
+use estafette::{
+    Datagram, Engine, EngineConfig, Event, Instant, ParticipantConfig, ParticipantId, RoomConfig, RoomId, SubscribeRule,
+    dtls, srtp,
+};
+use offer::Direction;
+use peer::{Media, Peer};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// Where the engine is reached.
+pub(crate) const ENGINE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 3478);
+
+/// A transmit buffer in which a whole burst fits.
+pub(crate) const BURST: usize = 65_536;
+
+/// An engine with one room and everybody in it.
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) room: RoomId,
+    pub(crate) now: Instant,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) participants: Vec<ParticipantId>,
+    pub(crate) events: Vec<Event>,
+    kept: Kept,
+    by_address: HashMap<SocketAddr, usize>,
+    context: dtls::Context,
+    buf: Vec<u8>,
+}
+
+impl World {
+    pub(crate) fn new(versions: dtls::Versions) -> World {
+        World::with_room(versions, RoomConfig::default())
+    }
+
+    pub(crate) fn with_room(versions: dtls::Versions, room: RoomConfig) -> World {
+        let now = Instant::from_millis(1_000);
+        let config = EngineConfig {
+            candidates: vec![ENGINE],
+            dtls: dtls::Config { versions, ..dtls::Config::default() },
+            ..EngineConfig::default()
+        };
+        let mut engine = Engine::new(config, [7; 32], now).expect("a sound configuration");
+        let room = engine.create_room(room).expect("room for a room");
+        let client = dtls::Config { versions, ..dtls::Config::default() };
+        let certificate = dtls::Certificate::generate().expect("a certificate");
+        World {
+            engine,
+            room,
+            now,
+            peers: Vec::new(),
+            participants: Vec::new(),
+            events: Vec::new(),
+            kept: Kept::default(),
+            by_address: HashMap::new(),
+            context: dtls::Context::new(client, certificate).expect("a sound configuration"),
+            buf: vec![0; BURST],
+        }
+    }
+
+    /// A room with one publisher and `listeners` who receive its audio and video.
+    pub(crate) fn connected(versions: dtls::Versions, listeners: usize) -> World {
+        let mut world = World::new(versions);
+        world.join(Direction::Send, 1);
+        world.settle();
+        for _ in 0..listeners {
+            world.join(Direction::Receive, 1);
+            world.settle();
+        }
+        assert!(world.peers.iter().all(Peer::connected), "everybody connects");
+        // The first packets settle streams and mappings.
+        for media in [Media::Audio, Media::Video, Media::Audio, Media::Video] {
+            let packet = world.peers[0].packet(media, 100);
+            assert_eq!(world.forward(&[packet]), listeners);
+        }
+        world.settle();
+        world
+    }
+
+    /// Drops the clients and all that is not the engine's.
+    pub(crate) fn forget_peers(&mut self) {
+        self.peers = Vec::new();
+        self.participants = Vec::new();
+        self.by_address = HashMap::new();
+        self.events = Vec::new();
+        self.kept = Kept::default();
+    }
+
+    /// Closes the room and opens another like it.
+    pub(crate) fn reopen(&mut self) {
+        self.engine.room(self.room).expect("the room is there").close();
+        while self.engine.poll_transmit(self.now, &mut self.buf).is_some() {}
+        while self.engine.poll_event().is_some() {}
+        let mut room = RoomConfig::default();
+        room.subscribe = SubscribeRule::None;
+        self.room = self.engine.create_room(room).expect("room for a room");
+    }
+
+    /// How many datagrams that are no media wait for their peers.
+    pub(crate) fn kept(&self) -> usize {
+        self.kept.ends.len()
+    }
+
+    /// Adds a participant and begins its handshake; `settle` ends it.
+    pub(crate) fn join(&mut self, direction: Direction, pairs: usize) -> usize {
+        let number = self.peers.len();
+        // One address each: 10.x.y.1:5000.
+        let [high, low] = u16::try_from(number).expect("few peers").to_be_bytes();
+        let address = SocketAddr::from(([10, high, low, 1], 5_000));
+        let mut peer = Peer::new(address, number);
+        let config = ParticipantConfig { label: format!("p{number}"), ..ParticipantConfig::default() };
+        let id =
+            self.engine.room(self.room).expect("the room is there").join(config).expect("room for one more");
+        let offer = peer.offer(&self.context, direction, pairs);
+        let answer =
+            self.engine.participant(id).expect("just joined").accept_offer(&offer).expect("a sound offer");
+        peer.accept_answer(&self.context, &answer, self.now);
+        self.by_address.insert(address, number);
+        self.peers.push(peer);
+        self.participants.push(id);
+        number
+    }
+
+    /// Carries datagrams both ways until nobody has anything to say at this moment.
+    pub(crate) fn settle(&mut self) {
+        loop {
+            let kept = std::mem::take(&mut self.kept);
+            let mut quiet = kept.is_empty();
+            for (to, datagram) in kept.iter() {
+                if let Some(&peer) = self.by_address.get(&to) {
+                    self.peers[peer].handle_datagram(self.now, datagram);
+                    quiet &= !self.answer(peer);
+                }
+            }
+            if let Some(newest) = self.peers.len().checked_sub(1) {
+                quiet &= !self.answer(newest);
+            }
+            quiet &=
+                drain(&mut self.engine, self.now, &mut self.buf, &mut self.kept) == 0 && self.kept.is_empty();
+            while let Some(event) = self.engine.poll_event() {
+                self.events.push(event);
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    /// Hands over what a peer has to say.
+    fn answer(&mut self, peer: usize) -> bool {
+        let mut any = false;
+        while let Some(datagram) = self.peers[peer].poll_transmit() {
+            any = true;
+            let path = path(self.peers[peer].address);
+            self.engine.handle_datagram(self.now, Datagram { path, ecn: Ecn::NotEct, data: &datagram });
+        }
+        any
+    }
+
+    /// Lets virtual time pass with everybody answering.
+    pub(crate) fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        loop {
+            self.settle();
+            match self.engine.poll_timeout() {
+                Some(at) if at <= end => {
+                    // A step each, so that time moves whatever is due.
+                    self.now = at.max(self.now + Duration::from_micros(1));
+                    self.engine.handle_timeout(self.now);
+                }
+                _ => break,
+            }
+        }
+        self.now = end;
+    }
+
+    /// The publisher's next packets.
+    pub(crate) fn packets(&mut self, media: Media, payload_len: usize, count: usize) -> Vec<Vec<u8>> {
+        self.kept.reserve(count * self.peers.len());
+        (0..count).map(|_| self.peers[0].packet(media, payload_len)).collect()
+    }
+
+    /// Hands in the publisher's packets, a millisecond apart, and fetches all that leaves after each.
+    /// Returns how many packets of media left.
+    pub(crate) fn forward(&mut self, packets: &[Vec<u8>]) -> usize {
+        self.forward_bursts(packets, 1)
+    }
+
+    /// The same, fetching after every `burst` packets, as an embedder that receives in batches does.
+    pub(crate) fn forward_bursts(&mut self, packets: &[Vec<u8>], burst: usize) -> usize {
+        let path = path(self.peers[0].address);
+        let bursts = packets.chunks(burst);
+        bursts
+            .map(|burst| forward(&mut self.engine, &mut self.now, path, burst, &mut self.buf, &mut self.kept))
+            .sum()
+    }
+
+    /// The SRTP profile that everybody has.
+    pub(crate) fn profile(&self) -> srtp::Profile {
+        self.peers[0].profile.expect("connected")
+    }
+}
+
+/// Datagrams of the engine's that are not media, kept for their peers without an allocation each.
+#[derive(Default)]
+pub(crate) struct Kept {
+    bytes: Vec<u8>,
+    ends: Vec<(SocketAddr, usize)>,
+}
+
+impl Kept {
+    fn push(&mut self, to: SocketAddr, datagram: &[u8]) {
+        self.bytes.extend_from_slice(datagram);
+        self.ends.push((to, self.bytes.len()));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
+        starts.zip(&self.ends).map(|(start, (to, end))| (*to, &self.bytes[start..*end]))
+    }
+
+    /// Makes room, so that keeping is not what allocates.
+    pub(crate) fn reserve(&mut self, datagrams: usize) {
+        self.bytes.reserve(datagrams * 256);
+        self.ends.reserve(datagrams);
+    }
+}
+
+pub(crate) fn path(remote: SocketAddr) -> Path {
+    Path { protocol: Protocol::Udp, local: ENGINE, remote }
+}
+
+/// The work that benches time and allocations are counted of: datagrams in, then datagrams out. Packets
+/// are a millisecond apart, so that reports and feedback come as often as in a stream of 10 Mbit/s.
+#[inline(never)]
+pub(crate) fn forward(
+    engine: &mut Engine,
+    now: &mut Instant,
+    path: Path,
+    burst: &[Vec<u8>],
+    buf: &mut [u8],
+    kept: &mut Kept,
+) -> usize {
+    for data in burst {
+        *now += Duration::from_millis(1);
+        engine.handle_datagram(*now, Datagram { path, ecn: Ecn::NotEct, data });
+    }
+    drain(engine, *now, buf, kept)
+}
+
+/// Fetches everything; keeps what is not media.
+fn drain(engine: &mut Engine, now: Instant, buf: &mut [u8], kept: &mut Kept) -> usize {
+    let mut sent = 0;
+    while let Some(transmit) = engine.poll_transmit(now, buf) {
+        let bytes = &buf[..transmit.len];
+        if mux::kind_of(bytes) == Some(mux::Kind::Rtp) {
+            sent += transmit.segment_size.map_or(1, |size| transmit.len.div_ceil(size.get().into()));
+        } else {
+            kept.push(transmit.path.remote, bytes);
+        }
+    }
+    sent
+}

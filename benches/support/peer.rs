@@ -1,0 +1,186 @@
+//! One client: as much of ICE, DTLS and SRTP as a call needs, from the crate's own lower levels.
+
+use super::offer::{self, ABS_SEND_TIME, AUDIO_LEVEL, Direction, MID, Offer, TRANSPORT_SEQUENCE_NUMBER};
+use estafette::rtp::{HeaderWriter, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
+use estafette::{Instant, dtls, mux, srtp, stun};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha1::Sha1;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+const BINDING: u16 = 1;
+/// The SSRCs of a publisher: audio, video, retransmissions of video.
+pub(crate) const SSRCS: [u32; 3] = [0x1111_0001, 0x1111_0002, 0x1111_0003];
+
+/// What a packet is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Media {
+    Audio,
+    Video,
+}
+
+/// The engine's side, as its answer describes it.
+struct Remote {
+    ufrag: String,
+    pwd: String,
+}
+
+/// A client in the controlling role with one address.
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    ufrag: String,
+    pwd: String,
+    remote: Option<Remote>,
+    association: Option<Box<dtls::Association>>,
+    pub(crate) sealer: Option<srtp::Sealer>,
+    pub(crate) opener: Option<srtp::Opener>,
+    pub(crate) profile: Option<srtp::Profile>,
+    outgoing: VecDeque<Vec<u8>>,
+    checks: u64,
+    /// The next sequence number of audio and of video, and the next transport-wide one.
+    next: [u64; 2],
+    transport_seq: u16,
+}
+
+impl Peer {
+    pub(crate) fn new(address: SocketAddr, name: usize) -> Peer {
+        Peer {
+            address,
+            ufrag: format!("peer{name:04}"),
+            pwd: format!("passwordofpeer{name:010}"),
+            remote: None,
+            association: None,
+            sealer: None,
+            opener: None,
+            profile: None,
+            outgoing: VecDeque::new(),
+            checks: 0,
+            next: [1_000, 2_000],
+            transport_seq: 0,
+        }
+    }
+
+    pub(crate) fn offer(&self, context: &dtls::Context, direction: Direction, pairs: usize) -> String {
+        let fingerprint = context.fingerprint().to_string();
+        let Peer { ufrag, pwd, .. } = self;
+        Offer { ufrag, pwd, fingerprint: &fingerprint, direction, ssrcs: SSRCS, pairs }.text()
+    }
+
+    /// Takes the engine's answer and sends the first check.
+    pub(crate) fn accept_answer(&mut self, context: &dtls::Context, answer: &str, now: Instant) {
+        let of = |name| offer::attribute(answer, name).expect("the answer has it").to_owned();
+        let fingerprint = dtls::Fingerprint::parse(&of("fingerprint")).expect("a fingerprint");
+        self.remote = Some(Remote { ufrag: of("ice-ufrag"), pwd: of("ice-pwd") });
+        let association = dtls::Association::new(dtls::Role::Client, context, &[fingerprint], 1, now);
+        self.association = Some(Box::new(association));
+        self.check();
+    }
+
+    pub(crate) fn connected(&self) -> bool {
+        self.sealer.is_some()
+    }
+
+    /// The next datagram to the engine.
+    pub(crate) fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.outgoing.pop_front()
+    }
+
+    /// Takes a datagram of the engine's; media and RTCP are let pass.
+    pub(crate) fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
+        match mux::kind_of(datagram) {
+            Some(mux::Kind::Stun) => self.handle_stun(now, datagram),
+            Some(mux::Kind::Dtls) => {
+                let Some(association) = &mut self.association else { return };
+                association.handle_datagram(now, datagram).expect("a datagram of the handshake");
+                self.drive_dtls(now);
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_stun(&mut self, now: Instant, datagram: &[u8]) {
+        let message = stun::Message::parse(datagram).expect("the engine writes STUN");
+        match message.class() {
+            stun::Class::Success => self.drive_dtls(now),
+            stun::Class::Request => {
+                let mut buf = [0; 256];
+                let mut writer =
+                    stun::Writer::new(&mut buf, stun::Class::Success, BINDING, message.transaction_id())
+                        .expect("room");
+                writer.xor_mapped_address(super::ENGINE).expect("room");
+                let len = writer.finish_with_integrity(|pieces| mac(&self.pwd, pieces)).expect("room");
+                self.outgoing.push_back(buf[..len].to_vec());
+            }
+            class => panic!("an unexpected {class:?}"),
+        }
+    }
+
+    /// A check that nominates the one pair there is.
+    pub(crate) fn check(&mut self) {
+        let Some(remote) = &self.remote else { return };
+        self.checks += 1;
+        let mut id = [0; 12];
+        id[..8].copy_from_slice(&self.checks.to_be_bytes());
+        let mut buf = [0; 256];
+        let mut writer = stun::Writer::new(&mut buf, stun::Class::Request, BINDING, stun::TransactionId(id))
+            .expect("room");
+        writer.username(&remote.ufrag, &self.ufrag).expect("room");
+        writer.ice_controlling(7).expect("room");
+        writer.priority(1).expect("room");
+        writer.use_candidate().expect("room");
+        let len = writer.finish_with_integrity(|pieces| mac(&remote.pwd, pieces)).expect("room");
+        self.outgoing.push_back(buf[..len].to_vec());
+    }
+
+    fn drive_dtls(&mut self, now: Instant) {
+        let Some(association) = &mut self.association else { return };
+        let mut buf = [0; 2_048];
+        while let Some(len) = association.poll_transmit(now, &mut buf) {
+            self.outgoing.push_back(buf[..len].to_vec());
+        }
+        while let Some(event) = association.poll_event() {
+            let dtls::Event::Connected { profile, keying } = event else { panic!("{event:?}") };
+            let profile = srtp::Profile::from_dtls_id(profile).expect("a profile of ours");
+            let key = |key: &estafette::Secret, salt: &estafette::Secret| {
+                srtp::MasterKey::new(profile, key.expose(), salt.expose()).expect("the profile's lengths")
+            };
+            self.sealer = Some(srtp::Sealer::new(&key(&keying.local_key, &keying.local_salt)));
+            self.opener = Some(srtp::Opener::new(&key(&keying.remote_key, &keying.remote_salt)));
+            self.profile = Some(profile);
+        }
+    }
+
+    /// The next packet of a stream with `payload_len` bytes and a browser's extensions.
+    pub(crate) fn packet(&mut self, media: Media, payload_len: usize) -> Vec<u8> {
+        let at = media as usize;
+        let seq = self.next[at];
+        self.next[at] += 1;
+        self.transport_seq = self.transport_seq.wrapping_add(1);
+        let (payload_type, clock, mid) =
+            if media == Media::Audio { (offer::OPUS, 960, b"0") } else { (offer::VP8, 90, b"1") };
+        let mut buf = vec![0; payload_len + 128];
+        let payload_type = PayloadType::new(payload_type).expect("below 128");
+        let (ssrc, timestamp) = (Ssrc(SSRCS[at]), RtpTime((seq as u32).wrapping_mul(clock)));
+        let mut header =
+            HeaderWriter::new(&mut buf, false, payload_type, WireSeq(seq as u16), timestamp, ssrc)
+                .expect("room");
+        header.extension(ABS_SEND_TIME, &[1, 2, 3]).expect("room");
+        header.extension(TRANSPORT_SEQUENCE_NUMBER, &self.transport_seq.to_be_bytes()).expect("room");
+        header.extension(MID, mid).expect("room");
+        if media == Media::Audio {
+            header.extension(AUDIO_LEVEL, &[0x80 | 20]).expect("room");
+        }
+        let header_len = header.finish().expect("room");
+        let sealer = self.sealer.as_ref().expect("connected");
+        let len =
+            sealer.seal_rtp_in_place(SeqNo(seq), ssrc, header_len, &mut buf, payload_len).expect("sealed");
+        buf.truncate(len);
+        buf
+    }
+}
+
+fn mac(pwd: &str, pieces: &[&[u8]]) -> [u8; 20] {
+    let mut mac = Hmac::<Sha1>::new_from_slice(pwd.as_bytes()).expect("any length");
+    pieces.iter().for_each(|piece| mac.update(piece));
+    mac.finalize().into_bytes().into()
+}

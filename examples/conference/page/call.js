@@ -1,0 +1,206 @@
+// A call: the WebSocket to the server, the peer connection beside it, and coming back when either
+// is lost.
+//
+// Offers may cross. This side is the impolite one of WebRTC's "perfect negotiation": it ignores an
+// offer that arrives while its own is under way, and the server offers again later.
+
+const FIRST_WAIT = 500; // ms before the first attempt to come back
+const LONGEST_WAIT = 10_000;
+const VIDEO_BITRATE = 1_500_000; // bit/s at most, of the camera
+
+export class Call {
+  #hello;
+  #name;
+  #on;
+  #socket = null;
+  #peer = null;
+  #lines = {}; // this side's own transceivers, by kind
+  #offering = false;
+  #work = Promise.resolve();
+  #attempts = 0;
+  #timer = 0;
+  #over = false;
+  #stream = new MediaStream(); // names our tracks to the server as one participant's
+  #tracks = { audio: null, video: null };
+
+  // `room`: a code, or null for a new room. `on`: the functions called when something happens:
+  //   phase(name): connecting, joined, connected, unstable or lost
+  //   joined(code, id), participants(list), stream(stream)
+  //   reset(): all remote streams are gone
+  //   refused(): no such room, or no place in it; the call is over
+  constructor(room, name, on) {
+    this.#hello = room === null ? { type: 'create' } : { type: 'join', code: room };
+    this.#name = name;
+    this.#on = on;
+    this.retryNow = this.retryNow.bind(this);
+    addEventListener('online', this.retryNow);
+  }
+
+  get peer() {
+    return this.#peer;
+  }
+
+  start() {
+    this.#on.phase('connecting');
+    const address = new URL('/ws', location.href);
+    address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
+    const socket = new WebSocket(address);
+    this.#socket = socket;
+    socket.onopen = () => this.#send({ ...this.#hello, name: this.#name });
+    socket.onclose = () => this.#lost(socket);
+    socket.onmessage = event => {
+      // One message after the other: each may take several asynchronous steps.
+      this.#work = this.#work
+        .then(() => socket === this.#socket && this.#receive(JSON.parse(event.data)))
+        .catch(error => this.#fail(socket, error));
+    };
+  }
+
+  leave() {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    removeEventListener('online', this.retryNow);
+    this.#socket?.close();
+    this.#close();
+  }
+
+  // Sends this track from now on; null sends nothing.
+  async setTrack(kind, track) {
+    this.#tracks[kind] = track;
+    this.#sendState();
+    const line = this.#lines[kind];
+    if (!line) return;
+    await line.sender.replaceTrack(track);
+    if (track && line.direction === 'recvonly') {
+      line.sender.setStreams(this.#stream);
+      line.direction = 'sendrecv'; // which asks for a new offer
+    }
+  }
+
+  // Tells the others after a track was enabled or disabled.
+  stateChanged() {
+    this.#sendState();
+  }
+
+  retryNow() {
+    if (this.#timer === 0) return;
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    this.start();
+  }
+
+  async #receive(message) {
+    switch (message.type) {
+      case 'joined':
+        // From now on the code is known to be right, also to a server that has forgotten it.
+        this.#hello = { type: 'join', code: message.code, resume: true };
+        this.#on.joined(message.code, message.id);
+        this.#on.phase('joined');
+        this.#open();
+        this.#sendState();
+        break;
+      case 'participants':
+        this.#on.participants(message.list);
+        break;
+      case 'offer':
+        await this.#answer(message.sdp);
+        break;
+      case 'answer':
+        await this.#peer.setRemoteDescription({ type: 'answer', sdp: message.sdp });
+        break;
+      case 'refused':
+        this.leave();
+        this.#on.refused();
+        break;
+      case 'ended':
+        console.info('The server ended the media:', message.reason);
+        break;
+    }
+  }
+
+  #open() {
+    const peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+    this.#peer = peer;
+    peer.onnegotiationneeded = () => this.#offer(peer);
+    peer.ontrack = event => event.streams.forEach(stream => this.#on.stream(stream));
+    peer.onconnectionstatechange = () => {
+      if (peer !== this.#peer) return;
+      const state = peer.connectionState;
+      if (state === 'connected') {
+        this.#attempts = 0;
+        this.#on.phase('connected');
+      } else if (state === 'disconnected') {
+        this.#on.phase('unstable');
+      } else if (state === 'failed') {
+        this.#socket?.close(); // and come back
+      }
+    };
+    for (const kind of ['audio', 'video']) {
+      const track = this.#tracks[kind];
+      this.#lines[kind] = peer.addTransceiver(track ?? kind, {
+        direction: track ? 'sendrecv' : 'recvonly',
+        streams: track ? [this.#stream] : [],
+        sendEncodings: kind === 'video' ? [{ maxBitrate: VIDEO_BITRATE }] : undefined,
+      });
+    }
+  }
+
+  // No candidates are waited for or sent: the server's addresses are in its answer, and it learns
+  // ours from our checks.
+  async #offer(peer) {
+    const socket = this.#socket;
+    try {
+      this.#offering = true;
+      await peer.setLocalDescription();
+      if (peer === this.#peer) this.#send({ type: 'offer', sdp: peer.localDescription.sdp });
+    } catch (error) {
+      if (peer === this.#peer) this.#fail(socket, error);
+    } finally {
+      if (peer === this.#peer) this.#offering = false;
+    }
+  }
+
+  async #answer(sdp) {
+    const peer = this.#peer;
+    if (this.#offering || peer.signalingState !== 'stable') return;
+    await peer.setRemoteDescription({ type: 'offer', sdp });
+    await peer.setLocalDescription();
+    if (peer === this.#peer) this.#send({ type: 'answer', sdp: peer.localDescription.sdp });
+  }
+
+  #sendState() {
+    const on = track => track !== null && track.enabled;
+    this.#send({ type: 'state', audio: on(this.#tracks.audio), video: on(this.#tracks.video) });
+  }
+
+  #send(message) {
+    const ready = this.#socket?.readyState === WebSocket.OPEN;
+    // Before `joined` only the greeting is understood.
+    if (ready && (this.#peer || message.name !== undefined)) this.#socket.send(JSON.stringify(message));
+  }
+
+  #fail(socket, error) {
+    if (socket !== this.#socket || this.#over) return;
+    console.warn('The call failed and is made again:', error);
+    socket.close();
+  }
+
+  #close() {
+    this.#peer?.close();
+    this.#peer = null;
+    this.#lines = {};
+    this.#offering = false;
+    this.#socket = null;
+  }
+
+  #lost(socket) {
+    if (socket !== this.#socket || this.#over) return;
+    this.#close();
+    this.#on.reset();
+    this.#on.phase('lost');
+    const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.#attempts);
+    this.#attempts += 1;
+    // Scattered, so that a room does not come back all at once.
+    this.#timer = setTimeout(this.retryNow, wait * (0.5 + Math.random() / 2));
+  }
+}

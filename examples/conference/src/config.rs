@@ -1,0 +1,201 @@
+//! The command line, and what follows from it.
+
+use clap::Parser;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+/// Video conferences in the browser, forwarded by the estafette engine.
+///
+/// Without any option it serves this machine alone: start it and open the printed address. To let
+/// others in, listen on all addresses and serve HTTPS, because browsers give camera and microphone
+/// to pages from localhost or over HTTPS only:
+///
+///   conference --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
+///
+/// Behind a NAT, forward the UDP ports and announce the address others see:
+///
+///   conference --udp 0.0.0.0:40000 --public-address 203.0.113.7 ...
+#[derive(Debug, Clone, Parser)]
+#[command(version, about, verbatim_doc_comment)]
+pub struct Config {
+    /// Where the page and its signalling are served (TCP)
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// Where media is received (UDP). Engine number n, from 0, takes PORT + n; port 0 lets the
+    /// system choose. By default the address of --listen, or all addresses when that is localhost:
+    /// some browsers refuse media from 127.0.0.1
+    #[arg(long, value_name = "IP:PORT")]
+    pub udp: Option<SocketAddr>,
+
+    /// The address that browsers are told to send media to, instead of this machine's own; may be
+    /// given several times
+    #[arg(long, value_name = "IP")]
+    pub public_address: Vec<IpAddr>,
+
+    /// Engines, each with a thread and a UDP port of its own [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub engines: Option<NonZeroU16>,
+
+    /// Certificate chain for HTTPS (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key for HTTPS (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Participants in one room
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(2..=50))]
+    pub room_size: u16,
+
+    /// Participants in all rooms together
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub max_participants: u16,
+
+    /// Rooms; when all are there, the one that has been empty longest gives way
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub max_rooms: u16,
+}
+
+impl Config {
+    /// How many engines to run.
+    pub fn engine_count(&self) -> u16 {
+        let cores = || std::thread::available_parallelism().map_or(1, |n| n.get().min(64) as u16);
+        self.engines.map_or_else(cores, NonZeroU16::get)
+    }
+
+    /// The address engine number `engine` binds; `None` if its port would be past the last.
+    pub fn udp_address(&self, engine: u16) -> Option<SocketAddr> {
+        let base = self.udp.unwrap_or_else(|| {
+            let ip = self.listen.ip();
+            SocketAddr::new(
+                if ip.is_loopback() {
+                    unspecified_like(ip)
+                } else {
+                    ip
+                },
+                0,
+            )
+        });
+        let port = if base.port() == 0 {
+            0
+        } else {
+            base.port().checked_add(engine)?
+        };
+        Some(SocketAddr::new(base.ip(), port))
+    }
+
+    /// The addresses announced for a socket bound to `bound`, most useful first.
+    pub fn candidates(&self, bound: SocketAddr) -> Vec<SocketAddr> {
+        let mut ips = self.public_address.clone();
+        if ips.is_empty() && !bound.ip().is_unspecified() {
+            ips.push(bound.ip());
+        }
+        if ips.is_empty() {
+            // A page from this machine reaches the loopback; any other needs a real address.
+            if self.listen.ip().is_loopback() {
+                ips.push(self.listen.ip());
+            }
+            ips.extend(own_addresses(bound.is_ipv6()));
+        }
+        if ips.is_empty() {
+            ips.push(Ipv4Addr::LOCALHOST.into());
+        }
+        let mut found = Vec::new();
+        for ip in ips {
+            let address = SocketAddr::new(ip, bound.port());
+            if !found.contains(&address) {
+                found.push(address);
+            }
+        }
+        found
+    }
+
+    /// The address to print: where a browser on this machine opens the page.
+    pub fn page_address(&self, bound: SocketAddr) -> String {
+        let scheme = if self.tls_cert.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let ip = bound.ip();
+        if ip.is_unspecified() || ip == Ipv4Addr::LOCALHOST {
+            format!("{scheme}://localhost:{}/", bound.port())
+        } else {
+            format!("{scheme}://{bound}/")
+        }
+    }
+}
+
+fn unspecified_like(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// The addresses this machine would use towards the world, found by asking the system for a route.
+/// Connecting a UDP socket sends nothing; the targets are addresses reserved for documentation.
+fn own_addresses(with_ipv6: bool) -> Vec<IpAddr> {
+    let towards = |from: IpAddr, to: IpAddr| -> Option<IpAddr> {
+        let socket = UdpSocket::bind((from, 0)).ok()?;
+        socket.connect((to, 9)).ok()?;
+        let ip = socket.local_addr().ok()?.ip();
+        (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
+    };
+    let v4 = towards(
+        Ipv4Addr::UNSPECIFIED.into(),
+        Ipv4Addr::new(192, 0, 2, 1).into(),
+    );
+    let v6 = || {
+        towards(
+            Ipv6Addr::UNSPECIFIED.into(),
+            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+        )
+    };
+    v4.into_iter().chain(with_ipv6.then(v6).flatten()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(args: &[&str]) -> Config {
+        Config::try_parse_from([&["conference"], args].concat()).expect("arguments")
+    }
+
+    #[test]
+    fn engines_take_consecutive_ports() {
+        let config = config(&["--udp", "0.0.0.0:65534"]);
+        assert_eq!(
+            config.udp_address(1),
+            Some("0.0.0.0:65535".parse().unwrap())
+        );
+        assert_eq!(config.udp_address(2), None);
+    }
+
+    #[test]
+    fn a_bound_or_public_address_is_announced_as_it_is() {
+        let bound = "192.0.2.5:4000".parse().unwrap();
+        assert_eq!(config(&[]).candidates(bound), [bound]);
+        let public = config(&["--public-address", "203.0.113.7"]);
+        assert_eq!(
+            public.candidates(bound),
+            ["203.0.113.7:4000".parse().unwrap()]
+        );
+    }
+
+    #[test]
+    fn localhost_is_announced_first_when_the_page_is_local() {
+        let candidates = config(&[]).candidates("0.0.0.0:4000".parse().unwrap());
+        assert_eq!(candidates[0], "127.0.0.1:4000".parse().unwrap());
+    }
+
+    #[test]
+    fn a_certificate_without_its_key_is_refused() {
+        assert!(Config::try_parse_from(["conference", "--tls-cert", "c.pem"]).is_err());
+        assert!(Config::try_parse_from(["conference", "--room-size", "1"]).is_err());
+    }
+}

@@ -1,0 +1,401 @@
+//! The engines: each on a thread with a UDP socket of its own. The only place that knows the
+//! engine's API.
+
+use crate::lobby::Label;
+use crate::message::{Outbox, Reply};
+use crate::socket::{Batch, Socket};
+use estafette::{
+    Datagram, EngineConfig, Event, Instant, LeaveReason, ParticipantConfig, ParticipantId,
+    RoomConfig, RoomId,
+};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant as Clock};
+use tokio::sync::mpsc;
+
+/// Commands waiting for an engine; whoever has one more waits.
+const COMMANDS: usize = 1_024;
+
+/// Batches received before anything is sent, so that a flood cannot hold back what is due.
+const BATCHES: usize = 8;
+
+/// Sends in a row before receiving again.
+const SENDS: usize = 512;
+
+/// What pages ask of an engine. Whatever is answered goes to the page's outbox, in order with all
+/// else, so that a page sees offers and answers in the order the engine made them.
+#[derive(Debug)]
+pub enum Command {
+    /// A participant enters a room, which is made with its first.
+    Join {
+        /// The room's number.
+        room: u64,
+        /// The participant's number.
+        label: Label,
+        /// Where its offers and answers go.
+        outbox: Outbox,
+    },
+    /// A page's offer.
+    Offer { label: Label, sdp: String },
+    /// A page's answer to the engine's offer.
+    Answer { label: Label, sdp: String },
+    /// The participant is gone.
+    Leave { label: Label },
+}
+
+/// The way to one engine.
+#[derive(Debug, Clone)]
+pub struct Engine(mpsc::Sender<Command>);
+
+impl Engine {
+    /// The two ends of an engine's command queue.
+    pub fn channel() -> (Engine, mpsc::Receiver<Command>) {
+        let (sender, receiver) = mpsc::channel(COMMANDS);
+        (Engine(sender), receiver)
+    }
+
+    /// Starts an engine on a thread of its own. It ends when all handles are gone.
+    pub fn start(
+        number: u16,
+        socket: std::net::UdpSocket,
+        candidates: Vec<SocketAddr>,
+    ) -> std::io::Result<(Engine, JoinHandle<()>)> {
+        let (engine, commands) = Engine::channel();
+        let thread = std::thread::Builder::new()
+            .name(format!("engine-{number}"))
+            .spawn(move || supervise(number, &socket, &candidates, commands))?;
+        Ok((engine, thread))
+    }
+
+    /// Queues a command; waits while the queue is full.
+    pub async fn send(&self, command: Command) {
+        // An engine that is gone has disconnected its participants already.
+        let _ = self.0.send(command).await;
+    }
+
+    /// Queues a command from where waiting is impossible.
+    pub fn send_surely(&self, command: Command) {
+        if let Err(mpsc::error::TrySendError::Full(command)) = self.0.try_send(command) {
+            let queue = self.0.clone();
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { queue.send(command).await });
+            }
+        }
+    }
+}
+
+/// Keeps an engine running: should it ever panic, its participants are disconnected, come back by
+/// themselves, and find a new one at the same port. Other engines notice nothing.
+fn supervise(
+    number: u16,
+    socket: &std::net::UdpSocket,
+    candidates: &[SocketAddr],
+    mut commands: mpsc::Receiver<Command>,
+) {
+    loop {
+        let run = || -> Result<(), Box<dyn std::error::Error>> {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let socket = socket.try_clone()?;
+            runtime.block_on(async {
+                Thread::new(number, socket, candidates)?
+                    .run(&mut commands)
+                    .await
+            })
+        };
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                tracing::error!(number, %error, "engine stopped");
+                return;
+            }
+            Err(_) => tracing::error!(number, "engine panicked and is started again"),
+        }
+    }
+}
+
+/// A participant as its engine's thread knows it. Dropping it disconnects the page.
+struct Member {
+    room: u64,
+    label: Label,
+    outbox: Outbox,
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.outbox.close();
+    }
+}
+
+struct Thread {
+    engine: estafette::Engine,
+    socket: Socket,
+    origin: Clock,
+    rooms: HashMap<u64, RoomId>,
+    members: HashMap<ParticipantId, Member>,
+    ids: HashMap<Label, ParticipantId>,
+    /// Where transmits are written: one burst to one participant.
+    out: Vec<u8>,
+}
+
+impl Thread {
+    fn new(
+        number: u16,
+        socket: std::net::UdpSocket,
+        candidates: &[SocketAddr],
+    ) -> Result<Thread, Box<dyn std::error::Error>> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)?;
+        let config = EngineConfig {
+            candidates: candidates.to_vec(),
+            number,
+            ..EngineConfig::default()
+        };
+        let burst = config.mtu;
+        let engine = estafette::Engine::new(config, seed, Instant::ZERO)?;
+        let socket = Socket::new(socket)?;
+        // A UDP datagram's 16-bit length bounds what the kernel takes at once.
+        let out = vec![0; (socket.segments() * burst).min(65_000)];
+        let (rooms, members, ids) = Default::default();
+        Ok(Thread {
+            engine,
+            socket,
+            origin: Clock::now(),
+            rooms,
+            members,
+            ids,
+            out,
+        })
+    }
+
+    fn now(&self) -> Instant {
+        Instant::ZERO + self.origin.elapsed()
+    }
+
+    /// The loop around the engine: datagrams, commands and time in; datagrams and events out.
+    async fn run(
+        mut self,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let mut batch = Batch::new();
+        loop {
+            let more = self.flush();
+            let due = self.engine.poll_timeout();
+            let pause = async {
+                match due {
+                    _ if more => tokio::task::yield_now().await,
+                    Some(at) => {
+                        tokio::time::sleep_until((self.origin + (at - Instant::ZERO)).into()).await
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                ready = self.socket.readable() => { ready?; self.receive(&mut batch); }
+                command = commands.recv() => match command {
+                    Some(command) => self.command(command),
+                    None => break,
+                },
+                () = pause => self.engine.handle_timeout(self.now()),
+            }
+        }
+        // All pages are gone: say goodbye to their browsers.
+        for (participant, _) in std::mem::take(&mut self.members) {
+            if let Some(participant) = self.engine.participant(participant) {
+                participant.leave();
+            }
+        }
+        self.flush();
+        Ok(())
+    }
+
+    fn receive(&mut self, batch: &mut Batch) {
+        for _ in 0..BATCHES {
+            match self.socket.receive(batch) {
+                Ok(()) => {
+                    let now = self.now();
+                    for (path, ecn, data) in self.socket.datagrams(batch) {
+                        self.engine
+                            .handle_datagram(now, Datagram { path, ecn, data });
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                // Somebody's unreachable port, reported late; the socket is well.
+                Err(error) => return tracing::debug!(%error, "receive"),
+            }
+        }
+    }
+
+    /// Carries out what the engine wants; true if it wants more than one turn allows.
+    fn flush(&mut self) -> bool {
+        while let Some(event) = self.engine.poll_event() {
+            self.event(event);
+        }
+        for _ in 0..SENDS {
+            let now = self.now();
+            let Some(transmit) = self.engine.poll_transmit(now, &mut self.out) else {
+                return false;
+            };
+            let segment_size = transmit.segment_size.map(|size| usize::from(size.get()));
+            self.socket.send(
+                &transmit.path,
+                transmit.ecn,
+                segment_size,
+                &self.out[..transmit.len],
+            );
+        }
+        true
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Join {
+                room,
+                label,
+                outbox,
+            } => self.join(room, label, outbox),
+            Command::Leave { label } => {
+                if let Some(id) = self.ids.get(&label).copied() {
+                    if let Some(participant) = self.engine.participant(id) {
+                        participant.leave();
+                    }
+                    self.forget(id);
+                }
+            }
+            Command::Offer { label, sdp } => self.negotiate(label, |participant, outbox| {
+                let answer = participant
+                    .accept_offer(&sdp)
+                    .map_err(|error| error.to_string())?;
+                outbox.push(&Reply::Answer { sdp: &answer });
+                Ok(())
+            }),
+            Command::Answer { label, sdp } => self.negotiate(label, |participant, _| {
+                participant
+                    .accept_answer(&sdp)
+                    .map_err(|error| error.to_string())
+            }),
+        }
+    }
+
+    fn join(&mut self, room: u64, label: Label, outbox: Outbox) {
+        let id = match self.rooms.get(&room) {
+            Some(id) => Some(*id),
+            None => self.engine.create_room(RoomConfig::default()).ok(),
+        };
+        let config = ParticipantConfig {
+            label: label.to_string(),
+            ..ParticipantConfig::default()
+        };
+        let joined = id.and_then(|id| {
+            self.rooms.insert(room, id);
+            self.engine.room(id)?.join(config).ok()
+        });
+        match joined {
+            Some(participant) => {
+                self.ids.insert(label, participant);
+                self.members.insert(
+                    participant,
+                    Member {
+                        room,
+                        label,
+                        outbox,
+                    },
+                );
+            }
+            None => {
+                tracing::warn!(room, label, "the engine has no place");
+                outbox.push(&Reply::Refused);
+                outbox.close();
+                self.close_if_empty(room);
+            }
+        }
+    }
+
+    /// One step of a participant's negotiation; a page whose description cannot be used is told so
+    /// and disconnected.
+    fn negotiate(
+        &mut self,
+        label: Label,
+        step: impl FnOnce(&mut estafette::Participant<'_>, &Outbox) -> Result<(), String>,
+    ) {
+        let Some(id) = self.ids.get(&label).copied() else {
+            return;
+        };
+        let (Some(mut participant), Some(member)) =
+            (self.engine.participant(id), self.members.get(&id))
+        else {
+            return;
+        };
+        if let Err(error) = step(&mut participant, &member.outbox) {
+            tracing::info!(room = member.room, label, error = ?error, "negotiation failed");
+            participant.leave();
+            self.end(id, &error);
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::NegotiationNeeded(id) => {
+                let (Some(mut participant), Some(member)) =
+                    (self.engine.participant(id), self.members.get(&id))
+                else {
+                    return;
+                };
+                match participant.create_offer() {
+                    Ok(offer) => member.outbox.push(&Reply::Offer { sdp: &offer }),
+                    // Overtaken by an offer of the page's; the engine asks again if it still needs one.
+                    Err(error) => {
+                        tracing::debug!(room = member.room, label = member.label, %error, "no offer")
+                    }
+                }
+            }
+            Event::Connected { participant, path } => {
+                if let Some(member) = self.members.get(&participant) {
+                    tracing::info!(room = member.room, label = member.label, remote = %path.remote, "connected");
+                }
+            }
+            Event::Left {
+                reason: LeaveReason::Removed,
+                ..
+            } => {}
+            Event::Left {
+                participant,
+                reason,
+                ..
+            } => self.end(participant, &format!("{reason:?}")),
+            _ => {}
+        }
+    }
+
+    /// Tells a page that its media has ended, and lets it go.
+    fn end(&mut self, id: ParticipantId, reason: &str) {
+        if let Some(member) = self.members.get(&id) {
+            tracing::info!(room = member.room, label = member.label, reason = ?reason, "media ended");
+            member.outbox.push(&Reply::Ended { reason });
+        }
+        self.forget(id);
+    }
+
+    /// Drops what belonged to a participant that the engine has removed.
+    fn forget(&mut self, id: ParticipantId) {
+        if let Some(member) = self.members.remove(&id) {
+            self.ids.remove(&member.label);
+            self.close_if_empty(member.room);
+        }
+    }
+
+    fn close_if_empty(&mut self, room: u64) {
+        if self.members.values().any(|member| member.room == room) {
+            return;
+        }
+        if let Some(room) = self.rooms.remove(&room).and_then(|id| self.engine.room(id)) {
+            room.close();
+        }
+    }
+}
+
+/// How long engines get to say goodbye when the server stops.
+pub const GOODBYE: Duration = Duration::from_secs(2);

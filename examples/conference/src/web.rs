@@ -1,0 +1,160 @@
+//! The page's files and the way in for its WebSocket, over HTTP or HTTPS.
+
+use crate::lobby::Lobby;
+use crate::message::MESSAGE;
+use crate::signalling;
+use axum::Router;
+use axum::extract::{State, WebSocketUpgrade};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+/// TCP connections at once; further ones wait in the system's queue.
+const CONNECTIONS: usize = 8_192;
+
+/// How long a client may take for its TLS handshake, and for the head of a request.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the page may do: load its own files, talk to its own server, nothing else. Room codes stay
+/// out of referrers.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+         media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CACHE_CONTROL, "no-cache"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(self), microphone=(self)",
+    ),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+];
+
+/// What the routes share.
+#[derive(Clone)]
+pub struct House {
+    /// The rooms.
+    pub lobby: Arc<Lobby>,
+    /// A permit per page; all of them back means that everybody has left.
+    pub pages: Arc<Semaphore>,
+    /// Turns true when the server stops.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// The routes of the server.
+pub fn routes(house: House) -> Router {
+    let file = |kind: &'static str, text: &'static str| {
+        get(move || async move { (HEADERS, [(header::CONTENT_TYPE, kind)], text) })
+    };
+    let page = file(
+        "text/html; charset=utf-8",
+        include_str!("../page/index.html"),
+    );
+    let script = "text/javascript; charset=utf-8";
+    Router::new()
+        .route("/", page.clone())
+        .route("/r/{code}", page)
+        .route("/app.js", file(script, include_str!("../page/app.js")))
+        .route("/call.js", file(script, include_str!("../page/call.js")))
+        .route(
+            "/style.css",
+            file("text/css; charset=utf-8", include_str!("../page/style.css")),
+        )
+        .route("/ws", get(socket))
+        .with_state(house)
+}
+
+async fn socket(State(house): State<House>, upgrade: WebSocketUpgrade) -> Response {
+    let Ok(permit) = house.pages.try_acquire_owned() else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    upgrade
+        .max_message_size(MESSAGE)
+        .max_frame_size(MESSAGE)
+        .on_upgrade(move |socket| async move {
+            signalling::serve(socket, house.lobby, house.stopping).await;
+            drop(permit);
+        })
+}
+
+/// Reads a certificate chain and its key from PEM files.
+pub fn tls(certificates: &Path, key: &Path) -> Result<TlsAcceptor, Box<dyn std::error::Error>> {
+    let in_file =
+        |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(certificates).and_then(Iterator::collect);
+    let chain = chain.map_err(|error| in_file(certificates, &error))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| in_file(key, &error))?;
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Accepts connections for ever, each served by a task of its own.
+pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, routes: Router) {
+    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        // The semaphore is never closed.
+        let Ok(permit) = connections.clone().acquire_owned().await else {
+            return;
+        };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of descriptors, most likely: others must close before more can come.
+                tracing::warn!(%error, "accept");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let (tls, routes) = (tls.clone(), routes.clone());
+        tokio::spawn(async move {
+            match tls {
+                None => serve(stream, routes).await,
+                Some(tls) => {
+                    if let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(stream)).await {
+                        serve(stream, routes).await;
+                    }
+                }
+            }
+            drop(permit);
+        });
+    }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, routes: Router) {
+    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE);
+    let service = TowerToHyperService::new(routes);
+    if let Err(error) = builder
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .await
+    {
+        tracing::debug!(%error, "connection");
+    }
+}

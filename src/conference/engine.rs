@@ -1,0 +1,407 @@
+//! The engine: one core's conferences behind five verbs.
+
+use crate::base::deadlines::Deadlines;
+use crate::base::limits;
+use crate::base::random::Random;
+use crate::base::slots::Slots;
+use crate::base::table::{Table, table};
+use crate::base::time::Instant;
+use crate::conference::config::{ConfigError, EngineConfig};
+use crate::conference::drops::{DropCounters, DropReason};
+use crate::conference::event::{Event, LeaveReason};
+use crate::conference::negotiation;
+use crate::conference::participant::{ParticipantId, ParticipantState, Timer};
+use crate::conference::room::{RoomId, RoomState};
+use crate::conference::source::{Source, SourceId, Stream, StreamId};
+use crate::conference::stats::{EngineStats, Traffic};
+use crate::conference::subscription::{Subscription, SubscriptionId};
+use crate::forwarding::history::Pages;
+use crate::session::dtls;
+use crate::transport::network;
+use crate::wire::mux::{Ecn, Path};
+use std::collections::VecDeque;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+/// A received datagram, lent for one call.
+#[derive(Debug, Clone, Copy)]
+pub struct Datagram<'a> {
+    /// The way it took.
+    pub path: Path,
+    /// The ECN bits it came with.
+    pub ecn: Ecn,
+    /// Its bytes.
+    pub data: &'a [u8],
+}
+
+/// Names a transmit, for [`Engine::handle_departure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransmitId(pub u64);
+
+/// One or more datagrams that [`Engine::poll_transmit`] wrote, in the shape of generic segmentation
+/// offload: all of one path, each of `segment_size` bytes, the last one possibly shorter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transmit {
+    /// Its name.
+    pub id: TransmitId,
+    /// The way to take.
+    pub path: Path,
+    /// The ECN bits to send with.
+    pub ecn: Ecn,
+    /// Bytes written at the start of the buffer.
+    pub len: usize,
+    /// The datagrams' size when there are several.
+    pub segment_size: Option<NonZeroU16>,
+}
+
+/// One core's conferences. `Send`, not shared: no clock, socket, thread, lock or global inside.
+///
+/// Any number of inputs and calls may precede a poll, and polling may stop early and resume. Time
+/// that goes back is taken as standing still.
+pub struct Engine {
+    pub(super) config: EngineConfig,
+    pub(super) dtls: dtls::Context,
+    /// What is negotiated with those who may publish, and with those who may not.
+    pub(super) negotiation: [Arc<negotiation::Config>; 2],
+    pub(super) random: Random,
+    /// The latest moment seen.
+    pub(super) now: Instant,
+
+    pub(super) rooms: Slots<RoomId, RoomState>,
+    pub(super) participants: Slots<ParticipantId, ParticipantState>,
+    pub(super) sources: Slots<SourceId, Source>,
+    pub(super) streams: Slots<StreamId, Stream>,
+    pub(super) subscriptions: Slots<SubscriptionId, Subscription>,
+    pub(super) pages: Pages,
+
+    pub(super) by_path: Table<Path, ParticipantId>,
+    pub(super) by_ufrag: Table<Box<str>, ParticipantId>,
+    /// Participants with something to send, in turn.
+    pub(super) ready: VecDeque<ParticipantId>,
+    deadlines: Deadlines<ParticipantId>,
+    pub(super) events: VecDeque<Event>,
+    transmits: u64,
+    /// How many rooms there ever were: the label of the next one's fork.
+    pub(super) rooms_created: u64,
+    /// Where packets of streams that have no history yet are opened.
+    pub(super) scratch: Box<[u8]>,
+
+    pub(super) traffic: Traffic,
+    pub(super) drops: DropCounters,
+}
+
+impl Engine {
+    /// An engine without rooms.
+    ///
+    /// `seed` are 32 secret random bytes, never shared by two engines: passwords, SSRCs and transaction
+    /// ids follow from it. `now` is any moment on the embedder's clock.
+    pub fn new(config: EngineConfig, seed: [u8; 32], now: Instant) -> Result<Engine, ConfigError> {
+        config.check()?;
+        let certificate = match &config.certificate {
+            Some(certificate) => certificate.clone(),
+            None => dtls::Certificate::generate().map_err(|_| ConfigError::Certificate)?,
+        };
+        let dtls = dtls::Context::new(config.dtls.clone(), certificate).map_err(ConfigError::Dtls)?;
+        let negotiation = [true, false].map(|publish| {
+            Arc::new(negotiation::Config {
+                codecs: config.codecs.clone(),
+                publish,
+                ..negotiation::Config::default()
+            })
+        });
+        let mut random = Random::new(seed);
+        Ok(Engine {
+            dtls,
+            negotiation,
+            pages: Pages::new(config.max_history_pages),
+            config,
+            now,
+            rooms: Slots::new(),
+            participants: Slots::new(),
+            sources: Slots::new(),
+            streams: Slots::new(),
+            subscriptions: Slots::new(),
+            by_path: table(&mut random),
+            by_ufrag: table(&mut random),
+            ready: VecDeque::new(),
+            deadlines: Deadlines::new(),
+            events: VecDeque::new(),
+            transmits: 0,
+            rooms_created: 0,
+            scratch: vec![0; limits::DATAGRAM].into_boxed_slice(),
+            traffic: Traffic::default(),
+            drops: DropCounters::new(),
+            random,
+        })
+    }
+
+    /// Takes a datagram. Its bytes are the caller's again on return; what cannot be used is dropped and
+    /// counted ([`EngineStats::dropped`]).
+    pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
+        let now = self.advance(now);
+        self.traffic.datagrams_received += 1;
+        self.traffic.bytes_received += datagram.data.len() as u64;
+        self.traffic.ecn_ce_received += u64::from(datagram.ecn == Ecn::Ce);
+        self.receive(now, datagram);
+    }
+
+    /// Does what is due. Early is a no-op, late only makes it later.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.advance(now);
+        while let Some((at, id)) = self.deadlines.pop_due(now) {
+            let Some(participant) = self.participants.get_mut(id) else {
+                continue;
+            };
+            if participant.timers.queued != Some(at) {
+                continue;
+            }
+            participant.timers.queued = None;
+            self.run_timers(now, id);
+            self.requeue(id);
+        }
+        self.skip_stale_deadlines();
+    }
+
+    /// Writes the next transmit at the start of `buf`, or returns `None` when there is nothing to send.
+    ///
+    /// A `buf` of [`EngineConfig::mtu`] bytes gives one datagram at a time, a larger one lets a burst to
+    /// one participant leave together. `now` is taken as the time of departure. A `buf` too small for
+    /// the next datagram loses it.
+    pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
+        let now = self.advance(now);
+        if self.deadlines.peek().is_some_and(|(at, _)| at <= now) {
+            self.handle_timeout(now);
+        }
+        while let Some(&id) = self.ready.front() {
+            let Some(written) = self.write_next(now, id, buf) else {
+                self.ready.pop_front();
+                if let Some(participant) = self.participants.get_mut(id) {
+                    participant.egress.ready = false;
+                }
+                continue;
+            };
+            // Ready participants take turns.
+            if self.ready.len() > 1 {
+                self.ready.rotate_left(1);
+            }
+            self.transmits += 1;
+            let id = TransmitId(self.transmits);
+            return Some(Transmit {
+                id,
+                path: written.path,
+                ecn: Ecn::NotEct,
+                len: written.len,
+                segment_size: written.segment_size,
+            });
+        }
+        self.skip_stale_deadlines();
+        None
+    }
+
+    /// The next fact.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`]; `None` means nothing is pending. Right after a command or
+    /// while transmits wait it is due at once; after a drain it lies in the future.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if !self.ready.is_empty() {
+            return Some(self.now);
+        }
+        self.deadlines.peek().map(|(at, _)| at)
+    }
+
+    /// Tells when a transmit truly left, where the embedder knows better than the `now` of its poll.
+    /// Accepted for any id; nothing depends on it yet.
+    pub fn handle_departure(&mut self, at: Instant, _id: TransmitId) {
+        self.advance(at);
+    }
+
+    /// What the engine did so far, and what it holds.
+    pub fn stats(&self) -> EngineStats {
+        let traffic = &self.traffic;
+        EngineStats {
+            rooms: self.rooms.len(),
+            participants: self.participants.len(),
+            sources: self.sources.len(),
+            subscriptions: self.subscriptions.len(),
+            history_pages: self.pages.used(),
+            datagrams_received: traffic.datagrams_received,
+            bytes_received: traffic.bytes_received,
+            datagrams_sent: traffic.datagrams_sent,
+            bytes_sent: traffic.bytes_sent,
+            datagrams_consumed: traffic.consumed,
+            media_received: traffic.media_received,
+            datagrams_dropped: traffic.received_dropped,
+            packets_queued: traffic.queued,
+            packets_forwarded: traffic.forwarded,
+            packets_dropped: traffic.queued_dropped,
+            ecn_ce_received: traffic.ecn_ce_received,
+            drops: self.drops.clone(),
+        }
+    }
+
+    /// Time only goes forward.
+    pub(super) fn advance(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// Counts a dropped something of or for `participant`.
+    pub(super) fn count_drop(&mut self, participant: Option<ParticipantId>, reason: DropReason) {
+        self.drops.add(reason.index());
+        if let Some(participant) = participant.and_then(|id| self.participants.get_mut(id)) {
+            participant.drops.add(reason.index());
+        }
+    }
+
+    /// Tells the embedder; when it does not listen, the oldest fact is lost and counted.
+    pub(super) fn emit(&mut self, event: Event) {
+        if self.events.len() >= limits::EVENTS {
+            self.events.pop_front();
+            self.count_drop(None, DropReason::EventLost);
+        }
+        self.events.push_back(event);
+    }
+
+    /// Puts a participant in the line of those with something to send.
+    pub(super) fn make_ready(&mut self, id: ParticipantId) {
+        if let Some(participant) = self.participants.get_mut(id) {
+            if !participant.egress.ready {
+                participant.egress.ready = true;
+                self.ready.push_back(id);
+            }
+        }
+    }
+
+    /// Makes `timer` of a participant due at `at` or earlier.
+    pub(super) fn arm(&mut self, id: ParticipantId, timer: Timer, at: Instant) {
+        if let Some(participant) = self.participants.get_mut(id) {
+            participant.timers.arm(timer, at);
+            self.requeue(id);
+        }
+    }
+
+    /// Makes the engine's queue agree with a participant's earliest deadline.
+    pub(super) fn requeue(&mut self, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let Some(earliest) = participant.timers.earliest() else {
+            return;
+        };
+        if participant.timers.queued.is_none_or(|queued| earliest < queued) {
+            participant.timers.queued = Some(earliest);
+            self.deadlines.push(earliest, id);
+        }
+    }
+
+    /// Deadlines of who left, or that moved, wake nobody.
+    fn skip_stale_deadlines(&mut self) {
+        while let Some((at, id)) = self.deadlines.peek() {
+            if self.participants.get(id).is_some_and(|participant| participant.timers.queued == Some(at)) {
+                return;
+            }
+            self.deadlines.pop_due(at);
+        }
+    }
+
+    /// Does what is due to one participant.
+    fn run_timers(&mut self, now: Instant, id: ParticipantId) {
+        for timer in Timer::ALL {
+            let Some(participant) = self.participants.get_mut(id) else {
+                return;
+            };
+            if !participant.timers.take_due(timer, now) {
+                continue;
+            }
+            match timer {
+                Timer::Network => {
+                    participant.network.handle_timeout(now);
+                    self.drain_network(now, id);
+                }
+                Timer::Feedback => participant.rtcp.feedback = true,
+                Timer::Repair => participant.rtcp.nacks = true,
+                Timer::Keyframes => participant.rtcp.keyframes = true,
+                Timer::Reports => self.begin_reports(now, id),
+                Timer::Prune => self.prune(now, id),
+                Timer::Connect => {
+                    if !participant.connected {
+                        self.remove(id, LeaveReason::ConnectTimeout);
+                    }
+                }
+            }
+        }
+        self.make_ready(id);
+    }
+
+    /// Takes the facts of a participant's transport and keeps its deadline in step.
+    pub(super) fn drain_network(&mut self, now: Instant, id: ParticipantId) {
+        loop {
+            let Some(participant) = self.participants.get_mut(id) else {
+                return;
+            };
+            let Some(event) = participant.network.poll_event(now) else {
+                break;
+            };
+            match event {
+                network::Event::AddressKnown(path) => self.learn_path(id, path),
+                network::Event::AddressForgotten(path) => self.forget_path(id, path),
+                network::Event::Selected(path) => self.select_path(id, path),
+                network::Event::Secured => self.connect(now, id),
+                network::Event::Closed => self.remove(id, LeaveReason::Closed),
+                network::Event::Failed(reason) => self.remove(id, LeaveReason::Handshake(reason)),
+                network::Event::ConsentExpired => self.remove(id, LeaveReason::ConsentExpired),
+            }
+        }
+        if let Some(participant) = self.participants.get_mut(id) {
+            // What is due at once is a datagram to be polled, not a deadline: its turn comes below, and
+            // the deadline is set anew behind it.
+            let at = participant.network.poll_timeout().filter(|at| *at > now);
+            participant.timers.set(Timer::Network, at);
+        }
+        self.requeue(id);
+        self.make_ready(id);
+    }
+
+    fn learn_path(&mut self, id: ParticipantId, path: Path) {
+        // Whoever had proven this address and uses it was asked before; what is left is stale.
+        if let Some(before) = self.by_path.insert(path, id) {
+            if before != id {
+                if let Some(participant) = self.participants.get_mut(before) {
+                    participant.paths.retain(|known| *known != path);
+                }
+            }
+        }
+        if let Some(participant) = self.participants.get_mut(id) {
+            if !participant.paths.contains(&path) {
+                participant.paths.push(path);
+            }
+        }
+    }
+
+    fn forget_path(&mut self, id: ParticipantId, path: Path) {
+        if self.by_path.get(&path) == Some(&id) {
+            self.by_path.remove(&path);
+        }
+        if let Some(participant) = self.participants.get_mut(id) {
+            participant.paths.retain(|known| *known != path);
+        }
+    }
+
+    fn select_path(&mut self, id: ParticipantId, path: Path) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let before = participant.path.replace(path);
+        if !participant.connected || before == Some(path) {
+            return;
+        }
+        self.emit(match before {
+            // The handshake was done before a path was selected.
+            None => Event::Connected { participant: id, path },
+            Some(_) => Event::PathChanged { participant: id, path },
+        });
+    }
+}

@@ -1,0 +1,69 @@
+//! Facts for the embedder. Media never passes here.
+
+use crate::conference::participant::ParticipantId;
+use crate::conference::room::RoomId;
+use crate::conference::source::{SourceId, SourceInfo};
+use crate::session::dtls;
+use crate::wire::mux::Path;
+
+/// Something that happened in a conference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The handshake is done: media flows from here on.
+    Connected {
+        /// Who.
+        participant: ParticipantId,
+        /// The way its datagrams take.
+        path: Path,
+    },
+    /// The participant's datagrams take another way from now on, proven by a check (RFC 8445).
+    PathChanged {
+        /// Who.
+        participant: ParticipantId,
+        /// The new way.
+        path: Path,
+    },
+    /// The participant is gone with all that belonged to it.
+    Left {
+        /// Where it was.
+        room: RoomId,
+        /// Who. The id names nobody any more.
+        participant: ParticipantId,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// A participant publishes a source.
+    SourceAdded(SourceInfo),
+    /// A source is gone.
+    SourceRemoved {
+        /// Where it was.
+        room: RoomId,
+        /// Whose it was.
+        participant: ParticipantId,
+        /// Which. The id names nothing any more.
+        source: SourceId,
+    },
+    /// What is sent to this participant changes: hand it an offer
+    /// ([`crate::Participant::create_offer`]) and bring its answer back. Said once until an offer was
+    /// made.
+    NegotiationNeeded(ParticipantId),
+}
+
+/// Why a participant left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeaveReason {
+    /// The embedder removed it or closed its room.
+    Removed,
+    /// It ended its DTLS association.
+    Closed,
+    /// It did not connect within [`crate::limits::CONNECT_TIMEOUT`].
+    ConnectTimeout,
+    /// Its consent to receive was not renewed for 30 s (RFC 7675, section 5.1).
+    ConsentExpired,
+    /// The handshake failed.
+    Handshake(dtls::FailReason),
+    /// A key came to the end of its life (RFC 3711, section 9.2).
+    KeyExhausted,
+}

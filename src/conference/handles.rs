@@ -1,0 +1,157 @@
+//! Short-lived handles on a room or a participant, through which the embedder commands.
+
+use crate::conference::config::{ParticipantConfig, RoomConfig};
+use crate::conference::engine::Engine;
+use crate::conference::event::LeaveReason;
+use crate::conference::negotiation::NegotiationError;
+use crate::conference::participant::ParticipantId;
+use crate::conference::room::RoomId;
+use crate::conference::source::{SourceId, SourceInfo};
+use crate::conference::stats::ParticipantStats;
+
+/// A limit of the configuration stands in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a limit of the configuration is reached")]
+pub struct LimitReached;
+
+/// Why somebody cannot join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The room or the engine is full.
+    #[error("the room or the engine is full")]
+    Full,
+    /// The label is too long or not made of letters, digits, `-` and `_`.
+    #[error("the label is not a short token of letters, digits, - and _")]
+    Label,
+    /// There is no such room.
+    #[error("there is no such room")]
+    UnknownRoom,
+}
+
+/// Why a subscription is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// No such source in the participant's room, or it is its own.
+    #[error("the room has no such source of another participant")]
+    UnknownSource,
+    /// The participant was configured not to receive.
+    #[error("the participant does not receive")]
+    NotReceiving,
+    /// It has [`crate::limits::SUBSCRIPTIONS_PER_PARTICIPANT`].
+    #[error("the participant has as many subscriptions as it may have")]
+    LimitReached,
+}
+
+impl Engine {
+    /// Opens a room.
+    pub fn create_room(&mut self, config: RoomConfig) -> Result<RoomId, LimitReached> {
+        self.open_room(config)
+    }
+
+    /// A room by its id; `None` once it is closed.
+    pub fn room(&mut self, id: RoomId) -> Option<Room<'_>> {
+        self.rooms.contains(id).then_some(Room { engine: self, id })
+    }
+
+    /// A participant by its id; `None` once it left.
+    pub fn participant(&mut self, id: ParticipantId) -> Option<Participant<'_>> {
+        self.participants.contains(id).then_some(Participant { engine: self, id })
+    }
+}
+
+/// A room of an engine.
+pub struct Room<'e> {
+    engine: &'e mut Engine,
+    id: RoomId,
+}
+
+impl Room<'_> {
+    /// Adds a participant, which has to connect within [`crate::limits::CONNECT_TIMEOUT`].
+    pub fn join(&mut self, config: ParticipantConfig) -> Result<ParticipantId, JoinError> {
+        self.engine.join(self.id, config)
+    }
+
+    /// The participants, in the order they joined.
+    pub fn participants(&self) -> &[ParticipantId] {
+        self.engine.rooms.get(self.id).map_or(&[], |room| &room.participants)
+    }
+
+    /// What is published in the room, in the order of the participants.
+    pub fn sources(&self) -> impl Iterator<Item = &SourceInfo> {
+        let participants = self.participants().iter().filter_map(|id| self.engine.participants.get(*id));
+        let sources = participants.flat_map(|participant| participant.sources.iter());
+        sources.filter_map(|key| Some(&self.engine.sources.get(*key)?.info))
+    }
+
+    /// Removes everybody and the room itself.
+    pub fn close(self) {
+        self.engine.close_room(self.id);
+    }
+}
+
+/// A participant of an engine.
+pub struct Participant<'e> {
+    engine: &'e mut Engine,
+    id: ParticipantId,
+}
+
+impl Participant<'_> {
+    /// Its id.
+    pub fn id(&self) -> ParticipantId {
+        self.id
+    }
+
+    /// Takes an offer of the participant's and gives the answer (RFC 8829). An offer of ours that waits
+    /// for its answer is rolled back: the engine is the polite side.
+    pub fn accept_offer(&mut self, sdp: &str) -> Result<String, NegotiationError> {
+        self.engine.accept_offer(self.id, sdp)
+    }
+
+    /// An offer of ours: what the participant is to receive now.
+    pub fn create_offer(&mut self) -> Result<String, NegotiationError> {
+        self.engine.create_offer(self.id)
+    }
+
+    /// Takes the answer to the last offer of ours.
+    pub fn accept_answer(&mut self, sdp: &str) -> Result<(), NegotiationError> {
+        self.engine.accept_answer(self.id, sdp)
+    }
+
+    /// Whether what it is to receive waits for an offer of ours.
+    pub fn needs_negotiation(&self) -> bool {
+        self.engine.participants.get(self.id).is_some_and(|participant| participant.negotiation.needed())
+    }
+
+    /// Receives a source of the room; doing so twice changes nothing.
+    pub fn subscribe(&mut self, source: SourceId) -> Result<(), SubscribeError> {
+        self.engine.subscribe(self.id, source)
+    }
+
+    /// Receives a source no longer.
+    pub fn unsubscribe(&mut self, source: SourceId) {
+        self.engine.unsubscribe(self.id, source);
+    }
+
+    /// What it publishes.
+    pub fn sources(&self) -> impl Iterator<Item = &SourceInfo> {
+        let keys = self
+            .engine
+            .participants
+            .get(self.id)
+            .into_iter()
+            .flat_map(|participant| participant.sources.iter());
+        keys.filter_map(|key| Some(&self.engine.sources.get(*key)?.info))
+    }
+
+    /// What it sent and received so far.
+    pub fn stats(&self) -> ParticipantStats {
+        self.engine.participant_stats(self.id)
+    }
+
+    /// Removes it at once: not one packet goes to it afterwards.
+    pub fn leave(self) {
+        self.engine.remove(self.id, LeaveReason::Removed);
+    }
+}

@@ -1,0 +1,527 @@
+//! The way in of a datagram: told apart, its participant found by one look-up, authenticated, kept.
+
+use crate::base::limits;
+use crate::base::time::{Duration, Instant};
+use crate::conference::drops::DropReason;
+use crate::conference::engine::{Datagram, Engine};
+use crate::conference::negotiation::Payload;
+use crate::conference::participant::{ParticipantId, Role, Timer};
+use crate::conference::source::{SourceId, Stream, StreamId};
+use crate::forwarding::history::{Committed, History};
+use crate::forwarding::reception::Reception;
+use crate::forwarding::repair::{Arrival, Missing};
+use crate::forwarding::seen::Seen;
+use crate::session::srtp;
+use crate::wire::mux::{self, Kind, Path};
+use crate::wire::rtp::{self, ExtensionKind, SeqNo};
+use crate::wire::stun;
+
+/// What was read of an RTP header before its packet was authenticated; used only afterwards.
+#[derive(Debug, Default, Clone, Copy)]
+struct Noted {
+    /// Bytes of extensions that are passed on, written in front of the payload.
+    extensions_len: usize,
+    transport_seq: Option<u16>,
+}
+
+/// What became of a datagram.
+pub(super) enum Taken {
+    /// STUN, DTLS, RTCP: its purpose is served.
+    Consumed,
+    /// Kept in a history, or padding that was absorbed.
+    Media,
+}
+
+impl Engine {
+    pub(super) fn receive(&mut self, now: Instant, datagram: Datagram<'_>) {
+        let participant = self.by_path.get(&datagram.path).copied();
+        let mut owner = participant;
+        let taken = self.route(now, datagram, &mut owner);
+        if let Some(state) = owner.and_then(|id| self.participants.get_mut(id)) {
+            state.traffic.datagrams_received += 1;
+            state.traffic.bytes_received += datagram.data.len() as u64;
+        }
+        match taken {
+            Ok(Taken::Consumed) => self.traffic.consumed += 1,
+            Ok(Taken::Media) => self.traffic.media_received += 1,
+            Err(reason) => {
+                self.traffic.received_dropped += 1;
+                self.count_drop(owner, reason);
+            }
+        }
+    }
+
+    fn route(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        owner: &mut Option<ParticipantId>,
+    ) -> Result<Taken, DropReason> {
+        if datagram.data.len() > limits::DATAGRAM {
+            return Err(DropReason::TooLong);
+        }
+        let kind = mux::kind_of(datagram.data).ok_or(DropReason::UnknownProtocol)?;
+        if kind == Kind::Stun {
+            return self.receive_stun(now, datagram, owner);
+        }
+        let id = owner.ok_or(DropReason::UnknownAddress)?;
+        match kind {
+            Kind::Rtp => self.receive_rtp(now, id, datagram.path, datagram.data),
+            Kind::Rtcp => self.receive_rtcp(now, id, datagram.path, datagram.data),
+            _ => self.receive_dtls(now, id, datagram),
+        }
+    }
+
+    /// A request names its participant by our user fragment; a response comes from an address asked.
+    fn receive_stun(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        owner: &mut Option<ParticipantId>,
+    ) -> Result<Taken, DropReason> {
+        let message = stun::Message::parse(datagram.data).map_err(DropReason::Stun)?;
+        let by_path = *owner;
+        let named = match message.username() {
+            Some(username) if message.class() == stun::Class::Request => {
+                // An unknown name is found out without any HMAC (S-STUN-05).
+                let ufrag = username.split_once(':').map_or(username, |(ours, _)| ours);
+                Some(*self.by_ufrag.get(ufrag).ok_or(DropReason::UnknownUsername)?)
+            }
+            // Checks of ours go to addresses in the table, so their answers come from there.
+            _ => by_path,
+        };
+        let id = named.ok_or(DropReason::UnknownAddress)?;
+        if by_path.is_some_and(|other| other != id && self.uses(other, &datagram.path)) {
+            return Err(DropReason::AddressTaken);
+        }
+        *owner = Some(id);
+        let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownUsername)?;
+        participant.network.handle_stun(now, datagram.path, &message)?;
+        self.drain_network(now, id);
+        Ok(Taken::Consumed)
+    }
+
+    /// Whether a participant's media goes to this address.
+    fn uses(&self, id: ParticipantId, path: &Path) -> bool {
+        self.participants.get(id).is_some_and(|participant| participant.path == Some(*path))
+    }
+
+    fn receive_dtls(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        datagram: Datagram<'_>,
+    ) -> Result<Taken, DropReason> {
+        let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
+        participant.network.handle_dtls(now, datagram.path, datagram.data)?;
+        self.drain_network(now, id);
+        Ok(Taken::Consumed)
+    }
+
+    /// The path of media: parsed once, its stream found by SSRC, opened straight into the history.
+    fn receive_rtp(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        path: Path,
+        data: &[u8],
+    ) -> Result<Taken, DropReason> {
+        let packet = rtp::Packet::parse(data).map_err(DropReason::Rtp)?;
+        let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
+        if !participant.network.knows(&path) {
+            return Err(DropReason::UnknownAddress);
+        }
+        let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
+        let context = keys.opener.find(packet.ssrc());
+        let role = context.and_then(|context| participant.contexts.get(context.index()).copied());
+        match role {
+            Some(Role::Media(stream)) => self.receive_media(now, id, stream, &packet, data),
+            Some(Role::Repair(source)) => self.receive_repair(now, id, source, &packet, data),
+            Some(Role::Open) | None => self.receive_first(now, id, &packet, data),
+        }
+    }
+
+    fn receive_media(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        key: StreamId,
+        packet: &rtp::Packet<'_>,
+        data: &[u8],
+    ) -> Result<Taken, DropReason> {
+        let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
+        let stream = self.streams.get_mut(key).ok_or(DropReason::Unnegotiated)?;
+        let source = self.sources.get(stream.source).ok_or(DropReason::Unnegotiated)?;
+        let codec = source.ingress.codec(packet.payload_type()).ok_or(DropReason::Unnegotiated)?;
+        let place =
+            stream.history.reserve(&mut self.pages, now, data.len()).ok_or(DropReason::HistoryFull)?;
+        let noted = source.ingress.note(packet, place);
+        let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
+        let out = place.get_mut(noted.extensions_len..).unwrap_or_default();
+        let opened = keys
+            .opener
+            .open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), out)
+            .map_err(DropReason::Srtp)?;
+        let payload_len = without_padding(packet, out, &opened)?;
+        if let Some(wire) = noted.transport_seq {
+            participant.arrivals.on_packet(now, wire);
+        }
+        participant.traffic.media_received += 1;
+        let kept = Committed {
+            seq: opened.seq,
+            arrival: now,
+            timestamp: packet.timestamp().0,
+            extensions_len: noted.extensions_len as u8,
+            payload_len,
+            codec,
+            marker: packet.marker(),
+        };
+        self.after_arrival(id);
+        self.accept(now, id, key, kept, false)
+    }
+
+    /// A packet of an SSRC without a role: authenticated first, then given its place.
+    fn receive_first(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        packet: &rtp::Packet<'_>,
+        data: &[u8],
+    ) -> Result<Taken, DropReason> {
+        let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
+        let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
+        let scratch = &mut *self.scratch;
+        let opened = keys
+            .opener
+            .open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), scratch)
+            .map_err(DropReason::Srtp)?;
+        let payload_len = without_padding(packet, scratch, &opened)?;
+        if !participant.config.publish {
+            return Err(DropReason::NotPublishing);
+        }
+        let (source_id, payload) = self.place_of(id, packet).ok_or(DropReason::Unnegotiated)?;
+        let role = match payload {
+            Payload::Media(_) => Role::Media(
+                self.begin_stream(now, id, source_id, packet, opened.seq).ok_or(DropReason::Unnegotiated)?,
+            ),
+            Payload::Rtx(_) => Role::Repair(source_id),
+        };
+        self.set_role(id, opened.context, role);
+        let Role::Media(key) = role else {
+            return self.accept_repair(now, id, source_id, packet, payload_len);
+        };
+        let Payload::Media(codec) = payload else {
+            return Err(DropReason::Unnegotiated);
+        };
+        // The one copy in a stream's life: its first packet came before its history.
+        let (Some(stream), Some(source)) = (self.streams.get_mut(key), self.sources.get(source_id)) else {
+            return Err(DropReason::Unnegotiated);
+        };
+        let place =
+            stream.history.reserve(&mut self.pages, now, data.len()).ok_or(DropReason::HistoryFull)?;
+        let noted = source.ingress.note(packet, place);
+        let payload_bytes = self.scratch.get(..usize::from(payload_len)).unwrap_or_default();
+        if let Some(out) = place.get_mut(noted.extensions_len..noted.extensions_len + payload_bytes.len()) {
+            out.copy_from_slice(payload_bytes);
+        }
+        if let Some((participant, wire)) = self.participants.get_mut(id).zip(noted.transport_seq) {
+            participant.arrivals.on_packet(now, wire);
+        }
+        let kept = Committed {
+            seq: opened.seq,
+            arrival: now,
+            timestamp: packet.timestamp().0,
+            extensions_len: noted.extensions_len as u8,
+            payload_len,
+            codec: codec.0,
+            marker: packet.marker(),
+        };
+        self.after_arrival(id);
+        self.accept(now, id, key, kept, false)
+    }
+
+    /// A retransmission (RFC 4588): opened aside, since its payload begins with the number it repairs.
+    fn receive_repair(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        source: SourceId,
+        packet: &rtp::Packet<'_>,
+        data: &[u8],
+    ) -> Result<Taken, DropReason> {
+        let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
+        let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
+        let scratch = &mut *self.scratch;
+        let opened = keys
+            .opener
+            .open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), scratch)
+            .map_err(DropReason::Srtp)?;
+        let payload_len = without_padding(packet, scratch, &opened)?;
+        self.accept_repair(now, id, source, packet, payload_len)
+    }
+
+    /// Keeps the original packet that a retransmission in the scratch buffer carries.
+    fn accept_repair(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        source_id: SourceId,
+        packet: &rtp::Packet<'_>,
+        payload_len: u16,
+    ) -> Result<Taken, DropReason> {
+        let source = self.sources.get(source_id).ok_or(DropReason::Unnegotiated)?;
+        let codec = source.ingress.repaired_codec(packet.payload_type()).ok_or(DropReason::Unnegotiated)?;
+        let stream = source.stream;
+        let transport_seq = source.ingress.transport_seq(packet);
+        if let Some(participant) = self.participants.get_mut(id) {
+            participant.traffic.media_received += 1;
+            if let Some(wire) = transport_seq {
+                participant.arrivals.on_packet(now, wire);
+            }
+        }
+        self.after_arrival(id);
+        // Probes are padding on the retransmission stream: they served their purpose by arriving.
+        if payload_len == 0 {
+            return Ok(Taken::Media);
+        }
+        let key = stream.ok_or(DropReason::Retransmission)?;
+        let (Some(stream), Some(source)) = (self.streams.get_mut(key), self.sources.get(source_id)) else {
+            return Err(DropReason::Retransmission);
+        };
+        let payload = self.scratch.get(..usize::from(payload_len)).unwrap_or_default();
+        let [high, low, original @ ..] = payload else {
+            return Err(DropReason::Retransmission);
+        };
+        let wire = rtp::WireSeq(u16::from_be_bytes([*high, *low]));
+        let seq = SeqNo::extend(stream.reception.highest(), wire);
+        // What is ahead of the stream was never missing.
+        if seq > stream.reception.highest() {
+            return Err(DropReason::Retransmission);
+        }
+        let place = stream
+            .history
+            .reserve(&mut self.pages, now, packet.header_len() + payload.len())
+            .ok_or(DropReason::HistoryFull)?;
+        let noted = source.ingress.note(packet, place);
+        if let Some(out) = place.get_mut(noted.extensions_len..noted.extensions_len + original.len()) {
+            out.copy_from_slice(original);
+        }
+        let kept = Committed {
+            seq,
+            arrival: now,
+            timestamp: packet.timestamp().0,
+            extensions_len: noted.extensions_len as u8,
+            payload_len: payload_len - 2,
+            codec,
+            marker: packet.marker(),
+        };
+        self.accept(now, id, key, kept, true)
+    }
+
+    /// A packet stands in the reserved place of its stream: unless it came before, it is kept and
+    /// forwarded.
+    fn accept(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        key: StreamId,
+        packet: Committed,
+        repaired: bool,
+    ) -> Result<Taken, DropReason> {
+        let stream = self.streams.get_mut(key).ok_or(DropReason::Unnegotiated)?;
+        let (seq, timestamp) = (packet.seq, packet.timestamp);
+        if !stream.seen.insert(seq) {
+            return Err(DropReason::Duplicate);
+        }
+        let was_missing = !stream.missing.is_empty();
+        let highest = stream.reception.highest();
+        let continuity = stream.missing.on_packet(now, seq, highest);
+        stream.reception.on_packet(now, seq, timestamp, repaired);
+        if stream.newest.is_none_or(|(newest, ..)| seq > newest) {
+            stream.newest = Some((seq, timestamp, now));
+        }
+        if !stream.nack {
+            stream.missing = Missing::default();
+        }
+        let asks = stream.missing.deadline().filter(|_| !was_missing);
+        let source = stream.source;
+        let padding_only = packet.payload_len == 0;
+        stream.history.commit(packet);
+        if let Some(at) = asks {
+            self.arm(id, Timer::Repair, at);
+        }
+        self.arm_prune(now, id);
+        if continuity == Arrival::Broken {
+            self.want_keyframe(now, source);
+        }
+        self.fan_out(source, key, seq, timestamp, padding_only);
+        Ok(Taken::Media)
+    }
+
+    /// Feedback on arrivals is due an interval after the first of them.
+    fn after_arrival(&mut self, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        if !participant.timers.is_armed(Timer::Feedback)
+            && !participant.rtcp.feedback
+            && participant.arrivals.pending()
+        {
+            let at = self.now + limits::FEEDBACK_INTERVAL;
+            self.arm(id, Timer::Feedback, at);
+        }
+    }
+
+    fn arm_prune(&mut self, now: Instant, id: ParticipantId) {
+        if self.participants.get(id).is_some_and(|participant| !participant.timers.is_armed(Timer::Prune)) {
+            self.arm(id, Timer::Prune, now + limits::HISTORY_AGE);
+        }
+    }
+
+    /// Releases what is too old of a participant's streams.
+    pub(super) fn prune(&mut self, now: Instant, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let mut any = false;
+        for source in participant.sources.iter().filter_map(|source| self.sources.get(*source)) {
+            if let Some(stream) = source.stream.and_then(|key| self.streams.get_mut(key)) {
+                stream.history.expire(&mut self.pages, now);
+                any |= !stream.history.is_empty();
+            }
+        }
+        if any {
+            self.arm(id, Timer::Prune, now + limits::HISTORY_AGE);
+        }
+    }
+
+    /// Which source a packet belongs to: by its mid, by an SSRC that was signalled, by a payload type
+    /// that only one line has (RFC 9143, section 9.2).
+    fn place_of(&self, id: ParticipantId, packet: &rtp::Packet<'_>) -> Option<(SourceId, Payload)> {
+        let participant = self.participants.get(id)?;
+        let sources = || participant.sources.iter().filter_map(|key| Some((*key, self.sources.get(*key)?)));
+        let payload_of =
+            |source: &crate::conference::source::Source| source.ingress.payload(packet.payload_type());
+        let by_mid = sources().find(|(_, source)| {
+            let id = source.ingress.id_of(ExtensionKind::Mid);
+            id.and_then(|id| packet.extension(id)).is_some_and(|mid| mid == source.info.mid.as_bytes())
+        });
+        let by_ssrc = || sources().find(|(_, source)| source.ingress.signalled(packet.ssrc()));
+        let by_payload = || {
+            let mut fitting = sources().filter(|(_, source)| payload_of(source).is_some());
+            fitting.next().filter(|_| fitting.next().is_none())
+        };
+        let (key, source) = by_mid.or_else(by_ssrc).or_else(by_payload)?;
+        Some((key, payload_of(source)?))
+    }
+
+    /// Gives a source its (new) stream; its subscriptions go on without a gap.
+    fn begin_stream(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        source_id: SourceId,
+        packet: &rtp::Packet<'_>,
+        seq: SeqNo,
+    ) -> Option<StreamId> {
+        let source = self.sources.get_mut(source_id)?;
+        let clock_rate = source.ingress.clock_rate(packet.payload_type())?;
+        let nack = source.ingress.nack;
+        let before = source.stream;
+        let key = self.streams.insert_with(|_| Stream {
+            source: source_id,
+            ssrc: packet.ssrc(),
+            clock_rate,
+            history: History::new(),
+            reception: Reception::new(clock_rate, seq),
+            missing: Missing::default(),
+            seen: Seen::new(seq),
+            newest: None,
+            sender_report: None,
+            nack,
+        });
+        source.stream = Some(key);
+        let ended = before.and_then(|before| self.streams.remove(before));
+        if let Some(mut ended) = ended {
+            ended.history.clear(&mut self.pages);
+            if let Some((_, timestamp, at)) = ended.newest {
+                let passed =
+                    u128::from(clock_rate) * (now - at).max(Duration::from_millis(1)).as_micros() / 1_000_000;
+                let shift = timestamp.wrapping_add(passed as u32).wrapping_sub(packet.timestamp().0);
+                source.audience.iter_mut().for_each(|listener| listener.rewriter.restart(shift));
+            }
+            self.close_roles(id, before);
+        }
+        self.want_keyframe(now, source_id);
+        self.arm_reports(now, id);
+        Some(key)
+    }
+
+    /// The SSRC of a stream that was replaced is settled anew if it speaks again.
+    fn close_roles(&mut self, id: ParticipantId, ended: Option<StreamId>) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        for role in &mut participant.contexts {
+            if matches!(role, Role::Media(stream) if Some(*stream) == ended) {
+                *role = Role::Open;
+            }
+        }
+    }
+
+    fn set_role(&mut self, id: ParticipantId, context: srtp::ContextId, role: Role) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let at = context.index();
+        if participant.contexts.len() <= at {
+            participant.contexts.resize(at + 1, Role::Open);
+        }
+        if let Some(slot) = participant.contexts.get_mut(at) {
+            *slot = role;
+        }
+    }
+}
+
+/// The payload's length without its padding (RFC 3550, section 5.1; S-RTP-02).
+fn without_padding(packet: &rtp::Packet<'_>, out: &[u8], opened: &srtp::Opened) -> Result<u16, DropReason> {
+    let payload = out.get(..opened.len).unwrap_or_default();
+    let padding =
+        if packet.has_padding() { rtp::padding_len(payload).map_err(|_| DropReason::Padding)? } else { 0 };
+    // A datagram is far below 65,536 bytes.
+    Ok((opened.len - padding) as u16)
+}
+
+impl crate::conference::source::Ingress {
+    /// Reads the extensions once: what is passed on is written to `place` as (kind, length, bytes), the
+    /// rest that matters is returned. Extensions that were not negotiated are invisible (S-RTP-03).
+    fn note(&self, packet: &rtp::Packet<'_>, place: &mut [u8]) -> Noted {
+        let mut noted = Noted::default();
+        for (id, value) in packet.extensions() {
+            match self.kind_of(id) {
+                Some(ExtensionKind::TransportSequenceNumber) => {
+                    noted.transport_seq = value.first_chunk().map(|bytes| u16::from_be_bytes(*bytes));
+                }
+                Some(kind) if kind.forwarded() && value.len() <= 16 => {
+                    let at = noted.extensions_len;
+                    let end = at + 2 + value.len();
+                    // Seven kinds of at most 18 bytes stay below 256; a kind twice is cut off there.
+                    let Some(element) = place.get_mut(at..end).filter(|_| end <= 126) else {
+                        continue;
+                    };
+                    element[0] = kind.index() as u8;
+                    element[1] = value.len() as u8;
+                    element[2..].copy_from_slice(value);
+                    noted.extensions_len = end;
+                }
+                _ => {}
+            }
+        }
+        noted
+    }
+
+    fn transport_seq(&self, packet: &rtp::Packet<'_>) -> Option<u16> {
+        let value = packet.extension(self.id_of(ExtensionKind::TransportSequenceNumber)?)?;
+        value.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
+    }
+}

@@ -1,0 +1,371 @@
+//! Who is where and who receives what: joining, leaving, sources and subscriptions that come and go.
+
+use crate::base::limits;
+use crate::base::time::Instant;
+use crate::conference::config::{ParticipantConfig, RoomConfig, SubscribeRule};
+use crate::conference::drops::{DropCounters, DropReason};
+use crate::conference::engine::Engine;
+use crate::conference::event::{Event, LeaveReason};
+use crate::conference::handles::{JoinError, LimitReached, SubscribeError};
+use crate::conference::negotiation::Negotiation;
+use crate::conference::negotiation::SendSlot;
+use crate::conference::participant::{
+    Egress, ParticipantId, ParticipantState, RtcpBudget, RtcpDue, Timer, Timers,
+};
+use crate::conference::room::{RoomId, RoomState};
+use crate::conference::source::{Listener, Source, SourceId};
+use crate::conference::stats::Traffic;
+use crate::conference::subscription::{Subscription, SubscriptionId};
+use crate::congestion::arrivals::Arrivals;
+use crate::forwarding::rewrite::Rewriter;
+use crate::session::ice;
+use crate::transport::network::Network;
+use crate::wire::rtp::{SeqNo, Ssrc};
+use crate::wire::sdp::Msid;
+use smallvec::SmallVec;
+
+impl Engine {
+    pub(super) fn open_room(&mut self, config: RoomConfig) -> Result<RoomId, LimitReached> {
+        let fits = self.rooms.len() < self.config.max_rooms;
+        if !fits || config.max_participants > limits::PARTICIPANTS_PER_ROOM {
+            return Err(LimitReached);
+        }
+        self.rooms_created += 1;
+        let random = self.random.fork(self.rooms_created);
+        Ok(self.rooms.insert_with(|_| RoomState { config, participants: Vec::new(), random, joined: 0 }))
+    }
+
+    pub(super) fn close_room(&mut self, id: RoomId) {
+        while let Some(&participant) = self.rooms.get(id).and_then(|room| room.participants.last()) {
+            self.remove(participant, LeaveReason::Removed);
+        }
+        self.rooms.remove(id);
+    }
+
+    pub(super) fn join(
+        &mut self,
+        room_id: RoomId,
+        mut config: ParticipantConfig,
+    ) -> Result<ParticipantId, JoinError> {
+        let room = self.rooms.get_mut(room_id).ok_or(JoinError::UnknownRoom)?;
+        if !config.label_is_token() {
+            return Err(JoinError::Label);
+        }
+        let full = room.participants.len() >= room.config.max_participants;
+        if full || self.participants.len() >= self.config.max_participants {
+            return Err(JoinError::Full);
+        }
+        room.joined += 1;
+        if config.label.is_empty() {
+            config.label = room.joined.to_string();
+        }
+        let mut random = room.random.fork(room.joined);
+        let credentials = self.fresh_credentials(&mut random);
+        let ufrag: Box<str> = credentials.ufrag().into();
+        let network = Network::new(credentials, self.dtls.clone(), random.fork(1));
+        let [publishing, receiving] = &self.negotiation;
+        let negotiable = if config.publish { publishing } else { receiving }.clone();
+        let id = self.participants.insert_with(|_| ParticipantState {
+            egress: Egress::default(),
+            path: None,
+            network,
+            contexts: Vec::new(),
+            arrivals: Arrivals::default(),
+            timers: Timers::default(),
+            rtcp: RtcpDue::default(),
+            traffic: Traffic::default(),
+            room: room_id,
+            config,
+            negotiation: Negotiation::new(negotiable, random.next_u64()),
+            negotiation_announced: false,
+            paths: SmallVec::new(),
+            ufrags: SmallVec::from_elem(ufrag.clone(), 1),
+            connected: false,
+            sources: SmallVec::new(),
+            sources_published: 0,
+            subscriptions: Vec::new(),
+            ssrc: Ssrc(random.next_u32() | 1),
+            cname: format!("{:016x}", random.next_u64()),
+            reduced_size_rtcp: false,
+            rtt: limits::DEFAULT_RTT,
+            rtcp_budget: RtcpBudget::default(),
+            drops: DropCounters::new(),
+            random,
+        });
+        self.by_ufrag.insert(ufrag, id);
+        self.arm(id, Timer::Connect, self.now + limits::CONNECT_TIMEOUT);
+        self.subscribe_to_all(id, room_id);
+        if let Some(room) = self.rooms.get_mut(room_id) {
+            room.participants.push(id);
+        }
+        Ok(id)
+    }
+
+    /// User fragments are unique on the socket (S-STUN-16); 128 random bits need a second try never.
+    pub(super) fn fresh_credentials(&self, random: &mut crate::base::random::Random) -> ice::Credentials {
+        let prefix = format!("{:04x}", self.config.number);
+        loop {
+            let credentials = ice::Credentials::random(random, &prefix);
+            if !self.by_ufrag.contains_key(credentials.ufrag()) {
+                return credentials;
+            }
+        }
+    }
+
+    fn subscribe_to_all(&mut self, id: ParticipantId, room: RoomId) {
+        let Some(room) = self.rooms.get(room) else {
+            return;
+        };
+        if room.config.subscribe != SubscribeRule::All {
+            return;
+        }
+        let others = room.participants.iter().filter(|other| **other != id);
+        let sources: Vec<SourceId> = others
+            .filter_map(|other| self.participants.get(*other))
+            .flat_map(|other| other.sources.iter().copied())
+            .collect();
+        for source in sources {
+            // At the limit of subscriptions the rest stays unseen.
+            let _ = self.subscribe(id, source);
+        }
+    }
+
+    /// Removes a participant with all that belonged to it; not one packet goes to or from it afterwards
+    /// (S-ROOM-03).
+    pub(super) fn remove(&mut self, id: ParticipantId, reason: LeaveReason) {
+        let Some(participant) = self.participants.get(id) else {
+            return;
+        };
+        let (sources, subscriptions) = (participant.sources.clone(), participant.subscriptions.clone());
+        let room_id = participant.room;
+        for source in sources {
+            self.remove_source(source);
+        }
+        for subscription in subscriptions {
+            self.remove_subscription(subscription);
+        }
+        let Some(participant) = self.participants.remove(id) else {
+            return;
+        };
+        for path in &participant.paths {
+            if self.by_path.get(path) == Some(&id) {
+                self.by_path.remove(path);
+            }
+        }
+        for ufrag in &participant.ufrags {
+            self.by_ufrag.remove(ufrag);
+        }
+        for _ in &participant.egress.queue {
+            self.traffic.queued_dropped += 1;
+            self.count_drop(None, DropReason::Unsubscribed);
+        }
+        if let Some(room) = self.rooms.get_mut(room_id) {
+            room.participants.retain(|other| *other != id);
+        }
+        self.emit(Event::Left { room: room_id, participant: id, reason });
+    }
+
+    /// The handshake is done: whatever was negotiated begins.
+    pub(super) fn connect(&mut self, now: Instant, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        // New keys: every SSRC proves itself anew.
+        participant.contexts.clear();
+        participant.timers.set(Timer::Connect, None);
+        let before = std::mem::replace(&mut participant.connected, true);
+        let path = participant.path;
+        for key in participant.subscriptions.clone() {
+            self.seat(now, key);
+        }
+        if let (false, Some(path)) = (before, path) {
+            self.emit(Event::Connected { participant: id, path });
+        }
+        self.arm_reports(now, id);
+    }
+
+    /// Adds what a participant publishes on a line and tells everybody in the room.
+    pub(super) fn add_source(&mut self, make: impl FnOnce(SourceId) -> Source) -> SourceId {
+        let key = self.sources.insert_with(make);
+        let Some(source) = self.sources.get(key) else {
+            return key;
+        };
+        let info = source.info.clone();
+        if let Some(publisher) = self.participants.get_mut(info.participant) {
+            publisher.sources.push(key);
+        }
+        let Some(room) = self.rooms.get(info.room) else {
+            return key;
+        };
+        if room.config.subscribe == SubscribeRule::All {
+            for other in room.participants.clone() {
+                if other != info.participant {
+                    let _ = self.subscribe(other, key);
+                }
+            }
+        }
+        self.emit(Event::SourceAdded(info));
+        key
+    }
+
+    pub(super) fn remove_source(&mut self, key: SourceId) {
+        let Some(source) = self.sources.get(key) else {
+            return;
+        };
+        for subscription in source.subscriptions.clone() {
+            self.remove_subscription(subscription);
+        }
+        let Some(source) = self.sources.remove(key) else {
+            return;
+        };
+        if let Some(mut stream) = source.stream.and_then(|stream| self.streams.remove(stream)) {
+            stream.history.clear(&mut self.pages);
+        }
+        let info = source.info;
+        if let Some(publisher) = self.participants.get_mut(info.participant) {
+            publisher.sources.retain(|other| *other != key);
+        }
+        self.emit(Event::SourceRemoved { room: info.room, participant: info.participant, source: key });
+    }
+
+    /// Subscribes a participant to a source of its room; it is received as soon as a line for it is
+    /// negotiated.
+    pub(super) fn subscribe(&mut self, id: ParticipantId, source_id: SourceId) -> Result<(), SubscribeError> {
+        let source = self.sources.get(source_id).ok_or(SubscribeError::UnknownSource)?;
+        let publisher =
+            self.participants.get(source.info.participant).ok_or(SubscribeError::UnknownSource)?;
+        let (msid_stream, cname) = (format!("p{}", publisher.config.label), publisher.cname.clone());
+        let (kind, room) = (source.info.kind, source.info.room);
+        let msid_track = format!("s{}", source.number);
+        let participant = self.participants.get(id).ok_or(SubscribeError::UnknownSource)?;
+        if participant.room != room || source.info.participant == id {
+            return Err(SubscribeError::UnknownSource);
+        }
+        if !participant.config.receive {
+            return Err(SubscribeError::NotReceiving);
+        }
+        if source.subscriptions.iter().any(|key| participant.subscriptions.contains(key)) {
+            return Ok(());
+        }
+        if participant.subscriptions.len() >= limits::SUBSCRIPTIONS_PER_PARTICIPANT {
+            return Err(SubscribeError::LimitReached);
+        }
+        let ssrc = self.fresh_ssrc(id, Ssrc(0));
+        let rtx_ssrc = self.fresh_ssrc(id, ssrc);
+        let Some(participant) = self.participants.get_mut(id) else {
+            return Err(SubscribeError::UnknownSource);
+        };
+        // Our streams start below 32,768 so that loss around the first packets cannot be taken for a
+        // wrap (S-SRTP-04).
+        let mut start = || SeqNo(1 + participant.random.below(32_000));
+        let (first_seq, rtx_next) = (start(), start());
+        let rewriter = Rewriter::new(first_seq, participant.random.next_u32());
+        let key = self
+            .subscriptions
+            .insert_with(|_| Subscription::new(id, source_id, ssrc, rtx_ssrc, rtx_next, rewriter));
+        participant.subscriptions.push(key);
+        let slot = SendSlot {
+            id: key.token(),
+            kind,
+            ssrc: ssrc.0,
+            rtx: Some(rtx_ssrc.0),
+            msid: Msid { stream: msid_stream, track: msid_track },
+            cname,
+        };
+        // A description has room for more slots than a participant may have subscriptions.
+        let _ = participant.negotiation.assign_send(slot);
+        if let Some(source) = self.sources.get_mut(source_id) {
+            source.subscriptions.push(key);
+        }
+        self.announce_negotiation(id);
+        Ok(())
+    }
+
+    fn fresh_ssrc(&mut self, id: ParticipantId, other: Ssrc) -> Ssrc {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return Ssrc(1);
+        };
+        loop {
+            let ssrc = Ssrc(participant.random.next_u32());
+            let taken = participant
+                .subscriptions
+                .iter()
+                .filter_map(|key| self.subscriptions.get(*key))
+                .any(|subscription| subscription.ssrc == ssrc || subscription.rtx_ssrc == ssrc);
+            if ssrc.0 != 0 && ssrc != other && ssrc != participant.ssrc && !taken {
+                return ssrc;
+            }
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, id: ParticipantId, source: SourceId) {
+        let Some(participant) = self.participants.get(id) else {
+            return;
+        };
+        let key = participant.subscriptions.iter().copied().find(|key| {
+            self.subscriptions.get(*key).is_some_and(|subscription| subscription.source == source)
+        });
+        if let Some(key) = key {
+            self.remove_subscription(key);
+        }
+    }
+
+    fn remove_subscription(&mut self, key: SubscriptionId) {
+        self.unseat(key);
+        let Some(subscription) = self.subscriptions.remove(key) else {
+            return;
+        };
+        if let Some(source) = self.sources.get_mut(subscription.source) {
+            source.subscriptions.retain(|other| *other != key);
+        }
+        if let Some(subscriber) = self.participants.get_mut(subscription.subscriber) {
+            subscriber.subscriptions.retain(|other| *other != key);
+            subscriber.negotiation.remove_send(key.token());
+        }
+        self.announce_negotiation(subscription.subscriber);
+    }
+
+    /// A subscription that was negotiated begins to receive, once its participant is connected.
+    pub(super) fn seat(&mut self, now: Instant, key: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get_mut(key) else {
+            return;
+        };
+        let connected =
+            self.participants.get(subscription.subscriber).is_some_and(|subscriber| subscriber.connected);
+        if !connected || !subscription.negotiated || subscription.seat.is_some() {
+            return;
+        }
+        let (subscriber, source_id) = (subscription.subscriber, subscription.source);
+        let Some(source) = self.sources.get_mut(source_id) else {
+            return;
+        };
+        // Numbers go on where they ended: none is used twice (I-10).
+        subscription.rewriter.restart(0);
+        subscription.seat = Some(source.audience.len());
+        source.audience.push(Listener { subscription: key, subscriber, rewriter: subscription.rewriter });
+        self.want_keyframe(now, source_id);
+        self.arm_reports(now, subscriber);
+    }
+
+    /// A subscription stops receiving; the last listener takes its seat.
+    pub(super) fn unseat(&mut self, key: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get_mut(key) else {
+            return;
+        };
+        let Some(seat) = subscription.seat.take() else {
+            return;
+        };
+        let Some(source) = self.sources.get_mut(subscription.source) else {
+            return;
+        };
+        if seat >= source.audience.len() {
+            return;
+        }
+        subscription.rewriter = source.audience.swap_remove(seat).rewriter;
+        if let Some(moved) = source.audience.get(seat) {
+            if let Some(moved) = self.subscriptions.get_mut(moved.subscription) {
+                moved.seat = Some(seat);
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Our side of a description: sections to fields.
+
+use super::section::extension_direction;
+use super::session::{Credentials, LocalTransport};
+use super::{Config, Line, Section};
+use crate::wire::mux::Protocol;
+use crate::wire::rtp::ExtensionKind;
+use crate::wire::sdp::{
+    Candidate, CandidateKind, Codec, Description, Direction, Extmap, Feedback, Kind, Media, Setup,
+    Stream, StreamGroup, Transport,
+};
+use std::net::SocketAddr;
+
+/// What all sections of one description share.
+pub(super) struct Describe<'a> {
+    pub(super) config: &'a Config,
+    pub(super) local: &'a LocalTransport,
+    pub(super) credentials: &'a Credentials,
+    pub(super) setup: Setup,
+    pub(super) extmap_allow_mixed: bool,
+}
+
+impl Describe<'_> {
+    pub(super) fn description(
+        &self,
+        session_id: u64,
+        version: u64,
+        sections: &[Section],
+    ) -> Description {
+        let mut media: Vec<Media> = sections
+            .iter()
+            .map(|section| self.section(section))
+            .collect();
+        let accepted = sections.iter().filter(|section| section.line.is_some());
+        let bundle = accepted.filter_map(|section| section.mid.clone()).collect();
+        // The first accepted section speaks for the transport of all (RFC 9143, section 7.3.1).
+        if let Some(tagged) = media.iter_mut().find(|media| media.port != 0) {
+            let candidates = self.local.candidates.iter().enumerate();
+            tagged.transport.candidates = candidates.map(candidate).collect();
+            tagged.transport.end_of_candidates = true;
+        }
+        Description {
+            session_id,
+            version,
+            bundle,
+            ice_lite: true,
+            extmap_allow_mixed: self.extmap_allow_mixed,
+            media,
+        }
+    }
+
+    fn section(&self, section: &Section) -> Media {
+        let mut media = Media::new(section.kind.clone(), &section.protocol);
+        media.mid.clone_from(&section.mid);
+        media.format.clone_from(&section.format);
+        let Some(line) = &section.line else {
+            media.port = 0;
+            media.direction = Direction::Inactive;
+            return media;
+        };
+        // Port 0 would reject the section.
+        let mut candidates = self.local.candidates.iter();
+        if let Some(default) = candidates.find(|address| address.port() != 0) {
+            media.port = default.port();
+            media.connection = default.ip();
+        }
+        media.direction = Direction::new(line.sends.is_some(), line.publishes.is_some());
+        media.transport = Transport {
+            ufrag: Some(self.credentials.ufrag.clone()),
+            pwd: Some(self.credentials.pwd.clone()),
+            // RFC 8445, section 10: we follow it, not its predecessor.
+            ice_options: vec!["ice2".to_owned()],
+            fingerprints: vec![self.local.fingerprint.clone()],
+            setup: Some(self.setup),
+            ..Transport::default()
+        };
+        media.rtcp_mux = true;
+        media.rtcp_rsize = line.rtcp_rsize;
+        media.codecs = codecs(self.config, line);
+        media.extmaps = extmaps(line);
+        sending(line, &mut media);
+        media
+    }
+}
+
+fn codecs(config: &Config, line: &Line) -> Vec<Codec> {
+    let mut codecs = Vec::new();
+    for negotiated in line.payloads.iter() {
+        let Some(codec) = config.codec(negotiated.codec) else {
+            continue;
+        };
+        let (payload_type, clock_rate) = (negotiated.payload_type, codec.clock_rate());
+        codecs.push(Codec {
+            payload_type,
+            name: codec.name().to_owned(),
+            clock_rate,
+            channels: codec.channels(),
+            fmtp: negotiated.fmtp.clone(),
+            feedback: negotiated.feedback,
+        });
+        codecs.extend(negotiated.rtx.map(|rtx| Codec {
+            payload_type: rtx,
+            name: "rtx".to_owned(),
+            clock_rate,
+            channels: None,
+            fmtp: format!("apt={payload_type}"),
+            feedback: Feedback::default(),
+        }));
+    }
+    codecs
+}
+
+fn extmaps(line: &Line) -> Vec<Extmap> {
+    let of = |kind: ExtensionKind| {
+        Some(Extmap {
+            id: line.extensions.any(kind)?,
+            direction: extension_direction(&line.extensions, kind),
+            uri: kind.uri().to_owned(),
+        })
+    };
+    let mut extmaps: Vec<Extmap> = ExtensionKind::ALL.into_iter().filter_map(of).collect();
+    extmaps.sort_by_key(|extmap| extmap.id);
+    extmaps
+}
+
+/// The lines about what we send: names for the page, SSRCs for its receiver.
+fn sending(line: &Line, media: &mut Media) {
+    let Some(slot) = &line.sends else {
+        return;
+    };
+    media.msid = Some(slot.msid.clone());
+    let repaired = line
+        .payloads
+        .iter()
+        .any(|negotiated| negotiated.rtx.is_some());
+    let rtx = slot.rtx.filter(|_| repaired);
+    if let Some(rtx) = rtx {
+        media.stream_groups = vec![StreamGroup {
+            semantics: "FID".to_owned(),
+            ssrcs: vec![slot.ssrc, rtx],
+        }];
+    }
+    let stream = |ssrc| Stream {
+        ssrc,
+        cname: Some(slot.cname.clone()),
+        msid: Some(slot.msid.clone()),
+    };
+    media.streams = std::iter::once(slot.ssrc).chain(rtx).map(stream).collect();
+}
+
+/// A host candidate (RFC 8445, section 5.1.2.1): earlier addresses are preferred.
+fn candidate((index, address): (usize, &SocketAddr)) -> Candidate {
+    let preference = 65_535u32.saturating_sub(u32::try_from(index).unwrap_or(u32::MAX));
+    Candidate {
+        foundation: (index + 1).to_string(),
+        component: 1,
+        protocol: Protocol::Udp,
+        priority: (126 << 24) | (preference << 8) | 255,
+        address: *address,
+        kind: CandidateKind::Host,
+        tcp_type: None,
+    }
+}
+
+/// Whether `kind` is one that sections of ours may have.
+pub(super) fn is_media(kind: &Kind) -> bool {
+    matches!(kind, Kind::Audio | Kind::Video)
+}

@@ -1,0 +1,372 @@
+//! One media section on our side: what is kept of it between descriptions, and how an offered or
+//! answered one is matched with what the engine can do.
+
+use super::session::{ExtensionMap, Negotiated, Payloads, Publication, SendSlot};
+use super::{CodecId, Config, Line, MediaKind, NegotiationError};
+use crate::wire::rtp::ExtensionKind;
+use crate::wire::sdp::{self, Direction, Feedback, Kind, Media, Mid, Stream};
+
+/// A media section, accepted or not.
+#[derive(Debug, Clone)]
+pub(super) struct Section {
+    pub(super) mid: Option<Mid>,
+    pub(super) kind: Kind,
+    /// As offered: answers repeat it.
+    pub(super) protocol: String,
+    pub(super) format: String,
+    /// `None` if rejected by either side.
+    pub(super) line: Option<Line>,
+    /// The slot in the last description that both sides know.
+    pub(super) announced: Option<u64>,
+}
+
+impl Section {
+    /// The section without its line.
+    pub(super) fn rejected(media: &Media) -> Section {
+        Section {
+            mid: media.mid.clone(),
+            kind: media.kind.clone(),
+            protocol: media.protocol.clone(),
+            format: media.format.clone(),
+            line: None,
+            announced: None,
+        }
+    }
+
+    pub(super) fn of_line(line: Line) -> Section {
+        let kind = match line.kind {
+            MediaKind::Audio => Kind::Audio,
+            MediaKind::Video => Kind::Video,
+        };
+        Section {
+            mid: Some(line.mid.clone()),
+            kind,
+            protocol: "UDP/TLS/RTP/SAVPF".to_owned(),
+            format: "0".to_owned(),
+            line: Some(line),
+            announced: None,
+        }
+    }
+
+    pub(super) fn slot(&self) -> Option<&SendSlot> {
+        self.line.as_ref()?.sends.as_ref()
+    }
+
+    pub(super) fn slot_id(&self) -> Option<u64> {
+        self.slot().map(|slot| slot.id)
+    }
+}
+
+/// The line of an offered section; `None` where it has to be rejected (RFC 8827, section 6.5;
+/// RFC 8834, section 4.5; RFC 8829, section 5.3.1).
+pub(super) fn of_offer(config: &Config, index: usize, media: &Media) -> Option<Line> {
+    let kind = match media.kind {
+        Kind::Audio => MediaKind::Audio,
+        Kind::Video => MediaKind::Video,
+        Kind::Application | Kind::Other(_) => return None,
+    };
+    let secured = matches!(
+        media.protocol.as_str(),
+        "UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP" | "TCP/DTLS/RTP/SAVPF" | "TCP/DTLS/RTP/SAVP"
+    );
+    if media.rejected() || !secured || media.crypto || !media.rtcp_mux {
+        return None;
+    }
+    let mid = media.mid.clone()?;
+    let extensions = extensions(config, media);
+    let payloads = payloads(config, kind, media, &extensions);
+    if payloads.is_empty() {
+        return None;
+    }
+    let publishes = (config.publish && media.direction.sends()).then(|| publication(media));
+    Some(Line {
+        index,
+        mid,
+        kind,
+        publishes,
+        receives: media.direction.receives(),
+        sends: None,
+        feedback: feedback(&payloads),
+        payloads,
+        extensions,
+        rtcp_rsize: media.rtcp_rsize,
+    })
+}
+
+/// What is left of `planned`, a line of our offer, after the participant's answer; `None` if it was
+/// rejected.
+pub(super) fn of_answer(planned: &Line, media: &Media) -> Result<Option<Line>, NegotiationError> {
+    let error = |what| NegotiationError::Mismatch {
+        line: media.line,
+        what,
+    };
+    if media.mid.as_ref() != Some(&planned.mid) {
+        return Err(error("mid"));
+    }
+    if media.rejected() {
+        return Ok(None);
+    }
+    if media.crypto || !media.rtcp_mux {
+        return Err(error(
+            "transport: RTCP is not multiplexed or keys are in the clear",
+        ));
+    }
+    let mut line = planned.clone();
+    line.extensions = answered_extensions(&planned.extensions, media);
+    line.payloads
+        .0
+        .retain_mut(|ours| retain_answered(ours, media));
+    if line.payloads.is_empty() {
+        return Err(error("codecs"));
+    }
+    line.feedback = feedback(&line.payloads);
+    line.rtcp_rsize = media.rtcp_rsize;
+    // Directions that were not offered are not taken from an answer (RFC 3264, section 6.1).
+    let publishes = planned.publishes.is_some() && media.direction.sends();
+    line.publishes = publishes.then(|| publication(media));
+    if planned.sends.is_some() {
+        line.receives = media.direction.receives();
+        line.sends = line.sends.filter(|_| line.receives);
+    }
+    Ok(Some(line))
+}
+
+/// Whether an offered codec is in the answer, with what of its retransmissions and feedback.
+fn retain_answered(ours: &mut Negotiated, media: &Media) -> bool {
+    let by_type = |wanted: u8| media.codecs.iter().find(|c| c.payload_type == wanted);
+    let Some(theirs) = by_type(ours.payload_type) else {
+        return false;
+    };
+    let repair = ours.rtx.and_then(by_type);
+    ours.rtx = repair
+        .filter(|rtx| rtx.repairs() == Some(ours.payload_type))
+        .map(|rtx| rtx.payload_type);
+    ours.feedback = ours.feedback.intersection(theirs.feedback);
+    // The number was ours to give; what else it could mean is not in this session.
+    !theirs.is("rtx")
+}
+
+fn answered_extensions(planned: &ExtensionMap, media: &Media) -> ExtensionMap {
+    let mut map = ExtensionMap::default();
+    for kind in ExtensionKind::ALL {
+        let same = |e: &&sdp::Extmap| planned.any(kind) == Some(e.id) && e.uri == kind.uri();
+        if let Some(theirs) = media.extmaps.iter().find(same) {
+            let direction = theirs.direction.unwrap_or_default();
+            let (sent, received) = (direction.receives(), direction.sends());
+            map.insert(kind, theirs.id, sent, received);
+        }
+    }
+    map
+}
+
+/// For each of the engine's codecs at most one payload type: the first in the offer that matches.
+fn payloads(config: &Config, kind: MediaKind, media: &Media, map: &ExtensionMap) -> Payloads {
+    let mut found: Vec<Negotiated> = Vec::new();
+    for (id, codec) in config.codecs().filter(|(_, codec)| codec.kind() == kind) {
+        let mut usable = media.codecs.iter().filter(|c| usable_type(c.payload_type));
+        let Some(offered) = usable.find(|offered| codec.matches(offered)) else {
+            continue;
+        };
+        let taken = |n: &Negotiated| n.payload_type == offered.payload_type;
+        if found.iter().any(taken) {
+            continue;
+        }
+        let rtx = media.codecs.iter().find(|c| {
+            c.repairs() == Some(offered.payload_type)
+                && usable_type(c.payload_type)
+                && c.clock_rate == offered.clock_rate
+        });
+        found.push(Negotiated {
+            codec: id,
+            payload_type: offered.payload_type,
+            rtx: rtx.map(|rtx| rtx.payload_type),
+            feedback: answered_feedback(offered.feedback, map),
+            fmtp: codec.fmtp(Some(offered)),
+        });
+    }
+    Payloads(found)
+}
+
+/// Payload types that RTCP packet types would be mistaken for are refused (RFC 5761, section 4).
+fn usable_type(payload_type: u8) -> bool {
+    !(64..=95).contains(&payload_type)
+}
+
+/// What we do of the offered feedback. The two ways of bandwidth estimation exclude each other,
+/// and transport-wide feedback needs the numbers it is about.
+fn answered_feedback(offered: Feedback, map: &ExtensionMap) -> Feedback {
+    let numbered = map.any(ExtensionKind::TransportSequenceNumber).is_some();
+    let transport_cc = offered.transport_cc && numbered;
+    Feedback {
+        transport_cc,
+        remb: offered.remb && !transport_cc,
+        ccfb: false,
+        ..offered
+    }
+}
+
+pub(super) fn feedback(payloads: &Payloads) -> Feedback {
+    let all = payloads.iter().map(|negotiated| negotiated.feedback);
+    all.fold(Feedback::default(), Feedback::union)
+}
+
+/// The offered extensions that the engine takes, ids 1 to 14 alone: others need the two-byte form
+/// on every packet.
+fn extensions(config: &Config, media: &Media) -> ExtensionMap {
+    let mut map = ExtensionMap::default();
+    for theirs in media.extmaps.iter().filter(|e| (1..=14).contains(&e.id)) {
+        let kind = ExtensionKind::from_uri(&theirs.uri);
+        let Some(kind) = kind.filter(|kind| config.extensions.contains(kind)) else {
+            continue;
+        };
+        if map.any(kind).is_none() {
+            let direction = theirs.direction.unwrap_or_default();
+            map.insert(kind, theirs.id, direction.receives(), direction.sends());
+        }
+    }
+    map
+}
+
+/// The direction to write for an extension, if it is not that of the section.
+pub(super) fn extension_direction(map: &ExtensionMap, kind: ExtensionKind) -> Option<Direction> {
+    let id = map.any(kind)?;
+    let sent = map.id_of(kind).is_some();
+    let received = map.kind_of(id) == Some(kind);
+    (sent != received).then(|| Direction::new(sent, received))
+}
+
+/// What the participant says of the source it sends.
+fn publication(media: &Media) -> Publication {
+    let msid_of_stream = || media.streams.iter().find_map(|stream| stream.msid.clone());
+    let pairs: Vec<(u32, u32)> = media
+        .stream_groups
+        .iter()
+        .filter(|group| group.semantics == "FID")
+        .filter_map(|group| match *group.ssrcs.as_slice() {
+            [primary, repair] if primary != repair => Some((primary, repair)),
+            _ => None,
+        })
+        .collect();
+    let repairs = |stream: &&Stream| !pairs.iter().any(|(_, repair)| *repair == stream.ssrc);
+    let with_repair = |stream: &Stream| {
+        let pair = pairs.iter().find(|(primary, _)| *primary == stream.ssrc);
+        (stream.ssrc, pair.map(|(_, repair)| *repair))
+    };
+    Publication {
+        msid: media.msid.clone().or_else(msid_of_stream),
+        ssrcs: media
+            .streams
+            .iter()
+            .filter(repairs)
+            .map(with_repair)
+            .collect(),
+        cname: media.streams.iter().find_map(|stream| stream.cname.clone()),
+    }
+}
+
+/// Numbers for lines that we add: those the participant's lines use already, and fresh ones that no
+/// description of the participant has used for anything.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Taken {
+    payload_types: u128,
+    extension_ids: u16,
+}
+
+impl Taken {
+    /// Takes what a description of the participant uses.
+    pub(super) fn learn(&mut self, media: &[Media]) {
+        for section in media {
+            for codec in &section.codecs {
+                self.payload_types |= 1 << (codec.payload_type & 127);
+            }
+            for extmap in section.extmaps.iter().filter(|e| e.id < 16) {
+                self.extension_ids |= 1 << extmap.id;
+            }
+        }
+    }
+
+    /// A dynamic payload type: 96 to 127, then 35 to 63 (RFC 3551, section 6; RFC 5761).
+    fn payload_type(&mut self) -> Option<u8> {
+        let mut candidates = (96..=127).chain(35..=63);
+        let free = candidates.find(|pt: &u8| self.payload_types & (1 << pt) == 0)?;
+        self.payload_types |= 1 << free;
+        Some(free)
+    }
+
+    fn extension_id(&mut self) -> Option<u8> {
+        let free = (1..=14).find(|id: &u8| self.extension_ids & (1 << id) == 0)?;
+        self.extension_ids |= 1 << free;
+        Some(free)
+    }
+
+    /// The codecs to offer on a new line.
+    pub(super) fn payloads(
+        &mut self,
+        config: &Config,
+        sections: &[Section],
+        kind: MediaKind,
+    ) -> Payloads {
+        let known = |id: CodecId| {
+            let mut lines = sections.iter().filter_map(|section| section.line.as_ref());
+            lines.find_map(|line| line.payloads.get(id)).cloned()
+        };
+        let video = kind == MediaKind::Video;
+        let feedback = Feedback {
+            nack: video,
+            pli: video,
+            fir: video,
+            transport_cc: config
+                .extensions
+                .contains(&ExtensionKind::TransportSequenceNumber),
+            ..Feedback::default()
+        };
+        let codecs = config.codecs().filter(|(_, codec)| codec.kind() == kind);
+        let of = |(id, codec): (CodecId, super::Codec)| {
+            known(id).or_else(|| {
+                Some(Negotiated {
+                    codec: id,
+                    payload_type: self.payload_type()?,
+                    rtx: if video { self.payload_type() } else { None },
+                    feedback,
+                    fmtp: codec.fmtp(None),
+                })
+            })
+        };
+        Payloads(codecs.filter_map(of).collect())
+    }
+
+    /// The header extensions to offer on a new line.
+    pub(super) fn extensions(
+        &mut self,
+        config: &Config,
+        sections: &[Section],
+        kind: MediaKind,
+    ) -> ExtensionMap {
+        let mut map = ExtensionMap::default();
+        for extension in config
+            .extensions
+            .iter()
+            .copied()
+            .filter(|e| suits(*e, kind))
+        {
+            let mut lines = sections.iter().filter_map(|section| section.line.as_ref());
+            let known = lines.find_map(|line| line.extensions.any(extension));
+            if let Some(id) = known.or_else(|| self.extension_id()) {
+                map.insert(extension, id, true, true);
+            }
+        }
+        map
+    }
+}
+
+/// Whether an extension says anything about media of this kind.
+fn suits(extension: ExtensionKind, kind: MediaKind) -> bool {
+    match extension {
+        ExtensionKind::AudioLevel | ExtensionKind::CsrcAudioLevel => kind == MediaKind::Audio,
+        ExtensionKind::AbsSendTime
+        | ExtensionKind::TransportSequenceNumber
+        | ExtensionKind::Mid
+        | ExtensionKind::AbsCaptureTime => true,
+        _ => kind == MediaKind::Video,
+    }
+}

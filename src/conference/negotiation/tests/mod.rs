@@ -1,0 +1,61 @@
+//! Negotiations with the offers of real endpoints and with a small JSEP peer.
+
+mod offers;
+mod peer;
+mod referee;
+mod slots;
+mod threats;
+
+use super::*;
+use crate::wire::sdp::tests::{capture, captured};
+use crate::wire::sdp::{Direction, Fingerprint, Media, Msid, Password};
+
+const CHROMIUM: &str = "chromium-chromium-av-data.offer.sdp";
+
+fn negotiation() -> Negotiation {
+    Negotiation::new(Arc::new(Config::default()), 42)
+}
+
+fn local() -> LocalTransport {
+    LocalTransport {
+        credentials: Credentials {
+            ufrag: "0001ours".into(),
+            pwd: Password::new("ourpasswordourpassword00"),
+        },
+        restart: None,
+        fingerprint: Fingerprint {
+            algorithm: "sha-256".into(),
+            bytes: vec![0xAB; 32],
+        },
+        candidates: vec![
+            "203.0.113.1:3478".parse().unwrap(),
+            "[2001:db8::1]:3478".parse().unwrap(),
+        ],
+    }
+}
+
+fn slot(id: u64, kind: MediaKind) -> SendSlot {
+    SendSlot {
+        id,
+        kind,
+        ssrc: 1_000 + id as u32,
+        rtx: (kind == MediaKind::Video).then_some(2_000 + id as u32),
+        msid: Msid {
+            stream: format!("p{id}"),
+            track: format!("t{id}"),
+        },
+        cname: "estafette".into(),
+    }
+}
+
+/// A negotiation that has answered the captured offer.
+fn answered(offer: &str) -> (Negotiation, Answer) {
+    let mut negotiation = negotiation();
+    let answer = negotiation.accept_offer(&capture(offer), &local()).unwrap();
+    (negotiation, answer)
+}
+
+/// The sections of our description.
+fn sections(sdp: &str) -> Vec<Media> {
+    Description::parse(sdp).unwrap().media
+}

@@ -1,0 +1,194 @@
+//! One joined endpoint: its transport, what it sends, what it receives.
+
+use crate::base::limits;
+use crate::base::random::Random;
+use crate::base::slots::slot_key;
+use crate::base::time::{Duration, Instant};
+use crate::conference::config::ParticipantConfig;
+use crate::conference::drops::DropCounters;
+use crate::conference::negotiation::Negotiation;
+use crate::conference::room::RoomId;
+use crate::conference::source::{SourceId, StreamId};
+use crate::conference::stats::Traffic;
+use crate::conference::subscription::SubscriptionId;
+use crate::congestion::arrivals::Arrivals;
+use crate::transport::network::Network;
+use crate::wire::mux::Path;
+use crate::wire::rtp::{SeqNo, Ssrc};
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+
+slot_key! {
+    /// Names a participant of one engine for as long as it is there.
+    pub struct ParticipantId
+}
+
+/// What a participant's SSRC turned out to be, by the context that its first packet opened.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Role {
+    /// Not settled: the next packet may tell, after another negotiation for instance.
+    Open,
+    Media(StreamId),
+    /// Retransmissions of whatever stream the source has.
+    Repair(SourceId),
+}
+
+/// One datagram of media that waits to be sealed: names, not bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SendEntry {
+    pub(super) subscription: SubscriptionId,
+    pub(super) stream: StreamId,
+    /// The source's number: where the history has it.
+    pub(super) seq: SeqNo,
+    /// The subscription's number.
+    pub(super) out: SeqNo,
+    pub(super) timestamp: u32,
+    pub(super) retransmission: bool,
+}
+
+/// What waits to leave for one participant.
+#[derive(Debug, Default)]
+pub(super) struct Egress {
+    pub(super) queue: VecDeque<SendEntry>,
+    /// Whether the participant stands in the engine's line of those with something to send.
+    pub(super) ready: bool,
+    /// The next transport-wide sequence number; the wire shows its low 16 bits.
+    pub(super) transport_seq: u64,
+}
+
+/// What a participant is owed by a deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// ICE and DTLS.
+    Network,
+    /// Transport-wide feedback on what it publishes.
+    Feedback,
+    /// Requests for missing packets.
+    Repair,
+    /// Key frame requests held back by their spacing.
+    Keyframes,
+    /// Sender and receiver reports.
+    Reports,
+    /// Old packets of its streams.
+    Prune,
+    /// It has to be connected by then.
+    Connect,
+}
+
+impl Timer {
+    pub(super) const ALL: [Timer; 7] = [
+        Timer::Network,
+        Timer::Feedback,
+        Timer::Repair,
+        Timer::Keyframes,
+        Timer::Reports,
+        Timer::Prune,
+        Timer::Connect,
+    ];
+}
+
+/// The deadlines of one participant and the one that stands in the engine's queue for it.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    at: [Option<Instant>; Timer::ALL.len()],
+    pub(super) queued: Option<Instant>,
+}
+
+impl Timers {
+    /// Sets `timer` unless it is due earlier already.
+    pub(super) fn arm(&mut self, timer: Timer, at: Instant) {
+        if let Some(slot) = self.at.get_mut(timer as usize) {
+            *slot = Some(slot.map_or(at, |before| before.min(at)));
+        }
+    }
+
+    pub(super) fn set(&mut self, timer: Timer, at: Option<Instant>) {
+        if let Some(slot) = self.at.get_mut(timer as usize) {
+            *slot = at;
+        }
+    }
+
+    pub(super) fn is_armed(&self, timer: Timer) -> bool {
+        self.at.get(timer as usize).is_some_and(Option::is_some)
+    }
+
+    /// True once if `timer` is due.
+    pub(super) fn take_due(&mut self, timer: Timer, now: Instant) -> bool {
+        match self.at.get_mut(timer as usize) {
+            Some(slot) if slot.is_some_and(|at| at <= now) => {
+                *slot = None;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn earliest(&self) -> Option<Instant> {
+        self.at.iter().flatten().min().copied()
+    }
+}
+
+/// RTCP that is due to a participant; written when its turn to send comes.
+#[derive(Debug, Default)]
+pub(super) struct RtcpDue {
+    pub(super) feedback: bool,
+    pub(super) nacks: bool,
+    pub(super) keyframes: bool,
+    /// The next subscription to report on, while a round of reports is under way.
+    pub(super) reports: Option<usize>,
+}
+
+/// RTCP datagrams taken in the current second (S-RTCP-02).
+#[derive(Debug, Default)]
+pub(super) struct RtcpBudget {
+    second: u64,
+    taken: u32,
+}
+
+impl RtcpBudget {
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        let second = now.as_micros() / 1_000_000;
+        if second != self.second {
+            (self.second, self.taken) = (second, 0);
+        }
+        self.taken = self.taken.saturating_add(1);
+        self.taken <= limits::RTCP_PER_SECOND
+    }
+}
+
+/// A participant as the engine holds it. What each datagram touches comes first.
+pub(super) struct ParticipantState {
+    pub(super) egress: Egress,
+    pub(super) path: Option<Path>,
+    pub(super) network: Network,
+    pub(super) contexts: Vec<Role>,
+    pub(super) arrivals: Arrivals,
+    pub(super) timers: Timers,
+    pub(super) rtcp: RtcpDue,
+    pub(super) traffic: Traffic,
+
+    pub(super) room: RoomId,
+    pub(super) config: ParticipantConfig,
+    pub(super) negotiation: Negotiation,
+    /// Said [`crate::Event::NegotiationNeeded`] since the last offer.
+    pub(super) negotiation_announced: bool,
+    /// Addresses of the engine's table that lead here.
+    pub(super) paths: SmallVec<[Path; 2]>,
+    /// Our user fragments that lead here: two after an ICE restart.
+    pub(super) ufrags: SmallVec<[Box<str>; 1]>,
+    pub(super) connected: bool,
+    pub(super) sources: SmallVec<[SourceId; 2]>,
+    /// Sources it ever published: the number of the next one.
+    pub(super) sources_published: u32,
+    pub(super) subscriptions: Vec<SubscriptionId>,
+    /// Ours towards it: the sender of reports and feedback.
+    pub(super) ssrc: Ssrc,
+    /// Binds its sources' streams together for their receivers (RFC 3550, section 6.5.1); random, so it
+    /// tells nothing of the publisher (S-RTP-13).
+    pub(super) cname: String,
+    pub(super) reduced_size_rtcp: bool,
+    pub(super) rtt: Duration,
+    pub(super) rtcp_budget: RtcpBudget,
+    pub(super) drops: DropCounters,
+    pub(super) random: Random,
+}

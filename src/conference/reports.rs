@@ -1,0 +1,306 @@
+//! RTCP of our own: feedback on what a participant publishes, reports on what it receives. Written
+//! straight into the caller's buffer when the participant's turn comes; nothing is queued.
+
+use crate::base::limits;
+use crate::base::time::Instant;
+use crate::conference::engine::Engine;
+use crate::conference::negotiation::MediaKind;
+use crate::conference::participant::{ParticipantId, ParticipantState, Timer};
+use crate::conference::source::{SenderClock, SourceId, Stream};
+use crate::wire::rtcp::{FirEntry, NtpTime, ReportBlock, SenderInfo, Writer};
+use crate::wire::rtp::{RtpTime, Ssrc, WireSeq};
+use smallvec::SmallVec;
+
+/// Report blocks of one packet (RFC 3550, section 6.4.1: five bits of count).
+const BLOCKS: usize = 31;
+
+/// Room kept for SRTCP's index and tag.
+const TRAILER: usize = 32;
+
+impl Engine {
+    /// Asks a source for a key frame, now or when its spacing allows.
+    pub(super) fn want_keyframe(&mut self, now: Instant, source: SourceId) {
+        let Some(source) = self.sources.get_mut(source) else {
+            return;
+        };
+        if source.info.kind != MediaKind::Video || !source.ingress.pli && !source.ingress.fir {
+            return;
+        }
+        source.keyframes.want();
+        let publisher = source.info.participant;
+        match source.keyframes.deadline() {
+            Some(at) if at > now => self.arm(publisher, Timer::Keyframes, at),
+            _ => {
+                if let Some(participant) = self.participants.get_mut(publisher) {
+                    participant.rtcp.keyframes = true;
+                }
+                self.make_ready(publisher);
+            }
+        }
+    }
+
+    /// Reports are due an interval after the first reason for one.
+    pub(super) fn arm_reports(&mut self, now: Instant, id: ParticipantId) {
+        if self.participants.get(id).is_some_and(|participant| !participant.timers.is_armed(Timer::Reports)) {
+            self.arm(id, Timer::Reports, now + limits::REPORT_INTERVAL);
+        }
+    }
+
+    /// A round of reports begins; the next one follows while there is anything to report on.
+    pub(super) fn begin_reports(&mut self, now: Instant, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let receives = participant
+            .sources
+            .iter()
+            .any(|source| self.sources.get(*source).is_some_and(|source| source.stream.is_some()));
+        let sends = participant
+            .subscriptions
+            .iter()
+            .any(|key| self.subscriptions.get(*key).is_some_and(|subscription| subscription.seat.is_some()));
+        if !receives && !sends {
+            return;
+        }
+        participant.rtcp.reports = Some(0);
+        // Spread over 0.8 to 1.2 intervals, so that a room's reports do not fall together
+        // (RFC 3550, section 6.3.1).
+        let interval = limits::REPORT_INTERVAL / 1_000 * (800 + participant.random.below(401) as u32);
+        self.arm(id, Timer::Reports, now + interval);
+    }
+
+    /// The next RTCP datagram that is due, sealed; `None` when nothing is.
+    pub(super) fn write_rtcp(&mut self, now: Instant, id: ParticipantId, buf: &mut [u8]) -> Option<usize> {
+        let participant = self.participants.get_mut(id)?;
+        participant.network.keys()?;
+        let room = buf.len().min(self.config.mtu).checked_sub(TRAILER)?;
+        let due = &participant.rtcp;
+        if !due.feedback && !due.nacks && !due.keyframes && due.reports.is_none() {
+            return None;
+        }
+        let mut writer = Writer::new(buf.get_mut(..room)?);
+        if let Some(first) = participant.rtcp.reports {
+            self.write_reports(now, id, first, &mut writer);
+        } else if !participant.reduced_size_rtcp {
+            // A compound begins with a report (RFC 3550, section 6.1).
+            writer.receiver_report(participant.ssrc, &[]).ok()?;
+        }
+        let prefix = writer.len();
+        self.write_keyframe_requests(now, id, &mut writer);
+        self.write_nacks(now, id, &mut writer);
+        self.write_feedback(now, id, &mut writer);
+        let len = writer.len();
+        let participant = self.participants.get_mut(id)?;
+        // What was due turned out to be nothing.
+        if len == 0 || (len == prefix && prefix == 8) {
+            return None;
+        }
+        let keys = participant.network.keys()?;
+        keys.sealer.seal_rtcp(buf, len).ok()
+    }
+
+    /// Sender reports on subscriptions from `first` on, receiver report blocks on published streams, and
+    /// the CNAMEs that tie streams together.
+    fn write_reports(&mut self, now: Instant, id: ParticipantId, first: usize, writer: &mut Writer<'_>) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let mut named: SmallVec<[(Ssrc, SourceId); 32]> = SmallVec::new();
+        let mut next = first;
+        // 28 bytes of report and 28 of description each, after the blocks.
+        let reserve = if first == 0 { 400 } else { 40 };
+        while let Some(key) =
+            participant.subscriptions.get(next).filter(|_| writer.room() > reserve + 28 * (named.len() + 2))
+        {
+            next += 1;
+            let Some(subscription) = self.subscriptions.get_mut(*key) else {
+                continue;
+            };
+            let Some(source) = self.sources.get(subscription.source) else {
+                continue;
+            };
+            let clock = source
+                .stream
+                .and_then(|key| self.streams.get(key))
+                .and_then(|stream| Some((stream.sender_report?, stream.clock_rate)));
+            let listener = subscription.seat.and_then(|seat| source.audience.get(seat));
+            let (Some((clock, rate)), Some(listener)) = (clock, listener) else {
+                continue;
+            };
+            let (ntp, rtp) = clock.at(now, rate);
+            let sent = &subscription.sent;
+            let info = SenderInfo {
+                ssrc: subscription.ssrc,
+                ntp: NtpTime(ntp),
+                rtp_time: RtpTime(listener.rewriter.timestamp(rtp)),
+                packet_count: sent.packets as u32,
+                octet_count: sent.payload_bytes as u32,
+            };
+            if writer.sender_report(&info, &[]).is_ok() {
+                subscription.reported = Some((NtpTime(ntp).middle(), now));
+                named.push((subscription.ssrc, subscription.source));
+            }
+        }
+        participant.rtcp.reports = (next < participant.subscriptions.len()).then_some(next);
+        let mut blocks: SmallVec<[ReportBlock; 4]> = SmallVec::new();
+        if first == 0 {
+            let streams = participant.sources.iter().filter_map(|source| self.sources.get(*source)?.stream);
+            for key in streams.take(BLOCKS) {
+                blocks.extend(self.streams.get_mut(key).map(|stream| stream.block(now)));
+            }
+        }
+        let ssrc = participant.ssrc;
+        // A round without a single report still says that we are there.
+        if !blocks.is_empty() || named.is_empty() {
+            let _ = writer.receiver_report(ssrc, &blocks);
+        }
+        for (ssrc, source) in named {
+            let cname =
+                self.sources.get(source).and_then(|source| self.participants.get(source.info.participant));
+            if let Some(publisher) = cname {
+                let _ = writer.sdes_cname(ssrc, &publisher.cname);
+            }
+        }
+    }
+
+    fn write_keyframe_requests(&mut self, now: Instant, id: ParticipantId, writer: &mut Writer<'_>) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        if !std::mem::take(&mut participant.rtcp.keyframes) {
+            return;
+        }
+        let mut later = None;
+        for key in &participant.sources {
+            let Some(source) = self.sources.get_mut(*key) else {
+                continue;
+            };
+            let Some(stream) = source.stream.and_then(|stream| self.streams.get(stream)) else {
+                continue;
+            };
+            if writer.room() < 20 {
+                participant.rtcp.keyframes = true;
+                break;
+            }
+            if source.keyframes.take_due(now) {
+                let _ = if source.ingress.pli {
+                    writer.pli(participant.ssrc, stream.ssrc)
+                } else {
+                    source.fir_seq = source.fir_seq.wrapping_add(1);
+                    writer.fir(
+                        participant.ssrc,
+                        &[FirEntry { ssrc: stream.ssrc, sequence_number: source.fir_seq }],
+                    )
+                };
+            } else if let Some(at) = source.keyframes.deadline() {
+                later = Some(later.map_or(at, |before: Instant| before.min(at)));
+            }
+        }
+        if let Some(at) = later {
+            self.arm(id, Timer::Keyframes, at);
+        }
+    }
+
+    fn write_nacks(&mut self, now: Instant, id: ParticipantId, writer: &mut Writer<'_>) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        if !std::mem::take(&mut participant.rtcp.nacks) {
+            return;
+        }
+        let mut next = None;
+        for source in &participant.sources {
+            let Some(key) = self.sources.get(*source).and_then(|source| source.stream) else {
+                continue;
+            };
+            let Some(stream) = self.streams.get_mut(key) else {
+                continue;
+            };
+            // Four bytes per request of at least one number, behind a header of twelve.
+            let most = writer.room().saturating_sub(12) / 4;
+            let mut lost: SmallVec<[WireSeq; 32]> = SmallVec::new();
+            stream.missing.take_due(now, participant.rtt, |seq| {
+                let fits = lost.len() < most;
+                if fits {
+                    lost.push(WireSeq(seq.0 as u16));
+                }
+                fits
+            });
+            if !lost.is_empty() {
+                let _ = writer.nack(participant.ssrc, stream.ssrc, lost.iter().copied());
+            }
+            next = [next, stream.missing.deadline()].into_iter().flatten().min();
+        }
+        if let Some(at) = next {
+            // What did not fit goes with the next datagram.
+            if at <= now {
+                participant.rtcp.nacks = true;
+            } else {
+                self.arm(id, Timer::Repair, at);
+            }
+        }
+    }
+
+    /// Transport-wide feedback: a publisher raises its rate by it.
+    fn write_feedback(&mut self, now: Instant, id: ParticipantId, writer: &mut Writer<'_>) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        if !std::mem::take(&mut participant.rtcp.feedback) || !participant.arrivals.pending() {
+            return;
+        }
+        let Some(media) = first_stream(participant, &self.sources, &self.streams) else {
+            return;
+        };
+        let ssrc = participant.ssrc;
+        let count = participant.arrivals.take_count();
+        let (base, arrivals) = participant.arrivals.report();
+        let statuses = writer.transport_feedback(ssrc, media, count, WireSeq(base), arrivals).unwrap_or(0);
+        participant.arrivals.reported(statuses);
+        if participant.arrivals.pending() {
+            // The rest goes with the next datagram, if this one took anything at all.
+            participant.rtcp.feedback = statuses > 0;
+            self.arm(id, Timer::Feedback, now + limits::FEEDBACK_INTERVAL);
+        }
+    }
+}
+
+/// Feedback is about the transport; its media SSRC is any of the participant's streams.
+fn first_stream(
+    participant: &ParticipantState,
+    sources: &crate::base::slots::Slots<SourceId, crate::conference::source::Source>,
+    streams: &crate::base::slots::Slots<crate::conference::source::StreamId, Stream>,
+) -> Option<Ssrc> {
+    let mut keys = participant.sources.iter().filter_map(|source| sources.get(*source)?.stream);
+    keys.find_map(|key| Some(streams.get(key)?.ssrc))
+}
+
+impl SenderClock {
+    /// The publisher's wall time and timestamp at `now`: its own clock, moved on by the time passed
+    /// since its report. Sound and picture of a publisher share that clock, so lips stay in sync.
+    fn at(&self, now: Instant, clock_rate: u32) -> (u64, u32) {
+        let passed = (now - self.arrival).as_micros();
+        let ntp = self.ntp.wrapping_add(((passed << 32) / 1_000_000) as u64);
+        let rtp = self.rtp.wrapping_add((passed * u128::from(clock_rate) / 1_000_000) as u32);
+        (ntp, rtp)
+    }
+}
+
+impl Stream {
+    /// The report block on this stream (RFC 3550, section 6.4.1).
+    fn block(&mut self, now: Instant) -> ReportBlock {
+        let reported = self.reception.report();
+        let (last_sr, delay) = self.sender_report.map_or((0, 0), |report| {
+            (NtpTime(report.ntp).middle(), ReportBlock::delay(now - report.arrival))
+        });
+        ReportBlock {
+            ssrc: self.ssrc,
+            fraction_lost: reported.fraction_lost,
+            cumulative_lost: reported.cumulative_lost,
+            highest_seq: reported.highest,
+            jitter: reported.jitter,
+            last_sr,
+            delay_since_last_sr: delay,
+        }
+    }
+}

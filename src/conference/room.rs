@@ -1,0 +1,21 @@
+//! A room: who is together.
+
+use crate::base::random::Random;
+use crate::base::slots::slot_key;
+use crate::conference::config::RoomConfig;
+use crate::conference::participant::ParticipantId;
+
+slot_key! {
+    /// Names a room of one engine for as long as it exists.
+    pub struct RoomId
+}
+
+/// A room's members, in the order they joined.
+pub(super) struct RoomState {
+    pub(super) config: RoomConfig,
+    pub(super) participants: Vec<ParticipantId>,
+    /// Forked by the room's number, so that no other room moves its bytes (I-07).
+    pub(super) random: Random,
+    /// How many ever joined: the label of a participant's own fork.
+    pub(super) joined: u64,
+}

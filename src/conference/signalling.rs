@@ -1,0 +1,295 @@
+//! From descriptions to tables: what a session says becomes transport, sources and subscriptions once,
+//! and the packet plane never sees SDP.
+
+use crate::base::limits;
+use crate::base::time::Instant;
+use crate::conference::engine::Engine;
+use crate::conference::event::Event;
+use crate::conference::negotiation::{
+    self, DtlsRole, Line, LocalTransport, NegotiationError, Payload, Publication, RemoteTransport, Session,
+};
+use crate::conference::participant::{ParticipantId, ParticipantState, Role};
+use crate::conference::source::{Ingress, Source, SourceId, SourceInfo};
+use crate::conference::subscription::{EgressExtensions, Subscription, SubscriptionId, UNNEGOTIATED};
+use crate::forwarding::keyframes::Keyframes;
+use crate::session::{dtls, ice};
+use crate::transport::network::Remote;
+use crate::wire::rtp::{ExtensionKind, Ssrc};
+use crate::wire::sdp;
+
+impl Engine {
+    pub(super) fn accept_offer(&mut self, id: ParticipantId, sdp: &str) -> Result<String, NegotiationError> {
+        let fresh = self.participants.get_mut(id).map(|participant| participant.random.clone());
+        let Some(mut random) = fresh else {
+            return Err(NegotiationError::State { what: "the participant has left" });
+        };
+        let fresh = self.fresh_credentials(&mut random);
+        let local = self
+            .local_transport(id, Some(&fresh))
+            .ok_or(NegotiationError::State { what: "the participant has left" })?;
+        let Some(participant) = self.participants.get_mut(id) else {
+            return Err(NegotiationError::State { what: "the participant has left" });
+        };
+        let answer = participant.negotiation.accept_offer(sdp, &local)?;
+        // Only now the random numbers drawn for a restart are spent.
+        if answer.outcome.ice_restarted {
+            participant.random = random;
+            participant.ufrags.push(fresh.ufrag().into());
+            if participant.ufrags.len() > 2 {
+                let dead = participant.ufrags.remove(0);
+                self.by_ufrag.remove(&dead);
+            }
+            self.by_ufrag.insert(fresh.ufrag().into(), id);
+            participant.network.restart_ice(fresh);
+        }
+        participant.negotiation_announced = false;
+        self.apply_session(self.now, id);
+        self.announce_negotiation(id);
+        Ok(answer.sdp)
+    }
+
+    pub(super) fn create_offer(&mut self, id: ParticipantId) -> Result<String, NegotiationError> {
+        let local = self
+            .local_transport(id, None)
+            .ok_or(NegotiationError::State { what: "the participant has left" })?;
+        let participant = self
+            .participants
+            .get_mut(id)
+            .ok_or(NegotiationError::State { what: "the participant has left" })?;
+        let offer = participant.negotiation.create_offer(&local)?;
+        participant.negotiation_announced = false;
+        Ok(offer)
+    }
+
+    pub(super) fn accept_answer(&mut self, id: ParticipantId, sdp: &str) -> Result<(), NegotiationError> {
+        let participant = self
+            .participants
+            .get_mut(id)
+            .ok_or(NegotiationError::State { what: "the participant has left" })?;
+        participant.negotiation.accept_answer(sdp)?;
+        self.apply_session(self.now, id);
+        self.announce_negotiation(id);
+        Ok(())
+    }
+
+    /// Tells the embedder, once, that an offer of ours is needed.
+    pub(super) fn announce_negotiation(&mut self, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        // Before the first offer came there is nothing to add to: its answer carries what fits.
+        let begun = participant.negotiation.session().remote.is_some();
+        if begun && participant.negotiation.needed() && !participant.negotiation_announced {
+            participant.negotiation_announced = true;
+            self.emit(Event::NegotiationNeeded(id));
+        }
+    }
+
+    fn local_transport(
+        &self,
+        id: ParticipantId,
+        restart: Option<&ice::Credentials>,
+    ) -> Option<LocalTransport> {
+        let local = self.participants.get(id)?.network.local_credentials();
+        let fingerprint = self.dtls.fingerprint();
+        Some(LocalTransport {
+            credentials: described(local),
+            restart: restart.map(described),
+            fingerprint: sdp::Fingerprint::parse(&fingerprint.to_string())?,
+            candidates: self.config.candidates.clone(),
+        })
+    }
+
+    /// Makes transport, sources and subscriptions agree with the session.
+    fn apply_session(&mut self, now: Instant, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let session = participant.negotiation.session().clone();
+        participant.reduced_size_rtcp = session.lines.iter().any(|line| line.rtcp_rsize);
+        if let Some(remote) = &session.remote {
+            participant.apply_remote(now, remote);
+        }
+        self.drain_network(now, id);
+        self.apply_sources(id, &session);
+        self.apply_subscriptions(now, id, &session);
+        // SSRCs without a place are given another chance.
+        if let Some(participant) = self.participants.get_mut(id) {
+            let streams = &self.streams;
+            for role in &mut participant.contexts {
+                let gone = match role {
+                    Role::Open => false,
+                    Role::Media(stream) => !streams.contains(*stream),
+                    Role::Repair(source) => !self.sources.contains(*source),
+                };
+                if gone {
+                    *role = Role::Open;
+                }
+            }
+        }
+    }
+
+    fn apply_sources(&mut self, id: ParticipantId, session: &Session) {
+        let Some(participant) = self.participants.get(id) else {
+            return;
+        };
+        let published = |mid: &str| session.line(mid).is_some_and(|line| line.publishes.is_some());
+        for key in participant.sources.clone() {
+            if self.sources.get(key).is_some_and(|source| !published(&source.info.mid)) {
+                self.remove_source(key);
+            }
+        }
+        for line in &session.lines {
+            let Some(publication) = &line.publishes else {
+                continue;
+            };
+            let Some(participant) = self.participants.get_mut(id) else {
+                return;
+            };
+            let known = participant.sources.iter().copied().find(|key| {
+                self.sources.get(*key).is_some_and(|source| source.info.mid == line.mid.as_str())
+            });
+            let ingress = self.config.ingress(line, publication);
+            if let Some(source) = known.and_then(|key| self.sources.get_mut(key)) {
+                source.ingress = ingress;
+            } else if participant.config.publish
+                && participant.sources.len() < limits::SOURCES_PER_PARTICIPANT
+            {
+                participant.sources_published += 1;
+                let (room, number) = (participant.room, participant.sources_published);
+                self.add_source(|key| Source {
+                    info: info_of(key, room, id, line, publication),
+                    number,
+                    ingress,
+                    stream: None,
+                    audience: Vec::new(),
+                    subscriptions: Vec::new(),
+                    keyframes: Keyframes::default(),
+                    fir_seq: 0,
+                });
+            }
+        }
+    }
+
+    fn apply_subscriptions(&mut self, now: Instant, id: ParticipantId, session: &Session) {
+        let Some(participant) = self.participants.get(id) else {
+            return;
+        };
+        for key in participant.subscriptions.clone() {
+            let line = session.line_of_slot(key.token());
+            let Some(subscription) = self.subscriptions.get_mut(key) else {
+                continue;
+            };
+            subscription.negotiated = line.is_some();
+            match line {
+                Some(line) => {
+                    subscription.apply(line);
+                    self.seat(now, key);
+                }
+                None => self.unseat(key),
+            }
+        }
+    }
+}
+
+fn described(credentials: &ice::Credentials) -> negotiation::Credentials {
+    negotiation::Credentials {
+        ufrag: credentials.ufrag().to_owned(),
+        pwd: sdp::Password::new(credentials.pwd()),
+    }
+}
+
+fn info_of(
+    id: SourceId,
+    room: crate::conference::room::RoomId,
+    participant: ParticipantId,
+    line: &Line,
+    publication: &Publication,
+) -> SourceInfo {
+    let track = publication.msid.as_ref().map(|msid| msid.track.clone()).unwrap_or_default();
+    SourceInfo { id, room, participant, kind: line.kind, mid: line.mid.as_str().to_owned(), track }
+}
+
+impl ParticipantState {
+    fn apply_remote(&mut self, now: Instant, remote: &RemoteTransport) {
+        let fingerprints = remote
+            .fingerprints
+            .iter()
+            .filter_map(|fingerprint| dtls::Fingerprint::parse(&fingerprint.to_string()).ok());
+        let role = match remote.role {
+            DtlsRole::Server => dtls::Role::Server,
+            DtlsRole::Client => dtls::Role::Client,
+        };
+        // Negotiation let nothing through that ICE would refuse.
+        let Ok(credentials) =
+            ice::Credentials::new(&remote.credentials.ufrag, remote.credentials.pwd.as_str())
+        else {
+            return;
+        };
+        self.network.set_remote(now, Remote { credentials, fingerprints: fingerprints.collect(), role });
+    }
+}
+
+impl SubscriptionId {
+    /// The subscription's name among the slots of a negotiation.
+    pub(super) fn token(self) -> u64 {
+        use crate::base::slots::Key as _;
+        u64::from(self.index()) << 32 | u64::from(self.generation())
+    }
+}
+
+impl Subscription {
+    /// Derives the tables of the packet plane from the subscriber's line.
+    fn apply(&mut self, line: &Line) {
+        self.payload_types = [UNNEGOTIATED; limits::CODECS];
+        self.rtx_payload_types = [UNNEGOTIATED; limits::CODECS];
+        for negotiated in line.payloads.iter() {
+            let at = usize::from(negotiated.codec.0);
+            if let (Some(plain), Some(rtx)) =
+                (self.payload_types.get_mut(at), self.rtx_payload_types.get_mut(at))
+            {
+                *plain = negotiated.payload_type;
+                *rtx = negotiated.rtx.unwrap_or(UNNEGOTIATED);
+            }
+        }
+        let id_of = |kind| line.extensions.id_of(kind).unwrap_or(UNNEGOTIATED);
+        let mut extensions = EgressExtensions {
+            transport_sequence_number: id_of(ExtensionKind::TransportSequenceNumber),
+            abs_send_time: id_of(ExtensionKind::AbsSendTime),
+            ..EgressExtensions::default()
+        };
+        for kind in ExtensionKind::ALL.into_iter().filter(|kind| kind.forwarded()) {
+            if let Some(slot) = extensions.forwarded.get_mut(kind.index()) {
+                *slot = id_of(kind);
+            }
+        }
+        self.extensions = extensions;
+    }
+}
+
+impl crate::conference::config::EngineConfig {
+    /// The tables by which a publisher's packets are read.
+    fn ingress(&self, line: &Line, publication: &Publication) -> Ingress {
+        let mut clock_rates = [0; limits::CODECS];
+        for (slot, codec) in clock_rates.iter_mut().zip(&self.codecs) {
+            *slot = codec.clock_rate();
+        }
+        let ssrcs = publication.ssrcs.iter().map(|(primary, _)| Ssrc(*primary)).collect();
+        let mut ingress = Ingress::new(clock_rates, ssrcs);
+        for negotiated in line.payloads.iter() {
+            ingress.set_payload(negotiated.payload_type, Payload::Media(negotiated.codec));
+            if let Some(rtx) = negotiated.rtx {
+                ingress.set_payload(rtx, Payload::Rtx(negotiated.codec));
+            }
+        }
+        for id in 1..=14 {
+            if let Some(kind) = line.extensions.kind_of(id) {
+                ingress.set_extension(id, kind);
+            }
+        }
+        ingress.nack = line.feedback.nack;
+        ingress.pli = line.feedback.pli;
+        ingress.fir = line.feedback.fir;
+        ingress
+    }
+}

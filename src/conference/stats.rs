@@ -1,0 +1,169 @@
+//! Counters and gauges to be read; nothing here is ever sent or logged.
+
+use crate::base::time::Duration;
+use crate::conference::drops::{DropCounters, DropReason};
+
+/// Datagrams and what became of them, both ways.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Traffic {
+    pub(super) datagrams_received: u64,
+    pub(super) bytes_received: u64,
+    pub(super) datagrams_sent: u64,
+    pub(super) bytes_sent: u64,
+    /// Of what was received: STUN, DTLS and RTCP that were taken.
+    pub(super) consumed: u64,
+    /// Of what was received: packets kept in a history.
+    pub(super) media_received: u64,
+    /// Of what was received: dropped.
+    pub(super) received_dropped: u64,
+    /// Entries put into send queues.
+    pub(super) queued: u64,
+    /// Of what was queued: sealed and handed out.
+    pub(super) forwarded: u64,
+    /// Of what was queued: dropped afterwards.
+    pub(super) queued_dropped: u64,
+    pub(super) feedback_received: u64,
+    pub(super) ecn_ce_received: u64,
+}
+
+/// What an engine did so far, and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineStats {
+    /// Rooms now.
+    pub rooms: usize,
+    /// Participants now.
+    pub participants: usize,
+    /// Sources now.
+    pub sources: usize,
+    /// Subscriptions now.
+    pub subscriptions: usize,
+    /// Pages of history in use now, [`crate::limits::HISTORY_PAGE`] bytes each.
+    pub history_pages: usize,
+    /// Datagrams handed in.
+    pub datagrams_received: u64,
+    /// Their bytes.
+    pub bytes_received: u64,
+    /// Datagrams handed out.
+    pub datagrams_sent: u64,
+    /// Their bytes.
+    pub bytes_sent: u64,
+    /// STUN, DTLS and RTCP datagrams that were taken.
+    pub datagrams_consumed: u64,
+    /// RTP packets that were authenticated and kept for forwarding or absorbed.
+    pub media_received: u64,
+    /// Datagrams that were dropped on the way in.
+    pub datagrams_dropped: u64,
+    /// Packets put into the queues of receivers.
+    pub packets_queued: u64,
+    /// Queued packets that were sealed and handed out.
+    pub packets_forwarded: u64,
+    /// Queued packets that were dropped: expired, unsubscribed, too long, their receiver gone.
+    pub packets_dropped: u64,
+    /// Datagrams received with congestion experienced (RFC 3168).
+    pub ecn_ce_received: u64,
+    pub(super) drops: DropCounters,
+}
+
+impl EngineStats {
+    /// How often something was dropped for `reason`.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops.get(reason.index())
+    }
+
+    /// All drops, whatever the reason.
+    pub fn dropped_in_all(&self) -> u64 {
+        self.drops.total()
+    }
+}
+
+/// What one participant sent and received so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParticipantStats {
+    /// Whether its handshake is done.
+    pub connected: bool,
+    /// Round-trip time by its last receiver report, or the default while there is none.
+    pub round_trip_time: Duration,
+    /// Datagrams from it.
+    pub datagrams_received: u64,
+    /// Their bytes.
+    pub bytes_received: u64,
+    /// Datagrams to it.
+    pub datagrams_sent: u64,
+    /// Their bytes.
+    pub bytes_sent: u64,
+    /// RTP packets of its sources that were taken.
+    pub packets_received: u64,
+    /// RTP packets forwarded to it.
+    pub packets_forwarded: u64,
+    /// Of those, retransmissions.
+    pub retransmitted_packets_sent: u64,
+    /// Transport-wide feedback packets from it.
+    pub feedback_received: u64,
+    /// Packets of its sources missing now and asked for.
+    pub packets_missing: usize,
+    /// Packets waiting to be sent to it now.
+    pub packets_queued: usize,
+    pub(super) drops: DropCounters,
+}
+
+impl ParticipantStats {
+    /// How often something of or for it was dropped for `reason`.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops.get(reason.index())
+    }
+}
+
+impl crate::conference::engine::Engine {
+    pub(super) fn participant_stats(
+        &self,
+        id: crate::conference::participant::ParticipantId,
+    ) -> ParticipantStats {
+        let Some(participant) = self.participants.get(id) else {
+            return ParticipantStats::nobody();
+        };
+        let traffic = &participant.traffic;
+        let streams = participant
+            .sources
+            .iter()
+            .filter_map(|source| self.streams.get(self.sources.get(*source)?.stream?));
+        let sent =
+            participant.subscriptions.iter().filter_map(|key| Some(self.subscriptions.get(*key)?.sent));
+        ParticipantStats {
+            connected: participant.connected,
+            round_trip_time: participant.rtt,
+            datagrams_received: traffic.datagrams_received,
+            bytes_received: traffic.bytes_received,
+            datagrams_sent: traffic.datagrams_sent,
+            bytes_sent: traffic.bytes_sent,
+            packets_received: traffic.media_received,
+            packets_forwarded: sent.clone().map(|sent| sent.packets).sum(),
+            retransmitted_packets_sent: sent.map(|sent| sent.retransmitted_packets).sum(),
+            feedback_received: traffic.feedback_received,
+            packets_missing: streams.map(|stream| stream.missing.len()).sum(),
+            packets_queued: participant.egress.queue.len(),
+            drops: participant.drops.clone(),
+        }
+    }
+}
+
+impl ParticipantStats {
+    fn nobody() -> Self {
+        ParticipantStats {
+            connected: false,
+            round_trip_time: Duration::ZERO,
+            datagrams_received: 0,
+            bytes_received: 0,
+            datagrams_sent: 0,
+            bytes_sent: 0,
+            packets_received: 0,
+            packets_forwarded: 0,
+            retransmitted_packets_sent: 0,
+            feedback_received: 0,
+            packets_missing: 0,
+            packets_queued: 0,
+            drops: DropCounters::new(),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! One source forwarded to one participant.
+
+use crate::base::limits;
+use crate::base::slots::slot_key;
+use crate::base::time::Instant;
+use crate::conference::participant::ParticipantId;
+use crate::conference::source::SourceId;
+use crate::forwarding::rewrite::Rewriter;
+use crate::wire::rtp::{SeqNo, Ssrc};
+use smallvec::SmallVec;
+
+slot_key! {
+    /// Names a subscription of one engine for as long as it exists.
+    pub struct SubscriptionId
+}
+
+/// No payload type or extension was negotiated.
+pub(super) const UNNEGOTIATED: u8 = 0;
+
+/// Which header extensions a datagram of this subscription carries, and under which id.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct EgressExtensions {
+    pub(super) transport_sequence_number: u8,
+    pub(super) abs_send_time: u8,
+    /// The ids of extensions that are passed on, by [`crate::rtp::ExtensionKind::index`].
+    pub(super) forwarded: [u8; crate::wire::rtp::ExtensionKind::COUNT],
+}
+
+/// A subscription: first what each datagram needs, then what reports and repair need.
+pub(super) struct Subscription {
+    pub(super) subscriber: ParticipantId,
+    pub(super) source: SourceId,
+    pub(super) ssrc: Ssrc,
+    pub(super) rtx_ssrc: Ssrc,
+    /// Payload types by the engine's codec, plain and as retransmission; payload type 0 is never
+    /// negotiated for what the engine forwards.
+    pub(super) payload_types: [u8; limits::CODECS],
+    pub(super) rtx_payload_types: [u8; limits::CODECS],
+    pub(super) extensions: EgressExtensions,
+    pub(super) sent: Sent,
+    pub(super) rtx_next: SeqNo,
+
+    /// Where it stands in the source's audience while it receives.
+    pub(super) seat: Option<usize>,
+    /// Whether the subscriber's session has a line for it.
+    pub(super) negotiated: bool,
+    pub(super) retransmissions: Retransmissions,
+    /// Middle bits of the last sender report's wall time, and when it was sent: for the round trip.
+    pub(super) reported: Option<(u32, Instant)>,
+    /// Its numbers while it does not receive; while it does they stand in the source's audience.
+    pub(super) rewriter: Rewriter,
+}
+
+impl Subscription {
+    pub(super) fn new(
+        subscriber: ParticipantId,
+        source: SourceId,
+        ssrc: Ssrc,
+        rtx_ssrc: Ssrc,
+        rtx_next: SeqNo,
+        rewriter: Rewriter,
+    ) -> Self {
+        Subscription {
+            subscriber,
+            source,
+            ssrc,
+            rtx_ssrc,
+            payload_types: [UNNEGOTIATED; limits::CODECS],
+            rtx_payload_types: [UNNEGOTIATED; limits::CODECS],
+            extensions: EgressExtensions::default(),
+            sent: Sent::default(),
+            rtx_next,
+            seat: None,
+            negotiated: false,
+            retransmissions: Retransmissions::default(),
+            reported: None,
+            rewriter,
+        }
+    }
+}
+
+/// What was sent, for sender reports (RFC 3550, section 6.4.1) and statistics.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) packets: u64,
+    pub(super) payload_bytes: u64,
+    pub(super) retransmitted_packets: u64,
+    pub(super) retransmitted_bytes: u64,
+}
+
+/// Which packets were retransmitted lately, and how much in all (S-RTCP-03).
+#[derive(Debug, Default)]
+pub(super) struct Retransmissions {
+    recent: SmallVec<[(SeqNo, Instant); 4]>,
+    bytes: u64,
+}
+
+impl Retransmissions {
+    /// Whether `seq` may be sent again: once a round trip, and at most a share of what was sent.
+    pub(super) fn allow(
+        &mut self,
+        now: Instant,
+        rtt: std::time::Duration,
+        seq: SeqNo,
+        len: u64,
+        sent: &Sent,
+    ) -> bool {
+        self.recent.retain(|(_, at)| now - *at < rtt);
+        let budget = sent.payload_bytes / 100 * limits::RETRANSMISSION_PERCENT + limits::RETRANSMISSION_BURST;
+        let known = self.recent.iter().any(|(recent, _)| *recent == seq);
+        if known || self.recent.len() >= limits::RETRANSMISSIONS_REMEMBERED || self.bytes + len > budget {
+            return false;
+        }
+        self.recent.push((seq, now));
+        self.bytes += len;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn s_rtcp_03_each_number_once_a_round_trip_and_a_share_of_the_bytes() {
+        let mut retransmissions = Retransmissions::default();
+        let sent = Sent { payload_bytes: 1_000_000, ..Sent::default() };
+        let rtt = Duration::from_millis(100);
+        let mut allow = |at: u64, seq: u64, len: u64| {
+            retransmissions.allow(Instant::from_millis(at), rtt, SeqNo(seq), len, &sent)
+        };
+        assert!(allow(0, 1, 1_000));
+        assert!(!allow(99, 1, 1_000), "answered within this round trip");
+        assert!(allow(100, 1, 1_000));
+        let mut bytes = 2_000;
+        for n in 2..10_000 {
+            bytes += if allow(100 + 2 * n, n, 1_000) { 1_000 } else { 0 };
+        }
+        assert!(bytes <= 250_000 + limits::RETRANSMISSION_BURST);
+        assert!(bytes > 250_000);
+    }
+}

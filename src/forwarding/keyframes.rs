@@ -1,0 +1,49 @@
+//! Key frame requests of one source: merged over its subscribers and spaced (S-RTCP-04).
+
+use crate::base::limits;
+use crate::base::time::Instant;
+
+/// Whether a key frame is wanted and when the source was last asked.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Keyframes {
+    wanted: bool,
+    asked: Option<Instant>,
+}
+
+impl Keyframes {
+    /// A subscriber wants a key frame.
+    pub(crate) fn want(&mut self) {
+        self.wanted = true;
+    }
+
+    /// When the request is due: at once, or when the interval since the last one has passed.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.wanted.then(|| self.asked.map_or(Instant::ZERO, |at| at + limits::KEYFRAME_INTERVAL))
+    }
+
+    /// True once when a request is due; the caller sends it.
+    pub(crate) fn take_due(&mut self, now: Instant) -> bool {
+        let due = self.deadline().is_some_and(|at| at <= now);
+        if due {
+            self.wanted = false;
+            self.asked = Some(now);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_rtcp_04_a_flood_becomes_one_request_per_interval() {
+        let mut keyframes = Keyframes::default();
+        let mut asked = 0;
+        for millis in 0..2_000 {
+            keyframes.want();
+            asked += usize::from(keyframes.take_due(Instant::from_millis(millis)));
+        }
+        assert_eq!(asked, 4);
+    }
+}

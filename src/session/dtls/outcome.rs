@@ -1,0 +1,276 @@
+//! How things end: dropped datagrams, failed handshakes, refused calls.
+
+/// Why a datagram was dropped. Nothing changed because of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Drop {
+    /// No bytes at all.
+    Empty,
+    /// Longer than [`limits::DATAGRAM`](crate::limits::DATAGRAM).
+    TooLong,
+    /// A record's header or body runs past the datagram.
+    Truncated,
+    /// A record type that neither version has, or that this version has not.
+    ContentType,
+    /// A record version other than DTLS 1.0 (in first flights) and 1.2.
+    Version,
+    /// A connection id, which was not negotiated.
+    ConnectionId,
+    /// An epoch that does not exist or a record type that its epoch forbids.
+    Epoch,
+    /// A clear record without contents.
+    EmptyRecord,
+    /// An alert in clear: anybody can forge one.
+    ClearAlert,
+    /// Application data in clear.
+    ClearData,
+    /// A handshake message in clear that came too late to matter.
+    ClearHandshake,
+    /// A handshake fragment past its message's end, without contents, too large or numbered too high.
+    Fragment,
+    /// A protected record of the handshake failed authentication.
+    Authentication,
+    /// Out of order beyond what is kept, or not expected before the peer's first answer.
+    OutOfOrder,
+    /// The engine made nothing of it: failed authentication, a replay, a duplicate, or an
+    /// acknowledgement.
+    Ignored,
+    /// The data it carried found the event queue full.
+    QueueFull,
+    /// The association has ended.
+    Closed,
+}
+
+impl Drop {
+    /// Every reason, in the order of the counters.
+    pub const ALL: [Drop; 17] = [
+        Drop::Empty,
+        Drop::TooLong,
+        Drop::Truncated,
+        Drop::ContentType,
+        Drop::Version,
+        Drop::ConnectionId,
+        Drop::Epoch,
+        Drop::EmptyRecord,
+        Drop::ClearAlert,
+        Drop::ClearData,
+        Drop::ClearHandshake,
+        Drop::Fragment,
+        Drop::Authentication,
+        Drop::OutOfOrder,
+        Drop::Ignored,
+        Drop::QueueFull,
+        Drop::Closed,
+    ];
+
+    /// A stable name for statistics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Drop::Empty => "empty",
+            Drop::TooLong => "too_long",
+            Drop::Truncated => "truncated",
+            Drop::ContentType => "content_type",
+            Drop::Version => "version",
+            Drop::ConnectionId => "connection_id",
+            Drop::Epoch => "epoch",
+            Drop::EmptyRecord => "empty_record",
+            Drop::ClearAlert => "clear_alert",
+            Drop::ClearData => "clear_data",
+            Drop::ClearHandshake => "clear_handshake",
+            Drop::Fragment => "fragment",
+            Drop::Authentication => "authentication",
+            Drop::OutOfOrder => "out_of_order",
+            Drop::Ignored => "ignored",
+            Drop::QueueFull => "queue_full",
+            Drop::Closed => "closed",
+        }
+    }
+}
+
+/// Why an association failed. It says and hears nothing afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum FailReason {
+    /// The peer's certificate is not the one announced.
+    #[error("the peer's certificate does not match its fingerprint")]
+    Fingerprint,
+    /// The peer showed no certificate.
+    #[error("the peer showed no certificate")]
+    NoCertificate,
+    /// The announced certificate has an RSA key, which is not supported.
+    #[error("the peer's certificate has an RSA key")]
+    RsaCertificate,
+    /// The certificate is malformed, too large, or has a key of an unsupported kind.
+    #[error("the peer's certificate is not supported")]
+    UnsupportedCertificate,
+    /// No SRTP profile in common, or no `use_srtp` at all.
+    #[error("no SRTP profile was negotiated")]
+    NoSrtp,
+    /// No version in common.
+    #[error("no DTLS version in common")]
+    Version,
+    /// No cipher suite, group or signature in common, or no extended master secret.
+    #[error("no cipher suite or key exchange in common")]
+    NoCommonParameters,
+    /// A signature or a Finished message was wrong: the peer does not own its key, or somebody
+    /// changed the handshake.
+    #[error("the handshake's proof was wrong")]
+    Proof,
+    /// The peer wanted to negotiate again.
+    #[error("the peer asked for a renegotiation")]
+    Renegotiation,
+    /// A message that its place in the protocol forbids.
+    #[error("the peer broke the protocol")]
+    Protocol,
+    /// No end within [`limits::DTLS_HANDSHAKE`](crate::limits::DTLS_HANDSHAKE).
+    #[error("the handshake took too long")]
+    Timeout,
+    /// The peer ended it with this alert description (RFC 8446, section 6).
+    #[error("the peer reported alert {0}")]
+    Alert(u8),
+}
+
+impl FailReason {
+    /// A stable name for statistics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FailReason::Fingerprint => "fingerprint",
+            FailReason::NoCertificate => "no_certificate",
+            FailReason::RsaCertificate => "rsa_certificate",
+            FailReason::UnsupportedCertificate => "unsupported_certificate",
+            FailReason::NoSrtp => "no_srtp",
+            FailReason::Version => "version",
+            FailReason::NoCommonParameters => "no_common_parameters",
+            FailReason::Proof => "proof",
+            FailReason::Renegotiation => "renegotiation",
+            FailReason::Protocol => "protocol",
+            FailReason::Timeout => "timeout",
+            FailReason::Alert(_) => "alert",
+        }
+    }
+
+    /// The alert that tells the peer (RFC 5246, section 7.2.2), if one does.
+    pub(super) const fn alert(self) -> Option<u8> {
+        match self {
+            FailReason::Fingerprint => Some(42),
+            FailReason::RsaCertificate | FailReason::UnsupportedCertificate => Some(43),
+            FailReason::NoCertificate | FailReason::NoCommonParameters | FailReason::NoSrtp => Some(40),
+            FailReason::Version => Some(70),
+            FailReason::Proof => Some(51),
+            FailReason::Protocol => Some(10),
+            FailReason::Renegotiation | FailReason::Timeout | FailReason::Alert(_) => None,
+        }
+    }
+}
+
+/// What an error of the engine means for the association.
+pub(super) enum Verdict {
+    /// The datagram alone is lost.
+    Drop(Drop),
+    Fail(FailReason),
+}
+
+/// The engine calls all of its errors fatal. Those that a forged datagram can cause and that leave
+/// its state as it was are not (checked in its source).
+pub(super) fn judge(error: &dimpl::Error) -> Verdict {
+    use dimpl::{CryptoError as Crypto, CryptoOperation, Error, SecurityError as Security};
+    Verdict::Fail(match error {
+        Error::ReceiveQueueFull | Error::TooManyClientHelloFragments => {
+            return Verdict::Drop(Drop::OutOfOrder);
+        }
+        Error::UnexpectedMessage(dimpl::UnexpectedMessageError::UnrecognizedAutoServerResponse) => {
+            return Verdict::Drop(Drop::OutOfOrder);
+        }
+        Error::CryptoError(
+            Crypto::OperationFailed(CryptoOperation::Decrypt) | Crypto::CiphertextTooShort { .. },
+        ) => return Verdict::Drop(Drop::Authentication),
+        Error::CertificateError(error) => certificate_reason(error),
+        Error::CryptoError(
+            Crypto::UnsupportedPublicKeyAlgorithm
+            | Crypto::UnsupportedEcCurve
+            | Crypto::MissingEcCurveParameter
+            | Crypto::InvalidEcCurveParameter
+            | Crypto::InvalidSubjectPublicKey
+            | Crypto::CertificateParseFailed
+            | Crypto::UnsupportedSignatureAlgorithm(_)
+            | Crypto::UnsupportedSignatureVerification { .. },
+        ) => FailReason::UnsupportedCertificate,
+        Error::CryptoError(Crypto::SignatureVerificationFailed { .. } | Crypto::InvalidSignatureFormat)
+        | Error::SecurityError(
+            Security::ServerFinishedVerificationFailed | Security::ClientFinishedVerificationFailed,
+        ) => FailReason::Proof,
+        Error::SecurityError(Security::FatalAlert { description }) => FailReason::Alert(*description),
+        Error::SecurityError(
+            Security::UnsupportedServerVersion(_)
+            | Security::UnsupportedClientVersion(_)
+            | Security::ClientHelloMissingDtls13SupportedVersions
+            | Security::ServerDidNotNegotiateDtls13
+            | Security::HrrDidNotSelectDtls13,
+        ) => FailReason::Version,
+        Error::SecurityError(_) => FailReason::NoCommonParameters,
+        Error::Timeout(_) => FailReason::Timeout,
+        Error::RenegotiationAttempt => FailReason::Renegotiation,
+        _ => FailReason::Protocol,
+    })
+}
+
+fn certificate_reason(error: &dimpl::CertificateError) -> FailReason {
+    use dimpl::CertificateError as Certificate;
+    match error {
+        Certificate::NoServerCertificateReceived
+        | Certificate::NoClientCertificateReceived
+        | Certificate::NoClientCertificateForVerification
+        | Certificate::NoServerCertificateForVerification => FailReason::NoCertificate,
+        Certificate::ServerCertificateContextMustBeEmpty
+        | Certificate::ClientCertificateContextMustBeEmpty => FailReason::Protocol,
+        _ => FailReason::UnsupportedCertificate,
+    }
+}
+
+/// Why application data was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// Before [`Event::Connected`](super::Event::Connected), or after the end.
+    #[error("the association is not connected")]
+    NotConnected,
+    /// Longer than [`Association::max_data`](super::Association::max_data).
+    #[error("the data does not fit into one datagram")]
+    TooLong,
+    /// [`limits::DTLS_OUTGOING`](crate::limits::DTLS_OUTGOING) datagrams wait to be polled.
+    #[error("too many datagrams wait to be sent")]
+    QueueFull,
+}
+
+/// A configuration that contradicts itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Below 256 bytes or above [`limits::DATAGRAM`](crate::limits::DATAGRAM).
+    #[error("the MTU must be between 256 and 2048 bytes")]
+    Mtu,
+    /// Not between 10 ms and 10 s.
+    #[error("the first retransmission must come after 10 milliseconds to 10 seconds")]
+    Retransmission,
+    /// The cryptographic provider failed its own test.
+    #[error("the cryptographic provider failed its test")]
+    Provider,
+}
+
+/// Why there is no certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// The system gave no key.
+    #[error("no certificate could be generated")]
+    Generation,
+    /// Malformed, above 16 KiB, or not of an elliptic curve.
+    #[error("the certificate is malformed or has an unsupported key")]
+    Certificate,
+    /// Not an ECDSA P-256 or P-384 key in PKCS #8 DER.
+    #[error("the private key is malformed or unsupported")]
+    Key,
+    /// The key is another certificate's.
+    #[error("the private key does not belong to the certificate")]
+    Mismatch,
+}

@@ -1,0 +1,225 @@
+//! A participant's way over the network: ICE proves the address, DTLS runs over what ICE proved, and
+//! its keys open and seal SRTP.
+//!
+//! Nothing but STUN is taken from an address that no authenticated check came from (S-MUX-04), and
+//! nothing is sent to an address beyond three times what came from it until it answered a check of
+//! ours (I-04, S-STUN-14). Media goes to the selected path alone.
+
+use crate::base::random::Random;
+use crate::base::time::Instant;
+use crate::crypto::secret::Secret;
+use crate::session::{dtls, ice, srtp};
+use crate::wire::mux::Path;
+use crate::wire::stun;
+
+/// Why a datagram of this participant was dropped before it meant anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Ice(ice::Drop),
+    Dtls(dtls::Drop),
+    /// No authenticated check came from this address.
+    AddressUnproven,
+    /// No offer was accepted yet.
+    NotNegotiated,
+}
+
+/// Facts for the engine.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Datagrams from this path are this participant's.
+    AddressKnown(Path),
+    AddressForgotten(Path),
+    /// Datagrams go this way from now on.
+    Selected(Path),
+    /// Keys are there.
+    Secured,
+    /// It is over.
+    Closed,
+    Failed(dtls::FailReason),
+    ConsentExpired,
+}
+
+/// What an offer or an answer tells of the peer's transport.
+pub(crate) struct Remote {
+    pub(crate) credentials: ice::Credentials,
+    pub(crate) fingerprints: Vec<dtls::Fingerprint>,
+    pub(crate) role: dtls::Role,
+}
+
+/// The peer's role and certificate, as its description tells.
+#[derive(PartialEq)]
+struct Expected {
+    role: dtls::Role,
+    fingerprints: Vec<dtls::Fingerprint>,
+}
+
+/// One participant's transport.
+pub(crate) struct Network {
+    ice: ice::Agent,
+    expected: Option<Expected>,
+    association: Option<dtls::Association>,
+    /// Where the last DTLS datagram came from: where answers go until a path is selected.
+    dtls_path: Option<Path>,
+    keys: Option<Box<Keys>>,
+    dtls: dtls::Context,
+    random: Random,
+}
+
+/// Both directions of SRTP.
+pub(crate) struct Keys {
+    pub(crate) opener: srtp::Opener,
+    pub(crate) sealer: srtp::Sealer,
+}
+
+impl Network {
+    pub(crate) fn new(local: ice::Credentials, dtls: dtls::Context, random: Random) -> Self {
+        Network {
+            ice: ice::Agent::new(ice::Config::default(), local, random.fork(0)),
+            expected: None,
+            association: None,
+            dtls_path: None,
+            keys: None,
+            dtls,
+            random,
+        }
+    }
+
+    pub(crate) fn local_credentials(&self) -> &ice::Credentials {
+        self.ice.local_credentials()
+    }
+
+    /// Begins anew with other credentials of ours; the old pair serves until a new one is selected.
+    pub(crate) fn restart_ice(&mut self, local: ice::Credentials) {
+        self.ice.restart(local);
+    }
+
+    /// Takes what the peer's description says. The association in use stays unless its fingerprints
+    /// changed.
+    pub(crate) fn set_remote(&mut self, now: Instant, remote: Remote) {
+        self.ice.set_remote_credentials(remote.credentials);
+        let expected = Expected { role: remote.role, fingerprints: remote.fingerprints };
+        if self.expected.as_ref() == Some(&expected) {
+            return;
+        }
+        self.expected = Some(expected);
+        self.association = None;
+        self.keys = None;
+        // A server listens at once; a client speaks when there is a way to send.
+        if remote.role == dtls::Role::Server || self.ice.selected().is_some() {
+            self.start_dtls(now);
+        }
+    }
+
+    fn start_dtls(&mut self, now: Instant) {
+        let Some(expected) = self.expected.as_ref().filter(|_| self.association.is_none()) else {
+            return;
+        };
+        let seed = self.random.next_u64();
+        self.association =
+            Some(dtls::Association::new(expected.role, &self.dtls, &expected.fingerprints, seed, now));
+    }
+
+    pub(crate) fn handle_stun(
+        &mut self,
+        now: Instant,
+        path: Path,
+        message: &stun::Message<'_>,
+    ) -> Result<(), Refusal> {
+        // The agent accounts for its own datagrams, both ways.
+        self.ice.handle_datagram(now, path, message).map_err(Refusal::Ice)?;
+        Ok(())
+    }
+
+    pub(crate) fn handle_dtls(&mut self, now: Instant, path: Path, datagram: &[u8]) -> Result<(), Refusal> {
+        if !self.ice.knows(&path) {
+            return Err(Refusal::AddressUnproven);
+        }
+        let association = self.association.as_mut().ok_or(Refusal::NotNegotiated)?;
+        self.ice.on_received(&path, datagram.len());
+        self.dtls_path = Some(path);
+        association.handle_datagram(now, datagram).map_err(Refusal::Dtls)
+    }
+
+    /// Whether media may come from this address.
+    #[inline]
+    pub(crate) fn knows(&self, path: &Path) -> bool {
+        self.ice.selected() == Some(*path) || self.ice.knows(path)
+    }
+
+    /// The keys, once the handshake is done.
+    #[inline]
+    pub(crate) fn keys(&mut self) -> Option<&mut Keys> {
+        self.keys.as_deref_mut()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.ice.handle_timeout(now);
+        if let Some(association) = &mut self.association {
+            association.handle_timeout(now);
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let dtls = self.association.as_ref().and_then(dtls::Association::poll_timeout);
+        [self.ice.poll_timeout(), dtls].into_iter().flatten().min()
+    }
+
+    /// The next datagram of ICE or DTLS, written at the start of `buf`.
+    pub(crate) fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<(Path, usize)> {
+        if let Some(written) = self.ice.poll_transmit(now, buf) {
+            return Some(written);
+        }
+        let path = self.ice.selected().or(self.dtls_path)?;
+        let association = self.association.as_mut()?;
+        loop {
+            let len = association.poll_transmit(now, buf)?;
+            // What may not go to an unproven address is lost like any datagram; the flight repeats.
+            if self.ice.allowance(&path).is_none_or(|left| len <= left) {
+                self.ice.on_sent(&path, len);
+                return Some((path, len));
+            }
+        }
+    }
+
+    pub(crate) fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        if let Some(event) = self.ice.poll_event() {
+            return Some(self.on_ice(now, event));
+        }
+        match self.association.as_mut()?.poll_event()? {
+            dtls::Event::Connected { profile, keying } => Some(self.on_connected(profile, &keying)),
+            dtls::Event::Failed(reason) => Some(Event::Failed(reason)),
+            dtls::Event::Closed => Some(Event::Closed),
+            // Data channels are not negotiated: the peer speaks to nobody.
+            dtls::Event::Data(_) => self.poll_event(now),
+        }
+    }
+
+    fn on_ice(&mut self, now: Instant, event: ice::Event) -> Event {
+        match event {
+            ice::Event::AddressKnown(path) => Event::AddressKnown(path),
+            ice::Event::AddressForgotten(path) => Event::AddressForgotten(path),
+            ice::Event::Selected(path) => {
+                self.start_dtls(now);
+                Event::Selected(path)
+            }
+            ice::Event::Disconnected => Event::ConsentExpired,
+        }
+    }
+
+    fn on_connected(&mut self, profile: u16, keying: &dtls::Keying) -> Event {
+        let keys = srtp::Profile::from_dtls_id(profile).and_then(|profile| {
+            let master =
+                |key: &Secret, salt: &Secret| srtp::MasterKey::new(profile, key.expose(), salt.expose()).ok();
+            let remote = master(&keying.remote_key, &keying.remote_salt)?;
+            let local = master(&keying.local_key, &keying.local_salt)?;
+            Some(Keys { opener: srtp::Opener::new(&remote), sealer: srtp::Sealer::new(&local) })
+        });
+        match keys {
+            Some(keys) => {
+                self.keys = Some(Box::new(keys));
+                Event::Secured
+            }
+            None => Event::Failed(dtls::FailReason::NoSrtp),
+        }
+    }
+}

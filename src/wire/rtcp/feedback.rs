@@ -1,0 +1,201 @@
+//! Feedback about single packets and pictures: NACK and PLI (RFC 4585), FIR (RFC 5104).
+
+use super::{ParseError, split_words};
+use crate::wire::rtp::{Ssrc, WireSeq};
+
+/// Packets that a receiver misses (RFC 4585, section 6.2.1).
+#[derive(Debug, Clone, Copy)]
+pub struct Nack<'a> {
+    /// Who misses them.
+    pub sender: Ssrc,
+    /// The stream they belong to.
+    pub media: Ssrc,
+    pairs: &'a [u8],
+}
+
+impl<'a> Nack<'a> {
+    pub(super) fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
+        let ([sender, media], pairs) = split_words(body).ok_or(ParseError::Count)?;
+        Ok(Nack {
+            sender: Ssrc(sender),
+            media: Ssrc(media),
+            pairs: whole::<4>(pairs)?,
+        })
+    }
+
+    /// The missing numbers in the order they are named, at most 17 for each four bytes; they may
+    /// repeat.
+    pub fn numbers(&self) -> impl Iterator<Item = WireSeq> + use<'a> {
+        self.pairs
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .flat_map(|&[p0, p1, b0, b1]| {
+                let first = WireSeq(u16::from_be_bytes([p0, p1]));
+                let following = u16::from_be_bytes([b0, b1]);
+                let missing = (0..16).filter(move |bit| following >> bit & 1 != 0);
+                std::iter::once(first).chain(missing.map(move |bit| first.add(bit + 1)))
+            })
+    }
+}
+
+/// Packs numbers into pairs of a first one and a bit mask of the sixteen behind it. Returns the bytes
+/// written, `None` when `room` ends. Numbers that do not ascend cost a pair each, nothing else.
+pub(super) fn write_nack(
+    room: &mut [u8],
+    numbers: impl IntoIterator<Item = WireSeq>,
+) -> Option<usize> {
+    let mut pairs = room.as_chunks_mut::<4>().0.iter_mut();
+    let mut written = 0;
+    let mut open: Option<(WireSeq, &mut [u8; 4])> = None;
+    for number in numbers {
+        if let Some((first, [_, _, high, low])) = &mut open {
+            match number.offset_from(*first) {
+                0 => continue,
+                ahead @ 1..=8 => {
+                    *low |= 1 << (ahead - 1);
+                    continue;
+                }
+                ahead @ 9..=16 => {
+                    *high |= 1 << (ahead - 9);
+                    continue;
+                }
+                _ => {}
+            }
+        }
+        let pair = pairs.next()?;
+        let [p0, p1] = number.0.to_be_bytes();
+        *pair = [p0, p1, 0, 0];
+        open = Some((number, pair));
+        written += 4;
+    }
+    Some(written)
+}
+
+/// A picture that cannot be decoded (RFC 4585, section 6.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pli {
+    /// Who cannot decode it.
+    pub sender: Ssrc,
+    /// The stream it belongs to.
+    pub media: Ssrc,
+}
+
+impl Pli {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, ParseError> {
+        let ([sender, media], _) = split_words(body).ok_or(ParseError::Count)?;
+        Ok(Pli {
+            sender: Ssrc(sender),
+            media: Ssrc(media),
+        })
+    }
+}
+
+/// Requests for key frames (RFC 5104, section 4.3.1). The media source in its header means nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Fir<'a> {
+    /// Who asks.
+    pub sender: Ssrc,
+    entries: &'a [u8],
+}
+
+/// One request of a [`Fir`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirEntry {
+    /// The stream that shall send a key frame.
+    pub ssrc: Ssrc,
+    /// Counts requests: the same number again is the same request again.
+    pub sequence_number: u8,
+}
+
+impl<'a> Fir<'a> {
+    pub(super) fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
+        let ([sender, _], entries) = split_words(body).ok_or(ParseError::Count)?;
+        Ok(Fir {
+            sender: Ssrc(sender),
+            entries: whole::<8>(entries)?,
+        })
+    }
+
+    /// The requests, one for each eight bytes.
+    pub fn entries(&self) -> impl Iterator<Item = FirEntry> + use<'a> {
+        self.entries
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|&[a, b, c, d, sequence_number, ..]| FirEntry {
+                ssrc: Ssrc(u32::from_be_bytes([a, b, c, d])),
+                sequence_number,
+            })
+    }
+}
+
+/// At least one entry of `N` bytes and nothing over.
+fn whole<const N: usize>(entries: &[u8]) -> Result<&[u8], ParseError> {
+    let (items, over) = entries.as_chunks::<N>();
+    if items.is_empty() || !over.is_empty() {
+        Err(ParseError::Count)
+    } else {
+        Ok(entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn s_rtcp_01_feedback_without_whole_entries_is_refused() {
+        for len in [0, 4, 7, 8, 9, 11, 13] {
+            assert_eq!(
+                Nack::parse(&vec![0; len]).err(),
+                Some(ParseError::Count),
+                "{len} bytes"
+            );
+        }
+        for len in [0, 8, 12, 20] {
+            assert_eq!(
+                Fir::parse(&vec![0; len]).err(),
+                Some(ParseError::Count),
+                "{len} bytes"
+            );
+        }
+        assert_eq!(Pli::parse(&[0; 7]).err(), Some(ParseError::Count));
+    }
+
+    #[test]
+    fn a_pair_names_its_first_number_and_the_sixteen_behind_it() {
+        let body = [0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xfe, 0x80, 0x05];
+        let nack = Nack::parse(&body).expect("well formed");
+        assert_eq!((nack.sender, nack.media), (Ssrc(1), Ssrc(2)));
+        let numbers: Vec<_> = nack.numbers().map(|number| number.0).collect();
+        assert_eq!(numbers, [0xfffe, 0xffff, 1, 14]);
+    }
+
+    #[test]
+    fn sixteen_neighbours_share_a_pair() {
+        let mut room = [0xee; 8];
+        let numbers = [65_530, 65_531, 10, 11].map(WireSeq);
+        assert_eq!(write_nack(&mut room, numbers), Some(8));
+        assert_eq!(room, [0xff, 0xfa, 0x80, 0x01, 0, 11, 0, 0]);
+        assert_eq!(write_nack(&mut room[..7], numbers), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_packed_is_read_back(start: u16, gaps in proptest::collection::vec(1u16..40, 0..60)) {
+            let numbers: Vec<_> = gaps
+                .iter()
+                .scan(WireSeq(start), |at, gap| { *at = at.add(*gap); Some(*at) })
+                .collect();
+            let mut body = vec![0; 8 + 4 * 60];
+            let written = write_nack(&mut body[8..], numbers.iter().copied()).expect("room");
+            body.truncate(8 + written);
+            match Nack::parse(&body) {
+                Ok(nack) => prop_assert!(nack.numbers().eq(numbers)),
+                Err(_) => prop_assert!(numbers.is_empty()),
+            }
+        }
+    }
+}

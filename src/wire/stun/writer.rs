@@ -1,0 +1,166 @@
+//! Messages into borrowed bytes.
+
+use super::attribute::*;
+use super::{
+    COOKIE, Class, FINGERPRINT_ATTRIBUTE, FINGERPRINT_XOR, HEADER, INTEGRITY_ATTRIBUTE,
+    TransactionId, ipv6_mask, port_mask,
+};
+use std::net::{IpAddr, SocketAddr};
+
+/// The buffer is too small for the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the buffer is too small for the STUN message")]
+pub struct NoSpace;
+
+/// Writes one message at the start of a buffer: header, then attributes in the order of the calls,
+/// then [`finish`](Writer::finish).
+///
+/// After an error the buffer holds nothing of use.
+#[derive(Debug)]
+pub struct Writer<'b> {
+    buf: &'b mut [u8],
+    len: usize,
+    id: TransactionId,
+}
+
+impl<'b> Writer<'b> {
+    /// Writes the header. Bits of `method` above the twelfth are ignored.
+    pub fn new(
+        buf: &'b mut [u8],
+        class: Class,
+        method: u16,
+        id: TransactionId,
+    ) -> Result<Self, NoSpace> {
+        let (kind, rest) = buf.split_first_chunk_mut::<4>().ok_or(NoSpace)?;
+        let (cookie, rest) = rest.split_first_chunk_mut::<4>().ok_or(NoSpace)?;
+        let (transaction, _) = rest.split_first_chunk_mut::<12>().ok_or(NoSpace)?;
+        let [t0, t1] = message_type(class, method).to_be_bytes();
+        *kind = [t0, t1, 0, 0];
+        *cookie = COOKIE.to_be_bytes();
+        *transaction = id.0;
+        Ok(Writer {
+            buf,
+            len: HEADER,
+            id,
+        })
+    }
+
+    /// Any attribute by its type.
+    pub fn attribute(&mut self, kind: u16, value: &[u8]) -> Result<(), NoSpace> {
+        self.put(kind, &[value])
+    }
+
+    /// USERNAME of a check: the receiver's fragment first (RFC 8445, section 7.2.2).
+    pub fn username(&mut self, receiver: &str, sender: &str) -> Result<(), NoSpace> {
+        self.put(USERNAME, &[receiver.as_bytes(), b":", sender.as_bytes()])
+    }
+
+    /// PRIORITY.
+    pub fn priority(&mut self, priority: u32) -> Result<(), NoSpace> {
+        self.put(PRIORITY, &[&priority.to_be_bytes()])
+    }
+
+    /// USE-CANDIDATE.
+    pub fn use_candidate(&mut self) -> Result<(), NoSpace> {
+        self.put(USE_CANDIDATE, &[])
+    }
+
+    /// ICE-CONTROLLING with our tie-breaker.
+    pub fn ice_controlling(&mut self, tie_breaker: u64) -> Result<(), NoSpace> {
+        self.put(ICE_CONTROLLING, &[&tie_breaker.to_be_bytes()])
+    }
+
+    /// ICE-CONTROLLED with our tie-breaker.
+    pub fn ice_controlled(&mut self, tie_breaker: u64) -> Result<(), NoSpace> {
+        self.put(ICE_CONTROLLED, &[&tie_breaker.to_be_bytes()])
+    }
+
+    /// XOR-MAPPED-ADDRESS.
+    pub fn xor_mapped_address(&mut self, address: SocketAddr) -> Result<(), NoSpace> {
+        let [p0, p1] = (address.port() ^ port_mask()).to_be_bytes();
+        match address.ip() {
+            IpAddr::V4(ip) => {
+                let ip = (u32::from(ip) ^ COOKIE).to_be_bytes();
+                self.put(XOR_MAPPED_ADDRESS, &[&[0, 1, p0, p1], &ip])
+            }
+            IpAddr::V6(ip) => {
+                let ip = (u128::from(ip) ^ ipv6_mask(self.id)).to_be_bytes();
+                self.put(XOR_MAPPED_ADDRESS, &[&[0, 2, p0, p1], &ip])
+            }
+        }
+    }
+
+    /// ERROR-CODE: a code of 300 to 699 and its reason in words.
+    pub fn error_code(&mut self, code: u16, reason: &str) -> Result<(), NoSpace> {
+        // Three bits of class, a number below 100: both fit a byte.
+        let head = [0, 0, ((code / 100) & 7) as u8, (code % 100) as u8];
+        self.put(ERROR_CODE, &[&head, reason.as_bytes()])
+    }
+
+    /// UNKNOWN-ATTRIBUTES: the types that a request should not have had, as big-endian pairs.
+    pub fn unknown_attributes(&mut self, kinds: &[[u8; 2]]) -> Result<(), NoSpace> {
+        self.put(UNKNOWN_ATTRIBUTES, &[kinds.as_flattened()])
+    }
+
+    /// Adds MESSAGE-INTEGRITY and FINGERPRINT; returns the bytes of the message.
+    ///
+    /// `mac` is HMAC-SHA1 under the password, over the pieces in their order.
+    pub fn finish_with_integrity(
+        mut self,
+        mac: impl FnOnce(&[&[u8]]) -> [u8; 20],
+    ) -> Result<usize, NoSpace> {
+        self.set_length(self.len + INTEGRITY_ATTRIBUTE)?;
+        let tag = mac(&[self.written()]);
+        self.put(MESSAGE_INTEGRITY, &[&tag])?;
+        self.finish()
+    }
+
+    /// Adds FINGERPRINT; returns the bytes of the message.
+    pub fn finish(mut self) -> Result<usize, NoSpace> {
+        self.set_length(self.len + FINGERPRINT_ATTRIBUTE)?;
+        let crc = crc32fast::hash(self.written()) ^ FINGERPRINT_XOR;
+        self.put(FINGERPRINT, &[&crc.to_be_bytes()])?;
+        Ok(self.len)
+    }
+
+    fn put(&mut self, kind: u16, pieces: &[&[u8]]) -> Result<(), NoSpace> {
+        let value_len: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let end = self.len + 4 + value_len.next_multiple_of(4);
+        let [l0, l1] = u16::try_from(value_len).map_err(|_| NoSpace)?.to_be_bytes();
+        let [k0, k1] = kind.to_be_bytes();
+        let room = self.buf.get_mut(self.len..end).ok_or(NoSpace)?;
+        let (head, mut value) = room.split_first_chunk_mut::<4>().ok_or(NoSpace)?;
+        *head = [k0, k1, l0, l1];
+        for piece in pieces {
+            let (to, rest) = value.split_at_mut_checked(piece.len()).ok_or(NoSpace)?;
+            to.copy_from_slice(piece);
+            value = rest;
+        }
+        value.fill(0);
+        self.len = end;
+        Ok(())
+    }
+
+    /// The header's length, which leaves out the header; 16 bits bound the message.
+    fn set_length(&mut self, end: usize) -> Result<(), NoSpace> {
+        let length = u16::try_from(end - HEADER).map_err(|_| NoSpace)?;
+        let field = self.buf.get_mut(2..4).ok_or(NoSpace)?;
+        field.copy_from_slice(&length.to_be_bytes());
+        Ok(())
+    }
+
+    fn written(&self) -> &[u8] {
+        self.buf.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// Interleaves method and class (RFC 8489, section 5, figure 3).
+fn message_type(class: Class, method: u16) -> u16 {
+    let class = match class {
+        Class::Request => 0x0000,
+        Class::Indication => 0x0010,
+        Class::Success => 0x0100,
+        Class::Error => 0x0110,
+    };
+    class | (method & 0x000F) | (method & 0x0070) << 1 | (method & 0x0F80) << 2
+}

@@ -1,0 +1,72 @@
+//! A forwarded packet allocates nothing: a property of the design, counted by the allocator.
+
+#[path = "../benches/support/mod.rs"]
+mod support;
+
+use estafette::dtls::Versions;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::alloc::System;
+use support::World;
+use support::peer::Media;
+
+#[global_allocator]
+static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const LISTENERS: usize = 10;
+
+/// What the allocator was asked for, moved blocks included.
+#[derive(Default)]
+struct Counted {
+    packets: usize,
+    allocations: usize,
+}
+
+/// Forwards ten seconds of one audio and four video packets in turn, a millisecond apart; clients
+/// answer every 50 packets, uncounted. Counts apart the calls in which only media moved, and those in
+/// which reports, feedback or checks fell due as well.
+fn forward(world: &mut World) -> [Counted; 2] {
+    let mut counted = [Counted::default(), Counted::default()];
+    for _ in 0..200 {
+        let video = world.packets(Media::Video, 1_100, 40);
+        let audio = world.packets(Media::Audio, 160, 10);
+        let packets: Vec<_> =
+            video.chunks(4).zip(audio.chunks(1)).flat_map(|(video, audio)| [audio, video]).collect();
+        for burst in packets {
+            for packet in burst {
+                let packet = std::slice::from_ref(packet);
+                let before = world.kept();
+                let region = Region::new(GLOBAL);
+                let sent = world.forward(packet);
+                let change = region.change();
+                assert_eq!(sent, LISTENERS);
+                let control = usize::from(world.kept() > before);
+                counted[control].packets += sent;
+                counted[control].allocations += change.allocations + change.reallocations;
+            }
+        }
+        world.settle();
+    }
+    counted
+}
+
+// One test alone: the allocator counts for the whole process.
+#[test]
+fn a_forwarded_packet_allocates_nothing() {
+    for versions in [Versions::V12, Versions::V13] {
+        let mut world = World::connected(versions, LISTENERS);
+        // Queues, tables and histories grow to what the streams need.
+        forward(&mut world);
+        let [media, control] = forward(&mut world);
+        println!(
+            "{:?}: {} allocations over {} packets of media, {} over {} with RTCP, checks and timers due",
+            world.profile(),
+            media.allocations,
+            media.packets,
+            control.allocations,
+            control.packets
+        );
+        assert!(media.packets > 50_000 && control.packets > 1_000, "both kinds were seen");
+        assert_eq!(media.allocations, 0, "media alone");
+        assert_eq!(control.allocations, 0, "with reports, feedback and checks");
+    }
+}
