@@ -1,8 +1,10 @@
 //! HMAC-SHA1 (RFC 2104): SRTP's tag of the AES-CM profile and STUN's MESSAGE-INTEGRITY.
 //!
 //! RustCrypto's compression function, the fastest of the three measured, over two prepared states.
-//! Its own HMAC type gives the same tags in 128 bytes instead of 40 and takes 30 % longer for a
+//! Its own HMAC type gives the same tags with 128 bytes instead of 40, and takes 25 % longer for a
 //! packet of audio.
+
+use std::slice::from_ref;
 
 use sha1::block_api::compress;
 use zeroize::ZeroizeOnDrop;
@@ -38,11 +40,7 @@ impl HmacSha1 {
         } else {
             let mut sha1 = Sha1::new(START, 0);
             sha1.update(key);
-            // A digest is shorter than a block: `zip` meets the end of the digest.
-            padded
-                .iter_mut()
-                .zip(sha1.finish())
-                .for_each(|(to, byte)| *to = byte);
+            write_words(sha1.finish(), &mut *padded);
         }
         let state = |pad: u8| {
             let mut state = START;
@@ -56,81 +54,95 @@ impl HmacSha1 {
     }
 
     /// The full tag over the pieces in their order.
-    #[inline]
+    // On its own, with all of `Sha1` in it, the state stays in registers: a fifth less for a packet
+    // of audio than any other division.
+    #[inline(never)]
     pub(crate) fn tag(&self, pieces: &[&[u8]]) -> [u8; TAG] {
         let mut inner = Sha1::new(self.inner, BLOCK);
         for piece in pieces {
             inner.update(piece);
         }
-        let mut outer = Sha1::new(self.outer, BLOCK);
-        outer.update(&inner.finish());
-        outer.finish()
+        // The inner digest and its padding are one block, of which only the digest varies.
+        let [a, b, c, d, e] = inner.finish();
+        let length = ((BLOCK + TAG) * 8) as u32;
+        let words = [a, b, c, d, e, 1 << 31, 0, 0, 0, 0, 0, 0, 0, 0, 0, length];
+        let mut block = [0; BLOCK];
+        write_words(words, &mut block);
+        let mut state = self.outer;
+        compress(&mut state, from_ref(&block));
+        let mut tag = [0; TAG];
+        write_words(state, &mut tag);
+        tag
+    }
+}
+
+fn write_words<const N: usize>(words: [u32; N], bytes: &mut [u8]) {
+    for (place, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
+        *place = word.to_be_bytes();
     }
 }
 
 /// SHA-1 from a given state on.
 struct Sha1 {
     state: [u32; 5],
-    /// The bytes not yet compressed: the first `total % BLOCK` of it.
+    /// The `filled` bytes that wait for their block to fill, which is less than one, and zeros.
     block: [u8; BLOCK],
+    filled: usize,
+    /// Bytes in all.
     total: usize,
 }
 
 impl Sha1 {
     /// `total` bytes, a multiple of a block, went into `state`.
-    #[inline]
     fn new(state: [u32; 5], total: usize) -> Self {
         Sha1 {
             state,
             block: [0; BLOCK],
+            filled: 0,
             total,
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn update(&mut self, mut bytes: &[u8]) {
-        let filled = self.total % BLOCK;
         self.total = self.total.wrapping_add(bytes.len());
-        if filled > 0 {
-            let (_, free) = self.block.split_at_mut(filled);
-            let Some((head, rest)) = bytes.split_at_checked(free.len()) else {
-                free.iter_mut()
-                    .zip(bytes)
-                    .for_each(|(to, byte)| *to = *byte);
-                return;
-            };
-            free.copy_from_slice(head);
-            compress(&mut self.state, &[self.block]);
+        if self.filled > 0 {
+            let (_, free) = self.block.split_at_mut(self.filled);
+            let (head, rest) = bytes.split_at(free.len().min(bytes.len()));
+            free.split_at_mut(head.len()).0.copy_from_slice(head);
+            self.filled += head.len();
             bytes = rest;
+            if self.filled < BLOCK {
+                return;
+            }
+            compress(&mut self.state, from_ref(&self.block));
         }
         let (blocks, rest) = bytes.as_chunks();
-        compress(&mut self.state, blocks);
+        if !blocks.is_empty() {
+            compress(&mut self.state, blocks);
+        }
+        self.block = [0; BLOCK];
         // `rest` is shorter than a block.
         self.block.split_at_mut(rest.len()).0.copy_from_slice(rest);
+        self.filled = rest.len();
     }
 
-    /// Pads (FIPS 180-4, section 5.1.1) and returns the digest.
-    #[inline]
-    fn finish(mut self) -> [u8; TAG] {
-        let (_, free) = self.block.split_at_mut(self.total % BLOCK);
-        free.fill(0);
-        if let Some(end) = free.first_mut() {
+    /// Pads (FIPS 180-4, section 5.1.1) and returns the last state.
+    #[inline(always)]
+    fn finish(&mut self) -> [u32; 5] {
+        if let Some(end) = self.block.get_mut(self.filled) {
             *end = 0x80;
         }
-        if free.len() < 9 {
-            compress(&mut self.state, &[self.block]);
+        if self.filled + 9 > BLOCK {
+            compress(&mut self.state, from_ref(&self.block));
             self.block = [0; BLOCK];
         }
         let bits = (self.total as u64).wrapping_mul(8);
         if let Some(length) = self.block.last_chunk_mut() {
             *length = bits.to_be_bytes();
         }
-        compress(&mut self.state, &[self.block]);
-        let mut digest = [0; TAG];
-        for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(self.state) {
-            *bytes = word.to_be_bytes();
-        }
-        digest
+        compress(&mut self.state, from_ref(&self.block));
+        self.state
     }
 }
 
