@@ -35,12 +35,7 @@ fn header(seq: u64) -> [u8; HEADER] {
 }
 
 fn master(profile: Profile) -> MasterKey {
-    MasterKey::new(
-        profile,
-        &KEY[..profile.key_len()],
-        &KEY[..profile.salt_len()],
-    )
-    .unwrap()
+    MasterKey::new(profile, &KEY[..profile.key_len()], &KEY[..profile.salt_len()]).unwrap()
 }
 
 fn rival(profile: Profile) -> Context {
@@ -63,8 +58,7 @@ enum Floor {
 
 impl Floor {
     fn new(profile: Profile) -> Floor {
-        let gcm =
-            |algorithm, key| Floor::Gcm(LessSafeKey::new(UnboundKey::new(algorithm, key).unwrap()));
+        let gcm = |algorithm, key| Floor::Gcm(LessSafeKey::new(UnboundKey::new(algorithm, key).unwrap()));
         match profile {
             Profile::AeadAes128Gcm => gcm(&AES_128_GCM, &KEY[..16]),
             Profile::AeadAes256Gcm => gcm(&AES_256_GCM, &KEY),
@@ -122,8 +116,7 @@ impl Floor {
                 let out = &mut out[..text.len()];
                 out.copy_from_slice(text);
                 let (nonce, aad, tag) = (Self::nonce(seq), Aad::from(head), (*tag).into());
-                key.open_in_place_separate_tag(nonce, aad, tag, out, 0..)
-                    .is_ok()
+                key.open_in_place_separate_tag(nonce, aad, tag, out, 0..).is_ok()
             }
             Floor::Cm(key, mac) => {
                 let (message, tag) = packet.split_last_chunk::<10>().unwrap();
@@ -186,17 +179,13 @@ fn open(c: &mut Criterion) {
             let mut packets = Packets::new(profile, len);
             group.bench_function(BenchmarkId::new("cipher", len), |b| {
                 b.iter_custom(|n| {
-                    packets.time(n, bare, |packet, seq| {
-                        assert!(floor.open(packet, seq, black_box(&mut out)))
-                    })
+                    packets.time(n, bare, |packet, seq| assert!(floor.open(packet, seq, black_box(&mut out))))
                 });
             });
             let sealer = Sealer::new(&master(profile));
             let sealed = |packet: &mut [u8], seq| {
                 let (header, payload) = (header(seq), vec![0x5a; len]);
-                sealer
-                    .seal_rtp(&header, &[], &payload, SeqNo(seq), SSRC, packet)
-                    .unwrap();
+                sealer.seal_rtp(&header, &[], &payload, SeqNo(seq), SSRC, packet).unwrap();
             };
             let mut opener = Opener::new(&master(profile));
             let mut packets = Packets::new(profile, len);
@@ -212,9 +201,7 @@ fn open(c: &mut Criterion) {
             let mut packets = Packets::new(profile, len);
             group.bench_function(BenchmarkId::new("rtc-srtp", len), |b| {
                 b.iter_custom(|n| {
-                    packets.time(n, sealed, |packet, _| {
-                        drop(rival.decrypt_rtp(packet).unwrap())
-                    })
+                    packets.time(n, sealed, |packet, _| drop(rival.decrypt_rtp(packet).unwrap()))
                 });
             });
         }
@@ -230,10 +217,7 @@ struct Packets {
 
 impl Packets {
     fn new(profile: Profile, len: usize) -> Packets {
-        Packets {
-            buffers: vec![vec![0; HEADER + len + profile.rtp_overhead()]; 16],
-            seq: 0,
-        }
+        Packets { buffers: vec![vec![0; HEADER + len + profile.rtp_overhead()]; 16], seq: 0 }
     }
 
     fn time(

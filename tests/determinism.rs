@@ -23,7 +23,8 @@ fn call(seeds: Seeds) -> Transcript {
         dtls: side(0),
         ..EngineConfig::default()
     };
-    let client_dtls = dtls::Context::new(side(0x80), seeded_dtls::certificate()).expect("a good configuration");
+    let client_dtls =
+        dtls::Context::new(side(0x80), seeded_dtls::certificate()).expect("a good configuration");
     let link = Link::lossy(0.03).with(Stage::Jitter(Duration::from_millis(8))).with(Stage::Duplicate(0.02));
     let options = Options { seed: seeds.call, link, engine, client_dtls, record: true, ..Options::default() };
     let mut conference = Conference::of(5, options);

@@ -8,8 +8,8 @@ pub(crate) mod peer;
 
 use estafette::mux::{self, Ecn, Path, Protocol};
 use estafette::{
-    Datagram, Engine, EngineConfig, Event, Instant, ParticipantConfig, ParticipantId, RoomConfig, RoomId, SubscribeRule,
-    dtls, srtp,
+    Datagram, Engine, EngineConfig, Event, Instant, ParticipantConfig, ParticipantId, RoomConfig, RoomId,
+    SubscribeRule, dtls, srtp,
 };
 use offer::Direction;
 use peer::{Media, Peer};

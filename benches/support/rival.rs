@@ -134,7 +134,12 @@ pub(crate) struct Rival {
 
 impl Rival {
     /// `started` is any moment: from there on time is virtual.
-    pub(crate) fn connected(versions: DtlsVersion, kind: MediaKind, listeners: usize, started: Instant) -> Rival {
+    pub(crate) fn connected(
+        versions: DtlsVersion,
+        kind: MediaKind,
+        listeners: usize,
+        started: Instant,
+    ) -> Rival {
         let mut now = started;
         let mut calls: Vec<Call> =
             (0..=listeners).map(|number| Call::new(versions, number as u16, now)).collect();

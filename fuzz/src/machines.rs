@@ -96,7 +96,8 @@ pub fn srtp(data: &[u8]) {
         1 => Profile::AeadAes256Gcm,
         _ => Profile::Aes128CmHmacSha1_80,
     };
-    let key = MasterKey::new(profile, &vec![3; profile.key_len()], &vec![5; profile.salt_len()]).expect("its lengths");
+    let key = MasterKey::new(profile, &vec![3; profile.key_len()], &vec![5; profile.salt_len()])
+        .expect("its lengths");
     let (mut sealer, mut opener) = (Sealer::new(&key), Opener::new(&key));
     let mut next = [0u64; 4];
     let mut opened = HashSet::new();
@@ -157,7 +158,8 @@ fn seal(sealer: &Sealer, seq: SeqNo, ssrc: Ssrc, payload: &[u8], out: &mut [u8])
 /// The number and the length of the plaintext of a packet that is authentic and new.
 fn open(opener: &mut Opener, datagram: &[u8], out: &mut [u8]) -> Option<(SeqNo, usize)> {
     let packet = Packet::parse(datagram).ok()?;
-    let opened = opener.open_rtp(datagram, packet.header_len(), packet.ssrc(), packet.sequence_number(), out).ok()?;
+    let opened =
+        opener.open_rtp(datagram, packet.header_len(), packet.ssrc(), packet.sequence_number(), out).ok()?;
     Some((opened.seq, opened.len))
 }
 

@@ -246,15 +246,18 @@ mod tests {
     fn put(history: &mut History, pool: &mut Pages, at: Instant, seq: u64, payload: &[u8]) {
         let place = history.reserve(pool, at, payload.len()).expect("room");
         place[..payload.len()].copy_from_slice(payload);
-        history.commit(pool, Committed {
-            seq: SeqNo(seq),
-            arrival: at,
-            timestamp: 0,
-            extensions_len: 1,
-            payload_len: payload.len() as u16 - 1,
-            codec: 0,
-            marker: false,
-        });
+        history.commit(
+            pool,
+            Committed {
+                seq: SeqNo(seq),
+                arrival: at,
+                timestamp: 0,
+                extensions_len: 1,
+                payload_len: payload.len() as u16 - 1,
+                codec: 0,
+                marker: false,
+            },
+        );
     }
 
     #[test]
