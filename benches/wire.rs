@@ -6,7 +6,7 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use estafette::rtcp::{self, Compound};
 use estafette::rtp::{self, HeaderWriter, PayloadType, RtpTime, Ssrc, WireSeq};
-use estafette::time::Instant;
+use estafette::Instant;
 use rtc_shared::marshal::{Marshal, Unmarshal};
 
 /// Identifiers of the four extensions of a usual audio packet.

@@ -79,11 +79,33 @@ impl Chunk {
         })
     }
 
-    /// The run it is, if it is one: all symbols left are the same.
-    pub(super) fn run(&self) -> Option<(Symbol, u16)> {
+    /// How many of the next `most` statuses it tells of, and the bytes of their deltas. `None` if it is
+    /// a run longer than that, or if one of them is reserved; a vector may be longer, for the last one
+    /// is filled up.
+    pub(super) fn measure(&self, most: u16) -> Option<(u16, usize)> {
+        let (bits, width) = match self.content {
+            Content::Run(symbol) => {
+                let deltas = usize::from(self.left) * symbol.delta_len();
+                return (self.left <= most).then_some((self.left, deltas));
+            }
+            Content::Vector { bits, width } => (bits, width),
+        };
+        let count = self.left.min(most);
+        // At most fourteen bits count.
+        let bits = bits & !(0xffff >> (u32::from(count) * width));
+        if width == 1 {
+            return Some((count, bits.count_ones() as usize));
+        }
+        let (low, high) = (bits & 0x5555, bits >> 1 & 0x5555);
+        (low & high == 0).then_some((count, (low.count_ones() + 2 * high.count_ones()) as usize))
+    }
+
+    /// How many packets in a row it tells to be lost, if it is such a run.
+    #[inline]
+    pub(super) fn lost_run(&self) -> Option<u16> {
         match self.content {
-            Content::Run(symbol) => Some((symbol, self.left)),
-            Content::Vector { .. } => None,
+            Content::Run(Symbol::Lost) => Some(self.left),
+            _ => None,
         }
     }
 

@@ -84,19 +84,10 @@ fn measure(chunks: &[u8], count: u16) -> Option<(usize, usize)> {
     let (mut left, mut deltas, mut read) = (count, 0, 0);
     let mut words = chunks.as_chunks::<2>().0.iter();
     while left > 0 {
-        let mut chunk = Chunk::parse(*words.next()?)?;
+        let (told, deltas_len) = Chunk::parse(*words.next()?)?.measure(left)?;
+        left -= told;
+        deltas += deltas_len;
         read += 2;
-        if let Some((symbol, len)) = chunk.run() {
-            left = left.checked_sub(len)?;
-            deltas += usize::from(len) * symbol.delta_len();
-            continue;
-        }
-        while left > 0
-            && let Some(symbol) = chunk.next_symbol()
-        {
-            left -= 1;
-            deltas += symbol?.delta_len();
-        }
     }
     (count > 0).then_some((read, deltas))
 }
@@ -167,7 +158,7 @@ impl Iterator for Received<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             self.0.load()?;
-            if let Some((Symbol::Lost, len)) = self.0.chunk.run() {
+            if let Some(len) = self.0.chunk.lost_run() {
                 self.0.next = self.0.next.add(len);
                 self.0.left = self.0.left.saturating_sub(len);
                 self.0.chunk = Chunk::EMPTY;
@@ -391,8 +382,8 @@ mod tests {
     fn s_bwe_01_missing_deltas_and_reserved_symbols_are_refused() {
         assert_eq!(parse(2, &[0x2002], &[1]), Err(ParseError::Feedback));
         assert_eq!(parse(1, &[0x4001], &[1]), Err(ParseError::Feedback));
-        assert_eq!(parse(1, &[0x6001], &[1, 1]), Err(ParseError::Feedback));
-        assert_eq!(parse(1, &[0xf000], &[1, 1]), Err(ParseError::Feedback));
+        assert_eq!(parse(1, &[0x6001], &[1; 8]), Err(ParseError::Feedback));
+        assert_eq!(parse(1, &[0xf000], &[1; 8]), Err(ParseError::Feedback));
     }
 
     #[test]

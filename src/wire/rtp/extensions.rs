@@ -37,19 +37,6 @@ impl<'a> Extensions<'a> {
             },
         }
     }
-
-    /// Identifier, length of the value, and what follows the element's own header.
-    #[inline]
-    fn element(&self, first: u8, rest: &'a [u8]) -> Option<(u8, usize, &'a [u8])> {
-        if self.two_byte {
-            let (&len, rest) = rest.split_first()?;
-            return Some((first, usize::from(len), rest));
-        }
-        match first >> 4 {
-            0 | 15 => None,
-            id => Some((id, usize::from(first & 0x0f) + 1, rest)),
-        }
-    }
 }
 
 impl<'a> Iterator for Extensions<'a> {
@@ -59,17 +46,28 @@ impl<'a> Iterator for Extensions<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let (&first, rest) = self.rest.split_first()?;
-            // The end, unless an element follows.
-            self.rest = &[];
-            if first == 0 {
-                self.rest = rest;
-                continue;
-            }
-            let (id, len, rest) = self.element(first, rest)?;
-            let (value, rest) = rest.split_at_checked(len)?;
+            let (id, len, rest) = match (self.two_byte, first >> 4) {
+                (false, id @ 1..=14) => (id, usize::from(first & 0x0f) + 1, rest),
+                (true, _) if first != 0 => {
+                    let Some((&len, rest)) = rest.split_first() else {
+                        break;
+                    };
+                    (first, usize::from(len), rest)
+                }
+                _ if first == 0 => {
+                    self.rest = rest;
+                    continue;
+                }
+                _ => break,
+            };
+            let Some((value, rest)) = rest.split_at_checked(len) else {
+                break;
+            };
             self.rest = rest;
             return Some((id, value));
         }
+        self.rest = &[];
+        None
     }
 }
 

@@ -160,7 +160,7 @@ fn rfc_8839_candidates_are_read_and_written() {
                 generation 0 network-cost 999";
     for prefix in ["", "candidate:", "a=candidate:"] {
         let candidate = Candidate::parse(&format!("{prefix}{text}")).unwrap();
-        assert_eq!(candidate.address, "198.51.100.7:46154".parse().unwrap());
+        assert_eq!(candidate.address, "198.51.100.7:46154".parse::<std::net::SocketAddr>().unwrap());
         assert_eq!(candidate.kind, CandidateKind::ServerReflexive);
         assert_eq!(
             candidate.to_string(),
