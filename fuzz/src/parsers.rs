@@ -16,7 +16,7 @@ pub fn stun(data: &[u8]) {
             writer.attribute(kind, value).expect("room");
         }
     }
-    let len = writer.finish_with_integrity(|pieces| [pieces.len() as u8; 20]).expect("room");
+    let len = writer.finish_with_integrity(bytes_in).expect("room");
     let again = messages::Message::parse(&copy[..len]).expect("what is written can be read");
     assert_eq!((again.class(), again.method()), (message.class(), message.method()));
     assert_eq!(again.transaction_id(), message.transaction_id());
@@ -24,9 +24,14 @@ pub fn stun(data: &[u8]) {
     assert_eq!(again.xor_mapped_address(), message.xor_mapped_address());
     assert_eq!(again.error_code(), message.error_code());
     assert_eq!(again.priority(), message.priority());
-    assert!(again.has_integrity() && again.verify_integrity(|pieces| [pieces.len() as u8; 20]));
+    assert!(again.has_integrity() && again.verify_integrity(bytes_in));
     assert!(message.unknown_required().count() <= message.attributes().count());
     let _ = message.verify_integrity(|_| [0; 20]);
+}
+
+/// A MAC that depends on how many bytes it covers, however they are cut.
+fn bytes_in(pieces: &[&[u8]]) -> [u8; 20] {
+    [pieces.iter().map(|piece| piece.len()).sum::<usize>() as u8; 20]
 }
 
 const MESSAGE_INTEGRITY: u16 = 0x0008;

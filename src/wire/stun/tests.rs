@@ -1,13 +1,17 @@
 use super::*;
-use crate::crypto::mac::HmacSha1;
+use aws_lc_rs::hmac::{Context, HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key};
 use proptest::prelude::*;
 use serde_json::Value;
 
 const ID: TransactionId = TransactionId(*b"twelve bytes");
 
 fn mac(key: &[u8]) -> impl Fn(&[&[u8]]) -> [u8; 20] {
-    let key = HmacSha1::new(key);
-    move |pieces| key.tag(pieces)
+    let key = Key::new(HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
+    move |pieces| {
+        let mut context = Context::with_key(&key);
+        pieces.iter().for_each(|piece| context.update(piece));
+        context.sign().as_ref().try_into().unwrap()
+    }
 }
 
 fn unhex(text: &str) -> Vec<u8> {
