@@ -271,12 +271,11 @@ impl Engine {
 
     /// Puts a participant in the line of those with something to send.
     pub(super) fn make_ready(&mut self, id: ParticipantId) {
-        if let Some(participant) = self.participants.get_mut(id) {
-            if !participant.egress.ready {
+        if let Some(participant) = self.participants.get_mut(id)
+            && !participant.egress.ready {
                 participant.egress.ready = true;
                 self.ready.push_back(id);
             }
-        }
     }
 
     /// Makes `timer` of a participant due at `at` or earlier.
@@ -371,18 +370,15 @@ impl Engine {
 
     fn learn_path(&mut self, id: ParticipantId, path: Path) {
         // Whoever had proven this address and uses it was asked before; what is left is stale.
-        if let Some(before) = self.by_path.insert(path, id) {
-            if before != id {
-                if let Some(participant) = self.participants.get_mut(before) {
+        if let Some(before) = self.by_path.insert(path, id)
+            && before != id
+                && let Some(participant) = self.participants.get_mut(before) {
                     participant.paths.retain(|known| *known != path);
                 }
-            }
-        }
-        if let Some(participant) = self.participants.get_mut(id) {
-            if !participant.paths.contains(&path) {
+        if let Some(participant) = self.participants.get_mut(id)
+            && !participant.paths.contains(&path) {
                 participant.paths.push(path);
             }
-        }
     }
 
     fn forget_path(&mut self, id: ParticipantId, path: Path) {

@@ -362,10 +362,9 @@ impl Engine {
             return;
         }
         subscription.rewriter = source.audience.swap_remove(seat).rewriter;
-        if let Some(moved) = source.audience.get(seat) {
-            if let Some(moved) = self.subscriptions.get_mut(moved.subscription) {
+        if let Some(moved) = source.audience.get(seat)
+            && let Some(moved) = self.subscriptions.get_mut(moved.subscription) {
                 moved.seat = Some(seat);
             }
-        }
     }
 }
