@@ -412,7 +412,7 @@ fn captured() -> &'static [Vec<u8>] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 192, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn i_01_a_live_call_survives_anything(seed in any::<u64>(), ops in prop::collection::vec(op(), 40..160)) {

@@ -1,7 +1,7 @@
 //! The invariants of THREATS.md as far as they can be seen from outside, checked after every step.
 
 use estafette::mux::{Kind, kind_of};
-use estafette::{DropReason, Engine, Instant, ParticipantId, stun};
+use estafette::{DropReason, Engine, Instant, ParticipantId, rtp, stun};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -90,9 +90,10 @@ impl Watch {
             Kind::Dtls => {}
             Kind::Rtp => {
                 assert!(!unproven, "S-STUN-14: media to {to}, which proved nothing");
-                let ssrc = u32::from_be_bytes([data[8], data[9], data[10], data[11]]);
-                let wire = u16::from_be_bytes([data[2], data[3]]);
+                let packet = rtp::Packet::parse(data).expect("well-formed RTP");
+                let (ssrc, wire) = (packet.ssrc().0, packet.sequence_number().0);
                 assert!(self.rtp.entry(ssrc).or_default().first_use(wire), "I-10: {ssrc:#x} uses {wire} twice");
+                assert_eq!(packet.csrcs().len(), 0, "S-RTP-13: {packet:?}");
             }
             Kind::Rtcp => {
                 assert!(!unproven, "S-STUN-14: RTCP to {to}, which proved nothing");
