@@ -37,6 +37,8 @@ pub struct Options {
     pub engine: EngineConfig,
     /// What the handshakes' key shares follow from.
     pub handshakes: u8,
+    /// The DTLS versions of both sides.
+    pub versions: dtls::Versions,
     /// Between the wish for an offer and its answer.
     pub signalling: Duration,
     /// Bytes of the buffer that transmits are written to.
@@ -51,6 +53,7 @@ impl Default for Options {
             link: Link::delay(Duration::from_millis(20)),
             engine: EngineConfig { candidates: vec![server()], ..EngineConfig::default() },
             handshakes: 1,
+            versions: dtls::Versions::default(),
             signalling: Duration::from_millis(30),
             arena: 64 * 1_024,
             record: false,
@@ -128,11 +131,14 @@ impl<E: Endpoint> Conference<E> {
         let side = |side: u8| seeded_dtls::provider([options.handshakes ^ side; 32]);
         options.engine.certificate.get_or_insert_with(seeded_dtls::certificate);
         options.engine.dtls.provider.get_or_insert_with(|| side(0));
-        let client_dtls = dtls::Config { provider: Some(side(0x80)), ..dtls::Config::default() };
-        let client_dtls = dtls::Context::new(client_dtls, seeded_dtls::certificate()).expect("a good configuration");
+        options.engine.dtls.versions = options.versions;
+        let client_dtls = dtls::Config { provider: Some(side(0x80)), ..options.engine.dtls.clone() };
+        let client_dtls =
+            dtls::Context::new(client_dtls, seeded_dtls::certificate()).expect("a good configuration");
         let mut seed = [0x5e; 32];
         seed[..8].copy_from_slice(&options.seed.to_be_bytes());
-        let engine = Engine::new(options.engine.clone(), seed, now).expect("a configuration that fits together");
+        let engine =
+            Engine::new(options.engine.clone(), seed, now).expect("a configuration that fits together");
         Conference {
             now,
             engine,
@@ -156,8 +162,13 @@ impl<E: Endpoint> Conference<E> {
     }
 
     /// Seats a client and lets it join; its offer is answered at once.
-    pub fn join(&mut self, room: RoomId, mut endpoint: E) -> usize {
-        let config = ParticipantConfig { label: endpoint.label(), ..ParticipantConfig::default() };
+    pub fn join(&mut self, room: RoomId, endpoint: E) -> usize {
+        self.join_as(room, endpoint, ParticipantConfig::default())
+    }
+
+    /// The same with rights of its own; the label is the client's.
+    pub fn join_as(&mut self, room: RoomId, mut endpoint: E, config: ParticipantConfig) -> usize {
+        let config = ParticipantConfig { label: endpoint.label(), ..config };
         let id = self.engine.room(room).expect("the room is open").join(config).expect("there is room");
         let offer = endpoint.offer(self.now);
         let answer = self.engine.participant(id).expect("it just joined").accept_offer(&offer);
@@ -313,7 +324,9 @@ impl<E: Endpoint> Conference<E> {
     fn negotiate(&mut self) {
         while let Some((at, id)) = self.negotiations.first().copied().filter(|(at, _)| *at <= self.now) {
             self.negotiations.remove(&(at, id));
-            let Some(seat) = self.seats.iter_mut().find(|seat| seat.participant == Some(id)) else { continue };
+            let Some(seat) = self.seats.iter_mut().find(|seat| seat.participant == Some(id)) else {
+                continue;
+            };
             let Some(mut participant) = self.engine.participant(id) else { continue };
             let offer = participant.create_offer().expect("an offer was asked for");
             let answer = seat.endpoint.accept_offer(self.now, &offer);
@@ -326,7 +339,8 @@ impl<E: Endpoint> Conference<E> {
     pub fn renegotiate(&mut self, seat: usize) {
         let id = self.participant(seat);
         let offer = self.seats[seat].endpoint.offer(self.now);
-        let answer = self.engine.participant(id).expect("it is there").accept_offer(&offer).expect("a good offer");
+        let answer =
+            self.engine.participant(id).expect("it is there").accept_offer(&offer).expect("a good offer");
         self.seats[seat].endpoint.accept_answer(self.now, &answer);
     }
 
@@ -394,7 +408,9 @@ impl Conference<Client> {
         Seen {
             audio: to.track(&label, false).map_or(0, |track| track.whole()),
             video: video.map_or(0, |track| track.whole()),
-            broken: video.map_or_else(Vec::new, |track| track.broken_until(from.publisher.video.frame.saturating_sub(10))),
+            broken: video.map_or_else(Vec::new, |track| {
+                track.broken_until(from.publisher.video.frame.saturating_sub(10))
+            }),
         }
     }
 

@@ -157,8 +157,12 @@ impl Receiver {
 
     /// Takes what a description announces.
     pub fn announce(&mut self, announced: Vec<Announced>) {
-        let gone: Vec<u32> =
-            self.tracks.keys().copied().filter(|ssrc| !announced.iter().any(|one| one.ssrc.0 == *ssrc)).collect();
+        let gone: Vec<u32> = self
+            .tracks
+            .keys()
+            .copied()
+            .filter(|ssrc| !announced.iter().any(|one| one.ssrc.0 == *ssrc))
+            .collect();
         self.ended.extend(gone.iter().filter_map(|ssrc| self.tracks.remove(ssrc)));
         for one in announced {
             match self.tracks.get_mut(&one.ssrc.0) {
@@ -205,7 +209,14 @@ impl Receiver {
         Self::on_content(track, now, self.room, seq.0, original, &mut self.violations);
     }
 
-    fn on_content(track: &mut Track, now: Instant, room: u32, seq: u64, payload: &[u8], violations: &mut Vec<String>) {
+    fn on_content(
+        track: &mut Track,
+        now: Instant,
+        room: u32,
+        seq: u64,
+        payload: &[u8],
+        violations: &mut Vec<String>,
+    ) {
         let content = match Content::parse(payload) {
             Ok(content) => content,
             Err(error) => return violations.push(format!("{error} in {:?} of {seq}", track.announced)),
