@@ -2,12 +2,11 @@
 
 mod support;
 
-use estafette::{EngineConfig, dtls};
 use std::time::Duration;
-use support::harness::{Options, Transcript, server};
-use support::{Conference, Link, Stage, seeded_dtls};
+use support::harness::{Options, Transcript};
+use support::{Conference, Link, Stage};
 
-/// Seeds of the engine and its network, of the handshakes, and how long the call lasts.
+/// What the engine, the clients and the network follow from, and what the handshakes do.
 #[derive(Clone, Copy)]
 struct Seeds {
     call: u64,
@@ -16,17 +15,9 @@ struct Seeds {
 
 /// A call of five with loss, jitter and duplicates: one leaves, one returns, one moves.
 fn call(seeds: Seeds) -> Transcript {
-    let side = |side: u8| seeded_dtls::config(dtls::Versions::V12, [seeds.handshakes ^ side; 32]);
-    let engine = EngineConfig {
-        candidates: vec![server()],
-        certificate: Some(seeded_dtls::certificate()),
-        dtls: side(0),
-        ..EngineConfig::default()
-    };
-    let client_dtls =
-        dtls::Context::new(side(0x80), seeded_dtls::certificate()).expect("a good configuration");
     let link = Link::lossy(0.03).with(Stage::Jitter(Duration::from_millis(8))).with(Stage::Duplicate(0.02));
-    let options = Options { seed: seeds.call, link, engine, client_dtls, record: true, ..Options::default() };
+    let Seeds { call: seed, handshakes } = seeds;
+    let options = Options { seed, handshakes, link, record: true, ..Options::default() };
     let mut conference = Conference::of(5, options);
     conference.connect();
     conference.drive(Duration::from_millis(1_500));

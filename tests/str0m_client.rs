@@ -339,6 +339,11 @@ fn f_01_every_frame_of_str0m_arrives_whole_under_five_percent_loss() {
         conference.seats.iter_mut().for_each(|seat| seat.endpoint.paused = true);
         conference.drive(Duration::from_secs(1));
         assert_whole(&conference, 100, 20);
+        let present = conference.participants();
+        let repaired = present.into_iter().map(|id| {
+            conference.engine.participant(id).expect("it is there").stats().retransmitted_packets_sent
+        });
+        assert!(repaired.sum::<u64>() > 50, "the loss was real");
     }
 }
 

@@ -4,6 +4,7 @@ use super::client::publish::Plan;
 use super::client::{Client, Setup};
 use super::invariants::Watch;
 use super::net::{Link, Network, Packet};
+use super::seeded_dtls;
 use estafette::{
     Datagram, Ecn, Engine, EngineConfig, Event, Instant, LeaveReason, ParticipantConfig, ParticipantId, Path,
     Protocol, RoomConfig, RoomId, dtls,
@@ -11,7 +12,6 @@ use estafette::{
 use sha1::{Digest as _, Sha1};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 /// A client on the virtual clock, sans-IO like the engine.
@@ -35,7 +35,10 @@ pub struct Options {
     pub seed: u64,
     pub link: Link,
     pub engine: EngineConfig,
-    pub client_dtls: dtls::Context,
+    /// What the handshakes' key shares follow from.
+    pub handshakes: u8,
+    /// The DTLS versions of both sides.
+    pub versions: dtls::Versions,
     /// Between the wish for an offer and its answer.
     pub signalling: Duration,
     /// Bytes of the buffer that transmits are written to.
@@ -49,7 +52,8 @@ impl Default for Options {
             seed: 1,
             link: Link::delay(Duration::from_millis(20)),
             engine: EngineConfig { candidates: vec![server()], ..EngineConfig::default() },
-            client_dtls: client_dtls(),
+            handshakes: 1,
+            versions: dtls::Versions::default(),
             signalling: Duration::from_millis(30),
             arena: 64 * 1_024,
             record: false,
@@ -70,16 +74,6 @@ pub fn home(index: u32) -> SocketAddr {
 /// The way from the engine to `remote`.
 pub fn path_to(remote: SocketAddr) -> Path {
     Path { protocol: Protocol::Udp, local: server(), remote }
-}
-
-/// One certificate and context for all clients: making them is slow and nobody's subject here.
-fn client_dtls() -> dtls::Context {
-    static CONTEXT: OnceLock<dtls::Context> = OnceLock::new();
-    let make = || {
-        let certificate = dtls::Certificate::generate().expect("a certificate");
-        dtls::Context::new(dtls::Config::default(), certificate).expect("the defaults fit together")
-    };
-    CONTEXT.get_or_init(make).clone()
 }
 
 /// A client's place in the conference.
@@ -124,14 +118,23 @@ pub struct Conference<E: Endpoint = Client> {
     /// Whether `outgoing` is kept.
     pub tap: bool,
     options: Options,
+    client_dtls: dtls::Context,
     buf: Vec<u8>,
     negotiations: BTreeSet<(Instant, ParticipantId)>,
     owners: usize,
 }
 
 impl<E: Endpoint> Conference<E> {
-    pub fn new(options: Options) -> Self {
+    pub fn new(mut options: Options) -> Self {
         let now = Instant::from_millis(10_000);
+        // One seed decides every byte, so that a failure can be met again.
+        let side = |side: u8| seeded_dtls::provider([options.handshakes ^ side; 32]);
+        options.engine.certificate.get_or_insert_with(seeded_dtls::certificate);
+        options.engine.dtls.provider.get_or_insert_with(|| side(0));
+        options.engine.dtls.versions = options.versions;
+        let client_dtls = dtls::Config { provider: Some(side(0x80)), ..options.engine.dtls.clone() };
+        let client_dtls =
+            dtls::Context::new(client_dtls, seeded_dtls::certificate()).expect("a good configuration");
         let mut seed = [0x5e; 32];
         seed[..8].copy_from_slice(&options.seed.to_be_bytes());
         let engine =
@@ -148,6 +151,7 @@ impl<E: Endpoint> Conference<E> {
             tap: false,
             buf: vec![0; options.arena],
             options,
+            client_dtls,
             negotiations: BTreeSet::new(),
             owners: 0,
         }
@@ -158,8 +162,13 @@ impl<E: Endpoint> Conference<E> {
     }
 
     /// Seats a client and lets it join; its offer is answered at once.
-    pub fn join(&mut self, room: RoomId, mut endpoint: E) -> usize {
-        let config = ParticipantConfig { label: endpoint.label(), ..ParticipantConfig::default() };
+    pub fn join(&mut self, room: RoomId, endpoint: E) -> usize {
+        self.join_as(room, endpoint, ParticipantConfig::default())
+    }
+
+    /// The same with rights of its own; the label is the client's.
+    pub fn join_as(&mut self, room: RoomId, mut endpoint: E, config: ParticipantConfig) -> usize {
+        let config = ParticipantConfig { label: endpoint.label(), ..config };
         let id = self.engine.room(room).expect("the room is open").join(config).expect("there is room");
         let offer = endpoint.offer(self.now);
         let answer = self.engine.participant(id).expect("it just joined").accept_offer(&offer);
@@ -373,7 +382,7 @@ impl Conference<Client> {
 
     /// A client that did not join yet; `room` is what its packets say.
     pub fn client(&self, index: u32, plan: Plan, room: u32) -> Client {
-        let (seed, dtls) = (self.options.seed, self.options.client_dtls.clone());
+        let (seed, dtls) = (self.options.seed, self.client_dtls.clone());
         Client::new(Setup { index, room, address: home(index), seed, plan, dtls })
     }
 
@@ -382,7 +391,7 @@ impl Conference<Client> {
         let connected = |conference: &mut Self| {
             conference.seats.iter().all(|seat| seat.participant.is_none() || seat.endpoint.connected())
         };
-        assert!(self.drive_until(Duration::from_secs(10), connected), "not everybody connected");
+        assert!(self.drive_until(Duration::from_secs(25), connected), "not everybody connected");
     }
 
     pub fn endpoint(&mut self, seat: usize) -> &mut Client {

@@ -1,7 +1,7 @@
 //! The invariants of THREATS.md as far as they can be seen from outside, checked after every step.
 
 use estafette::mux::{Kind, kind_of};
-use estafette::{DropReason, Engine, Instant, ParticipantId, stun};
+use estafette::{DropReason, Engine, Instant, ParticipantId, rtp, stun};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -39,8 +39,6 @@ pub struct Watch {
     rtcp: BTreeSet<(usize, u32)>,
     /// Which association lies behind an address: keys are per association, not per address.
     owners: BTreeMap<SocketAddr, usize>,
-    /// Bytes behind the SRTCP index: none for GCM, ten for HMAC-SHA1.
-    pub rtcp_tag: usize,
     datagrams_sent: u64,
     bytes_sent: u64,
     datagrams_received: u64,
@@ -90,17 +88,18 @@ impl Watch {
             Kind::Dtls => {}
             Kind::Rtp => {
                 assert!(!unproven, "S-STUN-14: media to {to}, which proved nothing");
-                let ssrc = u32::from_be_bytes([data[8], data[9], data[10], data[11]]);
-                let wire = u16::from_be_bytes([data[2], data[3]]);
+                let packet = rtp::Packet::parse(data).expect("well-formed RTP");
+                let (ssrc, wire) = (packet.ssrc().0, packet.sequence_number().0);
                 assert!(
                     self.rtp.entry(ssrc).or_default().first_use(wire),
                     "I-10: {ssrc:#x} uses {wire} twice"
                 );
+                assert_eq!(packet.csrcs().len(), 0, "S-RTP-13: {packet:?}");
             }
             Kind::Rtcp => {
                 assert!(!unproven, "S-STUN-14: RTCP to {to}, which proved nothing");
-                let at = data.len() - 4 - self.rtcp_tag;
-                let word = u32::from_be_bytes([data[at], data[at + 1], data[at + 2], data[at + 3]]);
+                // All of these calls use GCM, where the index comes last (RFC 7714, section 9.2).
+                let word = u32::from_be_bytes(*data.last_chunk().expect("an index"));
                 assert!(word & 1 << 31 != 0, "S-SRTP-06: SRTCP is encrypted");
                 let owner = self.owners.get(&to).copied().expect("media goes to somebody");
                 assert!(self.rtcp.insert((owner, word)), "I-10: SRTCP index {word:#x} twice to {to}");

@@ -222,7 +222,11 @@ impl Client {
 
     fn on_rtp(&mut self, now: Instant, data: &[u8]) {
         let Some(keys) = &mut self.keys else { return };
-        let packet = rtp::Packet::parse(data).expect("the server's RTP is well formed");
+        // What the server sends is well formed, as the harness sees; on the way bits may flip.
+        let Ok(packet) = rtp::Packet::parse(data) else {
+            self.unopened += 1;
+            return;
+        };
         let mut out = vec![0; data.len()];
         let header_len = packet.header_len();
         match keys.opener.open_rtp(data, header_len, packet.ssrc(), packet.sequence_number(), &mut out) {
@@ -356,7 +360,7 @@ impl Endpoint for Client {
             }
             Some(Kind::Rtp) => self.on_rtp(now, &packet.data),
             Some(Kind::Rtcp) => self.on_rtcp(now, &packet.data),
-            None => self.violation("the server sent what is nothing".into()),
+            None => self.unopened += 1,
         }
     }
 

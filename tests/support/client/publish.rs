@@ -151,7 +151,7 @@ impl Publisher {
         let mut packets = Vec::new();
         while let Some(at) = self.audio.next.filter(|at| *at <= now) {
             self.audio.next = Some(at + AUDIO_INTERVAL);
-            if !self.paused {
+            if !self.paused && self.plan.audio {
                 let content = Content::audio(self.room, self.publisher, self.audio.frame);
                 self.audio.frame += 1;
                 packets.push(self.packet(now, content));
@@ -160,7 +160,7 @@ impl Publisher {
         }
         while let Some(at) = self.video.next.filter(|at| *at <= now) {
             self.video.next = Some(at + self.plan.frame_interval);
-            if !self.paused {
+            if !self.paused && self.plan.video {
                 let keyframe = std::mem::take(&mut self.video.keyframe_due);
                 let parts = if keyframe { self.plan.key_parts } else { self.plan.parts };
                 let (room, publisher, frame) = (self.room, self.publisher, self.video.frame);
