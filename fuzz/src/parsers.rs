@@ -6,7 +6,8 @@ use estafette::{rtcp as wire, rtp as packets, sdp as descriptions, stun as messa
 pub fn stun(data: &[u8]) {
     let Ok(message) = messages::Message::parse(data) else { return };
     let mut copy = vec![0; data.len() + 64];
-    let writer = messages::Writer::new(&mut copy, message.class(), message.method(), message.transaction_id());
+    let writer =
+        messages::Writer::new(&mut copy, message.class(), message.method(), message.transaction_id());
     let mut writer = writer.expect("room");
     for (kind, value) in message.attributes() {
         assert!(value.len() <= data.len());
@@ -71,7 +72,9 @@ fn read(packet: &wire::Packet<'_>, len: usize) {
         wire::Packet::SenderReport(report) => assert!(report.reports().count() <= 31),
         wire::Packet::ReceiverReport(report) => assert!(report.reports().count() <= 31),
         wire::Packet::SourceDescription(description) => assert!(description.items().count() <= len),
-        wire::Packet::Bye(bye) => assert!(bye.ssrcs().len() <= 31 && bye.reason().is_none_or(|text| text.len() < 256)),
+        wire::Packet::Bye(bye) => {
+            assert!(bye.ssrcs().len() <= 31 && bye.reason().is_none_or(|text| text.len() < 256))
+        }
         wire::Packet::Nack(nack) => assert!(nack.numbers().count() <= 17 * len),
         wire::Packet::Fir(fir) => assert!(fir.entries().count() <= len / 8),
         wire::Packet::TransportFeedback(feedback) => {
