@@ -159,6 +159,7 @@ impl Engine {
             self.run_timers(now, id);
             self.requeue(id);
         }
+        self.skip_stale_deadlines();
     }
 
     /// Writes the next transmit at the start of `buf`, or returns `None` when there is nothing to send.
@@ -193,6 +194,7 @@ impl Engine {
                 segment_size: written.segment_size,
             });
         }
+        self.skip_stale_deadlines();
         None
     }
 
@@ -295,6 +297,16 @@ impl Engine {
         }
     }
 
+    /// Deadlines of who left, or that moved, wake nobody.
+    fn skip_stale_deadlines(&mut self) {
+        while let Some((at, id)) = self.deadlines.peek() {
+            if self.participants.get(id).is_some_and(|participant| participant.timers.queued == Some(at)) {
+                return;
+            }
+            self.deadlines.pop_due(at);
+        }
+    }
+
     /// Does what is due to one participant.
     fn run_timers(&mut self, now: Instant, id: ParticipantId) {
         for timer in Timer::ALL {
@@ -344,7 +356,8 @@ impl Engine {
             }
         }
         if let Some(participant) = self.participants.get_mut(id) {
-            // What is due by now waits for the next transmit, which sets the timer again.
+            // What is due at once is a datagram to be polled, not a deadline: its turn comes below, and
+            // the deadline is set anew behind it.
             let at = participant.network.poll_timeout().filter(|at| *at > now);
             participant.timers.set(Timer::Network, at);
         }
@@ -382,8 +395,13 @@ impl Engine {
             return;
         };
         let before = participant.path.replace(path);
-        if participant.connected && before != Some(path) {
-            self.emit(Event::PathChanged { participant: id, path });
+        if !participant.connected || before == Some(path) {
+            return;
         }
+        self.emit(match before {
+            // The handshake was done before a path was selected.
+            None => Event::Connected { participant: id, path },
+            Some(_) => Event::PathChanged { participant: id, path },
+        });
     }
 }

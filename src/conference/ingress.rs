@@ -96,7 +96,7 @@ impl Engine {
         }
         *owner = Some(id);
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownUsername)?;
-        participant.network.handle_stun(now, datagram.path, &message, datagram.data.len())?;
+        participant.network.handle_stun(now, datagram.path, &message)?;
         self.drain_network(now, id);
         Ok(Taken::Consumed)
     }

@@ -124,10 +124,9 @@ impl Network {
         now: Instant,
         path: Path,
         message: &stun::Message<'_>,
-        len: usize,
     ) -> Result<(), Refusal> {
+        // The agent accounts for its own datagrams, both ways.
         self.ice.handle_datagram(now, path, message).map_err(Refusal::Ice)?;
-        self.ice.on_received(&path, len);
         Ok(())
     }
 
@@ -167,9 +166,8 @@ impl Network {
 
     /// The next datagram of ICE or DTLS, written at the start of `buf`.
     pub(crate) fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<(Path, usize)> {
-        if let Some((path, len)) = self.ice.poll_transmit(now, buf) {
-            self.ice.on_sent(&path, len);
-            return Some((path, len));
+        if let Some(written) = self.ice.poll_transmit(now, buf) {
+            return Some(written);
         }
         let path = self.ice.selected().or(self.dtls_path)?;
         let association = self.association.as_mut()?;

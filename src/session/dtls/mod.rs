@@ -16,6 +16,9 @@
 //!   offers one (two datagrams) is answered with X25519.
 //! - **Bounds.** Every queue has a limit in [`limits`](crate::limits); a handshake ends after 30
 //!   seconds; a datagram that is dropped says why ([`Drop`]).
+//! - **Forgery.** Nothing that is not authenticated ends an association in use. Who can send from
+//!   the validated pair while the handshake lasts can spoil that handshake: its first messages are
+//!   in clear, and a false one is found out only at the end.
 //! - **Randomness.** Key shares, signatures and nonces come from the operating system: a
 //!   handshake's bytes are the one output of this crate that a seed does not decide.
 //!
@@ -42,5 +45,3 @@ pub use config::{Config, Context, Version, Versions};
 pub use fingerprint::{Fingerprint, FingerprintError, HashAlgorithm};
 pub use keying::Keying;
 pub use outcome::{CertificateError, ConfigError, Drop, FailReason, SendError};
-
-pub use crate::crypto::secret::Secret;

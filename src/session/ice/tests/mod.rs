@@ -1,7 +1,8 @@
 //! A lite agent under test, a peer that says whatever a test wants, and time.
 
+mod messages;
+mod paths;
 mod sessions;
-mod threats;
 
 use super::*;
 use crate::base::limits;

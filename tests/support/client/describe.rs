@@ -1,0 +1,203 @@
+//! A client's descriptions: offers written by hand as a browser would, answers to the server's.
+
+use super::ice::Credentials;
+use super::publish::{ABS_SEND_TIME, AUDIO_LEVEL, MID, OPUS, Publisher, TRANSPORT_CC, VP8, VP8_RTX};
+use super::receive::Announced;
+use estafette::rtp::Ssrc;
+use estafette::sdp::{self, Description, Kind};
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+const EXTENSIONS: [(u8, &str); 4] = [
+    (AUDIO_LEVEL, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
+    (ABS_SEND_TIME, "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"),
+    (TRANSPORT_CC, "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"),
+    (MID, "urn:ietf:params:rtp-hdrext:sdes:mid"),
+];
+
+/// What the server's description says of its transport.
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub credentials: Credentials,
+    pub fingerprint: String,
+    pub candidate: Option<SocketAddr>,
+}
+
+/// One media section, as this client sees it.
+#[derive(Debug, Clone)]
+struct Line {
+    mid: String,
+    video: bool,
+    rejected: bool,
+    payload_type: u8,
+    rtx_payload_type: Option<u8>,
+    extensions: Vec<(u8, String)>,
+    /// Whether the server sends and receives on it.
+    sends: bool,
+    receives: bool,
+}
+
+impl Line {
+    fn own(video: bool) -> Self {
+        Line {
+            mid: if video { "1" } else { "0" }.into(),
+            video,
+            rejected: false,
+            payload_type: if video { VP8 } else { OPUS },
+            rtx_payload_type: video.then_some(VP8_RTX),
+            extensions: EXTENSIONS.iter().map(|(id, uri)| (*id, (*uri).to_owned())).collect(),
+            sends: true,
+            receives: true,
+        }
+    }
+}
+
+/// The state of a client's negotiation.
+pub struct Describe {
+    lines: Vec<Line>,
+    version: u32,
+    pub fingerprint: String,
+    pub server: Option<Server>,
+    /// What the server sends, by its last description.
+    pub announced: Vec<Announced>,
+    /// The text of the last server description, for tests that look closer.
+    pub last: String,
+}
+
+impl Describe {
+    pub fn new(fingerprint: String) -> Self {
+        let lines = vec![Line::own(false), Line::own(true)];
+        Describe { lines, version: 0, fingerprint, server: None, announced: Vec::new(), last: String::new() }
+    }
+
+    pub fn offer(&mut self, local: &Credentials, publisher: &Publisher) -> String {
+        self.write(local, publisher, "actpass", true)
+    }
+
+    pub fn accept_answer(&mut self, sdp: &str) {
+        self.take(sdp);
+    }
+
+    pub fn accept_offer(&mut self, sdp: &str, local: &Credentials, publisher: &Publisher) -> String {
+        self.take(sdp);
+        self.write(local, publisher, "active", false)
+    }
+
+    /// Takes sections, transport and streams of a server's description.
+    fn take(&mut self, sdp: &str) {
+        let description = Description::parse(sdp).unwrap_or_else(|error| panic!("{error}\n{sdp}"));
+        self.last = sdp.to_owned();
+        self.announced.clear();
+        for (at, media) in description.media.iter().enumerate() {
+            if self.lines.len() <= at {
+                self.lines.push(Line::own(media.kind == Kind::Video));
+            }
+            let line = &mut self.lines[at];
+            line.mid = media.mid.as_ref().map(|mid| mid.as_str().to_owned()).unwrap_or_default();
+            line.rejected = media.rejected();
+            (line.sends, line.receives) = (media.direction.sends(), media.direction.receives());
+            line.extensions = media.extmaps.iter().map(|extmap| (extmap.id, extmap.uri.clone())).collect();
+            let wanted = if line.video { "VP8" } else { "opus" };
+            let codec = media.codecs.iter().find(|codec| codec.is(wanted));
+            let Some(codec) = codec.filter(|_| !line.rejected) else { continue };
+            line.payload_type = codec.payload_type;
+            let repairs = |other: &&sdp::Codec| other.repairs() == Some(codec.payload_type);
+            line.rtx_payload_type = media.codecs.iter().find(repairs).map(|rtx| rtx.payload_type);
+            if line.sends {
+                self.announced.extend(announced(line, media));
+            }
+        }
+        let transport = description.media.iter().find(|media| !media.rejected()).map(|media| &media.transport);
+        let transport = transport.expect("at least one section is accepted");
+        let candidate = transport.candidates.first().map(|candidate| candidate.address);
+        self.server = Some(Server {
+            credentials: Credentials {
+                ufrag: transport.ufrag.clone().expect("a user fragment"),
+                pwd: transport.pwd.as_ref().expect("a password").as_str().to_owned(),
+            },
+            fingerprint: fingerprint(&transport.fingerprints[0]),
+            candidate: candidate.or(self.server.as_ref().and_then(|server| server.candidate)),
+        });
+    }
+
+    fn write(&mut self, local: &Credentials, publisher: &Publisher, setup: &str, offer: bool) -> String {
+        self.version += 1;
+        let mut sdp = format!("v=0\r\no=- 46117{} {} IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", local.ufrag.len(), self.version);
+        let mids: Vec<&str> = self.lines.iter().filter(|line| !line.rejected).map(|line| line.mid.as_str()).collect();
+        let _ = write!(sdp, "a=group:BUNDLE {}\r\na=extmap-allow-mixed\r\na=msid-semantic: WMS *\r\n", mids.join(" "));
+        for (at, line) in self.lines.iter().enumerate() {
+            // The first two sections are this client's own, the rest the server asked for.
+            let publishes = at < 2 && if line.video { publisher.plan.video } else { publisher.plan.audio };
+            let (sends, receives) = if offer { (publishes, true) } else { (publishes && line.receives, line.sends) };
+            self.section(&mut sdp, line, publisher, (sends, receives), local, setup);
+        }
+        sdp
+    }
+
+    fn section(
+        &self,
+        sdp: &mut String,
+        line: &Line,
+        publisher: &Publisher,
+        (sends, receives): (bool, bool),
+        local: &Credentials,
+        setup: &str,
+    ) {
+        let (kind, pt, rtx) = (if line.video { "video" } else { "audio" }, line.payload_type, line.rtx_payload_type);
+        let list = rtx.map_or_else(|| pt.to_string(), |rtx| format!("{pt} {rtx}"));
+        let port = if line.rejected { 0 } else { 9 };
+        let _ = write!(sdp, "m={kind} {port} UDP/TLS/RTP/SAVPF {list}\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n");
+        let _ = write!(sdp, "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=ice-options:trickle\r\n", local.ufrag, local.pwd);
+        let _ = write!(sdp, "a=fingerprint:{}\r\na=setup:{setup}\r\na=mid:{}\r\n", self.fingerprint, line.mid);
+        for (id, uri) in &line.extensions {
+            let _ = write!(sdp, "a=extmap:{id} {uri}\r\n");
+        }
+        let direction = match (sends, receives) {
+            (true, true) => "sendrecv",
+            (true, false) => "sendonly",
+            (false, true) => "recvonly",
+            (false, false) => "inactive",
+        };
+        let _ = write!(sdp, "a={direction}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n");
+        if line.video {
+            let _ = write!(sdp, "a=rtpmap:{pt} VP8/90000\r\na=rtcp-fb:{pt} goog-remb\r\na=rtcp-fb:{pt} transport-cc\r\n");
+            let _ = write!(sdp, "a=rtcp-fb:{pt} ccm fir\r\na=rtcp-fb:{pt} nack\r\na=rtcp-fb:{pt} nack pli\r\n");
+            if let Some(rtx) = rtx {
+                let _ = write!(sdp, "a=rtpmap:{rtx} rtx/90000\r\na=fmtp:{rtx} apt={pt}\r\n");
+            }
+        } else {
+            let _ = write!(sdp, "a=rtpmap:{pt} opus/48000/2\r\na=rtcp-fb:{pt} transport-cc\r\n");
+            let _ = write!(sdp, "a=fmtp:{pt} minptime=10;useinbandfec=1\r\n");
+        }
+        if sends {
+            let outgoing = if line.video { &publisher.video } else { &publisher.audio };
+            let (ssrc, rtx) = (outgoing.ssrc.0, outgoing.rtx_ssrc.0);
+            let _ = write!(sdp, "a=msid:camera {kind}-track\r\n");
+            if line.video {
+                let _ = write!(sdp, "a=ssrc-group:FID {ssrc} {rtx}\r\na=ssrc:{rtx} cname:secret-cname\r\n");
+            }
+            let _ = write!(sdp, "a=ssrc:{ssrc} cname:secret-cname\r\n");
+        }
+    }
+}
+
+/// The streams of a section on which the server sends.
+fn announced(line: &Line, media: &sdp::Media) -> Option<Announced> {
+    let groups = media.stream_groups.iter().find(|group| group.semantics == "FID").map(|group| &group.ssrcs);
+    let rtx = groups.and_then(|ssrcs| ssrcs.get(1)).copied();
+    let first = media.streams.iter().find(|stream| Some(stream.ssrc) != rtx)?;
+    let msid = media.msid.as_ref().or(first.msid.as_ref())?;
+    Some(Announced {
+        ssrc: Ssrc(first.ssrc),
+        rtx_ssrc: rtx.map(Ssrc),
+        stream: msid.stream.clone(),
+        video: line.video,
+        payload_type: line.payload_type,
+        rtx_payload_type: line.rtx_payload_type,
+    })
+}
+
+fn fingerprint(from: &sdp::Fingerprint) -> String {
+    let bytes: Vec<String> = from.bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+    format!("{} {}", from.algorithm, bytes.join(":"))
+}

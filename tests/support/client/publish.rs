@@ -1,0 +1,276 @@
+//! What a client sends: audio and video in packets that prove themselves, repeated when asked for.
+
+use crate::support::media::Content;
+use estafette::rtcp::{self, NtpTime, ReportBlock, SenderInfo};
+use estafette::rtp::{self, AudioLevel, HeaderWriter, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
+use estafette::{Instant, random::Random};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Payload types and extension ids of every client's own lines.
+pub const OPUS: u8 = 111;
+pub const VP8: u8 = 96;
+pub const VP8_RTX: u8 = 97;
+pub const AUDIO_LEVEL: u8 = 1;
+pub const ABS_SEND_TIME: u8 = 2;
+pub const TRANSPORT_CC: u8 = 3;
+pub const MID: u8 = 4;
+
+const AUDIO_INTERVAL: Duration = Duration::from_millis(20);
+/// Packets kept for repair.
+const HISTORY: u64 = 1_024;
+
+/// What a client publishes.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    pub audio: bool,
+    pub video: bool,
+    pub frame_interval: Duration,
+    /// Packets of a key frame and of any other.
+    pub key_parts: u16,
+    pub parts: u16,
+    /// Where video's numbers begin: close to the wrap unless a test says otherwise.
+    pub first_seq: u64,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        let frame_interval = Duration::from_millis(40);
+        Plan { audio: true, video: true, frame_interval, key_parts: 8, parts: 3, first_seq: 65_400 }
+    }
+}
+
+/// A packet to be sealed.
+pub struct Plain {
+    pub seq: SeqNo,
+    pub ssrc: Ssrc,
+    pub header: Vec<u8>,
+    pub payload: Vec<u8>,
+}
+
+struct Kept {
+    timestamp: u32,
+    marker: bool,
+    payload: Vec<u8>,
+}
+
+/// One stream and the stream of its repetitions.
+pub struct Outgoing {
+    pub ssrc: Ssrc,
+    pub rtx_ssrc: Ssrc,
+    pub mid: &'static str,
+    video: bool,
+    next_seq: u64,
+    next_rtx: u64,
+    /// The next frame, from 0.
+    pub frame: u32,
+    first_timestamp: u32,
+    timestamp: u32,
+    next: Option<Instant>,
+    history: BTreeMap<u64, Kept>,
+    packets: u32,
+    octets: u32,
+    /// Key frames were asked for so often.
+    pub requests: u32,
+    keyframe_due: bool,
+    pub keyframes: u32,
+    /// Packets were asked for so often.
+    pub asked: u64,
+    pub repeated: u64,
+    /// Numbers sent so far, whatever became of them.
+    pub sent: u64,
+}
+
+impl Outgoing {
+    fn new(random: &mut Random, video: bool, first_seq: u64) -> Self {
+        // The timestamps wrap after a few seconds.
+        let first_timestamp = 0u32.wrapping_sub(200_000);
+        Outgoing {
+            ssrc: Ssrc(random.next_u32() | 1),
+            rtx_ssrc: Ssrc(random.next_u32() & !1),
+            mid: if video { "1" } else { "0" },
+            video,
+            next_seq: first_seq,
+            next_rtx: random.below(30_000),
+            frame: 0,
+            first_timestamp,
+            timestamp: first_timestamp,
+            next: None,
+            history: BTreeMap::new(),
+            packets: 0,
+            octets: 0,
+            requests: 0,
+            keyframe_due: true,
+            keyframes: 0,
+            asked: 0,
+            repeated: 0,
+            sent: 0,
+        }
+    }
+}
+
+pub struct Publisher {
+    pub plan: Plan,
+    room: u32,
+    publisher: u32,
+    pub audio: Outgoing,
+    pub video: Outgoing,
+    transport_seq: u16,
+    /// Stops media while it is set, for tests that want silence.
+    pub paused: bool,
+    started: Option<Instant>,
+}
+
+impl Publisher {
+    pub fn new(mut random: Random, plan: Plan, room: u32, publisher: u32) -> Self {
+        Publisher {
+            plan,
+            room,
+            publisher,
+            audio: Outgoing::new(&mut random, false, 60_000),
+            video: Outgoing::new(&mut random, true, plan.first_seq),
+            transport_seq: 65_000,
+            paused: false,
+            started: None,
+        }
+    }
+
+    /// Media begins.
+    pub fn start(&mut self, now: Instant) {
+        self.started.get_or_insert(now);
+        self.audio.next = Some(now).filter(|_| self.plan.audio);
+        self.video.next = Some(now).filter(|_| self.plan.video);
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.audio.next, self.video.next].into_iter().flatten().min()
+    }
+
+    /// The packets that are due.
+    pub fn due(&mut self, now: Instant) -> Vec<Plain> {
+        let mut packets = Vec::new();
+        while let Some(at) = self.audio.next.filter(|at| *at <= now) {
+            self.audio.next = Some(at + AUDIO_INTERVAL);
+            if !self.paused {
+                let content = Content::audio(self.room, self.publisher, self.audio.frame);
+                self.audio.frame += 1;
+                packets.push(self.packet(now, content));
+            }
+            self.audio.timestamp = self.audio.timestamp.wrapping_add(960);
+        }
+        while let Some(at) = self.video.next.filter(|at| *at <= now) {
+            self.video.next = Some(at + self.plan.frame_interval);
+            if !self.paused {
+                let keyframe = std::mem::take(&mut self.video.keyframe_due);
+                let parts = if keyframe { self.plan.key_parts } else { self.plan.parts };
+                let (room, publisher, frame) = (self.room, self.publisher, self.video.frame);
+                for part in 0..parts {
+                    let content = Content { room, publisher, video: true, frame, part, parts, keyframe };
+                    packets.push(self.packet(now, content));
+                }
+                self.video.frame += 1;
+                self.video.keyframes += u32::from(keyframe);
+            }
+            let ticks = self.plan.frame_interval.as_micros() as u32 / 100 * 9;
+            self.video.timestamp = self.video.timestamp.wrapping_add(ticks);
+        }
+        packets
+    }
+
+    fn packet(&mut self, now: Instant, content: Content) -> Plain {
+        let outgoing = if content.video { &mut self.video } else { &mut self.audio };
+        let payload = content.payload();
+        let kept = Kept { timestamp: outgoing.timestamp, marker: content.part + 1 == content.parts, payload };
+        let seq = outgoing.next_seq;
+        outgoing.next_seq += 1;
+        outgoing.sent += 1;
+        outgoing.packets += 1;
+        outgoing.octets += kept.payload.len() as u32;
+        let payload_type = if content.video { VP8 } else { OPUS };
+        let header = header(now, outgoing, payload_type, outgoing.ssrc, seq, &kept, &mut self.transport_seq);
+        let plain = Plain { seq: SeqNo(seq), ssrc: outgoing.ssrc, header, payload: kept.payload.clone() };
+        outgoing.history.insert(seq, kept);
+        outgoing.history.remove(&seq.wrapping_sub(HISTORY));
+        plain
+    }
+
+    /// The stream that an SSRC names.
+    pub fn outgoing(&mut self, ssrc: Ssrc) -> Option<&mut Outgoing> {
+        [&mut self.audio, &mut self.video].into_iter().find(|outgoing| outgoing.ssrc == ssrc)
+    }
+
+    /// Repeats a packet (RFC 4588), if it is still there.
+    pub fn repeat(&mut self, now: Instant, media: Ssrc, wire: WireSeq) -> Option<Plain> {
+        let outgoing = [&mut self.audio, &mut self.video].into_iter().find(|outgoing| outgoing.ssrc == media)?;
+        outgoing.asked += 1;
+        let original = SeqNo::extend(SeqNo(outgoing.next_seq), wire);
+        let kept = outgoing.history.remove(&original.0)?;
+        let seq = outgoing.next_rtx;
+        outgoing.next_rtx += 1;
+        outgoing.repeated += 1;
+        let mut payload = original.wire().0.to_be_bytes().to_vec();
+        payload.extend(&kept.payload);
+        let header = header(now, outgoing, VP8_RTX, outgoing.rtx_ssrc, seq, &kept, &mut self.transport_seq);
+        outgoing.history.insert(original.0, kept);
+        Some(Plain { seq: SeqNo(seq), ssrc: outgoing.rtx_ssrc, header, payload })
+    }
+
+    /// A receiver wants a key frame of this stream.
+    pub fn request_keyframe(&mut self, media: Ssrc) -> bool {
+        let Some(outgoing) = self.outgoing(media) else { return false };
+        outgoing.requests += 1;
+        outgoing.keyframe_due = true;
+        true
+    }
+
+    /// Sender reports on what was sent; the first of them carries the report blocks.
+    pub fn reports(&self, now: Instant, mut blocks: Vec<ReportBlock>, writer: &mut rtcp::Writer<'_>) {
+        blocks.truncate(31);
+        let started = self.started.unwrap_or(now);
+        let ntp = NtpTime((3_900_000_000u64 << 32) + ((u128::from(now.as_micros()) << 32) / 1_000_000) as u64);
+        for outgoing in [&self.audio, &self.video].into_iter().filter(|outgoing| outgoing.packets > 0) {
+            let rate: u128 = if outgoing.video { 90_000 } else { 48_000 };
+            let ticks = ((now - started).as_micros() * rate / 1_000_000) as u32;
+            let rtp = RtpTime(outgoing.first_timestamp.wrapping_add(ticks));
+            let blocks = std::mem::take(&mut blocks);
+            let info = SenderInfo {
+                ssrc: outgoing.ssrc,
+                ntp,
+                rtp_time: rtp,
+                packet_count: outgoing.packets,
+                octet_count: outgoing.octets,
+            };
+            writer.sender_report(&info, &blocks).expect("a report fits a datagram");
+        }
+        if !blocks.is_empty() || writer.len() == 0 {
+            writer.receiver_report(self.audio.ssrc, &blocks).expect("a report fits a datagram");
+        }
+        writer.sdes_cname(self.audio.ssrc, "secret-cname").expect("a name fits a datagram");
+    }
+}
+
+fn header(
+    now: Instant,
+    outgoing: &Outgoing,
+    payload_type: u8,
+    ssrc: Ssrc,
+    seq: u64,
+    kept: &Kept,
+    transport_seq: &mut u16,
+) -> Vec<u8> {
+    let mut buf = vec![0; 64];
+    let payload_type = PayloadType::new(payload_type).expect("below 128");
+    let (seq, timestamp) = (WireSeq(seq as u16), RtpTime(kept.timestamp));
+    let mut writer = HeaderWriter::new(&mut buf, kept.marker, payload_type, seq, timestamp, ssrc).unwrap();
+    if !outgoing.video {
+        let level = AudioLevel { voice: true, level: 30 };
+        writer.extension(AUDIO_LEVEL, &[level.to_byte()]).unwrap();
+    }
+    writer.extension(ABS_SEND_TIME, &rtp::abs_send_time(now)).unwrap();
+    writer.extension(TRANSPORT_CC, &transport_seq.to_be_bytes()).unwrap();
+    writer.extension(MID, outgoing.mid.as_bytes()).unwrap();
+    *transport_seq = transport_seq.wrapping_add(1);
+    let len = writer.finish().unwrap();
+    buf.truncate(len);
+    buf
+}

@@ -1,0 +1,17 @@
+//! What the conference tests share: a network in virtual time, clients made of the crate's own lower
+//! floors, and a harness that checks the invariants after every step.
+
+// Each test file compiles this tree for itself and uses a part of it.
+#![allow(dead_code, unreachable_pub, unused_imports)]
+
+pub mod captures;
+pub mod client;
+pub mod harness;
+pub mod invariants;
+pub mod media;
+pub mod net;
+pub mod seeded_dtls;
+
+pub use client::Client;
+pub use harness::{Conference, Endpoint, Options};
+pub use net::{Link, Network, Packet, Stage};
