@@ -8,7 +8,7 @@
 //! Of the batches of a case the quickest tenth counts: what a busy machine adds is not ours.
 //!
 //! `cargo bench --bench forward` prints tables. `-- --once N SIZE [cm]` forwards 1,000 packets once, for
-//! instruction counts: `valgrind --tool=callgrind --toggle-collect='*support::forward*' BINARY --once 10
+//! instruction counts: `valgrind --tool=callgrind --toggle-collect='*exchange*' BINARY --once 10
 //! 1200`.
 
 #[path = "support/floor.rs"]
@@ -205,7 +205,7 @@ fn flatness(costs: &[(Case, f64)]) {
     }
 }
 
-/// A thousand packets, once; what is collected of it is `support::forward` alone.
+/// A thousand packets, once; what is collected of it is `support::exchange` alone.
 fn once(profile: Profile, listeners: usize, payload_len: usize) {
     let case = Case { profile, listeners, payload_len };
     let mut world = World::connected(dialect(profile), listeners);

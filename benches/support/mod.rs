@@ -196,7 +196,7 @@ impl World {
         let path = path(self.peers[0].address);
         let bursts = packets.chunks(burst);
         bursts
-            .map(|burst| forward(&mut self.engine, &mut self.now, path, burst, &mut self.buf, &mut self.kept))
+            .map(|burst| exchange(&mut self.engine, &mut self.now, path, burst, &mut self.buf, &mut self.kept))
             .sum()
     }
 
@@ -242,7 +242,7 @@ pub(crate) fn path(remote: SocketAddr) -> Path {
 /// The work that benches time and allocations are counted of: datagrams in, then datagrams out. Packets
 /// are a millisecond apart, so that reports and feedback come as often as in a stream of 10 Mbit/s.
 #[inline(never)]
-pub(crate) fn forward(
+pub(crate) fn exchange(
     engine: &mut Engine,
     now: &mut Instant,
     path: Path,
