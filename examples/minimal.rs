@@ -34,10 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("Open http://localhost:8000 in two tabs.");
 
     // The engine: addresses to announce, 32 secret random bytes, and the time.
-    let config = EngineConfig {
-        candidates: vec![local],
-        ..EngineConfig::default()
-    };
+    let config = EngineConfig { candidates: vec![local], ..EngineConfig::default() };
     let mut engine = Engine::new(config, seed()?, now())?;
     let room = engine.create_room(RoomConfig::default())?;
     let mut participants: Vec<ParticipantId> = Vec::new();
@@ -51,9 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         while let Some(transmit) = engine.poll_transmit(now(), &mut buf) {
             // Several datagrams may stand in the buffer. A failed send is a loss like any other.
-            let size = transmit
-                .segment_size
-                .map_or(transmit.len, |size| usize::from(size.get()));
+            let size = transmit.segment_size.map_or(transmit.len, |size| usize::from(size.get()));
             for datagram in buf[..transmit.len].chunks(size.max(1)) {
                 let _ = socket.send_to(datagram, transmit.path.remote);
             }
@@ -68,11 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         match socket.recv_from(&mut buf) {
             Ok((len, remote)) => {
                 let (protocol, ecn, data) = (Protocol::Udp, Ecn::NotEct, &buf[..len]);
-                let path = Path {
-                    protocol,
-                    local,
-                    remote,
-                };
+                let path = Path { protocol, local, remote };
                 engine.handle_datagram(now(), Datagram { path, ecn, data });
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
@@ -93,10 +84,7 @@ fn negotiate(
     let number = number.unwrap_or(participants.len());
     if number == participants.len() {
         // The label names its media to the others: their stream id is "p" and the label.
-        let config = ParticipantConfig {
-            label: number.to_string(),
-            ..ParticipantConfig::default()
-        };
+        let config = ParticipantConfig { label: number.to_string(), ..ParticipantConfig::default() };
         let mut room = engine.room(room).ok_or("the room is closed")?;
         participants.push(room.join(config)?);
     }

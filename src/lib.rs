@@ -58,6 +58,11 @@
 //! [`DropReason`] that is counted for its participant and for the engine. Nothing panics.
 #![forbid(unsafe_code)]
 
+/// The README's examples, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;
+
 mod base;
 mod conference;
 mod congestion;

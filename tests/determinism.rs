@@ -1,3 +1,70 @@
 //! The same inputs, times, calls and seeds give the same datagrams, byte for byte (I-08).
 
 mod support;
+
+use estafette::{EngineConfig, dtls};
+use std::time::Duration;
+use support::harness::{Options, Transcript, server};
+use support::{Conference, Link, Stage, seeded_dtls};
+
+/// Seeds of the engine and its network, of the handshakes, and how long the call lasts.
+#[derive(Clone, Copy)]
+struct Seeds {
+    call: u64,
+    handshakes: u8,
+}
+
+/// A call of five with loss, jitter and duplicates: one leaves, one returns, one moves.
+fn call(seeds: Seeds) -> Transcript {
+    let side = |side: u8| seeded_dtls::config(dtls::Versions::V12, [seeds.handshakes ^ side; 32]);
+    let engine = EngineConfig {
+        candidates: vec![server()],
+        certificate: Some(seeded_dtls::certificate()),
+        dtls: side(0),
+        ..EngineConfig::default()
+    };
+    let client_dtls =
+        dtls::Context::new(side(0x80), seeded_dtls::certificate()).expect("a good configuration");
+    let link = Link::lossy(0.03).with(Stage::Jitter(Duration::from_millis(8))).with(Stage::Duplicate(0.02));
+    let options = Options { seed: seeds.call, link, engine, client_dtls, record: true, ..Options::default() };
+    let mut conference = Conference::of(5, options);
+    conference.connect();
+    conference.drive(Duration::from_millis(1_500));
+    conference.leave(4);
+    let now = conference.now;
+    let elsewhere = ([10, 0, 0, 77], 50_077).into();
+    conference.endpoint(1).move_to(now, elsewhere, true);
+    conference.readdress(1);
+    conference.drive(Duration::from_millis(700));
+    let room = conference.seats[0].room;
+    conference.add(room, 4);
+    conference.drive(Duration::from_millis(1_500));
+    conference.assert_all_seen(15);
+    conference.transcript.take().expect("it was recorded")
+}
+
+/// The first place where two transcripts part, for the message.
+fn first_difference(a: &Transcript, b: &Transcript) -> Option<String> {
+    let at = a.entries.iter().zip(&b.entries).position(|(a, b)| a != b);
+    let at = at.or((a.entries.len() != b.entries.len()).then(|| a.entries.len().min(b.entries.len())))?;
+    Some(format!("datagram {at}: {:?} against {:?}", a.entries.get(at), b.entries.get(at)))
+}
+
+#[test]
+fn i_08_the_same_seeds_give_the_same_datagrams() {
+    let seeds = Seeds { call: 17, handshakes: 3 };
+    let (a, b) = (call(seeds), call(seeds));
+    assert!(a.entries.len() > 10_000, "{} datagrams", a.entries.len());
+    assert_eq!(first_difference(&a, &b), None);
+    assert_eq!(a.digest(), b.digest());
+}
+
+#[test]
+fn i_08_other_seeds_give_other_datagrams() {
+    let one = call(Seeds { call: 17, handshakes: 3 });
+    for other in [Seeds { call: 18, handshakes: 3 }, Seeds { call: 17, handshakes: 4 }] {
+        let other = call(other);
+        assert_ne!(one.digest(), other.digest());
+        assert!(first_difference(&one, &other).is_some());
+    }
+}

@@ -99,7 +99,10 @@ enum Call {
 }
 
 fn origin() -> impl Strategy<Value = Origin> {
-    prop_oneof![any::<u16>().prop_map(|port| Origin::Stranger(port.max(1))), (0..HONEST).prop_map(Origin::Participant)]
+    prop_oneof![
+        any::<u16>().prop_map(|port| Origin::Stranger(port.max(1))),
+        (0..HONEST).prop_map(Origin::Participant)
+    ]
 }
 
 fn noise() -> impl Strategy<Value = Vec<u8>> {
@@ -115,7 +118,8 @@ fn mutation() -> impl Strategy<Value = Mutation> {
         any::<u16>().prop_map(Mutation::Flip),
         any::<u16>().prop_map(Mutation::Cut),
         prop::collection::vec(any::<u8>(), 1..40).prop_map(Mutation::Grow),
-        (any::<u16>(), prop::collection::vec(any::<u8>(), 1..8)).prop_map(|(at, bytes)| Mutation::Overwrite(at, bytes)),
+        (any::<u16>(), prop::collection::vec(any::<u8>(), 1..8))
+            .prop_map(|(at, bytes)| Mutation::Overwrite(at, bytes)),
         any::<u16>().prop_map(Mutation::Length),
     ]
 }
@@ -123,24 +127,27 @@ fn mutation() -> impl Strategy<Value = Mutation> {
 /// The start of an RTP header with its flags and lengths at will, extension included.
 fn rtp_header() -> impl Strategy<Value = Vec<u8>> {
     let extension = prop::collection::vec(any::<u8>(), 0..24);
-    (any::<u8>(), any::<u8>(), any::<u16>(), prop::bool::ANY, extension).prop_map(|(first, second, profile, sound, mut body)| {
-        let mut header = vec![0x80 | first & 0x3f, second, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        if sound {
-            // Well formed as far as its length goes: one-byte elements at will.
-            header[0] = 0x90;
-            body.resize(body.len().next_multiple_of(4), 0);
-            let profile = if profile & 1 == 0 { 0xbede_u16 } else { 0x1000 };
-            header.extend(profile.to_be_bytes());
-            header.extend((body.len() as u16 / 4).to_be_bytes());
-        }
-        header.extend(body);
-        header
-    })
+    (any::<u8>(), any::<u8>(), any::<u16>(), prop::bool::ANY, extension).prop_map(
+        |(first, second, profile, sound, mut body)| {
+            let mut header = vec![0x80 | first & 0x3f, second, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            if sound {
+                // Well formed as far as its length goes: one-byte elements at will.
+                header[0] = 0x90;
+                body.resize(body.len().next_multiple_of(4), 0);
+                let profile = if profile & 1 == 0 { 0xbede_u16 } else { 0x1000 };
+                header.extend(profile.to_be_bytes());
+                header.extend((body.len() as u16 / 4).to_be_bytes());
+            }
+            header.extend(body);
+            header
+        },
+    )
 }
 
 /// Plain RTCP: packets of known types and lengths that fit more often than not.
 fn rtcp() -> impl Strategy<Value = Vec<u8>> {
-    let packet = (any::<u8>(), 192u8..=213, prop::collection::vec(any::<u8>(), 0..60), prop::bool::weighted(0.8));
+    let packet =
+        (any::<u8>(), 192u8..=213, prop::collection::vec(any::<u8>(), 0..60), prop::bool::weighted(0.8));
     prop::collection::vec(packet, 1..5).prop_map(|packets| {
         let mut compound = Vec::new();
         for (first, kind, mut body, fits) in packets {
@@ -211,7 +218,8 @@ impl Siege {
         for index in 0..HONEST as u32 {
             conference.add_with(room, index, Plan { key_parts: 4, parts: 2, ..Plan::default() });
         }
-        let hostile = conference.add_with(room, HONEST as u32, Plan { audio: true, video: true, ..Plan::default() });
+        let hostile =
+            conference.add_with(room, HONEST as u32, Plan { audio: true, video: true, ..Plan::default() });
         conference.endpoint(hostile).lawless = true;
         for seat in 0..HONEST {
             conference.endpoint(seat).receiver.distrusted.push(HONEST.to_string());
@@ -280,7 +288,8 @@ impl Siege {
         self.conference.tap = true;
         self.conference.step();
         self.conference.tap = false;
-        let replies = self.conference.outgoing.drain(..).filter(|packet| packet.to == origin.address()).count();
+        let replies =
+            self.conference.outgoing.drain(..).filter(|packet| packet.to == origin.address()).count();
         assert!(replies <= usize::from(clear), "I-04: {replies} replies to {origin:?} {data:02x?}");
     }
 
@@ -316,21 +325,30 @@ impl Siege {
                 let joined = room.and_then(|id| engine.room(id)).map(|mut room| room.join(config));
                 known.participants.extend(joined.and_then(Result::ok));
             }
-            Call::Leave => drop(participant.and_then(|id| engine.participant(id)).map(estafette::Participant::leave)),
+            Call::Leave => {
+                drop(participant.and_then(|id| engine.participant(id)).map(estafette::Participant::leave))
+            }
             Call::Subscribe => {
-                if let (Some(mut participant), Some(source)) = (participant.and_then(|id| engine.participant(id)), source) {
+                if let (Some(mut participant), Some(source)) =
+                    (participant.and_then(|id| engine.participant(id)), source)
+                {
                     let _ = participant.subscribe(source);
                 }
             }
             Call::Unsubscribe => {
-                if let (Some(mut participant), Some(source)) = (participant.and_then(|id| engine.participant(id)), source) {
+                if let (Some(mut participant), Some(source)) =
+                    (participant.and_then(|id| engine.participant(id)), source)
+                {
                     participant.unsubscribe(source);
                 }
             }
             Call::Offer => {
-                let offer = garbled(&mut self.random, &self.conference.seats[b % HONEST].endpoint.describe.last);
+                let offer =
+                    garbled(&mut self.random, &self.conference.seats[b % HONEST].endpoint.describe.last);
                 let offer = if a % 3 == 0 { offer } else { text };
-                if let Some(Ok(answer)) = participant.and_then(|id| engine.participant(id)).map(|mut p| p.accept_offer(&offer)) {
+                if let Some(Ok(answer)) =
+                    participant.and_then(|id| engine.participant(id)).map(|mut p| p.accept_offer(&offer))
+                {
                     known.texts.push(answer);
                 }
             }
@@ -340,7 +358,9 @@ impl Siege {
                 }
             }
             Call::CreateOffer => {
-                if let Some(Ok(offer)) = participant.and_then(|id| engine.participant(id)).map(|mut p| p.create_offer()) {
+                if let Some(Ok(offer)) =
+                    participant.and_then(|id| engine.participant(id)).map(|mut p| p.create_offer())
+                {
                     known.texts.push(offer);
                 }
             }
@@ -408,7 +428,9 @@ fn garbled(random: &mut Random, text: &str) -> String {
 /// One recorded datagram in eight: of all kinds, and fewer than those of the call itself.
 fn captured() -> &'static [Vec<u8>] {
     static CAPTURED: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
-    CAPTURED.get_or_init(|| captures::datagrams().into_iter().step_by(8).filter(|data| !data.is_empty()).collect())
+    CAPTURED.get_or_init(|| {
+        captures::datagrams().into_iter().step_by(8).filter(|data| !data.is_empty()).collect()
+    })
 }
 
 proptest! {
@@ -435,7 +457,9 @@ fn i_03_recorded_sessions_of_others_change_nothing() {
     }
     let after = siege.conference.engine.stats();
     assert!(after.datagrams_dropped - before.datagrams_dropped >= count);
-    assert!(after.dropped(DropReason::UnknownUsername) > 0 && after.dropped(DropReason::UnknownAddress) > 100);
+    assert!(
+        after.dropped(DropReason::UnknownUsername) > 0 && after.dropped(DropReason::UnknownAddress) > 100
+    );
     siege.assert_alive();
 }
 
@@ -483,7 +507,12 @@ fn s_stun_17_a_flood_of_wrong_passwords_disturbs_nobody() {
 
 #[test]
 fn time_at_the_ends_of_its_range_is_no_panic() {
-    for at in [Instant::ZERO, Instant::from_micros(1), Instant::from_micros(u64::MAX - 1), Instant::from_micros(u64::MAX)] {
+    for at in [
+        Instant::ZERO,
+        Instant::from_micros(1),
+        Instant::from_micros(u64::MAX - 1),
+        Instant::from_micros(u64::MAX),
+    ] {
         let mut siege = Siege::new(4);
         let mut buf = [0; 1_500];
         let engine = &mut siege.conference.engine;
@@ -497,7 +526,11 @@ fn time_at_the_ends_of_its_range_is_no_panic() {
         let media = siege.recorded[0].clone();
         siege.conference.engine.handle_datagram(
             at,
-            estafette::Datagram { path: support::harness::path_to(home(0)), ecn: estafette::Ecn::Ce, data: &media },
+            estafette::Datagram {
+                path: support::harness::path_to(home(0)),
+                ecn: estafette::Ecn::Ce,
+                data: &media,
+            },
         );
     }
 }

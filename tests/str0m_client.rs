@@ -156,7 +156,11 @@ impl Foreign {
 
     fn on_media(&mut self, data: &MediaData) {
         let Some((publisher, number)) = read(&data.data) else {
-            self.violations.push(format!("a frame that is not intact: {:?} {} bytes", data.mid, data.data.len()));
+            self.violations.push(format!(
+                "a frame that is not intact: {:?} {} bytes",
+                data.mid,
+                data.data.len()
+            ));
             return;
         };
         if publisher == self.index {
@@ -233,7 +237,8 @@ impl Endpoint for Foreign {
     }
 
     fn handle_datagram(&mut self, now: Instant, packet: &Packet) {
-        let received = Receive::new(Protocol::Udp, packet.from, packet.to, &packet.data).expect("a known protocol");
+        let received =
+            Receive::new(Protocol::Udp, packet.from, packet.to, &packet.data).expect("a known protocol");
         let input = Input::Receive(self.clock.to_std(now), received);
         self.rtc.handle_input(input).expect("str0m goes on");
         self.pump(now);
@@ -281,7 +286,8 @@ fn call(count: u32, seed: u64, link: Link) -> Conference<Foreign> {
         let foreign = Foreign::new(index, clock, conference.now);
         conference.join(room, foreign);
     }
-    let connected = |conference: &mut Conference<Foreign>| conference.seats.iter().all(|seat| seat.endpoint.connected);
+    let connected =
+        |conference: &mut Conference<Foreign>| conference.seats.iter().all(|seat| seat.endpoint.connected);
     assert!(conference.drive_until(Duration::from_secs(10), connected), "not everybody connected");
     conference
 }
@@ -290,11 +296,13 @@ fn call(count: u32, seed: u64, link: Link) -> Conference<Foreign> {
 /// before the end, less `tail`.
 fn assert_whole(conference: &Conference<Foreign>, at_least: usize, tail: u32) {
     for receiver in &conference.seats {
-        for publisher in conference.seats.iter().filter(|seat| seat.endpoint.index != receiver.endpoint.index) {
+        for publisher in conference.seats.iter().filter(|seat| seat.endpoint.index != receiver.endpoint.index)
+        {
             let (to, from) = (&receiver.endpoint, &publisher.endpoint);
             let seen = to.seen.get(&from.index).unwrap_or_else(|| panic!("{} sees {}", to.index, from.index));
             let first = *seen.first().expect("a frame");
-            let broken: Vec<u32> = (first..from.frames - tail).filter(|number| !seen.contains(number)).collect();
+            let broken: Vec<u32> =
+                (first..from.frames - tail).filter(|number| !seen.contains(number)).collect();
             assert!(
                 broken.is_empty() && seen.len() >= at_least,
                 "{} to {}: {} of {} from {first}, without {broken:?}",

@@ -31,6 +31,10 @@ pub const HISTORY_AGE: Duration = Duration::from_millis(1_000);
 /// Packets that one stream's history can name at once; a power of two.
 pub const HISTORY_PACKETS: usize = 2_048;
 
+/// How long a stream has to be silent before an SSRC that it replaced may take its place back: longer
+/// than any reordering.
+pub const STREAM_SILENCE: Duration = Duration::from_secs(2);
+
 /// Missing packets of one stream that are asked for at once; more is a gap that only a key frame mends
 /// (S-RTP-07).
 pub const MISSING_PACKETS: usize = 256;

@@ -137,7 +137,8 @@ impl Engine {
         match role {
             Some(Role::Media(stream)) => self.receive_media(now, id, stream, &packet, data),
             Some(Role::Repair(source)) => self.receive_repair(now, id, source, &packet, data),
-            Some(Role::Open) | None => self.receive_first(now, id, &packet, data),
+            Some(Role::Retired(source)) if self.speaks(now, source) => Err(DropReason::Unnegotiated),
+            Some(Role::Open | Role::Retired(_)) | None => self.receive_first(now, id, &packet, data),
         }
     }
 
@@ -346,7 +347,7 @@ impl Engine {
         let asks = stream.missing.deadline().filter(|_| !was_missing);
         let source = stream.source;
         let padding_only = packet.payload_len == 0;
-        stream.history.commit(packet);
+        stream.history.commit(&mut self.pages, packet);
         if let Some(at) = asks {
             self.arm(id, Timer::Repair, at);
         }
@@ -450,21 +451,28 @@ impl Engine {
                 let shift = timestamp.wrapping_add(passed as u32).wrapping_sub(packet.timestamp().0);
                 source.audience.iter_mut().for_each(|listener| listener.rewriter.restart(shift));
             }
-            self.close_roles(id, before);
+            self.retire(id, before, source_id);
         }
         self.want_keyframe(now, source_id);
         self.arm_reports(now, id);
         Some(key)
     }
 
-    /// The SSRC of a stream that was replaced is settled anew if it speaks again.
-    fn close_roles(&mut self, id: ParticipantId, ended: Option<StreamId>) {
+    /// Whether a source's stream is alive: then no SSRC that it replaced takes its place back
+    /// (S-SIM-02).
+    fn speaks(&self, now: Instant, source: SourceId) -> bool {
+        let stream = self.sources.get(source).and_then(|source| self.streams.get(source.stream?));
+        stream.and_then(|stream| stream.newest).is_some_and(|(_, _, at)| now - at < limits::STREAM_SILENCE)
+    }
+
+    /// The SSRC of a stream that was replaced waits for its successor to fall silent.
+    fn retire(&mut self, id: ParticipantId, ended: Option<StreamId>, source: SourceId) {
         let Some(participant) = self.participants.get_mut(id) else {
             return;
         };
         for role in &mut participant.contexts {
             if matches!(role, Role::Media(stream) if Some(*stream) == ended) {
-                *role = Role::Open;
+                *role = Role::Retired(source);
             }
         }
     }

@@ -29,6 +29,8 @@ pub(super) enum Role {
     /// Not settled: the next packet may tell, after another negotiation for instance.
     Open,
     Media(StreamId),
+    /// Replaced by another SSRC of its source.
+    Retired(SourceId),
     /// Retransmissions of whatever stream the source has.
     Repair(SourceId),
 }

@@ -120,7 +120,7 @@ impl Engine {
                 let gone = match role {
                     Role::Open => false,
                     Role::Media(stream) => !streams.contains(*stream),
-                    Role::Repair(source) => !self.sources.contains(*source),
+                    Role::Repair(source) | Role::Retired(source) => !self.sources.contains(*source),
                 };
                 if gone {
                     *role = Role::Open;

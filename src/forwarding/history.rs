@@ -125,9 +125,6 @@ impl History {
     ) -> Option<&'p mut [u8]> {
         let fits = |page: &PageInUse| limits::HISTORY_PAGE - usize::from(page.filled) >= len;
         if !self.pages.back().is_some_and(fits) {
-            if self.pages.len() >= limits::HISTORY_PAGES_PER_STREAM {
-                self.release_first(pool);
-            }
             let id = pool.take()?;
             self.pages.push_back(PageInUse { id, filled: 0, newest: now });
         }
@@ -135,8 +132,12 @@ impl History {
         pool.bytes_mut(page.id).get_mut(usize::from(page.filled)..)
     }
 
-    /// Keeps the packet that stands at the start of the reserved place.
-    pub(crate) fn commit(&mut self, packet: Committed) {
+    /// Keeps the packet that stands at the start of the reserved place. Only now the oldest page leaves
+    /// for a new one: what is not authentic pushes nothing out (I-03).
+    pub(crate) fn commit(&mut self, pool: &mut Pages, packet: Committed) {
+        while self.pages.len() > limits::HISTORY_PAGES_PER_STREAM {
+            self.release_first(pool);
+        }
         let Some(page) = self.pages.back_mut() else {
             return;
         };
@@ -245,15 +246,18 @@ mod tests {
     fn put(history: &mut History, pool: &mut Pages, at: Instant, seq: u64, payload: &[u8]) {
         let place = history.reserve(pool, at, payload.len()).expect("room");
         place[..payload.len()].copy_from_slice(payload);
-        history.commit(Committed {
-            seq: SeqNo(seq),
-            arrival: at,
-            timestamp: 0,
-            extensions_len: 1,
-            payload_len: payload.len() as u16 - 1,
-            codec: 0,
-            marker: false,
-        });
+        history.commit(
+            pool,
+            Committed {
+                seq: SeqNo(seq),
+                arrival: at,
+                timestamp: 0,
+                extensions_len: 1,
+                payload_len: payload.len() as u16 - 1,
+                codec: 0,
+                marker: false,
+            },
+        );
     }
 
     #[test]

@@ -134,7 +134,8 @@ impl<E: Endpoint> Conference<E> {
         let now = Instant::from_millis(10_000);
         let mut seed = [0x5e; 32];
         seed[..8].copy_from_slice(&options.seed.to_be_bytes());
-        let engine = Engine::new(options.engine.clone(), seed, now).expect("a configuration that fits together");
+        let engine =
+            Engine::new(options.engine.clone(), seed, now).expect("a configuration that fits together");
         Conference {
             now,
             engine,
@@ -314,7 +315,9 @@ impl<E: Endpoint> Conference<E> {
     fn negotiate(&mut self) {
         while let Some((at, id)) = self.negotiations.first().copied().filter(|(at, _)| *at <= self.now) {
             self.negotiations.remove(&(at, id));
-            let Some(seat) = self.seats.iter_mut().find(|seat| seat.participant == Some(id)) else { continue };
+            let Some(seat) = self.seats.iter_mut().find(|seat| seat.participant == Some(id)) else {
+                continue;
+            };
             let Some(mut participant) = self.engine.participant(id) else { continue };
             let offer = participant.create_offer().expect("an offer was asked for");
             let answer = seat.endpoint.accept_offer(self.now, &offer);
@@ -327,7 +330,8 @@ impl<E: Endpoint> Conference<E> {
     pub fn renegotiate(&mut self, seat: usize) {
         let id = self.participant(seat);
         let offer = self.seats[seat].endpoint.offer(self.now);
-        let answer = self.engine.participant(id).expect("it is there").accept_offer(&offer).expect("a good offer");
+        let answer =
+            self.engine.participant(id).expect("it is there").accept_offer(&offer).expect("a good offer");
         self.seats[seat].endpoint.accept_answer(self.now, &answer);
     }
 
@@ -395,7 +399,9 @@ impl Conference<Client> {
         Seen {
             audio: to.track(&label, false).map_or(0, |track| track.whole()),
             video: video.map_or(0, |track| track.whole()),
-            broken: video.map_or_else(Vec::new, |track| track.broken_until(from.publisher.video.frame.saturating_sub(10))),
+            broken: video.map_or_else(Vec::new, |track| {
+                track.broken_until(from.publisher.video.frame.saturating_sub(10))
+            }),
         }
     }
 

@@ -92,7 +92,10 @@ impl Watch {
                 assert!(!unproven, "S-STUN-14: media to {to}, which proved nothing");
                 let ssrc = u32::from_be_bytes([data[8], data[9], data[10], data[11]]);
                 let wire = u16::from_be_bytes([data[2], data[3]]);
-                assert!(self.rtp.entry(ssrc).or_default().first_use(wire), "I-10: {ssrc:#x} uses {wire} twice");
+                assert!(
+                    self.rtp.entry(ssrc).or_default().first_use(wire),
+                    "I-10: {ssrc:#x} uses {wire} twice"
+                );
             }
             Kind::Rtcp => {
                 assert!(!unproven, "S-STUN-14: RTCP to {to}, which proved nothing");

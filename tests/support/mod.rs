@@ -1,5 +1,5 @@
-//! What the conference tests share: a network in virtual time, clients made of the crate's own lower
-//! floors, and a harness that checks the invariants after every step.
+//! What the tests share: a network in virtual time, clients made of the crate's own lower floors, a
+//! harness that checks the invariants after every step, handshakes that repeat byte for byte.
 
 // Each test file compiles this tree for itself and uses a part of it.
 #![allow(dead_code, unreachable_pub, unused_imports)]

@@ -16,7 +16,6 @@ export class Call {
   #peer = null;
   #lines = {}; // this side's own transceivers, by kind
   #offering = false;
-  #work = Promise.resolve();
   #attempts = 0;
   #timer = 0;
   #over = false;
@@ -48,9 +47,11 @@ export class Call {
     this.#socket = socket;
     socket.onopen = () => this.#send({ ...this.#hello, name: this.#name });
     socket.onclose = () => this.#lost(socket);
+    // One message after the other: each may take several asynchronous steps. The queue is this
+    // socket's own, because steps on a closed peer connection never end.
+    let work = Promise.resolve();
     socket.onmessage = event => {
-      // One message after the other: each may take several asynchronous steps.
-      this.#work = this.#work
+      work = work
         .then(() => socket === this.#socket && this.#receive(JSON.parse(event.data)))
         .catch(error => this.#fail(socket, error));
     };

@@ -21,10 +21,7 @@ impl Code {
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = self
-            .0
-            .iter()
-            .fold(0u128, |bits, byte| bits << 8 | u128::from(*byte));
+        let bits = self.0.iter().fold(0u128, |bits, byte| bits << 8 | u128::from(*byte));
         for digit in 0..16 {
             if digit > 0 && digit % 4 == 0 {
                 f.write_str("-")?;
@@ -60,10 +57,7 @@ impl FromStr for Code {
                 b'i' | b'l' => b'1',
                 byte => byte,
             };
-            let value = DIGITS
-                .iter()
-                .position(|digit| *digit == byte)
-                .ok_or(NotACode)?;
+            let value = DIGITS.iter().position(|digit| *digit == byte).ok_or(NotACode)?;
             digits += 1;
             if digits > 16 {
                 return Err(NotACode);
@@ -90,34 +84,23 @@ mod tests {
         assert_eq!(shown.len(), 19);
         assert_eq!(shown.parse(), Ok(code));
         assert_eq!(
-            shown
-                .to_uppercase()
-                .replace('-', " ")
-                .replace('0', "O")
-                .replace('1', "l")
-                .parse(),
+            shown.to_uppercase().replace('-', " ").replace('0', "O").replace('1', "l").parse(),
             Ok(code)
         );
     }
 
     #[test]
     fn other_lengths_and_letters_are_no_code() {
-        for text in [
-            "",
-            "0000-0000-0000-000",
-            "0000-0000-0000-0000-0",
-            "u000-0000-0000-0000",
-            "é000-0000-0000-0000",
-        ] {
+        for text in
+            ["", "0000-0000-0000-000", "0000-0000-0000-0000-0", "u000-0000-0000-0000", "é000-0000-0000-0000"]
+        {
             assert_eq!(text.parse::<Code>(), Err(NotACode), "{text}");
         }
     }
 
     #[test]
     fn s_room_01_codes_carry_80_random_bits() {
-        let codes: Vec<Code> = (0..64)
-            .map(|_| Code::random().expect("generator"))
-            .collect();
+        let codes: Vec<Code> = (0..64).map(|_| Code::random().expect("generator")).collect();
         // Each of the 80 bits is seen both set and clear: 2^-57 is the chance of a false alarm.
         let (mut or, mut and) = ([0u8; 10], [255u8; 10]);
         for code in &codes {

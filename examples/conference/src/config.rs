@@ -70,20 +70,9 @@ impl Config {
     pub fn udp_address(&self, engine: u16) -> Option<SocketAddr> {
         let base = self.udp.unwrap_or_else(|| {
             let ip = self.listen.ip();
-            SocketAddr::new(
-                if ip.is_loopback() {
-                    unspecified_like(ip)
-                } else {
-                    ip
-                },
-                0,
-            )
+            SocketAddr::new(if ip.is_loopback() { unspecified_like(ip) } else { ip }, 0)
         });
-        let port = if base.port() == 0 {
-            0
-        } else {
-            base.port().checked_add(engine)?
-        };
+        let port = if base.port() == 0 { 0 } else { base.port().checked_add(engine)? };
         Some(SocketAddr::new(base.ip(), port))
     }
 
@@ -115,11 +104,7 @@ impl Config {
 
     /// The address to print: where a browser on this machine opens the page.
     pub fn page_address(&self, bound: SocketAddr) -> String {
-        let scheme = if self.tls_cert.is_some() {
-            "https"
-        } else {
-            "http"
-        };
+        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
         let ip = bound.ip();
         if ip.is_unspecified() || ip == Ipv4Addr::LOCALHOST {
             format!("{scheme}://localhost:{}/", bound.port())
@@ -145,16 +130,8 @@ fn own_addresses(with_ipv6: bool) -> Vec<IpAddr> {
         let ip = socket.local_addr().ok()?.ip();
         (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
     };
-    let v4 = towards(
-        Ipv4Addr::UNSPECIFIED.into(),
-        Ipv4Addr::new(192, 0, 2, 1).into(),
-    );
-    let v6 = || {
-        towards(
-            Ipv6Addr::UNSPECIFIED.into(),
-            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
-        )
-    };
+    let v4 = towards(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into());
+    let v6 = || towards(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
     v4.into_iter().chain(with_ipv6.then(v6).flatten()).collect()
 }
 
@@ -169,10 +146,7 @@ mod tests {
     #[test]
     fn engines_take_consecutive_ports() {
         let config = config(&["--udp", "0.0.0.0:65534"]);
-        assert_eq!(
-            config.udp_address(1),
-            Some("0.0.0.0:65535".parse().unwrap())
-        );
+        assert_eq!(config.udp_address(1), Some("0.0.0.0:65535".parse().unwrap()));
         assert_eq!(config.udp_address(2), None);
     }
 
@@ -181,10 +155,7 @@ mod tests {
         let bound = "192.0.2.5:4000".parse().unwrap();
         assert_eq!(config(&[]).candidates(bound), [bound]);
         let public = config(&["--public-address", "203.0.113.7"]);
-        assert_eq!(
-            public.candidates(bound),
-            ["203.0.113.7:4000".parse().unwrap()]
-        );
+        assert_eq!(public.candidates(bound), ["203.0.113.7:4000".parse().unwrap()]);
     }
 
     #[test]

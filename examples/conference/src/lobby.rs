@@ -83,20 +83,11 @@ pub struct Seat {
 impl Lobby {
     /// An empty house with these engines, of which there is at least one.
     pub fn new(limits: Limits, engines: Vec<Engine>) -> Arc<Lobby> {
-        Arc::new(Lobby {
-            limits,
-            engines,
-            state: Mutex::default(),
-        })
+        Arc::new(Lobby { limits, engines, state: Mutex::default() })
     }
 
     /// Takes a place for a participant, tells it so, and tells everybody in the room.
-    pub fn enter(
-        self: &Arc<Self>,
-        door: Door,
-        name: String,
-        outbox: &Outbox,
-    ) -> Result<Seat, Refused> {
+    pub fn enter(self: &Arc<Self>, door: Door, name: String, outbox: &Outbox) -> Result<Seat, Refused> {
         let state = &mut *self.state();
         if state.participants >= self.limits.participants {
             return Err(Refused);
@@ -116,33 +107,18 @@ impl Lobby {
         state.last_label = state.last_label.checked_add(1).ok_or(Refused)?;
         state.participants += 1;
         let label = state.last_label;
-        room.members.push(Member {
-            label,
-            name,
-            audio: false,
-            video: false,
-            outbox: outbox.clone(),
-        });
+        room.members.push(Member { label, name, audio: false, video: false, outbox: outbox.clone() });
         room.empty_since = None;
         outbox.push(&joined(code, label));
         room.announce();
         let engine = self.engines[room.engine].clone();
-        Ok(Seat {
-            lobby: self.clone(),
-            engine,
-            code,
-            room: room.number,
-            label,
-        })
+        Ok(Seat { lobby: self.clone(), engine, code, room: room.number, label })
     }
 
     /// Makes a room on the engine with the fewest participants.
     fn open_room(&self, state: &mut State, code: Code) -> Result<(), Refused> {
         if state.rooms.len() >= self.limits.rooms {
-            let empty = state
-                .rooms
-                .iter()
-                .filter_map(|(code, room)| Some((room.empty_since?, *code)));
+            let empty = state.rooms.iter().filter_map(|(code, room)| Some((room.empty_since?, *code)));
             let (_, oldest) = empty.min_by_key(|(since, _)| *since).ok_or(Refused)?;
             state.rooms.remove(&oldest);
         }
@@ -152,16 +128,10 @@ impl Lobby {
             load[room.engine].0 += room.members.len();
             load[room.engine].1 += 1;
         }
-        let engine = (0..load.len())
-            .min_by_key(|index| load[*index])
-            .ok_or(Refused)?;
+        let engine = (0..load.len()).min_by_key(|index| load[*index]).ok_or(Refused)?;
         state.last_room += 1;
-        let room = Room {
-            number: state.last_room,
-            engine,
-            members: Vec::new(),
-            empty_since: Some(Instant::now()),
-        };
+        let room =
+            Room { number: state.last_room, engine, members: Vec::new(), empty_since: Some(Instant::now()) };
         tracing::info!(room = room.number, engine, "room opened");
         state.rooms.insert(code, room);
         Ok(())
@@ -182,9 +152,7 @@ impl Room {
             audio: member.audio,
             video: member.video,
         });
-        let message = text(&Reply::Participants {
-            list: list.collect(),
-        });
+        let message = text(&Reply::Participants { list: list.collect() });
         for member in &self.members {
             member.outbox.push_text(message.clone());
         }
@@ -213,11 +181,7 @@ impl Seat {
         let Some(room) = state.rooms.get_mut(&self.code) else {
             return;
         };
-        let Some(member) = room
-            .members
-            .iter_mut()
-            .find(|member| member.label == self.label)
-        else {
+        let Some(member) = room.members.iter_mut().find(|member| member.label == self.label) else {
             return;
         };
         if (member.audio, member.video) != (audio, video) {
@@ -229,8 +193,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.engine
-            .send_surely(Command::Leave { label: self.label });
+        self.engine.send_surely(Command::Leave { label: self.label });
         let state = &mut *self.lobby.state();
         let Some(room) = state.rooms.get_mut(&self.code) else {
             return;
@@ -261,25 +224,15 @@ mod tests {
         Ok((lobby.enter(door, "Ada".to_owned(), &outbox)?, inbox))
     }
 
-    const SMALL: Limits = Limits {
-        room_size: 2,
-        participants: 3,
-        rooms: 2,
-    };
+    const SMALL: Limits = Limits { room_size: 2, participants: 3, rooms: 2 };
 
     #[test]
     fn s_room_01_wrong_and_full_look_alike() {
         let (lobby, _commands) = lobby(SMALL);
         let (first, _inbox) = enter(&lobby, Door::New).expect("first");
         let _second = enter(&lobby, Door::Existing(first.code)).expect("second");
-        assert_eq!(
-            enter(&lobby, Door::Existing(first.code)).err(),
-            Some(Refused)
-        );
-        assert_eq!(
-            enter(&lobby, Door::Existing(Code::random().unwrap())).err(),
-            Some(Refused)
-        );
+        assert_eq!(enter(&lobby, Door::Existing(first.code)).err(), Some(Refused));
+        assert_eq!(enter(&lobby, Door::Existing(Code::random().unwrap())).err(), Some(Refused));
     }
 
     #[test]
@@ -289,12 +242,10 @@ mod tests {
         let (second, _) = enter(&lobby, Door::Existing(first.code)).expect("second");
         let (left, engine) = (second.label, second.lobby.state().rooms[&first.code].engine);
         drop(second);
-        assert!(
-            matches!(commands[engine].try_recv(), Ok(Command::Leave { label }) if label == left)
-        );
+        assert!(matches!(commands[engine].try_recv(), Ok(Command::Leave { label }) if label == left));
         enter(&lobby, Door::Existing(first.code)).expect("place is free again");
-        let lists = std::iter::from_fn(|| inbox.queue.try_recv().ok())
-            .filter(|text| text.contains("participants"));
+        let lists =
+            std::iter::from_fn(|| inbox.queue.try_recv().ok()).filter(|text| text.contains("participants"));
         let sizes: Vec<usize> = lists.map(|text| text.matches("Ada").count()).collect();
         assert_eq!(sizes, [1, 2, 1, 2, 1]);
     }
@@ -304,12 +255,7 @@ mod tests {
         let (lobby, _commands) = lobby(SMALL);
         let (a, _) = enter(&lobby, Door::New).expect("a");
         let (b, _) = enter(&lobby, Door::New).expect("b");
-        let engines: HashSet<usize> = lobby
-            .state()
-            .rooms
-            .values()
-            .map(|room| room.engine)
-            .collect();
+        let engines: HashSet<usize> = lobby.state().rooms.values().map(|room| room.engine).collect();
         assert_eq!(engines.len(), 2);
         assert_eq!(enter(&lobby, Door::New).err(), Some(Refused));
         let gone = a.code;
@@ -323,10 +269,7 @@ mod tests {
 
     #[test]
     fn the_house_has_a_limit() {
-        let (lobby, _commands) = lobby(Limits {
-            participants: 1,
-            ..SMALL
-        });
+        let (lobby, _commands) = lobby(Limits { participants: 1, ..SMALL });
         let first = enter(&lobby, Door::New).expect("first");
         assert_eq!(enter(&lobby, Door::New).err(), Some(Refused));
         drop(first);

@@ -28,12 +28,8 @@ use tokio::time::timeout;
 
 fn main() -> ExitCode {
     let config = Config::parse();
-    let filter =
-        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match start(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -45,10 +41,7 @@ fn main() -> ExitCode {
 
 fn start(config: &Config) -> Result<(), Box<dyn Error>> {
     // Media has threads of its own; two are plenty for pages and their messages.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let threads = runtime.block_on(run(config))?;
     // The last handles of the engines go with the runtime; each engine then says goodbye.
     runtime.shutdown_timeout(media::GOODBYE);
@@ -66,33 +59,19 @@ async fn run(config: &Config) -> Result<Vec<JoinHandle<()>>, Box<dyn Error>> {
         _ => None,
     };
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-        format!(
-            "cannot listen on {} (TCP): {error}; choose another with --listen",
-            config.listen
-        )
+        format!("cannot listen on {} (TCP): {error}; choose another with --listen", config.listen)
     })?;
     let (engines, threads) = start_engines(config)?.into_iter().unzip();
     let participants = usize::from(config.max_participants);
-    let limits = Limits {
-        room_size: config.room_size.into(),
-        participants,
-        rooms: config.max_rooms.into(),
-    };
+    let limits = Limits { room_size: config.room_size.into(), participants, rooms: config.max_rooms.into() };
     let lobby = Lobby::new(limits, engines);
     // Some pages are at the door, wait for a place, or are about to hear that there is none.
     let page_count = participants + 64;
     let pages = Arc::new(Semaphore::new(page_count));
     let (stop, stopping) = watch::channel(false);
-    let routes = web::routes(web::House {
-        lobby,
-        pages: pages.clone(),
-        stopping,
-    });
+    let routes = web::routes(web::House { lobby, pages: pages.clone(), stopping });
 
-    println!(
-        "Open {} in a browser.",
-        config.page_address(listener.local_addr()?)
-    );
+    println!("Open {} in a browser.", config.page_address(listener.local_addr()?));
     tokio::select! {
         () = web::accept(listener, tls, routes) => {}
         () = told_to_stop() => {}
@@ -108,9 +87,7 @@ type Running = (media::Engine, JoinHandle<()>);
 
 fn start_engines(config: &Config) -> Result<Vec<Running>, Box<dyn Error>> {
     let start = |number| {
-        let address = config
-            .udp_address(number)
-            .ok_or("--udp leaves no port for the last engine")?;
+        let address = config.udp_address(number).ok_or("--udp leaves no port for the last engine")?;
         let socket = UdpSocket::bind(address).map_err(|error| {
             format!("cannot listen on {address} (UDP): {error}; choose another with --udp")
         })?;

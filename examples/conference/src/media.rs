@@ -5,8 +5,7 @@ use crate::lobby::Label;
 use crate::message::{Outbox, Reply};
 use crate::socket::{Batch, Socket};
 use estafette::{
-    Datagram, EngineConfig, Event, Instant, LeaveReason, ParticipantConfig, ParticipantId,
-    RoomConfig, RoomId,
+    Datagram, EngineConfig, Event, Instant, LeaveReason, ParticipantConfig, ParticipantId, RoomConfig, RoomId,
 };
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -96,15 +95,9 @@ fn supervise(
 ) {
     loop {
         let run = || -> Result<(), Box<dyn std::error::Error>> {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let socket = socket.try_clone()?;
-            runtime.block_on(async {
-                Thread::new(number, socket, candidates)?
-                    .run(&mut commands)
-                    .await
-            })
+            runtime.block_on(async { Thread::new(number, socket, candidates)?.run(&mut commands).await })
         };
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(())) => return,
@@ -149,26 +142,14 @@ impl Thread {
     ) -> Result<Thread, Box<dyn std::error::Error>> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)?;
-        let config = EngineConfig {
-            candidates: candidates.to_vec(),
-            number,
-            ..EngineConfig::default()
-        };
+        let config = EngineConfig { candidates: candidates.to_vec(), number, ..EngineConfig::default() };
         let burst = config.mtu;
         let engine = estafette::Engine::new(config, seed, Instant::ZERO)?;
         let socket = Socket::new(socket)?;
         // A UDP datagram's 16-bit length bounds what the kernel takes at once.
         let out = vec![0; (socket.segments() * burst).min(65_000)];
         let (rooms, members, ids) = Default::default();
-        Ok(Thread {
-            engine,
-            socket,
-            origin: Clock::now(),
-            rooms,
-            members,
-            ids,
-            out,
-        })
+        Ok(Thread { engine, socket, origin: Clock::now(), rooms, members, ids, out })
     }
 
     fn now(&self) -> Instant {
@@ -176,10 +157,7 @@ impl Thread {
     }
 
     /// The loop around the engine: datagrams, commands and time in; datagrams and events out.
-    async fn run(
-        mut self,
-        commands: &mut mpsc::Receiver<Command>,
-    ) -> Result<(), Box<dyn std::error::Error>> {
+    async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> Result<(), Box<dyn std::error::Error>> {
         let mut batch = Batch::new();
         loop {
             let more = self.flush();
@@ -187,9 +165,7 @@ impl Thread {
             let pause = async {
                 match due {
                     _ if more => tokio::task::yield_now().await,
-                    Some(at) => {
-                        tokio::time::sleep_until((self.origin + (at - Instant::ZERO)).into()).await
-                    }
+                    Some(at) => tokio::time::sleep_until((self.origin + (at - Instant::ZERO)).into()).await,
                     None => std::future::pending().await,
                 }
             };
@@ -218,8 +194,7 @@ impl Thread {
                 Ok(()) => {
                     let now = self.now();
                     for (path, ecn, data) in self.socket.datagrams(batch) {
-                        self.engine
-                            .handle_datagram(now, Datagram { path, ecn, data });
+                        self.engine.handle_datagram(now, Datagram { path, ecn, data });
                     }
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
@@ -240,23 +215,14 @@ impl Thread {
                 return false;
             };
             let segment_size = transmit.segment_size.map(|size| usize::from(size.get()));
-            self.socket.send(
-                &transmit.path,
-                transmit.ecn,
-                segment_size,
-                &self.out[..transmit.len],
-            );
+            self.socket.send(&transmit.path, transmit.ecn, segment_size, &self.out[..transmit.len]);
         }
         true
     }
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Join {
-                room,
-                label,
-                outbox,
-            } => self.join(room, label, outbox),
+            Command::Join { room, label, outbox } => self.join(room, label, outbox),
             Command::Leave { label } => {
                 if let Some(id) = self.ids.get(&label).copied() {
                     if let Some(participant) = self.engine.participant(id) {
@@ -266,16 +232,12 @@ impl Thread {
                 }
             }
             Command::Offer { label, sdp } => self.negotiate(label, |participant, outbox| {
-                let answer = participant
-                    .accept_offer(&sdp)
-                    .map_err(|error| error.to_string())?;
+                let answer = participant.accept_offer(&sdp).map_err(|error| error.to_string())?;
                 outbox.push(&Reply::Answer { sdp: &answer });
                 Ok(())
             }),
             Command::Answer { label, sdp } => self.negotiate(label, |participant, _| {
-                participant
-                    .accept_answer(&sdp)
-                    .map_err(|error| error.to_string())
+                participant.accept_answer(&sdp).map_err(|error| error.to_string())
             }),
         }
     }
@@ -285,10 +247,7 @@ impl Thread {
             Some(id) => Some(*id),
             None => self.engine.create_room(RoomConfig::default()).ok(),
         };
-        let config = ParticipantConfig {
-            label: label.to_string(),
-            ..ParticipantConfig::default()
-        };
+        let config = ParticipantConfig { label: label.to_string(), ..ParticipantConfig::default() };
         let joined = id.and_then(|id| {
             self.rooms.insert(room, id);
             self.engine.room(id)?.join(config).ok()
@@ -296,14 +255,7 @@ impl Thread {
         match joined {
             Some(participant) => {
                 self.ids.insert(label, participant);
-                self.members.insert(
-                    participant,
-                    Member {
-                        room,
-                        label,
-                        outbox,
-                    },
-                );
+                self.members.insert(participant, Member { room, label, outbox });
             }
             None => {
                 tracing::warn!(room, label, "the engine has no place");
@@ -324,8 +276,7 @@ impl Thread {
         let Some(id) = self.ids.get(&label).copied() else {
             return;
         };
-        let (Some(mut participant), Some(member)) =
-            (self.engine.participant(id), self.members.get(&id))
+        let (Some(mut participant), Some(member)) = (self.engine.participant(id), self.members.get(&id))
         else {
             return;
         };
@@ -357,15 +308,8 @@ impl Thread {
                     tracing::info!(room = member.room, label = member.label, remote = %path.remote, "connected");
                 }
             }
-            Event::Left {
-                reason: LeaveReason::Removed,
-                ..
-            } => {}
-            Event::Left {
-                participant,
-                reason,
-                ..
-            } => self.end(participant, &format!("{reason:?}")),
+            Event::Left { reason: LeaveReason::Removed, .. } => {}
+            Event::Left { participant, reason, .. } => self.end(participant, &format!("{reason:?}")),
             _ => {}
         }
     }

@@ -79,10 +79,7 @@ pub fn stream_id(label: u32) -> String {
 
 /// A room's code as its address shows it.
 pub fn joined(code: Code, label: u32) -> Reply<'static> {
-    Reply::Joined {
-        code: code.to_string(),
-        id: stream_id(label),
-    }
+    Reply::Joined { code: code.to_string(), id: stream_id(label) }
 }
 
 /// A name fit to be shown to others: no control or direction-changing characters, one space at a
@@ -92,23 +89,9 @@ pub fn tidy_name(name: &str) -> String {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
-    let shown: String = name
-        .chars()
-        .map(|c| if unseen(c) { ' ' } else { c })
-        .take(4 * NAME)
-        .collect();
-    let tidy: String = shown
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-        .take(NAME)
-        .collect();
-    if tidy.is_empty() {
-        "Guest".to_owned()
-    } else {
-        tidy
-    }
+    let shown: String = name.chars().map(|c| if unseen(c) { ' ' } else { c }).take(4 * NAME).collect();
+    let tidy: String = shown.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(NAME).collect();
+    if tidy.is_empty() { "Guest".to_owned() } else { tidy }
 }
 
 /// The way to one page: a bounded queue that never blocks the writer.
@@ -132,16 +115,7 @@ impl Outbox {
     pub fn new() -> (Outbox, Inbox) {
         let (sender, receiver) = mpsc::channel(OUTBOX);
         let closed = Arc::new(Notify::new());
-        (
-            Outbox {
-                queue: sender,
-                closed: closed.clone(),
-            },
-            Inbox {
-                queue: receiver,
-                closed,
-            },
-        )
+        (Outbox { queue: sender, closed: closed.clone() }, Inbox { queue: receiver, closed })
     }
 
     /// Queues a message. A page whose queue is full is disconnected: it would miss a state change.
@@ -165,9 +139,7 @@ impl Outbox {
 /// The message as it is sent.
 pub fn text(reply: &Reply<'_>) -> Utf8Bytes {
     // Strings and flags always serialise; an empty object would be ignored by the page.
-    serde_json::to_string(reply)
-        .unwrap_or_else(|_| "{}".to_owned())
-        .into()
+    serde_json::to_string(reply).unwrap_or_else(|_| "{}".to_owned()).into()
 }
 
 #[cfg(test)]
@@ -176,10 +148,7 @@ mod tests {
 
     #[test]
     fn names_cannot_disturb_the_page_or_the_log() {
-        assert_eq!(
-            tidy_name("  Ada \n\u{202e} Lovelace\u{1b}[2J "),
-            "Ada Lovelace [2J"
-        );
+        assert_eq!(tidy_name("  Ada \n\u{202e} Lovelace\u{1b}[2J "), "Ada Lovelace [2J");
         assert_eq!(tidy_name("\u{200b}\t"), "Guest");
         assert_eq!(tidy_name(&"x".repeat(10_000)).chars().count(), NAME);
     }
@@ -187,16 +156,10 @@ mod tests {
     #[test]
     fn messages_are_read_and_written_as_documented() {
         let join = r#"{"type":"join","code":"c","name":"n"}"#;
-        assert!(matches!(
-            serde_json::from_str(join),
-            Ok(Request::Join { resume: false, .. })
-        ));
+        assert!(matches!(serde_json::from_str(join), Ok(Request::Join { resume: false, .. })));
         assert!(serde_json::from_str::<Request>(r#"{"type":"shout"}"#).is_err());
         assert_eq!(text(&Reply::Refused).as_str(), r#"{"type":"refused"}"#);
-        assert_eq!(
-            text(&Reply::Offer { sdp: "v=0\r\n" }).as_str(),
-            r#"{"type":"offer","sdp":"v=0\r\n"}"#
-        );
+        assert_eq!(text(&Reply::Offer { sdp: "v=0\r\n" }).as_str(), r#"{"type":"offer","sdp":"v=0\r\n"}"#);
     }
 
     #[test]

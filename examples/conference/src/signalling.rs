@@ -21,6 +21,9 @@ const SILENCE: Duration = Duration::from_secs(40);
 /// How long one message may take to be taken by the network.
 const SEND: Duration = Duration::from_secs(10);
 
+/// How long a page may take to agree that the connection ends.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// Messages a page may send: one per `PACE` in the long run, `BURST` worth of them at once.
 const PACE: Duration = Duration::from_millis(100);
 const BURST: Duration = Duration::from_secs(3);
@@ -40,11 +43,7 @@ enum End {
 /// Serves one page until it leaves, fails or the server stops.
 pub async fn serve(socket: WebSocket, lobby: Arc<Lobby>, stopping: watch::Receiver<bool>) {
     let now = Instant::now();
-    let mut page = Page {
-        socket,
-        heard: now,
-        paced: now,
-    };
+    let mut page = Page { socket, heard: now, paced: now };
     let end = page.run(&lobby, stopping).await.err().unwrap_or(End::Done);
     let (code, reason) = match end {
         End::Gone => return,
@@ -52,11 +51,13 @@ pub async fn serve(socket: WebSocket, lobby: Arc<Lobby>, stopping: watch::Receiv
         End::Done => (close_code::NORMAL, ""),
         End::Stopping => (close_code::AWAY, "the server is stopping"),
     };
-    let frame = CloseFrame {
-        code,
-        reason: reason.into(),
+    let frame = CloseFrame { code, reason: reason.into() };
+    let goodbye = async {
+        let _ = page.socket.send(Message::Close(Some(frame))).await;
+        // Left before the page's own goodbye, the connection would look broken to it.
+        while let Some(Ok(_)) = page.socket.recv().await {}
     };
-    let _ = timeout(SEND, page.socket.send(Message::Close(Some(frame)))).await;
+    let _ = timeout(GOODBYE, goodbye).await;
 }
 
 struct Page {
@@ -67,11 +68,7 @@ struct Page {
 }
 
 impl Page {
-    async fn run(
-        &mut self,
-        lobby: &Arc<Lobby>,
-        mut stopping: watch::Receiver<bool>,
-    ) -> Result<(), End> {
+    async fn run(&mut self, lobby: &Arc<Lobby>, mut stopping: watch::Receiver<bool>) -> Result<(), End> {
         let hello = timeout(HELLO, self.request());
         let hello = tokio::select! {
             hello = hello => hello.map_err(|_| End::Protocol("no room was asked for"))??,
@@ -111,27 +108,16 @@ impl Page {
         let (door, name) = match hello {
             Request::Create { name } => (Some(Door::New), name),
             Request::Join { code, name, resume } => {
-                let door = if resume {
-                    Door::Resumed
-                } else {
-                    Door::Existing
-                };
+                let door = if resume { Door::Resumed } else { Door::Existing };
                 (code.parse().ok().map(door), name)
             }
             _ => return Err(End::Protocol("create or join comes first")),
         };
-        let Some(seat) = door.and_then(|door| lobby.enter(door, tidy_name(&name), &outbox).ok())
-        else {
+        let Some(seat) = door.and_then(|door| lobby.enter(door, tidy_name(&name), &outbox).ok()) else {
             self.send(Message::Text(text(&Reply::Refused))).await?;
             return Ok(None);
         };
-        seat.engine()
-            .send(Command::Join {
-                room: seat.room(),
-                label: seat.label(),
-                outbox,
-            })
-            .await;
+        seat.engine().send(Command::Join { room: seat.room(), label: seat.label(), outbox }).await;
         Ok(Some(seat))
     }
 
@@ -150,8 +136,7 @@ impl Page {
             self.paced = self.paced.max(credit) + PACE;
             match message {
                 Message::Text(text) => {
-                    return serde_json::from_str(&text)
-                        .map_err(|_| End::Protocol("not understood"));
+                    return serde_json::from_str(&text).map_err(|_| End::Protocol("not understood"));
                 }
                 Message::Binary(_) => return Err(End::Protocol("not understood")),
                 Message::Close(_) => return Err(End::Gone),

@@ -32,11 +32,7 @@ pub struct Batch {
 impl Batch {
     /// Buffers for as many datagrams as one system call yields.
     pub fn new() -> Batch {
-        Batch {
-            bytes: vec![0; BATCH_SIZE * MERGED],
-            metas: [RecvMeta::default(); BATCH_SIZE],
-            len: 0,
-        }
+        Batch { bytes: vec![0; BATCH_SIZE * MERGED], metas: [RecvMeta::default(); BATCH_SIZE], len: 0 }
     }
 }
 
@@ -49,11 +45,7 @@ impl Socket {
         let _ = state.set_recv_buffer_size((&socket).into(), KERNEL_BUFFER);
         let local = socket.local_addr()?;
         socket.set_nonblocking(true)?;
-        Ok(Socket {
-            io: UdpSocket::from_std(socket)?,
-            state,
-            local,
-        })
+        Ok(Socket { io: UdpSocket::from_std(socket)?, state, local })
     }
 
     /// How many datagrams one send may carry.
@@ -73,8 +65,7 @@ impl Socket {
             std::array::from_fn(|_| buffers.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
         batch.len = 0;
         batch.len = self.io.try_io(Interest::READABLE, || {
-            self.state
-                .recv((&self.io).into(), &mut slices, &mut batch.metas)
+            self.state.recv((&self.io).into(), &mut slices, &mut batch.metas)
         })?;
         Ok(())
     }
@@ -82,16 +73,11 @@ impl Socket {
     /// The datagrams of a batch, one by one.
     pub fn datagrams<'b>(&self, batch: &'b Batch) -> impl Iterator<Item = (Path, Ecn, &'b [u8])> {
         let local = self.local;
-        let received = batch.metas[..batch.len]
-            .iter()
-            .zip(batch.bytes.chunks_exact(MERGED));
+        let received = batch.metas[..batch.len].iter().zip(batch.bytes.chunks_exact(MERGED));
         received.flat_map(move |(meta, bytes)| {
             let path = Path {
                 protocol: Protocol::Udp,
-                local: SocketAddr::new(
-                    meta.dst_ip.unwrap_or(local.ip()).to_canonical(),
-                    local.port(),
-                ),
+                local: SocketAddr::new(meta.dst_ip.unwrap_or(local.ip()).to_canonical(), local.port()),
                 remote: SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port()),
             };
             let ecn = match meta.ecn {
@@ -101,9 +87,7 @@ impl Socket {
                 Some(EcnCodepoint::Ce) => Ecn::Ce,
             };
             let bytes = &bytes[..meta.len.min(bytes.len())];
-            bytes
-                .chunks(meta.stride.max(1))
-                .map(move |datagram| (path, ecn, datagram))
+            bytes.chunks(meta.stride.max(1)).map(move |datagram| (path, ecn, datagram))
         })
     }
 
@@ -112,9 +96,7 @@ impl Socket {
     pub fn send(&self, path: &Path, ecn: Ecn, segment_size: Option<usize>, contents: &[u8]) {
         let mapped = self.local.is_ipv6() && path.remote.is_ipv4();
         let destination = match path.remote.ip() {
-            IpAddr::V4(ip) if mapped => {
-                SocketAddr::new(ip.to_ipv6_mapped().into(), path.remote.port())
-            }
+            IpAddr::V4(ip) if mapped => SocketAddr::new(ip.to_ipv6_mapped().into(), path.remote.port()),
             _ => path.remote,
         };
         let ecn = match ecn {
@@ -124,13 +106,7 @@ impl Socket {
             Ecn::Ce => Some(EcnCodepoint::Ce),
         };
         let src_ip = (!mapped && !path.local.ip().is_unspecified()).then(|| path.local.ip());
-        let transmit = quinn_udp::Transmit {
-            destination,
-            ecn,
-            contents,
-            segment_size,
-            src_ip,
-        };
+        let transmit = quinn_udp::Transmit { destination, ecn, contents, segment_size, src_ip };
         let sent = self.state.try_send((&self.io).into(), &transmit);
         if let Err(error) = sent {
             tracing::trace!(%error, to = %destination, "not sent");
@@ -148,11 +124,7 @@ mod tests {
         while got.len() < count {
             socket.readable().await.expect("readable");
             match socket.receive(&mut batch) {
-                Ok(()) => got.extend(
-                    socket
-                        .datagrams(&batch)
-                        .map(|(path, _, bytes)| (path, bytes.to_vec())),
-                ),
+                Ok(()) => got.extend(socket.datagrams(&batch).map(|(path, _, bytes)| (path, bytes.to_vec()))),
                 Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
             }
         }
@@ -161,32 +133,17 @@ mod tests {
 
     #[tokio::test]
     async fn segments_arrive_as_the_datagrams_they_are() {
-        let bind = |ip: &str| {
-            Socket::new(std::net::UdpSocket::bind((ip, 0)).expect("bind")).expect("socket")
-        };
+        let bind = |ip: &str| Socket::new(std::net::UdpSocket::bind((ip, 0)).expect("bind")).expect("socket");
         let (a, b) = (bind("127.0.0.1"), bind("0.0.0.0"));
         let to = SocketAddr::new("127.0.0.1".parse().unwrap(), b.local.port());
-        let path = Path {
-            protocol: Protocol::Udp,
-            local: a.local,
-            remote: to,
-        };
+        let path = Path { protocol: Protocol::Udp, local: a.local, remote: to };
         let segments = a.segments().min(3);
-        let contents: Vec<u8> = (0..segments * 100 - 1)
-            .map(|index| (index / 100) as u8)
-            .collect();
+        let contents: Vec<u8> = (0..segments * 100 - 1).map(|index| (index / 100) as u8).collect();
         a.send(&path, Ecn::NotEct, Some(100), &contents);
         let patience = std::time::Duration::from_secs(10);
-        let got = tokio::time::timeout(patience, receive_all(&b, segments))
-            .await
-            .expect("arrived");
+        let got = tokio::time::timeout(patience, receive_all(&b, segments)).await.expect("arrived");
         let expected: Vec<&[u8]> = contents.chunks(100).collect();
-        assert_eq!(
-            got.iter()
-                .map(|(_, bytes)| bytes.as_slice())
-                .collect::<Vec<_>>(),
-            expected
-        );
+        assert_eq!(got.iter().map(|(_, bytes)| bytes.as_slice()).collect::<Vec<_>>(), expected);
         // The wildcard socket knows which address was meant, so that answers come from there.
         assert_eq!((got[0].0.local, got[0].0.remote), (to, a.local));
     }

@@ -40,14 +40,8 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::CACHE_CONTROL, "no-cache"),
-    (
-        HeaderName::from_static("permissions-policy"),
-        "camera=(self), microphone=(self)",
-    ),
-    (
-        HeaderName::from_static("cross-origin-opener-policy"),
-        "same-origin",
-    ),
+    (HeaderName::from_static("permissions-policy"), "camera=(self), microphone=(self)"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
 /// What the routes share.
@@ -66,20 +60,14 @@ pub fn routes(house: House) -> Router {
     let file = |kind: &'static str, text: &'static str| {
         get(move || async move { (HEADERS, [(header::CONTENT_TYPE, kind)], text) })
     };
-    let page = file(
-        "text/html; charset=utf-8",
-        include_str!("../page/index.html"),
-    );
+    let page = file("text/html; charset=utf-8", include_str!("../page/index.html"));
     let script = "text/javascript; charset=utf-8";
     Router::new()
         .route("/", page.clone())
         .route("/r/{code}", page)
         .route("/app.js", file(script, include_str!("../page/app.js")))
         .route("/call.js", file(script, include_str!("../page/call.js")))
-        .route(
-            "/style.css",
-            file("text/css; charset=utf-8", include_str!("../page/style.css")),
-        )
+        .route("/style.css", file("text/css; charset=utf-8", include_str!("../page/style.css")))
         .route("/ws", get(socket))
         .with_state(house)
 }
@@ -88,26 +76,19 @@ async fn socket(State(house): State<House>, upgrade: WebSocketUpgrade) -> Respon
     let Ok(permit) = house.pages.try_acquire_owned() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    upgrade
-        .max_message_size(MESSAGE)
-        .max_frame_size(MESSAGE)
-        .on_upgrade(move |socket| async move {
-            signalling::serve(socket, house.lobby, house.stopping).await;
-            drop(permit);
-        })
+    upgrade.max_message_size(MESSAGE).max_frame_size(MESSAGE).on_upgrade(move |socket| async move {
+        signalling::serve(socket, house.lobby, house.stopping).await;
+        drop(permit);
+    })
 }
 
 /// Reads a certificate chain and its key from PEM files.
 pub fn tls(certificates: &Path, key: &Path) -> Result<TlsAcceptor, Box<dyn std::error::Error>> {
-    let in_file =
-        |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(certificates).and_then(Iterator::collect);
+    let in_file = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificates).and_then(Iterator::collect);
     let chain = chain.map_err(|error| in_file(certificates, &error))?;
     let key = PrivateKeyDer::from_pem_file(key).map_err(|error| in_file(key, &error))?;
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -146,15 +127,9 @@ pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, routes: Rou
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, routes: Router) {
     let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     let service = TowerToHyperService::new(routes);
-    if let Err(error) = builder
-        .serve_connection_with_upgrades(TokioIo::new(stream), service)
-        .await
-    {
+    if let Err(error) = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "connection");
     }
 }

@@ -182,9 +182,7 @@ impl ExtensionMap {
     /// What an id on the participant's packets means.
     pub fn kind_of(&self, id: u8) -> Option<ExtensionKind> {
         let found = |kind: &ExtensionKind| self.received.get(kind.index()) == Some(&id);
-        ExtensionKind::ALL
-            .into_iter()
-            .find(|kind| id != 0 && found(kind))
+        ExtensionKind::ALL.into_iter().find(|kind| id != 0 && found(kind))
     }
 
     /// The id in either direction.

@@ -23,31 +23,9 @@ impl<'a> Extensions<'a> {
     #[inline]
     pub(super) fn new(profile: Option<u16>, elements: &'a [u8]) -> Self {
         match profile {
-            Some(ONE_BYTE) => Extensions {
-                rest: elements,
-                two_byte: false,
-            },
-            Some(profile) if profile & 0xfff0 == TWO_BYTE => Extensions {
-                rest: elements,
-                two_byte: true,
-            },
-            _ => Extensions {
-                rest: &[],
-                two_byte: false,
-            },
-        }
-    }
-
-    /// Identifier, length of the value, and what follows the element's own header.
-    #[inline]
-    fn element(&self, first: u8, rest: &'a [u8]) -> Option<(u8, usize, &'a [u8])> {
-        if self.two_byte {
-            let (&len, rest) = rest.split_first()?;
-            return Some((first, usize::from(len), rest));
-        }
-        match first >> 4 {
-            0 | 15 => None,
-            id => Some((id, usize::from(first & 0x0f) + 1, rest)),
+            Some(ONE_BYTE) => Extensions { rest: elements, two_byte: false },
+            Some(profile) if profile & 0xfff0 == TWO_BYTE => Extensions { rest: elements, two_byte: true },
+            _ => Extensions { rest: &[], two_byte: false },
         }
     }
 }
@@ -59,17 +37,28 @@ impl<'a> Iterator for Extensions<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let (&first, rest) = self.rest.split_first()?;
-            // The end, unless an element follows.
-            self.rest = &[];
-            if first == 0 {
-                self.rest = rest;
-                continue;
-            }
-            let (id, len, rest) = self.element(first, rest)?;
-            let (value, rest) = rest.split_at_checked(len)?;
+            let (id, len, rest) = match (self.two_byte, first >> 4) {
+                (false, id @ 1..=14) => (id, usize::from(first & 0x0f) + 1, rest),
+                (true, _) if first != 0 => {
+                    let Some((&len, rest)) = rest.split_first() else {
+                        break;
+                    };
+                    (first, usize::from(len), rest)
+                }
+                _ if first == 0 => {
+                    self.rest = rest;
+                    continue;
+                }
+                _ => break,
+            };
+            let Some((value, rest)) = rest.split_at_checked(len) else {
+                break;
+            };
             self.rest = rest;
             return Some((id, value));
         }
+        self.rest = &[];
+        None
     }
 }
 
@@ -80,9 +69,7 @@ mod tests {
     use super::*;
 
     fn read(profile: u16, elements: &[u8]) -> Vec<(u8, Vec<u8>)> {
-        Extensions::new(Some(profile), elements)
-            .map(|(id, value)| (id, value.to_vec()))
-            .collect()
+        Extensions::new(Some(profile), elements).map(|(id, value)| (id, value.to_vec())).collect()
     }
 
     #[test]
@@ -93,18 +80,12 @@ mod tests {
 
     #[test]
     fn s_rtp_03_identifier_15_ends_the_one_byte_form() {
-        assert_eq!(
-            read(0xbede, &[0x10, 0xaa, 0xf0, 0xbb, 0x20, 0xcc]),
-            [(1, vec![0xaa])]
-        );
+        assert_eq!(read(0xbede, &[0x10, 0xaa, 0xf0, 0xbb, 0x20, 0xcc]), [(1, vec![0xaa])]);
     }
 
     #[test]
     fn s_rtp_03_identifier_0_with_a_length_ends_the_one_byte_form() {
-        assert_eq!(
-            read(0xbede, &[0x10, 0xaa, 0x02, 1, 2, 3, 0x20, 0xcc]),
-            [(1, vec![0xaa])]
-        );
+        assert_eq!(read(0xbede, &[0x10, 0xaa, 0x02, 1, 2, 3, 0x20, 0xcc]), [(1, vec![0xaa])]);
     }
 
     #[test]

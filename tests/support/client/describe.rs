@@ -107,7 +107,8 @@ impl Describe {
                 self.announced.extend(announced(line, media));
             }
         }
-        let transport = description.media.iter().find(|media| !media.rejected()).map(|media| &media.transport);
+        let transport =
+            description.media.iter().find(|media| !media.rejected()).map(|media| &media.transport);
         let transport = transport.expect("at least one section is accepted");
         let candidate = transport.candidates.first().map(|candidate| candidate.address);
         self.server = Some(Server {
@@ -122,13 +123,23 @@ impl Describe {
 
     fn write(&mut self, local: &Credentials, publisher: &Publisher, setup: &str, offer: bool) -> String {
         self.version += 1;
-        let mut sdp = format!("v=0\r\no=- 46117{} {} IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", local.ufrag.len(), self.version);
-        let mids: Vec<&str> = self.lines.iter().filter(|line| !line.rejected).map(|line| line.mid.as_str()).collect();
-        let _ = write!(sdp, "a=group:BUNDLE {}\r\na=extmap-allow-mixed\r\na=msid-semantic: WMS *\r\n", mids.join(" "));
+        let mut sdp = format!(
+            "v=0\r\no=- 46117{} {} IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n",
+            local.ufrag.len(),
+            self.version
+        );
+        let mids: Vec<&str> =
+            self.lines.iter().filter(|line| !line.rejected).map(|line| line.mid.as_str()).collect();
+        let _ = write!(
+            sdp,
+            "a=group:BUNDLE {}\r\na=extmap-allow-mixed\r\na=msid-semantic: WMS *\r\n",
+            mids.join(" ")
+        );
         for (at, line) in self.lines.iter().enumerate() {
             // The first two sections are this client's own, the rest the server asked for.
             let publishes = at < 2 && if line.video { publisher.plan.video } else { publisher.plan.audio };
-            let (sends, receives) = if offer { (publishes, true) } else { (publishes && line.receives, line.sends) };
+            let (sends, receives) =
+                if offer { (publishes, true) } else { (publishes && line.receives, line.sends) };
             self.section(&mut sdp, line, publisher, (sends, receives), local, setup);
         }
         sdp
@@ -143,12 +154,21 @@ impl Describe {
         local: &Credentials,
         setup: &str,
     ) {
-        let (kind, pt, rtx) = (if line.video { "video" } else { "audio" }, line.payload_type, line.rtx_payload_type);
+        let (kind, pt, rtx) =
+            (if line.video { "video" } else { "audio" }, line.payload_type, line.rtx_payload_type);
         let list = rtx.map_or_else(|| pt.to_string(), |rtx| format!("{pt} {rtx}"));
         let port = if line.rejected { 0 } else { 9 };
-        let _ = write!(sdp, "m={kind} {port} UDP/TLS/RTP/SAVPF {list}\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n");
-        let _ = write!(sdp, "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=ice-options:trickle\r\n", local.ufrag, local.pwd);
-        let _ = write!(sdp, "a=fingerprint:{}\r\na=setup:{setup}\r\na=mid:{}\r\n", self.fingerprint, line.mid);
+        let _ = write!(
+            sdp,
+            "m={kind} {port} UDP/TLS/RTP/SAVPF {list}\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n"
+        );
+        let _ = write!(
+            sdp,
+            "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=ice-options:trickle\r\n",
+            local.ufrag, local.pwd
+        );
+        let _ =
+            write!(sdp, "a=fingerprint:{}\r\na=setup:{setup}\r\na=mid:{}\r\n", self.fingerprint, line.mid);
         for (id, uri) in &line.extensions {
             let _ = write!(sdp, "a=extmap:{id} {uri}\r\n");
         }
@@ -160,8 +180,12 @@ impl Describe {
         };
         let _ = write!(sdp, "a={direction}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n");
         if line.video {
-            let _ = write!(sdp, "a=rtpmap:{pt} VP8/90000\r\na=rtcp-fb:{pt} goog-remb\r\na=rtcp-fb:{pt} transport-cc\r\n");
-            let _ = write!(sdp, "a=rtcp-fb:{pt} ccm fir\r\na=rtcp-fb:{pt} nack\r\na=rtcp-fb:{pt} nack pli\r\n");
+            let _ = write!(
+                sdp,
+                "a=rtpmap:{pt} VP8/90000\r\na=rtcp-fb:{pt} goog-remb\r\na=rtcp-fb:{pt} transport-cc\r\n"
+            );
+            let _ =
+                write!(sdp, "a=rtcp-fb:{pt} ccm fir\r\na=rtcp-fb:{pt} nack\r\na=rtcp-fb:{pt} nack pli\r\n");
             if let Some(rtx) = rtx {
                 let _ = write!(sdp, "a=rtpmap:{rtx} rtx/90000\r\na=fmtp:{rtx} apt={pt}\r\n");
             }

@@ -171,7 +171,8 @@ impl Client {
     fn send_plain(&mut self, plain: Plain) {
         let Some(keys) = &self.keys else { return };
         let mut out = vec![0; plain.header.len() + plain.payload.len() + keys.profile.rtp_overhead()];
-        let sealed = keys.sealer.seal_rtp(&plain.header, &[], &plain.payload, plain.seq, plain.ssrc, &mut out);
+        let sealed =
+            keys.sealer.seal_rtp(&plain.header, &[], &plain.payload, plain.seq, plain.ssrc, &mut out);
         assert_eq!(sealed, Ok(out.len()));
         self.send_raw(out);
     }

@@ -201,7 +201,8 @@ impl Publisher {
 
     /// Repeats a packet (RFC 4588), if it is still there.
     pub fn repeat(&mut self, now: Instant, media: Ssrc, wire: WireSeq) -> Option<Plain> {
-        let outgoing = [&mut self.audio, &mut self.video].into_iter().find(|outgoing| outgoing.ssrc == media)?;
+        let outgoing =
+            [&mut self.audio, &mut self.video].into_iter().find(|outgoing| outgoing.ssrc == media)?;
         outgoing.asked += 1;
         let original = SeqNo::extend(SeqNo(outgoing.next_seq), wire);
         let kept = outgoing.history.remove(&original.0)?;
@@ -227,7 +228,8 @@ impl Publisher {
     pub fn reports(&self, now: Instant, mut blocks: Vec<ReportBlock>, writer: &mut rtcp::Writer<'_>) {
         blocks.truncate(31);
         let started = self.started.unwrap_or(now);
-        let ntp = NtpTime((3_900_000_000u64 << 32) + ((u128::from(now.as_micros()) << 32) / 1_000_000) as u64);
+        let ntp =
+            NtpTime((3_900_000_000u64 << 32) + ((u128::from(now.as_micros()) << 32) / 1_000_000) as u64);
         for outgoing in [&self.audio, &self.video].into_iter().filter(|outgoing| outgoing.packets > 0) {
             let rate: u128 = if outgoing.video { 90_000 } else { 48_000 };
             let ticks = ((now - started).as_micros() * rate / 1_000_000) as u32;

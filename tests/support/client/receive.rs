@@ -44,6 +44,8 @@ pub struct Track {
     pub announced: Announced,
     pub highest: Option<u64>,
     first: Option<u64>,
+    /// The frame of the packet that came first.
+    start: Option<u32>,
     missing: BTreeMap<u64, Ask>,
     frames: BTreeMap<u32, Frame>,
     pub packets: u64,
@@ -63,6 +65,7 @@ impl Track {
             announced,
             highest: None,
             first: None,
+            start: None,
             missing: BTreeMap::new(),
             frames: BTreeMap::new(),
             packets: 0,
@@ -85,9 +88,10 @@ impl Track {
         self.frames.values().filter(|frame| frame.have.len() == usize::from(frame.parts)).count()
     }
 
-    /// The numbers of frames that are not whole from the second that was seen to `last`.
+    /// The numbers of frames that are not whole, from the one after the first packet's to `last`: what
+    /// was sent before cannot be asked for, though a late repair may bring a part of it.
     pub fn broken_until(&self, last: u32) -> Vec<u32> {
-        let Some(&first) = self.frames.keys().next() else { return (0..=last).collect() };
+        let Some(first) = self.start else { return (0..=last).collect() };
         let whole = |number: &u32| {
             self.frames.get(number).is_some_and(|frame| frame.have.len() == usize::from(frame.parts))
         };
@@ -122,6 +126,7 @@ impl Track {
         self.missing.remove(&seq);
         self.highest = self.highest.max(Some(seq));
         self.first = self.first.or(Some(seq));
+        self.start = self.start.or(Some(content.frame));
         let frame = self.frames.entry(content.frame).or_default();
         frame.parts = content.parts;
         frame.keyframe = content.keyframe;
@@ -152,8 +157,12 @@ impl Receiver {
 
     /// Takes what a description announces.
     pub fn announce(&mut self, announced: Vec<Announced>) {
-        let gone: Vec<u32> =
-            self.tracks.keys().copied().filter(|ssrc| !announced.iter().any(|one| one.ssrc.0 == *ssrc)).collect();
+        let gone: Vec<u32> = self
+            .tracks
+            .keys()
+            .copied()
+            .filter(|ssrc| !announced.iter().any(|one| one.ssrc.0 == *ssrc))
+            .collect();
         self.ended.extend(gone.iter().filter_map(|ssrc| self.tracks.remove(ssrc)));
         for one in announced {
             match self.tracks.get_mut(&one.ssrc.0) {
@@ -200,7 +209,14 @@ impl Receiver {
         Self::on_content(track, now, self.room, seq.0, original, &mut self.violations);
     }
 
-    fn on_content(track: &mut Track, now: Instant, room: u32, seq: u64, payload: &[u8], violations: &mut Vec<String>) {
+    fn on_content(
+        track: &mut Track,
+        now: Instant,
+        room: u32,
+        seq: u64,
+        payload: &[u8],
+        violations: &mut Vec<String>,
+    ) {
         let content = match Content::parse(payload) {
             Ok(content) => content,
             Err(error) => return violations.push(format!("{error} in {:?} of {seq}", track.announced)),
