@@ -3,11 +3,11 @@
 #[path = "../benches/support/mod.rs"]
 mod support;
 
-use estafette::dtls::Versions;
 use estafette::{RoomConfig, SubscribeRule};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
 use support::World;
+use support::handshake::Ours;
 use support::offer::Direction;
 use support::peer::Peer;
 
@@ -46,7 +46,7 @@ fn i_02_memory_is_bounded_per_participant_and_comes_back() {
         room.subscribe = SubscribeRule::None;
         room
     };
-    let mut world = World::with_room(Versions::V12, room());
+    let mut world = World::with_room(Box::new(Ours::new()), room());
     let (idle, left) = cycle(&mut world, Direction::Receive);
     let (silent, left_again) = cycle(&mut world, Direction::Send);
     println!(

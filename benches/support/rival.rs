@@ -184,6 +184,7 @@ impl Rival {
             let write =
                 RtpWrite::new(self.pt, seq.into(), seq as u32 * 90, self.now, vec![0x5a; payload_len]);
             client.rtc.direct_api().stream_tx(&MEDIA_SSRC.into()).expect("declared").write_rtp(write);
+            client.rtc.handle_input(Input::Timeout(self.now)).expect("a living call");
             loop {
                 match client.rtc.poll_output().expect("a living call") {
                     Output::Timeout(_) => break,

@@ -1,6 +1,7 @@
 //! State machines, driven by scripts of operations: any order, any bytes, any time.
 
 use super::Script;
+use super::support::handshake::{Keys, Ours};
 use super::support::offer::Direction;
 use super::support::peer::{Media, SSRCS};
 use super::support::{World, path};
@@ -9,7 +10,7 @@ use estafette::mux::{Ecn, Path, Protocol};
 use estafette::random::Random;
 use estafette::rtp::{HeaderWriter, Packet, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
 use estafette::srtp::{MasterKey, Opener, Profile, Sealer};
-use estafette::{Datagram, Instant, dtls, stun};
+use estafette::{Datagram, Instant, stun};
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -167,7 +168,7 @@ fn open(opener: &mut Opener, datagram: &[u8], out: &mut [u8]) -> Option<(SeqNo, 
 /// under their keys. Datagrams are accounted for after each operation (I-06).
 pub fn engine(data: &[u8]) {
     let mut script = Script(data);
-    let mut world = World::connected(dtls::Versions::V12, 1);
+    let mut world = World::connected(Box::new(Ours::new()), 1);
     let mut forwarded = 0;
     while let Some(operation) = script.byte() {
         // A publisher's bytes, or its listener's.
@@ -245,7 +246,7 @@ fn authentic_rtp(world: &mut World, peer: usize, script: &mut Script<'_>) {
     let (header_len, seq, ssrc) = (packet.header_len(), packet.sequence_number(), packet.ssrc());
     let plain_len = bytes.len() - header_len;
     bytes.resize(bytes.len() + 64, 0);
-    let Some(sealer) = &world.peers[peer].sealer else { return };
+    let Some(Keys { sealer, .. }) = &world.peers[peer].keys else { return };
     let seq = SeqNo(u64::from(seq.0) + u64::from(select >> 6) * 65_536);
     let Ok(len) = sealer.seal_rtp_in_place(seq, ssrc, header_len, &mut bytes, plain_len) else { return };
     hand_in(world, peer, &bytes[..len]);
@@ -259,7 +260,7 @@ fn authentic_rtcp(world: &mut World, peer: usize, script: &mut Script<'_>) {
     bytes.extend_from_slice(&body[..body.len() / 4 * 4]);
     let len = bytes.len();
     bytes.resize(len + 64, 0);
-    let Some(sealer) = &mut world.peers[peer].sealer else { return };
+    let Some(Keys { sealer, .. }) = &mut world.peers[peer].keys else { return };
     if let Ok(len) = sealer.seal_rtcp(&mut bytes, len) {
         hand_in(world, peer, &bytes[..len]);
     }

@@ -183,9 +183,12 @@ impl Engine {
                 }
                 continue;
             };
-            // Ready participants take turns.
-            if self.ready.len() > 1 {
-                self.ready.rotate_left(1);
+            // Ready participants take turns; who has nothing left leaves the line.
+            self.ready.pop_front();
+            if self.has_more(id) {
+                self.ready.push_back(id);
+            } else if let Some(participant) = self.participants.get_mut(id) {
+                participant.egress.ready = false;
             }
             self.transmits += 1;
             let id = TransmitId(self.transmits);
@@ -269,10 +272,11 @@ impl Engine {
         self.events.push_back(event);
     }
 
-    /// Puts a participant in the line of those with something to send.
+    /// Puts a participant in the line of those with something to send: other things than media alone.
     pub(super) fn make_ready(&mut self, id: ParticipantId) {
-        if let Some(participant) = self.participants.get_mut(id)
-            && !participant.egress.ready {
+        if let Some(participant) = self.participants.get_mut(id) {
+            participant.egress.control = true;
+            if !participant.egress.ready {
                 participant.egress.ready = true;
                 self.ready.push_back(id);
             }

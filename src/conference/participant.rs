@@ -54,6 +54,8 @@ pub(super) struct Egress {
     pub(super) queue: VecDeque<SendEntry>,
     /// Whether the participant stands in the engine's line of those with something to send.
     pub(super) ready: bool,
+    /// Whether there may be more to send than the queue: checks, a handshake, RTCP.
+    pub(super) control: bool,
     /// The next transport-wide sequence number; the wire shows its low 16 bits.
     pub(super) transport_seq: u64,
 }

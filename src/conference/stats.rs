@@ -26,6 +26,13 @@ pub(super) struct Traffic {
     pub(super) ecn_ce_received: u64,
 }
 
+impl Traffic {
+    pub(super) fn on_sent(&mut self, bytes: usize, datagrams: usize) {
+        self.datagrams_sent += datagrams as u64;
+        self.bytes_sent += bytes as u64;
+    }
+}
+
 /// What an engine did so far, and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
