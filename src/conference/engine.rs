@@ -280,6 +280,7 @@ impl Engine {
                 participant.egress.ready = true;
                 self.ready.push_back(id);
             }
+        }
     }
 
     /// Makes `timer` of a participant due at `at` or earlier.
@@ -376,13 +377,15 @@ impl Engine {
         // Whoever had proven this address and uses it was asked before; what is left is stale.
         if let Some(before) = self.by_path.insert(path, id)
             && before != id
-                && let Some(participant) = self.participants.get_mut(before) {
-                    participant.paths.retain(|known| *known != path);
-                }
+            && let Some(participant) = self.participants.get_mut(before)
+        {
+            participant.paths.retain(|known| *known != path);
+        }
         if let Some(participant) = self.participants.get_mut(id)
-            && !participant.paths.contains(&path) {
-                participant.paths.push(path);
-            }
+            && !participant.paths.contains(&path)
+        {
+            participant.paths.push(path);
+        }
     }
 
     fn forget_path(&mut self, id: ParticipantId, path: Path) {

@@ -363,8 +363,9 @@ impl Engine {
         }
         subscription.rewriter = source.audience.swap_remove(seat).rewriter;
         if let Some(moved) = source.audience.get(seat)
-            && let Some(moved) = self.subscriptions.get_mut(moved.subscription) {
-                moved.seat = Some(seat);
-            }
+            && let Some(moved) = self.subscriptions.get_mut(moved.subscription)
+        {
+            moved.seat = Some(seat);
+        }
     }
 }
