@@ -376,7 +376,9 @@ impl Siege {
                 known.participants.extend(joined.and_then(Result::ok));
             }
             Call::Leave => {
-                drop(participant.and_then(|id| engine.participant(id)).map(estafette::Participant::leave))
+                if let Some(participant) = participant.and_then(|id| engine.participant(id)) {
+                    participant.leave();
+                }
             }
             Call::Subscribe => {
                 if let (Some(mut participant), Some(source)) =
