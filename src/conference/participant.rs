@@ -5,7 +5,7 @@ use crate::base::random::Random;
 use crate::base::slots::slot_key;
 use crate::base::time::{Duration, Instant};
 use crate::conference::config::ParticipantConfig;
-use crate::conference::drops::DropCounters;
+use crate::conference::drops::DropTally;
 use crate::conference::negotiation::Negotiation;
 use crate::conference::room::RoomId;
 use crate::conference::source::{SourceId, StreamId};
@@ -193,6 +193,6 @@ pub(super) struct ParticipantState {
     pub(super) reduced_size_rtcp: bool,
     pub(super) rtt: Duration,
     pub(super) rtcp_budget: RtcpBudget,
-    pub(super) drops: DropCounters,
+    pub(super) drops: DropTally,
     pub(super) random: Random,
 }
