@@ -41,11 +41,7 @@ fn cycle(world: &mut World, direction: Direction) -> (usize, isize) {
 #[test]
 fn i_02_memory_is_bounded_per_participant_and_comes_back() {
     let nothing = live();
-    let room = || {
-        let mut room = RoomConfig::default();
-        room.subscribe = SubscribeRule::None;
-        room
-    };
+    let room = || RoomConfig { subscribe: SubscribeRule::None, ..RoomConfig::default() };
     let mut world = World::with_room(Box::new(Ours::new()), room());
     let (idle, left) = cycle(&mut world, Direction::Receive);
     let (silent, left_again) = cycle(&mut world, Direction::Send);

@@ -96,8 +96,7 @@ impl World {
         self.engine.room(self.room).expect("the room is there").close();
         while self.engine.poll_transmit(self.now, &mut self.buf).is_some() {}
         while self.engine.poll_event().is_some() {}
-        let mut room = RoomConfig::default();
-        room.subscribe = SubscribeRule::None;
+        let room = RoomConfig { subscribe: SubscribeRule::None, ..RoomConfig::default() };
         self.room = self.engine.create_room(room).expect("room for a room");
     }
 
