@@ -59,5 +59,5 @@ fn srtp() {
 
 #[test]
 fn engine() {
-    replay("engine", fuzz::engine, 100);
+    replay("engine", fuzz::engine, 30);
 }

@@ -52,7 +52,7 @@ fn i_02_memory_is_bounded_per_participant_and_comes_back() {
         "live bytes left by {PARTICIPANTS} participants: {left}, and {left_again} by as many after them"
     );
     assert!(idle <= 16 * 1_024, "{idle} bytes");
-    assert!(left <= 1_024 && left_again <= 1_024, "back to the baseline");
+    assert!(left <= 4_096 && left_again <= 4_096, "back to the baseline");
     drop(world);
     assert!(live() <= nothing + 1_024, "an engine leaves nothing behind");
 }

@@ -47,7 +47,9 @@ pub fn ice(data: &[u8]) {
                     deliver(agent, now, addresses[at], addresses[1 - at], &datagram);
                 }
             }
-            2 => drop(wires[at].pop_front()),
+            2 => {
+                wires[at].pop_front();
+            }
             3 => {
                 if let Some(datagram) = wires[at].front_mut() {
                     let place = usize::from(script.byte().unwrap_or(0)) % datagram.len();

@@ -82,7 +82,7 @@ pub struct Engine {
     pub(super) by_ufrag: Table<Box<str>, ParticipantId>,
     /// Participants with something to send, in turn.
     pub(super) ready: VecDeque<ParticipantId>,
-    deadlines: Deadlines<ParticipantId>,
+    pub(super) deadlines: Deadlines<ParticipantId>,
     pub(super) events: VecDeque<Event>,
     transmits: u64,
     /// How many rooms there ever were: the label of the next one's fork.
@@ -207,7 +207,12 @@ impl Engine {
 
     /// The next fact.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if self.events.is_empty() {
+            // A burst's room goes back, a few events' stays.
+            self.events.shrink_to(16);
+        }
+        event
     }
 
     /// When to call [`Self::handle_timeout`]; `None` means nothing is pending. Right after a command or

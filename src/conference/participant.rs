@@ -4,7 +4,7 @@ use crate::base::limits;
 use crate::base::random::Random;
 use crate::base::time::{Duration, Instant};
 use crate::conference::config::ParticipantConfig;
-use crate::conference::drops::DropCounters;
+use crate::conference::drops::DropTally;
 use crate::conference::ids::{RoomId, SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation::Negotiation;
 use crate::conference::stats::Traffic;
@@ -185,6 +185,6 @@ pub(super) struct ParticipantState {
     pub(super) reduced_size_rtcp: bool,
     pub(super) rtt: Duration,
     pub(super) rtcp_budget: RtcpBudget,
-    pub(super) drops: DropCounters,
+    pub(super) drops: DropTally,
     pub(super) random: Random,
 }

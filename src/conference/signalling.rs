@@ -213,10 +213,9 @@ fn info_of(
 
 impl ParticipantState {
     fn apply_remote(&mut self, now: Instant, remote: &RemoteTransport) {
-        let fingerprints = remote
-            .fingerprints
-            .iter()
-            .filter_map(|fingerprint| dtls::Fingerprint::parse(&fingerprint.to_string()).ok());
+        let parsed = |fingerprint: &sdp::Fingerprint| dtls::Fingerprint::parse(&fingerprint.to_string()).ok();
+        let mut fingerprints: Vec<_> = remote.fingerprints.iter().filter_map(parsed).collect();
+        fingerprints.shrink_to_fit();
         let role = match remote.role {
             DtlsRole::Server => dtls::Role::Server,
             DtlsRole::Client => dtls::Role::Client,
@@ -227,7 +226,7 @@ impl ParticipantState {
         else {
             return;
         };
-        self.network.set_remote(now, Remote { credentials, fingerprints: fingerprints.collect(), role });
+        self.network.set_remote(now, Remote { credentials, fingerprints, role });
     }
 }
 

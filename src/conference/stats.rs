@@ -1,7 +1,7 @@
 //! Counters and gauges to be read; nothing here is ever sent or logged.
 
 use crate::base::time::Duration;
-use crate::conference::drops::{DropCounters, DropReason};
+use crate::conference::drops::{DropCounters, DropReason, DropTally};
 
 /// Datagrams and what became of them, both ways.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,7 @@ pub struct ParticipantStats {
     pub packets_missing: usize,
     /// Packets waiting to be sent to it now.
     pub packets_queued: usize,
-    pub(super) drops: DropCounters,
+    pub(super) drops: DropTally,
 }
 
 impl ParticipantStats {
@@ -138,7 +138,7 @@ impl ParticipantStats {
             feedback_received: 0,
             packets_missing: 0,
             packets_queued: 0,
-            drops: DropCounters::new(),
+            drops: DropTally::new(),
         }
     }
 }

@@ -55,6 +55,13 @@ impl Pages {
         }
     }
 
+    /// Gives everything back while no page is in use.
+    pub(crate) fn give_back(&mut self) {
+        if self.used() == 0 {
+            (self.pages, self.free) = (Vec::new(), Vec::new());
+        }
+    }
+
     /// Pages in use.
     pub(crate) fn used(&self) -> usize {
         self.pages.len() - self.free.len()

@@ -324,7 +324,7 @@ impl Negotiation {
             section.line = line;
             let before = self.sections.get(index).filter(|b| b.mid == section.mid);
             if let Some(line) = section.line.as_mut().filter(|line| line.receives) {
-                line.sends = before.and_then(|before| before.slot().cloned());
+                line.sends = before.and_then(|before| before.slot().cloned()).map(Box::new);
             }
             section
         };
@@ -364,7 +364,7 @@ impl Negotiation {
             kind: slot.kind,
             publishes: None,
             receives: true,
-            sends: Some(slot.clone()),
+            sends: Some(Box::new(slot.clone())),
             feedback: section::feedback(&payloads),
             payloads,
             extensions,
@@ -440,6 +440,8 @@ impl Negotiation {
     fn rebuild(&mut self) {
         let lines = self.sections.iter().filter_map(|section| section.line.clone());
         self.session.lines = lines.collect();
+        // Kept as long as the participant: no room for more than there is.
+        self.session.lines.shrink_to_fit();
     }
 }
 
@@ -448,5 +450,5 @@ fn place(sections: &mut [Section], slot: &SendSlot) -> bool {
     let mut lines = sections.iter_mut().filter_map(|section| section.line.as_mut());
     let free = |line: &&mut Line| line.kind == slot.kind && line.receives && line.sends.is_none();
     let line = lines.find(free);
-    line.map(|line| line.sends = Some(slot.clone())).is_some()
+    line.map(|line| line.sends = Some(Box::new(slot.clone()))).is_some()
 }

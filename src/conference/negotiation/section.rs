@@ -49,7 +49,7 @@ impl Section {
     }
 
     pub(super) fn slot(&self) -> Option<&SendSlot> {
-        self.line.as_ref()?.sends.as_ref()
+        self.line.as_ref()?.sends.as_deref()
     }
 
     pub(super) fn slot_id(&self) -> Option<u64> {
@@ -78,7 +78,7 @@ pub(super) fn of_offer(config: &Config, index: usize, media: &Media) -> Option<L
     if payloads.is_empty() {
         return None;
     }
-    let publishes = (config.publish && media.direction.sends()).then(|| publication(media));
+    let publishes = (config.publish && media.direction.sends()).then(|| Box::new(publication(media)));
     Some(Line {
         index,
         mid,
@@ -116,7 +116,7 @@ pub(super) fn of_answer(planned: &Line, media: &Media) -> Result<Option<Line>, N
     line.rtcp_rsize = media.rtcp_rsize;
     // Directions that were not offered are not taken from an answer (RFC 3264, section 6.1).
     let publishes = planned.publishes.is_some() && media.direction.sends();
-    line.publishes = publishes.then(|| publication(media));
+    line.publishes = publishes.then(|| Box::new(publication(media)));
     if planned.sends.is_some() {
         line.receives = media.direction.receives();
         line.sends = line.sends.filter(|_| line.receives);
@@ -175,6 +175,7 @@ fn payloads(config: &Config, kind: MediaKind, media: &Media, map: &ExtensionMap)
             fmtp: codec.fmtp(Some(offered)),
         });
     }
+    found.shrink_to_fit();
     Payloads(found)
 }
 

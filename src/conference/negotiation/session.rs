@@ -42,11 +42,11 @@ pub struct Line {
     /// Audio or video.
     pub kind: MediaKind,
     /// What the participant sends here.
-    pub publishes: Option<Publication>,
+    pub publishes: Option<Box<Publication>>,
     /// Whether the participant takes media here.
     pub receives: bool,
     /// What we send here.
-    pub sends: Option<SendSlot>,
+    pub sends: Option<Box<SendSlot>>,
     /// The codecs both know, most preferred first.
     pub payloads: Payloads,
     /// The header extensions both know.

@@ -85,7 +85,8 @@ fn strong(given: &[Fingerprint], line: usize) -> Result<Vec<Fingerprint>, Negoti
     let known = |f: &&Fingerprint| {
         matches!((f.algorithm.as_str(), f.bytes.len()), ("sha-256", 32) | ("sha-384", 48) | ("sha-512", 64))
     };
-    let strong: Vec<Fingerprint> = given.iter().filter(known).cloned().collect();
+    let mut strong: Vec<Fingerprint> = given.iter().filter(known).cloned().collect();
+    strong.shrink_to_fit();
     let what = "certificate fingerprint";
     match (given.is_empty(), strong.is_empty()) {
         (true, _) => Err(NegotiationError::Missing { line, what }),

@@ -77,6 +77,8 @@ impl Agent {
             address.nominated = Some(now);
         }
         self.addresses.on_received(path, message.len());
+        // One at a time is the rule.
+        self.replies.reserve_exact(1);
         self.replies.push_back(Reply { address: serial, id: message.transaction_id(), answer });
         if nominates && proven {
             self.prefer(now, serial);
