@@ -91,6 +91,9 @@ pub(crate) struct Stored {
     pub(crate) marker: bool,
 }
 
+/// Bytes of one place in a history's index.
+pub(crate) const INDEX_ENTRY: usize = size_of::<Option<Stored>>();
+
 /// What [`History::commit`] is told of a packet that was opened into the reserved place.
 pub(crate) struct Committed {
     pub(crate) seq: SeqNo,
