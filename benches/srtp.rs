@@ -1,9 +1,9 @@
 //! SRTP beside what it cannot beat, the bare ciphers on the same bytes, and beside another
 //! implementation. Read the ratios of one run.
 //!
-//! `cipher` is the floor: the libraries' own calls with prepared keys, behind the copy without which
-//! nothing could be sealed or opened from one place into another. RustCrypto's HMAC type is part of
-//! it, though ours is faster.
+//! `cipher` is the floor: the libraries' own calls with prepared keys and a nonce for each packet,
+//! behind the copy without which nothing gets from one place into another. RustCrypto's HMAC type
+//! is part of it, though ours is faster.
 
 // The measuring clock is a bench's own.
 #![allow(clippy::disallowed_methods)]
@@ -35,12 +35,7 @@ fn header(seq: u64) -> [u8; HEADER] {
 }
 
 fn master(profile: Profile) -> MasterKey {
-    MasterKey::new(
-        profile,
-        &KEY[..profile.key_len()],
-        &KEY[..profile.salt_len()],
-    )
-    .unwrap()
+    MasterKey::new(profile, &KEY[..profile.key_len()], &KEY[..profile.salt_len()]).unwrap()
 }
 
 fn rival(profile: Profile) -> Context {
@@ -63,8 +58,7 @@ enum Floor {
 
 impl Floor {
     fn new(profile: Profile) -> Floor {
-        let gcm =
-            |algorithm, key| Floor::Gcm(LessSafeKey::new(UnboundKey::new(algorithm, key).unwrap()));
+        let gcm = |algorithm, key| Floor::Gcm(LessSafeKey::new(UnboundKey::new(algorithm, key).unwrap()));
         match profile {
             Profile::AeadAes128Gcm => gcm(&AES_128_GCM, &KEY[..16]),
             Profile::AeadAes256Gcm => gcm(&AES_256_GCM, &KEY),
@@ -75,8 +69,15 @@ impl Floor {
         }
     }
 
-    fn keystream(key: &Aes128Enc, text: InOutBuf<'_, '_, u8>) {
-        let counter = CtrCore::<&Aes128Enc, Ctr32BE>::inner_iv_init(key, &[1; 16].into());
+    fn nonce(seq: u64) -> Nonce {
+        let mut nonce = [1; 12];
+        nonce[4..].copy_from_slice(&seq.to_be_bytes());
+        Nonce::assume_unique_for_key(nonce)
+    }
+
+    fn keystream(key: &Aes128Enc, seq: u64, text: InOutBuf<'_, '_, u8>) {
+        let iv = (u128::from(seq) << 16).to_be_bytes();
+        let counter = CtrCore::<&Aes128Enc, Ctr32BE>::inner_iv_init(key, &iv.into());
         counter.apply_keystream_partial(text);
     }
 
@@ -87,44 +88,42 @@ impl Floor {
         *mac.finalize().as_bytes().first_chunk().unwrap()
     }
 
-    fn seal(&self, packet: &mut [u8], payload: &[u8]) {
+    fn seal(&self, packet: &mut [u8], payload: &[u8], seq: u64) {
+        let header = header(seq);
         let len = HEADER + payload.len();
+        packet[..HEADER].copy_from_slice(&header);
         packet[HEADER..len].copy_from_slice(payload);
         match self {
             Floor::Gcm(key) => {
-                let (head, rest) = packet.split_at_mut(HEADER);
-                let (text, tag) = rest.split_at_mut(payload.len());
-                let nonce = Nonce::assume_unique_for_key([1; 12]);
-                let sealed = key
-                    .seal_in_place_separate_tag(nonce, Aad::from(head), text)
-                    .unwrap();
+                let (text, tag) = packet[HEADER..].split_at_mut(payload.len());
+                let (nonce, aad) = (Self::nonce(seq), Aad::from(&header));
+                let sealed = key.seal_in_place_separate_tag(nonce, aad, text).unwrap();
                 tag.copy_from_slice(sealed.as_ref());
             }
             Floor::Cm(key, mac) => {
-                Self::keystream(key, (&mut packet[HEADER..len]).into());
+                Self::keystream(key, seq, (&mut packet[HEADER..len]).into());
                 let tag = Self::tag(mac, &packet[..len]);
                 packet[len..].copy_from_slice(&tag);
             }
         }
     }
 
-    fn open(&self, packet: &[u8], out: &mut [u8]) -> bool {
+    fn open(&self, packet: &[u8], seq: u64, out: &mut [u8]) -> bool {
         match self {
             Floor::Gcm(key) => {
                 let (message, tag) = packet.split_last_chunk::<16>().unwrap();
                 let (head, text) = message.split_at(HEADER);
                 let out = &mut out[..text.len()];
                 out.copy_from_slice(text);
-                let nonce = Nonce::assume_unique_for_key([1; 12]);
-                let tag = (*tag).into();
-                key.open_in_place_separate_tag(nonce, Aad::from(head), tag, out, 0..)
-                    .is_ok()
+                let (nonce, aad, tag) = (Self::nonce(seq), Aad::from(head), (*tag).into());
+                key.open_in_place_separate_tag(nonce, aad, tag, out, 0..).is_ok()
             }
             Floor::Cm(key, mac) => {
                 let (message, tag) = packet.split_last_chunk::<10>().unwrap();
                 let same = Self::tag(mac, message) == *tag;
                 let text = &message[HEADER..];
-                Self::keystream(key, InOutBuf::new(text, &mut out[..text.len()]).unwrap());
+                let out = &mut out[..text.len()];
+                Self::keystream(key, seq, InOutBuf::new(text, out).unwrap());
                 same
             }
         }
@@ -139,8 +138,12 @@ fn seal(c: &mut Criterion) {
             let payload = vec![0x5a; len];
             let mut out = vec![0; HEADER + len + profile.rtp_overhead()];
             let floor = Floor::new(profile);
+            let mut seq = 0;
             group.bench_function(BenchmarkId::new("cipher", len), |b| {
-                b.iter(|| floor.seal(black_box(&mut out), black_box(&payload)));
+                b.iter(|| {
+                    seq += 1;
+                    floor.seal(black_box(&mut out), black_box(&payload), seq);
+                });
             });
             let sealer = Sealer::new(&master(profile));
             let mut seq = 0;
@@ -172,21 +175,17 @@ fn open(c: &mut Criterion) {
             group.throughput(Throughput::Bytes(len as u64));
             let mut out = vec![0; len];
             let floor = Floor::new(profile);
-            let bare = |packet: &mut [u8], _| floor.seal(packet, &vec![0x5a; len]);
+            let bare = |packet: &mut [u8], seq| floor.seal(packet, &vec![0x5a; len], seq);
             let mut packets = Packets::new(profile, len);
             group.bench_function(BenchmarkId::new("cipher", len), |b| {
                 b.iter_custom(|n| {
-                    packets.time(n, bare, |packet, _| {
-                        assert!(floor.open(packet, black_box(&mut out)))
-                    })
+                    packets.time(n, bare, |packet, seq| assert!(floor.open(packet, seq, black_box(&mut out))))
                 });
             });
             let sealer = Sealer::new(&master(profile));
             let sealed = |packet: &mut [u8], seq| {
                 let (header, payload) = (header(seq), vec![0x5a; len]);
-                sealer
-                    .seal_rtp(&header, &[], &payload, SeqNo(seq), SSRC, packet)
-                    .unwrap();
+                sealer.seal_rtp(&header, &[], &payload, SeqNo(seq), SSRC, packet).unwrap();
             };
             let mut opener = Opener::new(&master(profile));
             let mut packets = Packets::new(profile, len);
@@ -202,9 +201,7 @@ fn open(c: &mut Criterion) {
             let mut packets = Packets::new(profile, len);
             group.bench_function(BenchmarkId::new("rtc-srtp", len), |b| {
                 b.iter_custom(|n| {
-                    packets.time(n, sealed, |packet, _| {
-                        drop(rival.decrypt_rtp(packet).unwrap())
-                    })
+                    packets.time(n, sealed, |packet, _| drop(rival.decrypt_rtp(packet).unwrap()))
                 });
             });
         }
@@ -220,10 +217,7 @@ struct Packets {
 
 impl Packets {
     fn new(profile: Profile, len: usize) -> Packets {
-        Packets {
-            buffers: vec![vec![0; HEADER + len + profile.rtp_overhead()]; 16],
-            seq: 0,
-        }
+        Packets { buffers: vec![vec![0; HEADER + len + profile.rtp_overhead()]; 16], seq: 0 }
     }
 
     fn time(

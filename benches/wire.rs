@@ -4,9 +4,9 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use estafette::Instant;
 use estafette::rtcp::{self, Compound};
 use estafette::rtp::{self, HeaderWriter, PayloadType, RtpTime, Ssrc, WireSeq};
-use estafette::Instant;
 use rtc_shared::marshal::{Marshal, Unmarshal};
 
 /// Identifiers of the four extensions of a usual audio packet.
@@ -20,14 +20,9 @@ fn datagram() -> Vec<u8> {
     let mut buf = vec![0x5a; 256];
     let payload_type = PayloadType::new(111).expect("below 128");
     let (seq, timestamp, ssrc) = (WireSeq(4_711), RtpTime(960), Ssrc(0xcafe));
-    let mut writer =
-        HeaderWriter::new(&mut buf, false, payload_type, seq, timestamp, ssrc).expect("room");
-    for (id, value) in [
-        (ABS_SEND_TIME, &[1, 2, 3][..]),
-        (TRANSPORT, &[0, 9]),
-        (MID, b"0"),
-        (LEVEL, &[0x85]),
-    ] {
+    let mut writer = HeaderWriter::new(&mut buf, false, payload_type, seq, timestamp, ssrc).expect("room");
+    for (id, value) in [(ABS_SEND_TIME, &[1, 2, 3][..]), (TRANSPORT, &[0, 9]), (MID, b"0"), (LEVEL, &[0x85])]
+    {
         writer.extension(id, value).expect("room");
     }
     let len = writer.finish().expect("room");
@@ -53,15 +48,8 @@ fn forward(datagram: &[u8], out: &mut [u8]) -> Option<usize> {
     let seq = packet.sequence_number().add(17);
     let timestamp = packet.timestamp().add(1_000);
     let ssrc = Ssrc(packet.ssrc().0 ^ 1);
-    let mut writer = HeaderWriter::new(
-        out,
-        packet.marker(),
-        packet.payload_type(),
-        seq,
-        timestamp,
-        ssrc,
-    )
-    .ok()?;
+    let mut writer =
+        HeaderWriter::new(out, packet.marker(), packet.payload_type(), seq, timestamp, ssrc).ok()?;
     let number = rtp::transport_sequence_number(transport?)?.next();
     let [a, b, c] = time?.try_into().ok()?;
     writer.extension(TRANSPORT, &number.0.to_be_bytes()).ok()?;
@@ -82,13 +70,9 @@ fn forward_theirs(datagram: &Bytes, out: &mut [u8]) -> Option<usize> {
     header.timestamp = header.timestamp.wrapping_add(1_000);
     header.ssrc ^= 1;
     let number = u16::from_be_bytes(number[..].try_into().ok()?).wrapping_add(1);
-    header
-        .set_extension(TRANSPORT, Bytes::copy_from_slice(&number.to_be_bytes()))
-        .ok()?;
+    header.set_extension(TRANSPORT, Bytes::copy_from_slice(&number.to_be_bytes())).ok()?;
     let [a, b, c] = time[..].try_into().ok()?;
-    header
-        .set_extension(ABS_SEND_TIME, Bytes::copy_from_slice(&[c, b, a]))
-        .ok()?;
+    header.set_extension(ABS_SEND_TIME, Bytes::copy_from_slice(&[c, b, a])).ok()?;
     header.marshal_to(out).ok()
 }
 
@@ -103,11 +87,7 @@ fn rtp_header(criterion: &mut Criterion) {
     group.bench_function("parse, walk", |bench| {
         bench.iter(|| {
             let packet = rtp::Packet::parse(black_box(&datagram)).ok()?;
-            Some(
-                packet
-                    .extensions()
-                    .fold(0, |sum, (id, value)| sum + usize::from(id) + value.len()),
-            )
+            Some(packet.extensions().fold(0, |sum, (id, value)| sum + usize::from(id) + value.len()))
         });
     });
     group.bench_function("parse, find, write", |bench| {
@@ -122,9 +102,7 @@ fn rtp_header(criterion: &mut Criterion) {
 /// Arrivals of `count` packets, every 20th lost, a burst every 16.
 fn arrivals(count: u64) -> Vec<Option<Instant>> {
     let arrival = |at: u64| Instant::from_micros(5_000_000 + at / 16 * 20_000 + at % 16 * 300);
-    (0..count)
-        .map(|at| (at % 20 != 7).then(|| arrival(at)))
-        .collect()
+    (0..count).map(|at| (at % 20 != 7).then(|| arrival(at))).collect()
 }
 
 fn transport_feedback(criterion: &mut Criterion) {
@@ -148,9 +126,7 @@ fn transport_feedback(criterion: &mut Criterion) {
             bench.iter(|| walk(black_box(&datagram)));
         });
         group.bench_function(BenchmarkId::new("parse: rtc-rtcp", count), |bench| {
-            bench.iter(|| {
-                ::rtcp::packet::unmarshal(&mut black_box(&datagram[..])).map(|all| all.len())
-            });
+            bench.iter(|| ::rtcp::packet::unmarshal(&mut black_box(&datagram[..])).map(|all| all.len()));
         });
         let theirs = ::rtcp::packet::unmarshal(&mut &datagram[..]).expect("readable");
         group.bench_function(BenchmarkId::new("write: rtc-rtcp", count), |bench| {

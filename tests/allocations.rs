@@ -1,9 +1,12 @@
 //! A forwarded packet allocates nothing: a property of the design, counted by the allocator.
 
+#[path = "../benches/support/lineage.rs"]
+mod lineage;
 #[path = "../benches/support/mod.rs"]
 mod support;
 
-use estafette::dtls::Versions;
+use estafette::srtp;
+use lineage::Lineage;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use support::World;
@@ -52,8 +55,8 @@ fn forward(world: &mut World) -> [Counted; 2] {
 // One test alone: the allocator counts for the whole process.
 #[test]
 fn a_forwarded_packet_allocates_nothing() {
-    for versions in [Versions::V12, Versions::V13] {
-        let mut world = World::connected(versions, LISTENERS);
+    for profile in srtp::Profile::ALL {
+        let mut world = World::connected(Box::new(Lineage::offering(profile)), LISTENERS);
         // Queues, tables and histories grow to what the streams need.
         forward(&mut world);
         let [media, control] = forward(&mut world);

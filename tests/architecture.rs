@@ -83,10 +83,12 @@ fn no_floor_imports_from_a_floor_above_or_beside() {
             }
             let room = parts.get(1).map(|room| room.trim_end_matches(".rs"));
             let sessions = parts[0] == "session" && import[0] == "session";
-            if let (true, Some(room), Some(other)) = (sessions, room, import.get(1)) {
-                if SESSIONS.contains(&room) && SESSIONS.contains(&other.as_str()) && room != other {
-                    wrong.push(format!("{} knows the session {other}", inside.display()));
-                }
+            if let (true, Some(room), Some(other)) = (sessions, room, import.get(1))
+                && SESSIONS.contains(&room)
+                && SESSIONS.contains(&other.as_str())
+                && room != other
+            {
+                wrong.push(format!("{} knows the session {other}", inside.display()));
             }
         }
     }

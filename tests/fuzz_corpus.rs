@@ -8,7 +8,8 @@ use std::path::PathBuf;
 /// Runs a target over its kept files and over simple changes of each.
 fn replay(target: &str, body: fn(&[u8]), changes: usize) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus-kept").join(target);
-    let mut files: Vec<_> = std::fs::read_dir(folder).expect("a corpus").map(|entry| entry.expect("an entry").path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).expect("a corpus").map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
     assert!(!files.is_empty());
     for file in files {
@@ -58,5 +59,5 @@ fn srtp() {
 
 #[test]
 fn engine() {
-    replay("engine", fuzz::engine, 10);
+    replay("engine", fuzz::engine, 30);
 }

@@ -368,13 +368,17 @@ impl Siege {
             }
             Call::CloseRoom => drop(room.and_then(|id| engine.room(id)).map(estafette::Room::close)),
             Call::Join => {
-                let label = if b % 3 == 0 { format!("{b}") } else { text.chars().take(b % 70).collect() };
-                let config = ParticipantConfig { label, publish: b % 2 == 0, receive: b % 5 != 0 };
+                let label =
+                    if b.is_multiple_of(3) { format!("{b}") } else { text.chars().take(b % 70).collect() };
+                let config =
+                    ParticipantConfig { label, publish: b.is_multiple_of(2), receive: !b.is_multiple_of(5) };
                 let joined = room.and_then(|id| engine.room(id)).map(|mut room| room.join(config));
                 known.participants.extend(joined.and_then(Result::ok));
             }
             Call::Leave => {
-                drop(participant.and_then(|id| engine.participant(id)).map(estafette::Participant::leave))
+                if let Some(participant) = participant.and_then(|id| engine.participant(id)) {
+                    participant.leave();
+                }
             }
             Call::Subscribe => {
                 if let (Some(mut participant), Some(source)) =
@@ -393,7 +397,7 @@ impl Siege {
             Call::Offer => {
                 let offer =
                     garbled(&mut self.random, &self.conference.seats[b % HONEST].endpoint.describe.last);
-                let offer = if a % 3 == 0 { offer } else { text };
+                let offer = if a.is_multiple_of(3) { offer } else { text };
                 if let Some(Ok(answer)) =
                     participant.and_then(|id| engine.participant(id)).map(|mut p| p.accept_offer(&offer))
                 {

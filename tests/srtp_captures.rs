@@ -9,11 +9,7 @@ use serde_json::Value;
 /// The UDP payloads of a capture with their senders: little-endian pcap, Ethernet, IPv4 or IPv6
 /// without options.
 fn datagrams(pcap: &[u8]) -> Vec<((IpAddr, u16), &[u8])> {
-    assert_eq!(
-        pcap[..4],
-        [0xd4, 0xc3, 0xb2, 0xa1],
-        "magic of little-endian microseconds"
-    );
+    assert_eq!(pcap[..4], [0xd4, 0xc3, 0xb2, 0xa1], "magic of little-endian microseconds");
     assert_eq!(pcap[20..24], [1, 0, 0, 0], "Ethernet");
     let mut datagrams = Vec::new();
     let mut rest = &pcap[24..];
@@ -24,15 +20,11 @@ fn datagrams(pcap: &[u8]) -> Vec<((IpAddr, u16), &[u8])> {
         let (source, udp): (IpAddr, _) = match frame[12..14] {
             [0x08, 0x00] if frame[23] == 17 => {
                 assert_eq!(frame[14], 0x45);
-                (
-                    <[u8; 4]>::try_from(&frame[26..30]).unwrap().into(),
-                    &frame[34..],
-                )
+                (<[u8; 4]>::try_from(&frame[26..30]).unwrap().into(), &frame[34..])
             }
-            [0x86, 0xdd] if frame[20] == 17 => (
-                <[u8; 16]>::try_from(&frame[22..38]).unwrap().into(),
-                &frame[54..],
-            ),
+            [0x86, 0xdd] if frame[20] == 17 => {
+                (<[u8; 16]>::try_from(&frame[22..38]).unwrap().into(), &frame[54..])
+            }
             _ => continue,
         };
         let number = |at: usize| u16::from_be_bytes([udp[at], udp[at + 1]]);
@@ -43,10 +35,7 @@ fn datagrams(pcap: &[u8]) -> Vec<((IpAddr, u16), &[u8])> {
 
 fn unhex(value: &Value) -> Vec<u8> {
     let hex = value.as_str().unwrap();
-    (0..hex.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
-        .collect()
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
 fn opener(description: &Value, role: &str) -> Opener {
@@ -79,18 +68,11 @@ fn every_packet_opens(name: &str) {
     // The DTLS client is who sends a ClientHello: a handshake record whose message is of type one.
     let hello = |data: &&[u8]| data.len() > 13 && data[0] == 22 && data[13] == 1;
     let (client, _) = datagrams.iter().find(|(_, data)| hello(data)).unwrap();
-    let (mut of_client, mut of_server) = (
-        opener(&description, "client"),
-        opener(&description, "server"),
-    );
+    let (mut of_client, mut of_server) = (opener(&description, "client"), opener(&description, "server"));
     let (mut media, mut control) = (0, 0);
     let mut out = [0; 2_048];
     for (source, data) in &datagrams {
-        let opener = if source == client {
-            &mut of_client
-        } else {
-            &mut of_server
-        };
+        let opener = if source == client { &mut of_client } else { &mut of_server };
         match data {
             [128..=191, 192..=223, ..] => {
                 let len = opener.open_rtcp(data, &mut out).unwrap();
@@ -106,9 +88,7 @@ fn every_packet_opens(name: &str) {
             [128..=191, ..] => {
                 let seq = WireSeq(u16::from_be_bytes([data[2], data[3]]));
                 let ssrc = Ssrc(u32::from_be_bytes(data[8..12].try_into().unwrap()));
-                let opened = opener
-                    .open_rtp(data, header_len(data), ssrc, seq, &mut out)
-                    .unwrap();
+                let opened = opener.open_rtp(data, header_len(data), ssrc, seq, &mut out).unwrap();
                 assert_eq!(opened.seq.0 as u16, seq.0);
                 media += 1;
             }

@@ -31,7 +31,7 @@ impl Clock {
     }
 
     /// The moment on the engine's clock that is not before `at`; `None` for its "not happening".
-    fn from_std(self, at: std::time::Instant) -> Option<Instant> {
+    fn to_ours(self, at: std::time::Instant) -> Option<Instant> {
         let since = at.saturating_duration_since(self.0);
         let day = Duration::from_secs(86_400);
         (since < day).then(|| Instant::from_micros(since.as_nanos().div_ceil(1_000) as u64))
@@ -123,7 +123,7 @@ impl Foreign {
         loop {
             match self.rtc.poll_output().expect("str0m goes on") {
                 Output::Timeout(at) => {
-                    self.timeout = self.clock.from_std(at).map(|at| at.max(now + Duration::from_micros(1)));
+                    self.timeout = self.clock.to_ours(at).map(|at| at.max(now + Duration::from_micros(1)));
                     return;
                 }
                 Output::Transmit(transmit) => self.outbox.push_back(Packet {

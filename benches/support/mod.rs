@@ -3,14 +3,16 @@
 //! engine.
 #![allow(dead_code)]
 
+pub(crate) mod handshake;
 pub(crate) mod offer;
 pub(crate) mod peer;
 
 use estafette::mux::{self, Ecn, Path, Protocol};
 use estafette::{
-    Datagram, Engine, EngineConfig, Event, Instant, ParticipantConfig, ParticipantId, RoomConfig, RoomId, SubscribeRule,
-    dtls, srtp,
+    Datagram, Engine, EngineConfig, Event, Instant, ParticipantConfig, ParticipantId, RoomConfig, RoomId,
+    SubscribeRule, srtp,
 };
+use handshake::Dialect;
 use offer::Direction;
 use peer::{Media, Peer};
 use std::collections::HashMap;
@@ -33,26 +35,20 @@ pub(crate) struct World {
     pub(crate) events: Vec<Event>,
     kept: Kept,
     by_address: HashMap<SocketAddr, usize>,
-    context: dtls::Context,
+    dialect: Box<dyn Dialect>,
     buf: Vec<u8>,
 }
 
 impl World {
-    pub(crate) fn new(versions: dtls::Versions) -> World {
-        World::with_room(versions, RoomConfig::default())
+    pub(crate) fn new(dialect: Box<dyn Dialect>) -> World {
+        World::with_room(dialect, RoomConfig::default())
     }
 
-    pub(crate) fn with_room(versions: dtls::Versions, room: RoomConfig) -> World {
+    pub(crate) fn with_room(dialect: Box<dyn Dialect>, room: RoomConfig) -> World {
         let now = Instant::from_millis(1_000);
-        let config = EngineConfig {
-            candidates: vec![ENGINE],
-            dtls: dtls::Config { versions, ..dtls::Config::default() },
-            ..EngineConfig::default()
-        };
+        let config = EngineConfig { candidates: vec![ENGINE], ..EngineConfig::default() };
         let mut engine = Engine::new(config, [7; 32], now).expect("a sound configuration");
         let room = engine.create_room(room).expect("room for a room");
-        let client = dtls::Config { versions, ..dtls::Config::default() };
-        let certificate = dtls::Certificate::generate().expect("a certificate");
         World {
             engine,
             room,
@@ -62,14 +58,14 @@ impl World {
             events: Vec::new(),
             kept: Kept::default(),
             by_address: HashMap::new(),
-            context: dtls::Context::new(client, certificate).expect("a sound configuration"),
+            dialect,
             buf: vec![0; BURST],
         }
     }
 
     /// A room with one publisher and `listeners` who receive its audio and video.
-    pub(crate) fn connected(versions: dtls::Versions, listeners: usize) -> World {
-        let mut world = World::new(versions);
+    pub(crate) fn connected(dialect: Box<dyn Dialect>, listeners: usize) -> World {
+        let mut world = World::new(dialect);
         world.join(Direction::Send, 1);
         world.settle();
         for _ in 0..listeners {
@@ -100,8 +96,7 @@ impl World {
         self.engine.room(self.room).expect("the room is there").close();
         while self.engine.poll_transmit(self.now, &mut self.buf).is_some() {}
         while self.engine.poll_event().is_some() {}
-        let mut room = RoomConfig::default();
-        room.subscribe = SubscribeRule::None;
+        let room = RoomConfig { subscribe: SubscribeRule::None, ..RoomConfig::default() };
         self.room = self.engine.create_room(room).expect("room for a room");
     }
 
@@ -120,10 +115,10 @@ impl World {
         let config = ParticipantConfig { label: format!("p{number}"), ..ParticipantConfig::default() };
         let id =
             self.engine.room(self.room).expect("the room is there").join(config).expect("room for one more");
-        let offer = peer.offer(&self.context, direction, pairs);
+        let offer = peer.offer(&*self.dialect, direction, pairs);
         let answer =
             self.engine.participant(id).expect("just joined").accept_offer(&offer).expect("a sound offer");
-        peer.accept_answer(&self.context, &answer, self.now);
+        peer.accept_answer(&*self.dialect, &answer, self.now);
         self.by_address.insert(address, number);
         self.peers.push(peer);
         self.participants.push(id);
@@ -200,13 +195,15 @@ impl World {
         let path = path(self.peers[0].address);
         let bursts = packets.chunks(burst);
         bursts
-            .map(|burst| forward(&mut self.engine, &mut self.now, path, burst, &mut self.buf, &mut self.kept))
+            .map(|burst| {
+                exchange(&mut self.engine, &mut self.now, path, burst, &mut self.buf, &mut self.kept)
+            })
             .sum()
     }
 
     /// The SRTP profile that everybody has.
     pub(crate) fn profile(&self) -> srtp::Profile {
-        self.peers[0].profile.expect("connected")
+        self.peers[0].keys.as_ref().expect("connected").profile
     }
 }
 
@@ -246,7 +243,7 @@ pub(crate) fn path(remote: SocketAddr) -> Path {
 /// The work that benches time and allocations are counted of: datagrams in, then datagrams out. Packets
 /// are a millisecond apart, so that reports and feedback come as often as in a stream of 10 Mbit/s.
 #[inline(never)]
-pub(crate) fn forward(
+pub(crate) fn exchange(
     engine: &mut Engine,
     now: &mut Instant,
     path: Path,

@@ -1,8 +1,9 @@
 //! One client: as much of ICE, DTLS and SRTP as a call needs, from the crate's own lower levels.
 
+use super::handshake::{Dialect, Handshake, Keys};
 use super::offer::{self, ABS_SEND_TIME, AUDIO_LEVEL, Direction, MID, Offer, TRANSPORT_SEQUENCE_NUMBER};
 use estafette::rtp::{HeaderWriter, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
-use estafette::{Instant, dtls, mux, srtp, stun};
+use estafette::{Instant, dtls, mux, stun};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 use std::collections::VecDeque;
@@ -31,10 +32,8 @@ pub(crate) struct Peer {
     ufrag: String,
     pwd: String,
     remote: Option<Remote>,
-    association: Option<Box<dtls::Association>>,
-    pub(crate) sealer: Option<srtp::Sealer>,
-    pub(crate) opener: Option<srtp::Opener>,
-    pub(crate) profile: Option<srtp::Profile>,
+    handshake: Option<Box<dyn Handshake>>,
+    pub(crate) keys: Option<Keys>,
     outgoing: VecDeque<Vec<u8>>,
     checks: u64,
     /// The next sequence number of audio and of video, and the next transport-wide one.
@@ -49,10 +48,8 @@ impl Peer {
             ufrag: format!("peer{name:04}"),
             pwd: format!("passwordofpeer{name:010}"),
             remote: None,
-            association: None,
-            sealer: None,
-            opener: None,
-            profile: None,
+            handshake: None,
+            keys: None,
             outgoing: VecDeque::new(),
             checks: 0,
             next: [1_000, 2_000],
@@ -60,24 +57,23 @@ impl Peer {
         }
     }
 
-    pub(crate) fn offer(&self, context: &dtls::Context, direction: Direction, pairs: usize) -> String {
-        let fingerprint = context.fingerprint().to_string();
+    pub(crate) fn offer(&self, dialect: &dyn Dialect, direction: Direction, pairs: usize) -> String {
+        let fingerprint = dialect.fingerprint();
         let Peer { ufrag, pwd, .. } = self;
         Offer { ufrag, pwd, fingerprint: &fingerprint, direction, ssrcs: SSRCS, pairs }.text()
     }
 
     /// Takes the engine's answer and sends the first check.
-    pub(crate) fn accept_answer(&mut self, context: &dtls::Context, answer: &str, now: Instant) {
+    pub(crate) fn accept_answer(&mut self, dialect: &dyn Dialect, answer: &str, now: Instant) {
         let of = |name| offer::attribute(answer, name).expect("the answer has it").to_owned();
         let fingerprint = dtls::Fingerprint::parse(&of("fingerprint")).expect("a fingerprint");
         self.remote = Some(Remote { ufrag: of("ice-ufrag"), pwd: of("ice-pwd") });
-        let association = dtls::Association::new(dtls::Role::Client, context, &[fingerprint], 1, now);
-        self.association = Some(Box::new(association));
+        self.handshake = Some(dialect.begin(fingerprint, now));
         self.check();
     }
 
     pub(crate) fn connected(&self) -> bool {
-        self.sealer.is_some()
+        self.keys.is_some()
     }
 
     /// The next datagram to the engine.
@@ -88,20 +84,20 @@ impl Peer {
     /// Takes a datagram of the engine's; media and RTCP are let pass.
     pub(crate) fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
         match mux::kind_of(datagram) {
-            Some(mux::Kind::Stun) => self.handle_stun(now, datagram),
+            Some(mux::Kind::Stun) => self.handle_stun(datagram),
             Some(mux::Kind::Dtls) => {
-                let Some(association) = &mut self.association else { return };
-                association.handle_datagram(now, datagram).expect("a datagram of the handshake");
-                self.drive_dtls(now);
+                let Some(handshake) = &mut self.handshake else { return };
+                handshake.handle_datagram(now, datagram);
+                self.drive_dtls();
             }
             _ => {}
         }
     }
 
-    fn handle_stun(&mut self, now: Instant, datagram: &[u8]) {
+    fn handle_stun(&mut self, datagram: &[u8]) {
         let message = stun::Message::parse(datagram).expect("the engine writes STUN");
         match message.class() {
-            stun::Class::Success => self.drive_dtls(now),
+            stun::Class::Success => self.drive_dtls(),
             stun::Class::Request => {
                 let mut buf = [0; 256];
                 let mut writer =
@@ -132,21 +128,13 @@ impl Peer {
         self.outgoing.push_back(buf[..len].to_vec());
     }
 
-    fn drive_dtls(&mut self, now: Instant) {
-        let Some(association) = &mut self.association else { return };
-        let mut buf = [0; 2_048];
-        while let Some(len) = association.poll_transmit(now, &mut buf) {
-            self.outgoing.push_back(buf[..len].to_vec());
+    fn drive_dtls(&mut self) {
+        let Some(handshake) = &mut self.handshake else { return };
+        while let Some(datagram) = handshake.poll_transmit() {
+            self.outgoing.push_back(datagram);
         }
-        while let Some(event) = association.poll_event() {
-            let dtls::Event::Connected { profile, keying } = event else { panic!("{event:?}") };
-            let profile = srtp::Profile::from_dtls_id(profile).expect("a profile of ours");
-            let key = |key: &estafette::Secret, salt: &estafette::Secret| {
-                srtp::MasterKey::new(profile, key.expose(), salt.expose()).expect("the profile's lengths")
-            };
-            self.sealer = Some(srtp::Sealer::new(&key(&keying.local_key, &keying.local_salt)));
-            self.opener = Some(srtp::Opener::new(&key(&keying.remote_key, &keying.remote_salt)));
-            self.profile = Some(profile);
+        if let Some(keys) = handshake.poll_keys() {
+            self.keys = Some(keys);
         }
     }
 
@@ -171,7 +159,7 @@ impl Peer {
             header.extension(AUDIO_LEVEL, &[0x80 | 20]).expect("room");
         }
         let header_len = header.finish().expect("room");
-        let sealer = self.sealer.as_ref().expect("connected");
+        let sealer = &self.keys.as_ref().expect("connected").sealer;
         let len =
             sealer.seal_rtp_in_place(SeqNo(seq), ssrc, header_len, &mut buf, payload_len).expect("sealed");
         buf.truncate(len);

@@ -134,7 +134,12 @@ pub(crate) struct Rival {
 
 impl Rival {
     /// `started` is any moment: from there on time is virtual.
-    pub(crate) fn connected(versions: DtlsVersion, kind: MediaKind, listeners: usize, started: Instant) -> Rival {
+    pub(crate) fn connected(
+        versions: DtlsVersion,
+        kind: MediaKind,
+        listeners: usize,
+        started: Instant,
+    ) -> Rival {
         let mut now = started;
         let mut calls: Vec<Call> =
             (0..=listeners).map(|number| Call::new(versions, number as u16, now)).collect();
@@ -179,6 +184,7 @@ impl Rival {
             let write =
                 RtpWrite::new(self.pt, seq.into(), seq as u32 * 90, self.now, vec![0x5a; payload_len]);
             client.rtc.direct_api().stream_tx(&MEDIA_SSRC.into()).expect("declared").write_rtp(write);
+            client.rtc.handle_input(Input::Timeout(self.now)).expect("a living call");
             loop {
                 match client.rtc.poll_output().expect("a living call") {
                     Output::Timeout(_) => break,

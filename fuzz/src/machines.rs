@@ -1,6 +1,7 @@
 //! State machines, driven by scripts of operations: any order, any bytes, any time.
 
 use super::Script;
+use super::support::handshake::{Keys, Ours};
 use super::support::offer::Direction;
 use super::support::peer::{Media, SSRCS};
 use super::support::{World, path};
@@ -9,7 +10,7 @@ use estafette::mux::{Ecn, Path, Protocol};
 use estafette::random::Random;
 use estafette::rtp::{HeaderWriter, Packet, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
 use estafette::srtp::{MasterKey, Opener, Profile, Sealer};
-use estafette::{Datagram, Instant, dtls, stun};
+use estafette::{Datagram, Instant, stun};
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -46,7 +47,9 @@ pub fn ice(data: &[u8]) {
                     deliver(agent, now, addresses[at], addresses[1 - at], &datagram);
                 }
             }
-            2 => drop(wires[at].pop_front()),
+            2 => {
+                wires[at].pop_front();
+            }
             3 => {
                 if let Some(datagram) = wires[at].front_mut() {
                     let place = usize::from(script.byte().unwrap_or(0)) % datagram.len();
@@ -96,7 +99,8 @@ pub fn srtp(data: &[u8]) {
         1 => Profile::AeadAes256Gcm,
         _ => Profile::Aes128CmHmacSha1_80,
     };
-    let key = MasterKey::new(profile, &vec![3; profile.key_len()], &vec![5; profile.salt_len()]).expect("its lengths");
+    let key = MasterKey::new(profile, &vec![3; profile.key_len()], &vec![5; profile.salt_len()])
+        .expect("its lengths");
     let (mut sealer, mut opener) = (Sealer::new(&key), Opener::new(&key));
     let mut next = [0u64; 4];
     let mut opened = HashSet::new();
@@ -157,7 +161,8 @@ fn seal(sealer: &Sealer, seq: SeqNo, ssrc: Ssrc, payload: &[u8], out: &mut [u8])
 /// The number and the length of the plaintext of a packet that is authentic and new.
 fn open(opener: &mut Opener, datagram: &[u8], out: &mut [u8]) -> Option<(SeqNo, usize)> {
     let packet = Packet::parse(datagram).ok()?;
-    let opened = opener.open_rtp(datagram, packet.header_len(), packet.ssrc(), packet.sequence_number(), out).ok()?;
+    let opened =
+        opener.open_rtp(datagram, packet.header_len(), packet.ssrc(), packet.sequence_number(), out).ok()?;
     Some((opened.seq, opened.len))
 }
 
@@ -165,7 +170,7 @@ fn open(opener: &mut Opener, datagram: &[u8], out: &mut [u8]) -> Option<(SeqNo, 
 /// under their keys. Datagrams are accounted for after each operation (I-06).
 pub fn engine(data: &[u8]) {
     let mut script = Script(data);
-    let mut world = World::connected(dtls::Versions::V12, 1);
+    let mut world = World::connected(Box::new(Ours::new()), 1);
     let mut forwarded = 0;
     while let Some(operation) = script.byte() {
         // A publisher's bytes, or its listener's.
@@ -243,7 +248,7 @@ fn authentic_rtp(world: &mut World, peer: usize, script: &mut Script<'_>) {
     let (header_len, seq, ssrc) = (packet.header_len(), packet.sequence_number(), packet.ssrc());
     let plain_len = bytes.len() - header_len;
     bytes.resize(bytes.len() + 64, 0);
-    let Some(sealer) = &world.peers[peer].sealer else { return };
+    let Some(Keys { sealer, .. }) = &world.peers[peer].keys else { return };
     let seq = SeqNo(u64::from(seq.0) + u64::from(select >> 6) * 65_536);
     let Ok(len) = sealer.seal_rtp_in_place(seq, ssrc, header_len, &mut bytes, plain_len) else { return };
     hand_in(world, peer, &bytes[..len]);
@@ -257,7 +262,7 @@ fn authentic_rtcp(world: &mut World, peer: usize, script: &mut Script<'_>) {
     bytes.extend_from_slice(&body[..body.len() / 4 * 4]);
     let len = bytes.len();
     bytes.resize(len + 64, 0);
-    let Some(sealer) = &mut world.peers[peer].sealer else { return };
+    let Some(Keys { sealer, .. }) = &mut world.peers[peer].keys else { return };
     if let Ok(len) = sealer.seal_rtcp(&mut bytes, len) {
         hand_in(world, peer, &bytes[..len]);
     }

@@ -1,4 +1,4 @@
-//! Counters by reason: an array under an enumeration's index.
+//! Counters by reason: arrays under an enumeration's index.
 
 /// Counts of `N` reasons; wraps after 2^64 of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,5 +23,26 @@ impl<const N: usize> Counters<N> {
 
     pub(crate) fn total(&self) -> u64 {
         self.0.iter().fold(0, |sum, count| sum.wrapping_add(*count))
+    }
+}
+
+/// The same in half the memory, for owners of whom there are many; stops at 2^32.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tally<const N: usize>([u32; N]);
+
+impl<const N: usize> Tally<N> {
+    pub(crate) const fn new() -> Self {
+        Tally([0; N])
+    }
+
+    /// See [`Counters::add`].
+    pub(crate) fn add(&mut self, index: usize) {
+        if let Some(count) = self.0.get_mut(index) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    pub(crate) fn get(&self, index: usize) -> u64 {
+        self.0.get(index).copied().unwrap_or(0).into()
     }
 }

@@ -34,16 +34,19 @@ struct Slot<T> {
     value: Option<T>,
 }
 
-/// Values under generational keys, in a dense array. Insertion reuses the slot freed last.
+/// Values under generational keys, in a dense array. Insertion reuses the slot freed last; memory goes
+/// back when the last value leaves.
 pub(crate) struct Slots<K, T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
+    /// The generation of new slots: above that of all that were given back.
+    first_generation: u32,
     key: std::marker::PhantomData<K>,
 }
 
 impl<K: Key, T> Slots<K, T> {
     pub(crate) fn new() -> Self {
-        Slots { slots: Vec::new(), free: Vec::new(), key: std::marker::PhantomData }
+        Slots { slots: Vec::new(), free: Vec::new(), first_generation: 0, key: std::marker::PhantomData }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -52,15 +55,21 @@ impl<K: Key, T> Slots<K, T> {
 
     /// Stores the value that `make` builds knowing its own key.
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(K) -> T) -> K {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, value: None });
-            // Every table has a limit far below 2^32 entries.
-            (self.slots.len() - 1) as u32
-        });
+        let index = self.free.pop().unwrap_or_else(|| self.grow());
         let slot = &mut self.slots[index as usize];
         let key = K::from_parts(index, slot.generation);
         slot.value = Some(make(key));
         key
+    }
+
+    /// Adds a slot. Values are large: an eighth more room at a time wastes less than doubling.
+    fn grow(&mut self) -> u32 {
+        if self.slots.len() == self.slots.capacity() {
+            self.slots.reserve_exact((self.slots.len() / 8).max(4));
+        }
+        self.slots.push(Slot { generation: self.first_generation, value: None });
+        // Every table has a limit far below 2^32 entries.
+        (self.slots.len() - 1) as u32
     }
 
     pub(crate) fn remove(&mut self, key: K) -> Option<T> {
@@ -71,7 +80,17 @@ impl<K: Key, T> Slots<K, T> {
         let value = slot.value.take()?;
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(key.index());
+        if self.free.len() == self.slots.len() {
+            self.give_back();
+        }
         Some(value)
+    }
+
+    /// Frees an empty table; keys from before stay stale.
+    fn give_back(&mut self) {
+        let newest = self.slots.iter().map(|slot| slot.generation).max();
+        self.first_generation = newest.unwrap_or(self.first_generation);
+        (self.slots, self.free) = (Vec::new(), Vec::new());
     }
 
     #[inline]
@@ -105,5 +124,16 @@ mod tests {
         assert_eq!(new.index(), old.index());
         assert_eq!((slots.get(old).copied(), slots.remove(old)), (None, None));
         assert_eq!((slots.get(new).copied(), slots.len()), (Some("new"), 1));
+    }
+
+    #[test]
+    fn an_empty_table_holds_no_memory_and_its_old_keys_stay_stale() {
+        let mut slots: Slots<TestKey, u32> = Slots::new();
+        let old: Vec<TestKey> = (0..100).map(|n| slots.insert_with(|_| n)).collect();
+        assert!(slots.slots.capacity() < 120);
+        old.iter().for_each(|key| assert!(slots.remove(*key).is_some()));
+        assert_eq!((slots.slots.capacity(), slots.len()), (0, 0));
+        let new: Vec<TestKey> = (0..100).map(|n| slots.insert_with(|_| n)).collect();
+        assert!(old.iter().all(|key| slots.get(*key).is_none() && !new.contains(key)));
     }
 }

@@ -80,7 +80,7 @@ impl StdBase {
         self.0.checked_add(Duration::from_micros(at.0)).unwrap_or(self.0)
     }
 
-    pub(crate) fn from_std(self, at: std::time::Instant) -> Instant {
+    pub(crate) fn instant_of(self, at: std::time::Instant) -> Instant {
         let micros = at.saturating_duration_since(self.0).as_nanos().div_ceil(1_000);
         Instant(u64::try_from(micros).unwrap_or(u64::MAX))
     }
@@ -102,7 +102,7 @@ mod tests {
     fn a_translated_deadline_is_never_early() {
         let base = StdBase::new();
         let at = Instant::from_micros(1_234_567);
-        assert_eq!(base.from_std(base.to_std(at)), at);
-        assert_eq!(base.from_std(base.to_std(at) + Duration::from_nanos(1)), at + Duration::from_micros(1));
+        assert_eq!(base.instant_of(base.to_std(at)), at);
+        assert_eq!(base.instant_of(base.to_std(at) + Duration::from_nanos(1)), at + Duration::from_micros(1));
     }
 }

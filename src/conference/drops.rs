@@ -1,6 +1,6 @@
 //! Why a packet was dropped, as data: one reason each, counted per participant and for the engine.
 
-use crate::base::counters::Counters;
+use crate::base::counters::{Counters, Tally};
 use crate::session::{dtls, ice, srtp};
 use crate::transport::network::Refusal;
 use crate::wire::{rtcp, rtp, stun};
@@ -91,7 +91,9 @@ const RTP: usize = SRTP + srtp::OpenError::ALL.len();
 const RTCP: usize = RTP + rtp::ParseError::ALL.len();
 const COUNT: usize = RTCP + rtcp::ParseError::ALL.len();
 
+/// Drops of an engine, and of one participant.
 pub(super) type DropCounters = Counters<COUNT>;
+pub(super) type DropTally = Tally<COUNT>;
 
 impl DropReason {
     /// Its place among the counters, the same for every participant and engine.

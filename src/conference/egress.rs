@@ -2,12 +2,17 @@
 //! buffer and are sealed there.
 
 use crate::base::limits;
+use crate::base::slots::Slots;
 use crate::base::time::Instant;
 use crate::conference::drops::DropReason;
 use crate::conference::engine::Engine;
 use crate::conference::event::LeaveReason;
-use crate::conference::participant::{ParticipantId, SendEntry, Timer};
-use crate::conference::subscription::{Subscription, UNNEGOTIATED};
+use crate::conference::ids::{ParticipantId, StreamId, SubscriptionId};
+use crate::conference::participant::{SendEntry, Timer};
+use crate::conference::source::Stream;
+use crate::conference::subscription::{EgressExtensions, Subscription, UNNEGOTIATED};
+use crate::forwarding::history::Pages;
+use crate::session::srtp::Sealer;
 use crate::wire::mux::Path;
 use crate::wire::rtp::{self, HeaderWriter, PayloadType, RtpTime, SeqNo};
 use std::num::NonZeroU16;
@@ -33,56 +38,76 @@ impl Engine {
     /// Writes the next transmit to a participant: first what keeps the path alive, then reports and
     /// feedback, then a burst of media.
     pub(super) fn write_next(&mut self, now: Instant, id: ParticipantId, buf: &mut [u8]) -> Option<Written> {
+        if self.participants.get(id)?.egress.control {
+            let written = self.write_control(now, id, buf);
+            if written.is_some() {
+                return written;
+            }
+            self.participants.get_mut(id)?.egress.control = false;
+        }
+        self.write_media(now, id, buf)
+    }
+
+    /// Whether a participant that was written to has to be asked again.
+    pub(super) fn has_more(&self, id: ParticipantId) -> bool {
+        self.participants
+            .get(id)
+            .is_some_and(|participant| participant.egress.control || !participant.egress.queue.is_empty())
+    }
+
+    /// The next datagram that is not media.
+    fn write_control(&mut self, now: Instant, id: ParticipantId, buf: &mut [u8]) -> Option<Written> {
         let participant = self.participants.get_mut(id)?;
         if let Some((path, len)) = participant.network.poll_transmit(now, buf) {
-            self.sent(id, len, 1);
+            self.sent(id, len);
             return Some(Written { path, len, segment_size: None });
         }
         // A flight's timer starts when the flight has left.
         let at = participant.network.poll_timeout();
         participant.timers.set(Timer::Network, at);
+        let path = participant.path;
         self.requeue(id);
-        let path = self.participants.get(id)?.path?;
-        if let Some(len) = self.write_rtcp(now, id, buf) {
-            self.sent(id, len, 1);
-            return Some(Written { path, len, segment_size: None });
-        }
-        self.write_media(now, id, path, buf)
+        let path = path?;
+        let len = self.write_rtcp(now, id, buf)?;
+        self.sent(id, len);
+        Some(Written { path, len, segment_size: None })
     }
 
-    fn sent(&mut self, id: ParticipantId, bytes: usize, datagrams: u64) {
-        self.traffic.datagrams_sent += datagrams;
-        self.traffic.bytes_sent += bytes as u64;
+    fn sent(&mut self, id: ParticipantId, bytes: usize) {
+        self.traffic.on_sent(bytes, 1);
         if let Some(participant) = self.participants.get_mut(id) {
-            participant.traffic.datagrams_sent += datagrams;
-            participant.traffic.bytes_sent += bytes as u64;
+            participant.traffic.on_sent(bytes, 1);
         }
     }
 
     /// As many datagrams of one size as fit, the last one possibly shorter.
-    fn write_media(
-        &mut self,
-        now: Instant,
-        id: ParticipantId,
-        path: Path,
-        buf: &mut [u8],
-    ) -> Option<Written> {
+    fn write_media(&mut self, now: Instant, id: ParticipantId, buf: &mut [u8]) -> Option<Written> {
+        let participant = self.participants.get_mut(id)?;
+        let path = participant.path?;
+        let keys = participant.network.keys()?;
+        let egress = &mut participant.egress;
+        let mut desk = Desk {
+            subscriptions: &mut self.subscriptions,
+            streams: &self.streams,
+            pages: &self.pages,
+            sealer: &keys.sealer,
+            abs_send_time: rtp::abs_send_time(now),
+        };
         let (mut len, mut segment, mut count) = (0, 0, 0);
-        while count < limits::TRANSMIT_BURST {
-            let Some(entry) = self.participants.get(id)?.egress.queue.front().copied() else {
-                break;
-            };
+        let mut exhausted = false;
+        while count < limits::TRANSMIT_BURST && !exhausted {
+            let Some(entry) = egress.queue.front() else { break };
             // The first datagram sets the size; none after it may be longer.
             let room = buf.get_mut(len..).unwrap_or_default();
             let most = if count == 0 { room.len().min(self.config.mtu) } else { segment.min(room.len()) };
-            let outcome = self.seal(now, id, &entry, room, most, count > 0);
-            if !matches!(outcome, Sealed::NextTime)
-                && let Some(participant) = self.participants.get_mut(id)
-            {
-                participant.egress.queue.pop_front();
+            let outcome = desk.seal(entry, egress.transport_seq, room, most, count > 0);
+            if matches!(outcome, Sealed::NextTime) {
+                break;
             }
+            egress.queue.pop_front();
             match outcome {
                 Sealed::Datagram(written) => {
+                    egress.transport_seq = egress.transport_seq.wrapping_add(1);
                     segment = if count == 0 { written } else { segment };
                     len += written;
                     count += 1;
@@ -90,34 +115,46 @@ impl Engine {
                         break;
                     }
                 }
-                Sealed::NextTime => break,
                 Sealed::Dropped(reason) => {
                     self.traffic.queued_dropped += 1;
-                    self.count_drop(Some(id), reason);
+                    self.drops.add(reason.index());
+                    participant.drops.add(reason.index());
                 }
-                Sealed::Exhausted => {
-                    self.traffic.queued_dropped += 1;
-                    self.remove(id, LeaveReason::KeyExhausted);
-                    break;
-                }
+                Sealed::Exhausted | Sealed::NextTime => exhausted = true,
             }
         }
-        if count == 0 {
-            return None;
+        if egress.queue.is_empty() {
+            // Begins at the front again: the same few cache lines for every packet.
+            egress.queue.clear();
         }
+        participant.traffic.on_sent(len, count);
+        self.traffic.on_sent(len, count);
         self.traffic.forwarded += count as u64;
-        self.sent(id, len, count as u64);
-        let segment_size =
-            if count > 1 { u16::try_from(segment).ok().and_then(NonZeroU16::new) } else { None };
-        Some(Written { path, len, segment_size })
+        if exhausted {
+            self.traffic.queued_dropped += 1;
+            self.remove(id, LeaveReason::KeyExhausted);
+        }
+        let several = u16::try_from(segment).ok().filter(|_| count > 1);
+        (count > 0).then_some(Written { path, len, segment_size: several.and_then(NonZeroU16::new) })
     }
+}
 
+/// What the packets of one transmit are made from.
+struct Desk<'e> {
+    subscriptions: &'e mut Slots<SubscriptionId, Subscription>,
+    streams: &'e Slots<StreamId, Stream>,
+    pages: &'e Pages,
+    sealer: &'e Sealer,
+    abs_send_time: [u8; 3],
+}
+
+impl Desk<'_> {
     /// Writes and seals one entry at the start of `room`, if it takes at most `most` bytes.
+    #[inline]
     fn seal(
         &mut self,
-        now: Instant,
-        id: ParticipantId,
         entry: &SendEntry,
+        transport_seq: u64,
         room: &mut [u8],
         most: usize,
         may_wait: bool,
@@ -125,47 +162,39 @@ impl Engine {
         let Some(subscription) = self.subscriptions.get_mut(entry.subscription) else {
             return Sealed::Dropped(DropReason::Unsubscribed);
         };
-        let Some(stream) = self.streams.get(entry.stream) else {
+        let history = self.streams.get(entry.stream).map(|stream| &stream.history);
+        let held = history.and_then(|history| {
+            let packet = history.get(entry.seq)?;
+            Some((packet, history.bytes(self.pages, packet)?))
+        });
+        let Some((packet, (extensions, payload))) = held else {
             return Sealed::Dropped(DropReason::Expired);
         };
-        let Some(packet) = stream.history.get(entry.seq) else {
-            return Sealed::Dropped(DropReason::Expired);
-        };
-        let Some((extensions, payload)) = stream.history.bytes(&self.pages, packet) else {
-            return Sealed::Dropped(DropReason::Expired);
-        };
-        let Some(participant) = self.participants.get_mut(id) else {
-            return Sealed::Dropped(DropReason::Unsubscribed);
-        };
-        let transport_seq = participant.egress.transport_seq;
-        let Some(keys) = participant.network.keys() else {
-            return Sealed::Dropped(DropReason::NoKeys);
-        };
-
-        let head = if entry.retransmission { Some((entry.out.0 as u16).to_be_bytes()) } else { None };
-        let header = subscription.header(now, entry, packet.codec, packet.marker);
-        let Some(header) = header else {
+        let Some(header) = subscription.header(entry, packet.codec, packet.marker) else {
             return Sealed::Dropped(DropReason::Unnegotiated);
         };
-        let Some(header_len) = header.write(room, subscription, extensions, transport_seq, now) else {
-            return if may_wait { Sealed::NextTime } else { Sealed::Dropped(DropReason::AboveMtu) };
+        let too_long = if may_wait { Sealed::NextTime } else { Sealed::Dropped(DropReason::AboveMtu) };
+        let ids = &subscription.extensions;
+        let Some(header_len) = header.write(room, ids, extensions, transport_seq, self.abs_send_time) else {
+            return too_long;
         };
-        let head = head.as_ref().map_or(&[][..], |head| &head[..]);
+        // A retransmission's payload begins with the number it repairs (RFC 4588, section 4).
+        let repaired = (entry.out.0 as u16).to_be_bytes();
+        let head = if entry.retransmission { &repaired[..] } else { &[] };
         let plain_len = head.len() + payload.len();
-        if header_len + plain_len + keys.sealer.rtp_overhead() > most {
-            return if may_wait { Sealed::NextTime } else { Sealed::Dropped(DropReason::AboveMtu) };
+        if header_len + plain_len + self.sealer.rtp_overhead() > most {
+            return too_long;
         }
         let Some(body) = room.get_mut(header_len..header_len + plain_len) else {
-            return Sealed::Dropped(DropReason::AboveMtu);
+            return too_long;
         };
         let (body_head, body_rest) = body.split_at_mut(head.len());
         body_head.copy_from_slice(head);
         body_rest.copy_from_slice(payload);
-        let Ok(len) = keys.sealer.seal_rtp_in_place(header.seq, header.ssrc, header_len, room, plain_len)
+        let Ok(len) = self.sealer.seal_rtp_in_place(header.seq, header.ssrc, header_len, room, plain_len)
         else {
             return Sealed::Exhausted;
         };
-        participant.egress.transport_seq = transport_seq.wrapping_add(1);
         subscription.on_sent(entry.retransmission, payload.len());
         Sealed::Datagram(len)
     }
@@ -182,7 +211,7 @@ struct Header {
 
 impl Subscription {
     /// The header of an entry; a retransmission draws the next number of its own stream (RFC 4588).
-    fn header(&mut self, _now: Instant, entry: &SendEntry, codec: u8, marker: bool) -> Option<Header> {
+    fn header(&self, entry: &SendEntry, codec: u8, marker: bool) -> Option<Header> {
         let (table, ssrc, seq) = if entry.retransmission {
             (&self.rtx_payload_types, self.rtx_ssrc, self.rtx_next)
         } else {
@@ -216,12 +245,11 @@ impl Header {
     fn write(
         &self,
         room: &mut [u8],
-        subscription: &Subscription,
+        ids: &EgressExtensions,
         passed: &[u8],
         transport_seq: u64,
-        now: Instant,
+        abs_send_time: [u8; 3],
     ) -> Option<usize> {
-        let ids = &subscription.extensions;
         let mut writer = HeaderWriter::new(
             room,
             self.marker,
@@ -235,7 +263,7 @@ impl Header {
             writer.extension(ids.transport_sequence_number, &(transport_seq as u16).to_be_bytes()).ok()?;
         }
         if ids.abs_send_time != UNNEGOTIATED {
-            writer.extension(ids.abs_send_time, &rtp::abs_send_time(now)).ok()?;
+            writer.extension(ids.abs_send_time, &abs_send_time).ok()?;
         }
         let mut rest = passed;
         while let [kind, len, tail @ ..] = rest {

@@ -9,12 +9,13 @@ use crate::base::time::Instant;
 use crate::conference::config::{ConfigError, EngineConfig};
 use crate::conference::drops::{DropCounters, DropReason};
 use crate::conference::event::{Event, LeaveReason};
+use crate::conference::ids::{ParticipantId, RoomId, SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation;
-use crate::conference::participant::{ParticipantId, ParticipantState, Timer};
-use crate::conference::room::{RoomId, RoomState};
-use crate::conference::source::{Source, SourceId, Stream, StreamId};
+use crate::conference::participant::{ParticipantState, Timer};
+use crate::conference::room::RoomState;
+use crate::conference::source::{Source, Stream};
 use crate::conference::stats::{EngineStats, Traffic};
-use crate::conference::subscription::{Subscription, SubscriptionId};
+use crate::conference::subscription::Subscription;
 use crate::forwarding::history::Pages;
 use crate::session::dtls;
 use crate::transport::network;
@@ -81,7 +82,7 @@ pub struct Engine {
     pub(super) by_ufrag: Table<Box<str>, ParticipantId>,
     /// Participants with something to send, in turn.
     pub(super) ready: VecDeque<ParticipantId>,
-    deadlines: Deadlines<ParticipantId>,
+    pub(super) deadlines: Deadlines<ParticipantId>,
     pub(super) events: VecDeque<Event>,
     transmits: u64,
     /// How many rooms there ever were: the label of the next one's fork.
@@ -183,9 +184,12 @@ impl Engine {
                 }
                 continue;
             };
-            // Ready participants take turns.
-            if self.ready.len() > 1 {
-                self.ready.rotate_left(1);
+            // Ready participants take turns; who has nothing left leaves the line.
+            self.ready.pop_front();
+            if self.has_more(id) {
+                self.ready.push_back(id);
+            } else if let Some(participant) = self.participants.get_mut(id) {
+                participant.egress.ready = false;
             }
             self.transmits += 1;
             let id = TransmitId(self.transmits);
@@ -203,7 +207,12 @@ impl Engine {
 
     /// The next fact.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if self.events.is_empty() {
+            // A burst's room goes back, a few events' stays.
+            self.events.shrink_to(16);
+        }
+        event
     }
 
     /// When to call [`Self::handle_timeout`]; `None` means nothing is pending. Right after a command or
@@ -269,9 +278,10 @@ impl Engine {
         self.events.push_back(event);
     }
 
-    /// Puts a participant in the line of those with something to send.
+    /// Puts a participant in the line of those with something to send: other things than media alone.
     pub(super) fn make_ready(&mut self, id: ParticipantId) {
         if let Some(participant) = self.participants.get_mut(id) {
+            participant.egress.control = true;
             if !participant.egress.ready {
                 participant.egress.ready = true;
                 self.ready.push_back(id);
@@ -371,17 +381,16 @@ impl Engine {
 
     fn learn_path(&mut self, id: ParticipantId, path: Path) {
         // Whoever had proven this address and uses it was asked before; what is left is stale.
-        if let Some(before) = self.by_path.insert(path, id) {
-            if before != id {
-                if let Some(participant) = self.participants.get_mut(before) {
-                    participant.paths.retain(|known| *known != path);
-                }
-            }
+        if let Some(before) = self.by_path.insert(path, id)
+            && before != id
+            && let Some(participant) = self.participants.get_mut(before)
+        {
+            participant.paths.retain(|known| *known != path);
         }
-        if let Some(participant) = self.participants.get_mut(id) {
-            if !participant.paths.contains(&path) {
-                participant.paths.push(path);
-            }
+        if let Some(participant) = self.participants.get_mut(id)
+            && !participant.paths.contains(&path)
+        {
+            participant.paths.push(path);
         }
     }
 

@@ -1,21 +1,21 @@
 //! Who is where and who receives what: joining, leaving, sources and subscriptions that come and go.
 
+use crate::base::deadlines::Deadlines;
 use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::config::{ParticipantConfig, RoomConfig, SubscribeRule};
-use crate::conference::drops::{DropCounters, DropReason};
+use crate::conference::drops::{DropReason, DropTally};
 use crate::conference::engine::Engine;
 use crate::conference::event::{Event, LeaveReason};
 use crate::conference::handles::{JoinError, LimitReached, SubscribeError};
+use crate::conference::ids::{ParticipantId, RoomId, SourceId, SubscriptionId};
 use crate::conference::negotiation::Negotiation;
 use crate::conference::negotiation::SendSlot;
-use crate::conference::participant::{
-    Egress, ParticipantId, ParticipantState, RtcpBudget, RtcpDue, Timer, Timers,
-};
-use crate::conference::room::{RoomId, RoomState};
-use crate::conference::source::{Listener, Source, SourceId};
+use crate::conference::participant::{Egress, ParticipantState, RtcpBudget, RtcpDue, Timer, Timers};
+use crate::conference::room::RoomState;
+use crate::conference::source::{Listener, Source};
 use crate::conference::stats::Traffic;
-use crate::conference::subscription::{Subscription, SubscriptionId};
+use crate::conference::subscription::Subscription;
 use crate::congestion::arrivals::Arrivals;
 use crate::forwarding::rewrite::Rewriter;
 use crate::session::ice;
@@ -23,6 +23,7 @@ use crate::transport::network::Network;
 use crate::wire::rtp::{SeqNo, Ssrc};
 use crate::wire::sdp::Msid;
 use smallvec::SmallVec;
+use std::collections::VecDeque;
 
 impl Engine {
     pub(super) fn open_room(&mut self, config: RoomConfig) -> Result<RoomId, LimitReached> {
@@ -89,7 +90,7 @@ impl Engine {
             reduced_size_rtcp: false,
             rtt: limits::DEFAULT_RTT,
             rtcp_budget: RtcpBudget::default(),
-            drops: DropCounters::new(),
+            drops: DropTally::new(),
             random,
         });
         self.by_ufrag.insert(ufrag, id);
@@ -163,6 +164,18 @@ impl Engine {
             room.participants.retain(|other| *other != id);
         }
         self.emit(Event::Left { room: room_id, participant: id, reason });
+        if self.participants.len() == 0 {
+            self.give_back();
+        }
+    }
+
+    /// Nobody is there: what grew with the participants goes back to the allocator (I-02).
+    fn give_back(&mut self) {
+        self.by_path.shrink_to_fit();
+        self.by_ufrag.shrink_to_fit();
+        self.ready = VecDeque::new();
+        self.deadlines = Deadlines::new();
+        self.pages.give_back();
     }
 
     /// The handshake is done: whatever was negotiated begins.
@@ -362,10 +375,10 @@ impl Engine {
             return;
         }
         subscription.rewriter = source.audience.swap_remove(seat).rewriter;
-        if let Some(moved) = source.audience.get(seat) {
-            if let Some(moved) = self.subscriptions.get_mut(moved.subscription) {
-                moved.seat = Some(seat);
-            }
+        if let Some(moved) = source.audience.get(seat)
+            && let Some(moved) = self.subscriptions.get_mut(moved.subscription)
+        {
+            moved.seat = Some(seat);
         }
     }
 }

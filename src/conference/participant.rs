@@ -2,26 +2,18 @@
 
 use crate::base::limits;
 use crate::base::random::Random;
-use crate::base::slots::slot_key;
 use crate::base::time::{Duration, Instant};
 use crate::conference::config::ParticipantConfig;
-use crate::conference::drops::DropCounters;
+use crate::conference::drops::DropTally;
+use crate::conference::ids::{RoomId, SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation::Negotiation;
-use crate::conference::room::RoomId;
-use crate::conference::source::{SourceId, StreamId};
 use crate::conference::stats::Traffic;
-use crate::conference::subscription::SubscriptionId;
 use crate::congestion::arrivals::Arrivals;
 use crate::transport::network::Network;
 use crate::wire::mux::Path;
 use crate::wire::rtp::{SeqNo, Ssrc};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
-
-slot_key! {
-    /// Names a participant of one engine for as long as it is there.
-    pub struct ParticipantId
-}
 
 /// What a participant's SSRC turned out to be, by the context that its first packet opened.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +46,8 @@ pub(super) struct Egress {
     pub(super) queue: VecDeque<SendEntry>,
     /// Whether the participant stands in the engine's line of those with something to send.
     pub(super) ready: bool,
+    /// Whether there may be more to send than the queue: checks, a handshake, RTCP.
+    pub(super) control: bool,
     /// The next transport-wide sequence number; the wire shows its low 16 bits.
     pub(super) transport_seq: u64,
 }
@@ -191,6 +185,6 @@ pub(super) struct ParticipantState {
     pub(super) reduced_size_rtcp: bool,
     pub(super) rtt: Duration,
     pub(super) rtcp_budget: RtcpBudget,
-    pub(super) drops: DropCounters,
+    pub(super) drops: DropTally,
     pub(super) random: Random,
 }

@@ -5,12 +5,13 @@ use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::engine::Engine;
 use crate::conference::event::Event;
+use crate::conference::ids::{ParticipantId, SourceId, SubscriptionId};
 use crate::conference::negotiation::{
     self, DtlsRole, Line, LocalTransport, NegotiationError, Payload, Publication, RemoteTransport, Session,
 };
-use crate::conference::participant::{ParticipantId, ParticipantState, Role};
-use crate::conference::source::{Ingress, Source, SourceId, SourceInfo};
-use crate::conference::subscription::{EgressExtensions, Subscription, SubscriptionId, UNNEGOTIATED};
+use crate::conference::participant::{ParticipantState, Role};
+use crate::conference::source::{Ingress, Source, SourceInfo};
+use crate::conference::subscription::{EgressExtensions, Subscription, UNNEGOTIATED};
 use crate::forwarding::keyframes::Keyframes;
 use crate::session::{dtls, ice};
 use crate::transport::network::Remote;
@@ -201,7 +202,7 @@ fn described(credentials: &ice::Credentials) -> negotiation::Credentials {
 
 fn info_of(
     id: SourceId,
-    room: crate::conference::room::RoomId,
+    room: crate::conference::ids::RoomId,
     participant: ParticipantId,
     line: &Line,
     publication: &Publication,
@@ -212,10 +213,9 @@ fn info_of(
 
 impl ParticipantState {
     fn apply_remote(&mut self, now: Instant, remote: &RemoteTransport) {
-        let fingerprints = remote
-            .fingerprints
-            .iter()
-            .filter_map(|fingerprint| dtls::Fingerprint::parse(&fingerprint.to_string()).ok());
+        let parsed = |fingerprint: &sdp::Fingerprint| dtls::Fingerprint::parse(&fingerprint.to_string()).ok();
+        let mut fingerprints: Vec<_> = remote.fingerprints.iter().filter_map(parsed).collect();
+        fingerprints.shrink_to_fit();
         let role = match remote.role {
             DtlsRole::Server => dtls::Role::Server,
             DtlsRole::Client => dtls::Role::Client,
@@ -226,7 +226,7 @@ impl ParticipantState {
         else {
             return;
         };
-        self.network.set_remote(now, Remote { credentials, fingerprints: fingerprints.collect(), role });
+        self.network.set_remote(now, Remote { credentials, fingerprints, role });
     }
 }
 

@@ -1,7 +1,7 @@
 //! Counters and gauges to be read; nothing here is ever sent or logged.
 
 use crate::base::time::Duration;
-use crate::conference::drops::{DropCounters, DropReason};
+use crate::conference::drops::{DropCounters, DropReason, DropTally};
 
 /// Datagrams and what became of them, both ways.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,13 @@ pub(super) struct Traffic {
     pub(super) queued_dropped: u64,
     pub(super) feedback_received: u64,
     pub(super) ecn_ce_received: u64,
+}
+
+impl Traffic {
+    pub(super) fn on_sent(&mut self, bytes: usize, datagrams: usize) {
+        self.datagrams_sent += datagrams as u64;
+        self.bytes_sent += bytes as u64;
+    }
 }
 
 /// What an engine did so far, and what it holds.
@@ -105,7 +112,7 @@ pub struct ParticipantStats {
     pub packets_missing: usize,
     /// Packets waiting to be sent to it now.
     pub packets_queued: usize,
-    pub(super) drops: DropCounters,
+    pub(super) drops: DropTally,
 }
 
 impl ParticipantStats {
@@ -115,41 +122,9 @@ impl ParticipantStats {
     }
 }
 
-impl crate::conference::engine::Engine {
-    pub(super) fn participant_stats(
-        &self,
-        id: crate::conference::participant::ParticipantId,
-    ) -> ParticipantStats {
-        let Some(participant) = self.participants.get(id) else {
-            return ParticipantStats::nobody();
-        };
-        let traffic = &participant.traffic;
-        let streams = participant
-            .sources
-            .iter()
-            .filter_map(|source| self.streams.get(self.sources.get(*source)?.stream?));
-        let sent =
-            participant.subscriptions.iter().filter_map(|key| Some(self.subscriptions.get(*key)?.sent));
-        ParticipantStats {
-            connected: participant.connected,
-            round_trip_time: participant.rtt,
-            datagrams_received: traffic.datagrams_received,
-            bytes_received: traffic.bytes_received,
-            datagrams_sent: traffic.datagrams_sent,
-            bytes_sent: traffic.bytes_sent,
-            packets_received: traffic.media_received,
-            packets_forwarded: sent.clone().map(|sent| sent.packets).sum(),
-            retransmitted_packets_sent: sent.map(|sent| sent.retransmitted_packets).sum(),
-            feedback_received: traffic.feedback_received,
-            packets_missing: streams.map(|stream| stream.missing.len()).sum(),
-            packets_queued: participant.egress.queue.len(),
-            drops: participant.drops.clone(),
-        }
-    }
-}
-
 impl ParticipantStats {
-    fn nobody() -> Self {
+    /// Those of somebody who left.
+    pub(super) fn nobody() -> Self {
         ParticipantStats {
             connected: false,
             round_trip_time: Duration::ZERO,
@@ -163,7 +138,7 @@ impl ParticipantStats {
             feedback_received: 0,
             packets_missing: 0,
             packets_queued: 0,
-            drops: DropCounters::new(),
+            drops: DropTally::new(),
         }
     }
 }

@@ -29,9 +29,7 @@ impl GcmKey {
     #[inline]
     pub(crate) fn seal(&self, nonce: [u8; 12], aad: &[u8], text: &mut [u8]) -> Option<[u8; TAG]> {
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let tag = self
-            .0
-            .seal_in_place_separate_tag(nonce, Aad::from(aad), text);
+        let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(aad), text);
         tag.ok()?.as_ref().try_into().ok()
     }
 
@@ -52,9 +50,7 @@ impl GcmKey {
         }
         plain.copy_from_slice(source);
         let nonce = Nonce::assume_unique_for_key(nonce);
-        self.0
-            .open_in_place_separate_tag(nonce, Aad::from(aad), (*tag).into(), plain, 0..)
-            .is_ok()
+        self.0.open_in_place_separate_tag(nonce, Aad::from(aad), (*tag).into(), plain, 0..).is_ok()
     }
 }
 
@@ -71,10 +67,7 @@ mod tests {
         assert!(key.open([1; 12], b"head", &text, &tag, &mut plain));
         assert_eq!(&plain, b"Gallia est omnis divisa");
         assert!(!key.open([1; 12], b"heap", &text, &tag, &mut plain));
-        assert_eq!(
-            plain, [0; 23],
-            "an unauthenticated text must not be left behind"
-        );
+        assert_eq!(plain, [0; 23], "an unauthenticated text must not be left behind");
         assert!(!key.open([2; 12], b"head", &text, &tag, &mut plain));
         assert!(!key.open([1; 12], b"head", &text, &tag, &mut plain[1..]));
     }

@@ -55,6 +55,13 @@ impl Pages {
         }
     }
 
+    /// Gives everything back while no page is in use.
+    pub(crate) fn give_back(&mut self) {
+        if self.used() == 0 {
+            (self.pages, self.free) = (Vec::new(), Vec::new());
+        }
+    }
+
     /// Pages in use.
     pub(crate) fn used(&self) -> usize {
         self.pages.len() - self.free.len()
@@ -83,6 +90,9 @@ pub(crate) struct Stored {
     pub(crate) codec: u8,
     pub(crate) marker: bool,
 }
+
+/// Bytes of one place in a history's index.
+pub(crate) const INDEX_ENTRY: usize = size_of::<Option<Stored>>();
 
 /// What [`History::commit`] is told of a packet that was opened into the reserved place.
 pub(crate) struct Committed {
@@ -246,15 +256,18 @@ mod tests {
     fn put(history: &mut History, pool: &mut Pages, at: Instant, seq: u64, payload: &[u8]) {
         let place = history.reserve(pool, at, payload.len()).expect("room");
         place[..payload.len()].copy_from_slice(payload);
-        history.commit(pool, Committed {
-            seq: SeqNo(seq),
-            arrival: at,
-            timestamp: 0,
-            extensions_len: 1,
-            payload_len: payload.len() as u16 - 1,
-            codec: 0,
-            marker: false,
-        });
+        history.commit(
+            pool,
+            Committed {
+                seq: SeqNo(seq),
+                arrival: at,
+                timestamp: 0,
+                extensions_len: 1,
+                payload_len: payload.len() as u16 - 1,
+                codec: 0,
+                marker: false,
+            },
+        );
     }
 
     #[test]

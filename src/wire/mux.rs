@@ -97,34 +97,17 @@ mod tests {
         let message = |class, username: &str| {
             let mut buf = [0; 100];
             let mut writer =
-                stun::Writer::new(&mut buf, class, stun::BINDING, stun::TransactionId([7; 12]))
-                    .unwrap();
-            writer
-                .attribute(stun::attribute::USERNAME, username.as_bytes())
-                .unwrap();
+                stun::Writer::new(&mut buf, class, stun::BINDING, stun::TransactionId([7; 12])).unwrap();
+            writer.attribute(stun::attribute::USERNAME, username.as_bytes()).unwrap();
             let len = writer.finish().unwrap();
             buf[..len].to_vec()
         };
         let request = message(stun::Class::Request, "00fabcdefgh:peer");
         assert_eq!(engine_of(&request), Some(0x00fa));
         assert_eq!(engine_of(&request[..request.len() - 1]), None);
-        assert_eq!(
-            engine_of(&message(stun::Class::Indication, "00fa:peer")),
-            None
-        );
-        for username in [
-            "",
-            "00f",
-            "+0fa:peer",
-            "00FA:peer",
-            "00f:peer",
-            "00\u{e9}:peer",
-        ] {
-            assert_eq!(
-                engine_of(&message(stun::Class::Request, username)),
-                None,
-                "{username}"
-            );
+        assert_eq!(engine_of(&message(stun::Class::Indication, "00fa:peer")), None);
+        for username in ["", "00f", "+0fa:peer", "00FA:peer", "00f:peer", "00\u{e9}:peer"] {
+            assert_eq!(engine_of(&message(stun::Class::Request, username)), None, "{username}");
         }
     }
 
@@ -145,11 +128,7 @@ mod tests {
     #[test]
     fn s_mux_03_rtcp_is_told_by_its_packet_type() {
         for second in 0..=255u8 {
-            let expected = if (192..=223).contains(&second) {
-                Kind::Rtcp
-            } else {
-                Kind::Rtp
-            };
+            let expected = if (192..=223).contains(&second) { Kind::Rtcp } else { Kind::Rtp };
             assert_eq!(kind_of(&[0x80, second]), Some(expected));
         }
     }

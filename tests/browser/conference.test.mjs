@@ -131,3 +131,29 @@ conference('when the server was gone, pages come back to their room', async (t, 
   await Promise.all([ada.receives(['Bob']), bob.receives(['Ada'])]);
   assert.equal(await ada.status(), 'Connected.');
 });
+
+conference('what cannot be understood ends its own connection, nobody else\'s', async (t, serve, arrive) => {
+  const server = await serve();
+  const ada = await arrive('Ada', `${server.url}?video=360`);
+  const link = await ada.create();
+  const bob = await arrive('Bob', `${link}?video=360`);
+  // Says these things to the server, one after the other; resolves to what it said last, and how it
+  // closed the connection.
+  const say = messages => bob.page.evaluate(messages => new Promise(resolve => {
+    const socket = new WebSocket('/ws');
+    let last = null;
+    socket.onopen = () => messages.forEach(message => socket.send(message));
+    socket.onmessage = ({ data }) => { last = JSON.parse(data).type; };
+    socket.onclose = ({ code }) => resolve({ last, code });
+  }), messages);
+  const join = JSON.stringify({ type: 'join', code: link.split('/r/')[1], name: 'Mallory' });
+  assert.deepEqual(await say(['nonsense']), { last: null, code: 1008 });
+  assert.deepEqual(await say(['{"type":"offer","sdp":"v=0"}']), { last: null, code: 1008 });
+  assert.deepEqual(await say(['{"type":"join","code":"guess","name":"Mallory"}']), { last: 'refused', code: 1000 });
+  assert.deepEqual(await say([join, '{"type":"offer","sdp":"nonsense"}']), { last: 'ended', code: 1000 });
+  assert.deepEqual(await say([join, '{"type":"answer","sdp":"v=0"}']), { last: 'ended', code: 1000 });
+  assert.equal((await say([join, 'x'.repeat(1_000_000)])).code, 1006);
+
+  await bob.join();
+  await Promise.all([ada.receives(['Bob']), bob.receives(['Ada'])]);
+});

@@ -21,6 +21,9 @@ const SILENCE: Duration = Duration::from_secs(40);
 /// How long one message may take to be taken by the network.
 const SEND: Duration = Duration::from_secs(10);
 
+/// How long a page may take to agree that the connection ends.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// Messages a page may send: one per `PACE` in the long run, `BURST` worth of them at once.
 const PACE: Duration = Duration::from_millis(100);
 const BURST: Duration = Duration::from_secs(3);
@@ -49,7 +52,12 @@ pub async fn serve(socket: WebSocket, lobby: Arc<Lobby>, stopping: watch::Receiv
         End::Stopping => (close_code::AWAY, "the server is stopping"),
     };
     let frame = CloseFrame { code, reason: reason.into() };
-    let _ = timeout(SEND, page.socket.send(Message::Close(Some(frame)))).await;
+    let goodbye = async {
+        let _ = page.socket.send(Message::Close(Some(frame))).await;
+        // Left before the page's own goodbye, the connection would look broken to it.
+        while let Some(Ok(_)) = page.socket.recv().await {}
+    };
+    let _ = timeout(GOODBYE, goodbye).await;
 }
 
 struct Page {

@@ -11,10 +11,7 @@ pub(super) fn continues(sections: &[Section], offer: &Description) -> Result<(),
         let same = media.mid == section.mid && media.kind == section.kind;
         if section.line.is_some() && !same {
             let what = "another section stood in its place";
-            return Err(NegotiationError::Mismatch {
-                line: media.line,
-                what,
-            });
+            return Err(NegotiationError::Mismatch { line: media.line, what });
         }
     }
     Ok(())
@@ -26,32 +23,23 @@ pub(super) fn answers(planned: &[Section], answer: &Description) -> Result<(), N
         let media = nth(answer, index)?;
         if media.kind != section.kind {
             let what = "the offer had another kind of media there";
-            return Err(NegotiationError::Mismatch {
-                line: media.line,
-                what,
-            });
+            return Err(NegotiationError::Mismatch { line: media.line, what });
         }
     }
     match answer.media.get(planned.len()) {
         Some(media) => {
             let what = "it was not offered";
-            Err(NegotiationError::Mismatch {
-                line: media.line,
-                what,
-            })
+            Err(NegotiationError::Mismatch { line: media.line, what })
         }
         None => Ok(()),
     }
 }
 
 fn nth(description: &Description, index: usize) -> Result<&Media, NegotiationError> {
-    description
-        .media
-        .get(index)
-        .ok_or_else(|| NegotiationError::Mismatch {
-            line: description.media.last().map_or(1, |media| media.line),
-            what: "a section after it is missing",
-        })
+    description.media.get(index).ok_or_else(|| NegotiationError::Mismatch {
+        line: description.media.last().map_or(1, |media| media.line),
+        what: "a section after it is missing",
+    })
 }
 
 /// Whether numbers mean the same in all sections of the bundle (RFC 9143, sections 9.1 and 9.2):
@@ -91,21 +79,14 @@ pub(super) fn bundle(description: &Description) -> Result<(), NegotiationError> 
 }
 
 fn alike(a: &Codec, b: &Codec) -> bool {
-    a.is(&b.name)
-        && a.clock_rate == b.clock_rate
-        && a.channels.unwrap_or(1) == b.channels.unwrap_or(1)
+    a.is(&b.name) && a.clock_rate == b.clock_rate && a.channels.unwrap_or(1) == b.channels.unwrap_or(1)
 }
 
 /// Whether one- and two-byte header extensions may alternate in all accepted sections.
 pub(super) fn allows_mixed(description: &Description, sections: &[Section]) -> bool {
-    let accepted = description
-        .media
-        .iter()
-        .zip(sections)
-        .filter(|(_, s)| s.line.is_some());
+    let accepted = description.media.iter().zip(sections).filter(|(_, s)| s.line.is_some());
     let mut media = accepted.map(|(media, _)| media).peekable();
-    description.extmap_allow_mixed
-        || (media.peek().is_some() && media.all(|media| media.extmap_allow_mixed))
+    description.extmap_allow_mixed || (media.peek().is_some() && media.all(|media| media.extmap_allow_mixed))
 }
 
 /// The data channels that a description asks for.

@@ -60,10 +60,7 @@ impl Codec {
             Codec::Opus,
             Codec::Vp8,
             Codec::Vp9 { profile: 0 },
-            Codec::H264 {
-                profile: H264Profile::ConstrainedBaseline,
-                packetization_mode: 1,
-            },
+            Codec::H264 { profile: H264Profile::ConstrainedBaseline, packetization_mode: 1 },
             Codec::Av1 { profile: 0 },
         ]
     }
@@ -112,10 +109,7 @@ impl Codec {
                 Codec::Opus | Codec::Vp8 => true,
                 Codec::Vp9 { profile } => number("profile-id") == Some(profile),
                 Codec::Av1 { profile } => number("profile") == Some(profile),
-                Codec::H264 {
-                    profile,
-                    packetization_mode,
-                } => {
+                Codec::H264 { profile, packetization_mode } => {
                     number("packetization-mode") == Some(packetization_mode)
                         && H264Profile::of(offered) == Some(profile)
                 }
@@ -136,16 +130,11 @@ impl Codec {
             }
             Codec::Vp8 => String::new(),
             Codec::Vp9 { profile } => format!("profile-id={profile}"),
-            Codec::H264 {
-                profile,
-                packetization_mode: mode,
-            } => {
+            Codec::H264 { profile, packetization_mode: mode } => {
                 // Levels may differ by direction, so the offered one does as ours.
                 let ours = profile.level_3_1();
                 let id = offered.and_then(profile_level_id).unwrap_or(ours);
-                format!(
-                    "level-asymmetry-allowed=1;packetization-mode={mode};profile-level-id={id:06x}"
-                )
+                format!("level-asymmetry-allowed=1;packetization-mode={mode};profile-level-id={id:06x}")
             }
             // Level 3.1, main tier: the defaults of the payload format.
             Codec::Av1 { profile } => format!("level-idx=5;profile={profile};tier=0"),
@@ -235,31 +224,20 @@ mod tests {
         for id in ["f4001f", "42e0", "+2e01f", "42e01fff"] {
             assert_eq!(of(id), None, "{id}");
         }
-        let h264 = |mode| Codec::H264 {
-            profile: H264Profile::ConstrainedBaseline,
-            packetization_mode: mode,
-        };
+        let h264 = |mode| Codec::H264 { profile: H264Profile::ConstrainedBaseline, packetization_mode: mode };
         let bare = offered("h264", 90_000, None, "");
         assert!(h264(0).matches(&bare) && !h264(1).matches(&bare));
     }
 
     #[test]
     fn parameters_are_answered_with_numbers_only() {
-        let opus = offered(
-            "opus",
-            48_000,
-            Some(2),
-            "minptime=20;useinbandfec=0;stereo=1",
-        );
+        let opus = offered("opus", 48_000, Some(2), "minptime=20;useinbandfec=0;stereo=1");
         assert_eq!(Codec::Opus.fmtp(Some(&opus)), "minptime=20;useinbandfec=0");
         let odd = offered("opus", 48_000, Some(2), "minptime=x y;useinbandfec=-1");
         assert_eq!(Codec::Opus.fmtp(Some(&odd)), "minptime=10;useinbandfec=1");
         let h264 = Codec::defaults()[3];
         let high_level = offered("H264", 90_000, None, "profile-level-id=42E034");
-        assert!(
-            h264.fmtp(Some(&high_level))
-                .ends_with("packetization-mode=1;profile-level-id=42e034")
-        );
+        assert!(h264.fmtp(Some(&high_level)).ends_with("packetization-mode=1;profile-level-id=42e034"));
         assert!(h264.fmtp(None).ends_with("profile-level-id=42e01f"));
     }
 }

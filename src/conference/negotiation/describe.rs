@@ -6,8 +6,8 @@ use super::{Config, Line, Section};
 use crate::wire::mux::Protocol;
 use crate::wire::rtp::ExtensionKind;
 use crate::wire::sdp::{
-    Candidate, CandidateKind, Codec, Description, Direction, Extmap, Feedback, Kind, Media, Setup,
-    Stream, StreamGroup, Transport,
+    Candidate, CandidateKind, Codec, Description, Direction, Extmap, Feedback, Kind, Media, Setup, Stream,
+    StreamGroup, Transport,
 };
 use std::net::SocketAddr;
 
@@ -21,16 +21,8 @@ pub(super) struct Describe<'a> {
 }
 
 impl Describe<'_> {
-    pub(super) fn description(
-        &self,
-        session_id: u64,
-        version: u64,
-        sections: &[Section],
-    ) -> Description {
-        let mut media: Vec<Media> = sections
-            .iter()
-            .map(|section| self.section(section))
-            .collect();
+    pub(super) fn description(&self, session_id: u64, version: u64, sections: &[Section]) -> Description {
+        let mut media: Vec<Media> = sections.iter().map(|section| self.section(section)).collect();
         let accepted = sections.iter().filter(|section| section.line.is_some());
         let bundle = accepted.filter_map(|section| section.mid.clone()).collect();
         // The first accepted section speaks for the transport of all (RFC 9143, section 7.3.1).
@@ -129,22 +121,12 @@ fn sending(line: &Line, media: &mut Media) {
         return;
     };
     media.msid = Some(slot.msid.clone());
-    let repaired = line
-        .payloads
-        .iter()
-        .any(|negotiated| negotiated.rtx.is_some());
+    let repaired = line.payloads.iter().any(|negotiated| negotiated.rtx.is_some());
     let rtx = slot.rtx.filter(|_| repaired);
     if let Some(rtx) = rtx {
-        media.stream_groups = vec![StreamGroup {
-            semantics: "FID".to_owned(),
-            ssrcs: vec![slot.ssrc, rtx],
-        }];
+        media.stream_groups = vec![StreamGroup { semantics: "FID".to_owned(), ssrcs: vec![slot.ssrc, rtx] }];
     }
-    let stream = |ssrc| Stream {
-        ssrc,
-        cname: Some(slot.cname.clone()),
-        msid: Some(slot.msid.clone()),
-    };
+    let stream = |ssrc| Stream { ssrc, cname: Some(slot.cname.clone()), msid: Some(slot.msid.clone()) };
     media.streams = std::iter::once(slot.ssrc).chain(rtx).map(stream).collect();
 }
 

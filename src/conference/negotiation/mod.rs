@@ -31,8 +31,8 @@ use describe::Describe;
 pub use error::NegotiationError;
 use section::{Section, Taken};
 pub use session::{
-    Credentials, DataSection, DtlsRole, ExtensionMap, Line, LocalTransport, MediaKind, Negotiated,
-    Payload, Payloads, Publication, RemoteTransport, SendSlot, Session,
+    Credentials, DataSection, DtlsRole, ExtensionMap, Line, LocalTransport, MediaKind, Negotiated, Payload,
+    Payloads, Publication, RemoteTransport, SendSlot, Session,
 };
 use transport::Change;
 
@@ -158,8 +158,7 @@ impl Negotiation {
 
     /// Whether an offer of ours would change anything and can be made now.
     pub fn needed(&self) -> bool {
-        let stale =
-            |section: &Section| section.line.is_some() && section.slot_id() != section.announced;
+        let stale = |section: &Section| section.line.is_some() && section.slot_id() != section.announced;
         self.pending.is_none()
             && (self.sections.iter().any(stale) || self.waiting(&self.sections).next().is_some())
     }
@@ -174,9 +173,7 @@ impl Negotiation {
             return Err(NegotiationError::Full);
         }
         if self.slots.iter().any(|known| known.send.id == slot.id) {
-            return Err(NegotiationError::State {
-                what: "the slot's id is in use",
-            });
+            return Err(NegotiationError::State { what: "the slot's id is in use" });
         }
         let named = |text: &str, default: String| match sanitized(text) {
             empty if empty.is_empty() => default,
@@ -185,10 +182,7 @@ impl Negotiation {
         slot.msid.stream = named(&slot.msid.stream, "-".to_owned());
         slot.msid.track = named(&slot.msid.track, format!("s{}", slot.id));
         slot.cname = named(&slot.cname, "-".to_owned());
-        self.slots.push(Slot {
-            send: slot,
-            refused: false,
-        });
+        self.slots.push(Slot { send: slot, refused: false });
         Ok(())
     }
 
@@ -208,11 +202,7 @@ impl Negotiation {
     ///
     /// # Errors
     /// Any but [`NegotiationError::Full`].
-    pub fn accept_offer(
-        &mut self,
-        sdp: &str,
-        local: &LocalTransport,
-    ) -> Result<Answer, NegotiationError> {
+    pub fn accept_offer(&mut self, sdp: &str, local: &LocalTransport) -> Result<Answer, NegotiationError> {
         let offer = Description::parse(sdp)?;
         check::continues(&self.sections, &offer)?;
         check::bundle(&offer)?;
@@ -226,9 +216,7 @@ impl Negotiation {
 
         // Nothing fails from here on.
         let restarted = change.as_ref().is_some_and(|change| change.ice_restarted);
-        let role = change
-            .as_ref()
-            .map_or(DtlsRole::Server, |change| change.remote.role);
+        let role = change.as_ref().map_or(DtlsRole::Server, |change| change.remote.role);
         let restart = local.restart.as_ref().filter(|_| restarted);
         self.version += 1;
         self.session.extmap_allow_mixed = check::allows_mixed(&offer, &sections);
@@ -242,9 +230,7 @@ impl Negotiation {
             },
             extmap_allow_mixed: self.session.extmap_allow_mixed,
         };
-        let sdp = answer
-            .description(self.session_id, self.version, &sections)
-            .write();
+        let sdp = answer.description(self.session_id, self.version, &sections).write();
         self.pending = None;
         let before = std::mem::take(&mut self.sections);
         let outcome = self.commit(&offer, &before, sections, change);
@@ -258,9 +244,7 @@ impl Negotiation {
     /// [`NegotiationError::State`] while another offer of ours is unanswered.
     pub fn create_offer(&mut self, local: &LocalTransport) -> Result<String, NegotiationError> {
         if self.pending.is_some() {
-            return Err(NegotiationError::State {
-                what: "an offer is waiting for its answer",
-            });
+            return Err(NegotiationError::State { what: "an offer is waiting for its answer" });
         }
         let mut sections = self.sections.clone();
         let waiting: Vec<SendSlot> = self.waiting(&sections).cloned().collect();
@@ -280,9 +264,7 @@ impl Negotiation {
             setup: Setup::ActPass,
             extmap_allow_mixed: self.session.remote.is_none() || self.session.extmap_allow_mixed,
         };
-        let sdp = offer
-            .description(self.session_id, self.version, &sections)
-            .write();
+        let sdp = offer.description(self.session_id, self.version, &sections).write();
         self.pending = Some(sections);
         Ok(sdp)
     }
@@ -294,9 +276,7 @@ impl Negotiation {
     /// offer stands until another answer comes, an offer replaces it or [`Negotiation::rollback`].
     pub fn accept_answer(&mut self, sdp: &str) -> Result<Outcome, NegotiationError> {
         let Some(planned) = &self.pending else {
-            return Err(NegotiationError::State {
-                what: "an answer came without an offer",
-            });
+            return Err(NegotiationError::State { what: "an answer came without an offer" });
         };
         let answer = Description::parse(sdp)?;
         check::answers(planned, &answer)?;
@@ -310,10 +290,7 @@ impl Negotiation {
             }
             if section.line.is_some() && !transport::bundled(&answer, media, alone) {
                 let what = "it is outside the bundle";
-                return Err(NegotiationError::Mismatch {
-                    line: media.line,
-                    what,
-                });
+                return Err(NegotiationError::Mismatch { line: media.line, what });
             }
             alone &= section.line.is_none();
             sections.push(section);
@@ -323,10 +300,7 @@ impl Negotiation {
         if change.as_ref().is_some_and(|change| change.ice_restarted) {
             // Restarts are the offerer's (RFC 8839, section 4.4.2), and we did not offer one.
             let line = answer.media.first().map_or(1, |media| media.line);
-            return Err(NegotiationError::Restart {
-                line,
-                what: "ICE credentials",
-            });
+            return Err(NegotiationError::Restart { line, what: "ICE credentials" });
         }
         // Nothing fails from here on.
         self.session.extmap_allow_mixed = check::allows_mixed(&answer, &sections);
@@ -350,7 +324,7 @@ impl Negotiation {
             section.line = line;
             let before = self.sections.get(index).filter(|b| b.mid == section.mid);
             if let Some(line) = section.line.as_mut().filter(|line| line.receives) {
-                line.sends = before.and_then(|before| before.slot().cloned());
+                line.sends = before.and_then(|before| before.slot().cloned()).map(Box::new);
             }
             section
         };
@@ -365,9 +339,7 @@ impl Negotiation {
 
     /// The slots that an offer of ours is to find a line for.
     fn waiting(&self, sections: &[Section]) -> impl Iterator<Item = &SendSlot> {
-        self.unplaced(sections)
-            .filter(|slot| !slot.refused)
-            .map(|slot| &slot.send)
+        self.unplaced(sections).filter(|slot| !slot.refused).map(|slot| &slot.send)
     }
 
     /// Adds a section for a slot, in the place of a rejected one if there is one (RFC 8829,
@@ -392,7 +364,7 @@ impl Negotiation {
             kind: slot.kind,
             publishes: None,
             receives: true,
-            sends: Some(slot.clone()),
+            sends: Some(Box::new(slot.clone())),
             feedback: section::feedback(&payloads),
             payloads,
             extensions,
@@ -410,10 +382,7 @@ impl Negotiation {
         loop {
             let mid = Mid::new(&format!("s{}", self.next_mid))?;
             self.next_mid = self.next_mid.checked_add(1)?;
-            if sections
-                .iter()
-                .all(|section| section.mid.as_ref() != Some(&mid))
-            {
+            if sections.iter().all(|section| section.mid.as_ref() != Some(&mid)) {
                 return Some(mid);
             }
         }
@@ -463,30 +432,23 @@ impl Negotiation {
     fn drop_removed(&mut self) {
         let slots = &self.slots;
         let wanted = |id: u64| slots.iter().any(|slot| slot.send.id == id);
-        for line in self
-            .sections
-            .iter_mut()
-            .filter_map(|section| section.line.as_mut())
-        {
+        for line in self.sections.iter_mut().filter_map(|section| section.line.as_mut()) {
             line.sends.take_if(|slot| !wanted(slot.id));
         }
     }
 
     fn rebuild(&mut self) {
-        let lines = self
-            .sections
-            .iter()
-            .filter_map(|section| section.line.clone());
+        let lines = self.sections.iter().filter_map(|section| section.line.clone());
         self.session.lines = lines.collect();
+        // Kept as long as the participant: no room for more than there is.
+        self.session.lines.shrink_to_fit();
     }
 }
 
 /// Puts a slot on the first line of its kind that takes media and carries none.
 fn place(sections: &mut [Section], slot: &SendSlot) -> bool {
-    let mut lines = sections
-        .iter_mut()
-        .filter_map(|section| section.line.as_mut());
+    let mut lines = sections.iter_mut().filter_map(|section| section.line.as_mut());
     let free = |line: &&mut Line| line.kind == slot.kind && line.receives && line.sends.is_none();
     let line = lines.find(free);
-    line.map(|line| line.sends = Some(slot.clone())).is_some()
+    line.map(|line| line.sends = Some(Box::new(slot.clone()))).is_some()
 }

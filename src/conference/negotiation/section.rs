@@ -49,7 +49,7 @@ impl Section {
     }
 
     pub(super) fn slot(&self) -> Option<&SendSlot> {
-        self.line.as_ref()?.sends.as_ref()
+        self.line.as_ref()?.sends.as_deref()
     }
 
     pub(super) fn slot_id(&self) -> Option<u64> {
@@ -78,7 +78,7 @@ pub(super) fn of_offer(config: &Config, index: usize, media: &Media) -> Option<L
     if payloads.is_empty() {
         return None;
     }
-    let publishes = (config.publish && media.direction.sends()).then(|| publication(media));
+    let publishes = (config.publish && media.direction.sends()).then(|| Box::new(publication(media)));
     Some(Line {
         index,
         mid,
@@ -96,10 +96,7 @@ pub(super) fn of_offer(config: &Config, index: usize, media: &Media) -> Option<L
 /// What is left of `planned`, a line of our offer, after the participant's answer; `None` if it was
 /// rejected.
 pub(super) fn of_answer(planned: &Line, media: &Media) -> Result<Option<Line>, NegotiationError> {
-    let error = |what| NegotiationError::Mismatch {
-        line: media.line,
-        what,
-    };
+    let error = |what| NegotiationError::Mismatch { line: media.line, what };
     if media.mid.as_ref() != Some(&planned.mid) {
         return Err(error("mid"));
     }
@@ -107,15 +104,11 @@ pub(super) fn of_answer(planned: &Line, media: &Media) -> Result<Option<Line>, N
         return Ok(None);
     }
     if media.crypto || !media.rtcp_mux {
-        return Err(error(
-            "transport: RTCP is not multiplexed or keys are in the clear",
-        ));
+        return Err(error("transport: RTCP is not multiplexed or keys are in the clear"));
     }
     let mut line = planned.clone();
     line.extensions = answered_extensions(&planned.extensions, media);
-    line.payloads
-        .0
-        .retain_mut(|ours| retain_answered(ours, media));
+    line.payloads.0.retain_mut(|ours| retain_answered(ours, media));
     if line.payloads.is_empty() {
         return Err(error("codecs"));
     }
@@ -123,7 +116,7 @@ pub(super) fn of_answer(planned: &Line, media: &Media) -> Result<Option<Line>, N
     line.rtcp_rsize = media.rtcp_rsize;
     // Directions that were not offered are not taken from an answer (RFC 3264, section 6.1).
     let publishes = planned.publishes.is_some() && media.direction.sends();
-    line.publishes = publishes.then(|| publication(media));
+    line.publishes = publishes.then(|| Box::new(publication(media)));
     if planned.sends.is_some() {
         line.receives = media.direction.receives();
         line.sends = line.sends.filter(|_| line.receives);
@@ -138,9 +131,7 @@ fn retain_answered(ours: &mut Negotiated, media: &Media) -> bool {
         return false;
     };
     let repair = ours.rtx.and_then(by_type);
-    ours.rtx = repair
-        .filter(|rtx| rtx.repairs() == Some(ours.payload_type))
-        .map(|rtx| rtx.payload_type);
+    ours.rtx = repair.filter(|rtx| rtx.repairs() == Some(ours.payload_type)).map(|rtx| rtx.payload_type);
     ours.feedback = ours.feedback.intersection(theirs.feedback);
     // The number was ours to give; what else it could mean is not in this session.
     !theirs.is("rtx")
@@ -184,6 +175,7 @@ fn payloads(config: &Config, kind: MediaKind, media: &Media, map: &ExtensionMap)
             fmtp: codec.fmtp(Some(offered)),
         });
     }
+    found.shrink_to_fit();
     Payloads(found)
 }
 
@@ -197,12 +189,7 @@ fn usable_type(payload_type: u8) -> bool {
 fn answered_feedback(offered: Feedback, map: &ExtensionMap) -> Feedback {
     let numbered = map.any(ExtensionKind::TransportSequenceNumber).is_some();
     let transport_cc = offered.transport_cc && numbered;
-    Feedback {
-        transport_cc,
-        remb: offered.remb && !transport_cc,
-        ccfb: false,
-        ..offered
-    }
+    Feedback { transport_cc, remb: offered.remb && !transport_cc, ccfb: false, ..offered }
 }
 
 pub(super) fn feedback(payloads: &Payloads) -> Feedback {
@@ -254,12 +241,7 @@ fn publication(media: &Media) -> Publication {
     };
     Publication {
         msid: media.msid.clone().or_else(msid_of_stream),
-        ssrcs: media
-            .streams
-            .iter()
-            .filter(repairs)
-            .map(with_repair)
-            .collect(),
+        ssrcs: media.streams.iter().filter(repairs).map(with_repair).collect(),
         cname: media.streams.iter().find_map(|stream| stream.cname.clone()),
     }
 }
@@ -300,12 +282,7 @@ impl Taken {
     }
 
     /// The codecs to offer on a new line.
-    pub(super) fn payloads(
-        &mut self,
-        config: &Config,
-        sections: &[Section],
-        kind: MediaKind,
-    ) -> Payloads {
+    pub(super) fn payloads(&mut self, config: &Config, sections: &[Section], kind: MediaKind) -> Payloads {
         let known = |id: CodecId| {
             let mut lines = sections.iter().filter_map(|section| section.line.as_ref());
             lines.find_map(|line| line.payloads.get(id)).cloned()
@@ -315,9 +292,7 @@ impl Taken {
             nack: video,
             pli: video,
             fir: video,
-            transport_cc: config
-                .extensions
-                .contains(&ExtensionKind::TransportSequenceNumber),
+            transport_cc: config.extensions.contains(&ExtensionKind::TransportSequenceNumber),
             ..Feedback::default()
         };
         let codecs = config.codecs().filter(|(_, codec)| codec.kind() == kind);
@@ -343,12 +318,7 @@ impl Taken {
         kind: MediaKind,
     ) -> ExtensionMap {
         let mut map = ExtensionMap::default();
-        for extension in config
-            .extensions
-            .iter()
-            .copied()
-            .filter(|e| suits(*e, kind))
-        {
+        for extension in config.extensions.iter().copied().filter(|e| suits(*e, kind)) {
             let mut lines = sections.iter().filter_map(|section| section.line.as_ref());
             let known = lines.find_map(|line| line.extensions.any(extension));
             if let Some(id) = known.or_else(|| self.extension_id()) {

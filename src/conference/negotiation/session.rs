@@ -42,11 +42,11 @@ pub struct Line {
     /// Audio or video.
     pub kind: MediaKind,
     /// What the participant sends here.
-    pub publishes: Option<Publication>,
+    pub publishes: Option<Box<Publication>>,
     /// Whether the participant takes media here.
     pub receives: bool,
     /// What we send here.
-    pub sends: Option<SendSlot>,
+    pub sends: Option<Box<SendSlot>>,
     /// The codecs both know, most preferred first.
     pub payloads: Payloads,
     /// The header extensions both know.
@@ -182,9 +182,7 @@ impl ExtensionMap {
     /// What an id on the participant's packets means.
     pub fn kind_of(&self, id: u8) -> Option<ExtensionKind> {
         let found = |kind: &ExtensionKind| self.received.get(kind.index()) == Some(&id);
-        ExtensionKind::ALL
-            .into_iter()
-            .find(|kind| id != 0 && found(kind))
+        ExtensionKind::ALL.into_iter().find(|kind| id != 0 && found(kind))
     }
 
     /// The id in either direction.

@@ -28,10 +28,7 @@ pub(super) fn of_description(
         return Ok(None);
     };
     let first = description.bundle.first();
-    let tagged = description
-        .media
-        .iter()
-        .find(|m| first.is_some() && m.mid.as_ref() == first);
+    let tagged = description.media.iter().find(|m| first.is_some() && m.mid.as_ref() == first);
     let (own, fallback) = (&media.transport, &tagged.unwrap_or(media).transport);
     let line = media.line;
     let missing = |what| NegotiationError::Missing { line, what };
@@ -41,10 +38,7 @@ pub(super) fn of_description(
     let pwd = own.pwd.as_ref().or(fallback.pwd.as_ref());
     let pwd = pwd.ok_or(missing("ICE password"))?.clone();
     if pwd.as_str().len() < 22 {
-        return Err(NegotiationError::Weak {
-            line,
-            what: "ICE password",
-        });
+        return Err(NegotiationError::Weak { line, what: "ICE password" });
     }
     let credentials = Credentials { ufrag, pwd };
     let fingerprints = match own.fingerprints.as_slice() {
@@ -52,27 +46,19 @@ pub(super) fn of_description(
         given => given,
     };
     let fingerprints = strong(fingerprints, line)?;
-    let setup = own
-        .setup
-        .or(fallback.setup)
-        .ok_or(missing("DTLS setup role"))?;
+    let setup = own.setup.or(fallback.setup).ok_or(missing("DTLS setup role"))?;
 
     let ice_restarted = restarted(before, &credentials, line)?;
     let dtls_restarted = before.is_some_and(|b| !same(&b.fingerprints, &fingerprints));
     if dtls_restarted && !ice_restarted {
-        return Err(NegotiationError::Restart {
-            line,
-            what: "certificate fingerprint",
-        });
+        return Err(NegotiationError::Restart { line, what: "certificate fingerprint" });
     }
     let kept = before.map(|b| b.role).filter(|_| !dtls_restarted);
     let candidates = match own.candidates.as_slice() {
         [] => fallback.candidates.as_slice(),
         given => given,
     };
-    let usable = candidates
-        .iter()
-        .filter(|c| c.component == 1 && c.protocol == Protocol::Udp);
+    let usable = candidates.iter().filter(|c| c.component == 1 && c.protocol == Protocol::Udp);
     Ok(Some(Change {
         remote: RemoteTransport {
             credentials,
@@ -91,21 +77,16 @@ pub(super) fn bundled(description: &Description, media: &Media, alone: bool) -> 
     if description.bundle.is_empty() {
         return alone;
     }
-    media
-        .mid
-        .as_ref()
-        .is_some_and(|mid| description.bundle.contains(mid))
+    media.mid.as_ref().is_some_and(|mid| description.bundle.contains(mid))
 }
 
 /// The fingerprints in hash functions that are still safe and known here (RFC 8122, section 5).
 fn strong(given: &[Fingerprint], line: usize) -> Result<Vec<Fingerprint>, NegotiationError> {
     let known = |f: &&Fingerprint| {
-        matches!(
-            (f.algorithm.as_str(), f.bytes.len()),
-            ("sha-256", 32) | ("sha-384", 48) | ("sha-512", 64)
-        )
+        matches!((f.algorithm.as_str(), f.bytes.len()), ("sha-256", 32) | ("sha-384", 48) | ("sha-512", 64))
     };
-    let strong: Vec<Fingerprint> = given.iter().filter(known).cloned().collect();
+    let mut strong: Vec<Fingerprint> = given.iter().filter(known).cloned().collect();
+    strong.shrink_to_fit();
     let what = "certificate fingerprint";
     match (given.is_empty(), strong.is_empty()) {
         (true, _) => Err(NegotiationError::Missing { line, what }),
@@ -126,10 +107,7 @@ fn restarted(
     match (before.ufrag == now.ufrag, before.pwd == now.pwd) {
         (true, true) => Ok(false),
         (false, false) => Ok(true),
-        _ => Err(NegotiationError::Restart {
-            line,
-            what: "ICE credentials",
-        }),
+        _ => Err(NegotiationError::Restart { line, what: "ICE credentials" }),
     }
 }
 
@@ -151,10 +129,7 @@ fn role(
         }
     };
     if kept.is_some_and(|kept| kept != role) {
-        return Err(NegotiationError::Restart {
-            line,
-            what: "DTLS setup role",
-        });
+        return Err(NegotiationError::Restart { line, what: "DTLS setup role" });
     }
     Ok(role)
 }

@@ -436,7 +436,7 @@ impl Association {
     fn near(&self, at: std::time::Instant) -> Option<Instant> {
         const FAR: Duration = Duration::from_secs(24 * 3_600);
         const SOON: Duration = Duration::from_millis(50);
-        let at = clock().from_std(at);
+        let at = clock().instant_of(at);
         let in_reach = at.saturating_since(self.now) < FAR;
         in_reach.then(|| if at <= self.now { self.now + SOON } else { at })
     }

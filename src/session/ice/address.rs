@@ -31,8 +31,7 @@ pub(super) struct Address {
 
 impl Address {
     pub(super) fn is_proven(&self, now: Instant) -> bool {
-        self.proof
-            .is_some_and(|at| now - at < limits::CONSENT_TIMEOUT)
+        self.proof.is_some_and(|at| now - at < limits::CONSENT_TIMEOUT)
     }
 
     /// When the proof is too old.
@@ -69,13 +68,7 @@ impl Addresses {
     /// A table of at most `capacity` entries, two at least.
     pub(super) fn new(capacity: usize) -> Self {
         let (entries, forgotten) = (Vec::new(), Vec::new());
-        Addresses {
-            entries,
-            capacity: capacity.max(2),
-            serial: 0,
-            selected: None,
-            forgotten,
-        }
+        Addresses { entries, capacity: capacity.max(2), serial: 0, selected: None, forgotten }
     }
 
     pub(super) fn iter(&self) -> std::slice::Iter<'_, Address> {
@@ -118,10 +111,7 @@ impl Addresses {
     /// The entry of a path, new if need be; then the one heard longest ago makes room, those without
     /// a proof before those with one.
     pub(super) fn enter(&mut self, path: Path, epoch: u32) -> &mut Address {
-        let known = self
-            .entries
-            .iter()
-            .position(|e| e.path == path && e.epoch == epoch);
+        let known = self.entries.iter().position(|e| e.path == path && e.epoch == epoch);
         let index = known.unwrap_or_else(|| {
             if self.entries.len() >= self.capacity {
                 self.evict();
@@ -161,11 +151,7 @@ impl Addresses {
     }
 
     fn evict(&mut self) {
-        let others = self
-            .entries
-            .iter()
-            .enumerate()
-            .filter(|(_, e)| !self.is_selected(e.serial));
+        let others = self.entries.iter().enumerate().filter(|(_, e)| !self.is_selected(e.serial));
         let oldest = others.min_by_key(|(_, entry)| (entry.proof.is_some(), entry.heard));
         if let Some((index, _)) = oldest {
             self.forget(index);
@@ -196,11 +182,7 @@ impl Addresses {
 
     /// A path that the owner has not been told of.
     pub(super) fn poll_known(&mut self) -> Option<Path> {
-        let path = self
-            .entries
-            .iter()
-            .find(|e| e.heard.is_some() && !e.announced)?
-            .path;
+        let path = self.entries.iter().find(|e| e.heard.is_some() && !e.announced)?.path;
         for entry in self.entries.iter_mut().filter(|entry| entry.path == path) {
             entry.announced = true;
         }
@@ -229,11 +211,7 @@ impl Addresses {
     }
 
     fn account(&mut self, path: Path, mut count: impl FnMut(&mut Address)) {
-        for entry in self
-            .entries
-            .iter_mut()
-            .filter(|e| e.path == path && e.proof.is_none())
-        {
+        for entry in self.entries.iter_mut().filter(|e| e.path == path && e.proof.is_none()) {
             count(entry);
         }
     }

@@ -112,20 +112,11 @@ impl Agent {
         let Mode::Controlling { local } = self.config.mode else {
             return Ok(());
         };
-        let Candidate {
-            protocol,
-            address: remote,
-            priority,
-            ..
-        } = candidate;
+        let Candidate { protocol, address: remote, priority, .. } = candidate;
         let allowed = self.config.private_candidates || !candidate::is_private(remote);
         let reachable = remote.is_ipv4() == local.is_ipv4() && remote != local;
         if allowed && reachable && candidate::is_sendable(remote) {
-            let path = Path {
-                protocol,
-                local,
-                remote,
-            };
+            let path = Path { protocol, local, remote };
             let address = self.addresses.enter(path, self.generations.current.epoch);
             address.priority = priority;
             if address.check.is_idle() && address.proof.is_none() {
@@ -163,11 +154,7 @@ impl Agent {
     /// Ends what is too old: proofs of addresses, and with the selected one's the connection.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.fail_over(now);
-        if let Some(lost) = self
-            .addresses
-            .selected()
-            .filter(|entry| !entry.is_proven(now))
-        {
+        if let Some(lost) = self.addresses.selected().filter(|entry| !entry.is_proven(now)) {
             self.disconnect(lost.epoch);
         }
         for entry in self.addresses.iter_mut() {
@@ -206,10 +193,7 @@ impl Agent {
 
     /// When to call [`handle_timeout`](Agent::handle_timeout) and poll again.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let turns = self
-            .addresses
-            .iter()
-            .filter_map(|entry| self.turn_of(entry));
+        let turns = self.addresses.iter().filter_map(|entry| self.turn_of(entry));
         let ends = self.addresses.iter().filter_map(|entry| entry.proof_ends());
         turns.chain(ends).min()
     }
@@ -272,10 +256,7 @@ impl Agent {
         self.addresses.set_selected(serial);
         if self.config.mode != Mode::Lite {
             // The candidates that did not answer first are of no use any more.
-            let others = self
-                .addresses
-                .iter_mut()
-                .filter(|entry| entry.serial != serial);
+            let others = self.addresses.iter_mut().filter(|entry| entry.serial != serial);
             others.for_each(|other| other.check.stop());
         }
         let current = epoch == self.generations.current.epoch;

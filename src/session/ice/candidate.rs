@@ -81,23 +81,13 @@ impl Candidate {
 
 impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Candidate {
-            foundation,
-            component,
-            protocol,
-            priority,
-            address,
-            kind,
-        } = self;
+        let Candidate { foundation, component, protocol, priority, address, kind } = self;
         let (transport, suffix) = match protocol {
             Protocol::Udp => ("udp", ""),
             Protocol::Tcp => ("tcp", " tcptype passive"),
         };
         let (ip, port, kind) = (address.ip(), address.port(), kind.token());
-        write!(
-            f,
-            "candidate:{foundation} {component} {transport} {priority} {ip} {port} typ {kind}"
-        )?;
+        write!(f, "candidate:{foundation} {component} {transport} {priority} {ip} {port} typ {kind}")?;
         f.write_str(suffix)
     }
 }
@@ -151,16 +141,10 @@ mod tests {
     fn a_host_candidate_is_written_as_in_rfc_8839() {
         let udp = Candidate::host(Protocol::Udp, address("[::ffff:192.0.2.7]:443"), 65_535);
         assert_eq!(udp.priority, 2_130_706_431);
-        let line = format!(
-            "candidate:{} 1 udp 2130706431 192.0.2.7 443 typ host",
-            udp.foundation
-        );
+        let line = format!("candidate:{} 1 udp 2130706431 192.0.2.7 443 typ host", udp.foundation);
         assert_eq!(udp.to_string(), line);
         let tcp = Candidate::host(Protocol::Tcp, address("[2001:db8::1]:443"), 0);
-        assert!(
-            tcp.to_string()
-                .ends_with(" 2001:db8::1 443 typ host tcptype passive")
-        );
+        assert!(tcp.to_string().ends_with(" 2001:db8::1 443 typ host tcptype passive"));
         assert_ne!(udp.foundation, tcp.foundation);
     }
 
@@ -182,13 +166,7 @@ mod tests {
         for good in ["192.0.2.1:1", "10.0.0.1:9", "[2001:db8::1]:65535"] {
             assert!(is_sendable(address(good)), "{good}");
         }
-        for private in [
-            "10.1.1.1:9",
-            "127.0.0.1:9",
-            "100.64.0.1:9",
-            "169.254.1.1:9",
-            "[::1]:9",
-        ] {
+        for private in ["10.1.1.1:9", "127.0.0.1:9", "100.64.0.1:9", "169.254.1.1:9", "[::1]:9"] {
             assert!(is_private(address(private)), "{private}");
         }
         for private in ["[fe80::1]:9", "[fd00::1]:9", "[::ffff:192.168.1.1]:9"] {

@@ -33,10 +33,7 @@ pub(super) struct Check {
 impl Check {
     /// Begins a new transaction, due at once.
     pub(super) fn start(&mut self, now: Instant) {
-        *self = Check {
-            next: Some(now),
-            ..Check::default()
-        };
+        *self = Check { next: Some(now), ..Check::default() };
     }
 
     /// A request came from the address, so an answer is likely: begins, or cuts a back-off short
@@ -55,10 +52,7 @@ impl Check {
 
     /// Waits until `at` for the next check of consent.
     pub(super) fn schedule(&mut self, at: Instant) {
-        *self = Check {
-            next: Some(at),
-            ..Check::default()
-        };
+        *self = Check { next: Some(at), ..Check::default() };
     }
 
     /// Whether nothing more is going to be sent.
@@ -114,18 +108,11 @@ impl Agent {
         let next = address.check.next()?;
         self.generations.get(address.epoch)?.remote.as_ref()?;
         let consent = self.addresses.is_selected(address.serial);
-        Some(if consent {
-            next
-        } else {
-            next.max(self.next_check)
-        })
+        Some(if consent { next } else { next.max(self.next_check) })
     }
 
     fn next_due(&self, now: Instant) -> Option<u64> {
-        let due = self
-            .addresses
-            .iter()
-            .filter(|entry| self.turn_of(entry).is_some_and(|at| at <= now));
+        let due = self.addresses.iter().filter(|entry| self.turn_of(entry).is_some_and(|at| at <= now));
         due.max_by_key(|entry| match self.config.mode {
             Mode::Lite => candidate::pair_priority(entry.priority, OUR_PRIORITY),
             Mode::Controlling { .. } => candidate::pair_priority(OUR_PRIORITY, entry.priority),
@@ -142,10 +129,7 @@ impl Agent {
             Duration::from_micros(mean * 4 / 5 + self.random.below(mean * 2 / 5 + 1))
         });
         let lite = self.config.mode == Mode::Lite;
-        let allowance = self
-            .addresses
-            .get(serial)
-            .and_then(|e| self.addresses.allowance(e.path));
+        let allowance = self.addresses.get(serial).and_then(|e| self.addresses.allowance(e.path));
         let address = self.addresses.get_mut(serial)?;
         address.check.take_turn(now, self.config.mode, consent);
         if consent.is_some() || !address.check.awaiting {
@@ -155,11 +139,7 @@ impl Agent {
         let (path, id) = (address.path, address.check.id);
         let nominate = !lite && address.nominated.is_some();
         let generation = self.generations.get(address.epoch)?;
-        let role = if lite {
-            Role::Controlled
-        } else {
-            Role::Controlling { nominate }
-        };
+        let role = if lite { Role::Controlled } else { Role::Controlling { nominate } };
         let len = write_check(buf, id, generation, role, self.tie_breaker).ok()?;
         // A full agent's checks go to addresses that were only named; pace and number bound them.
         if lite && allowance.is_some_and(|credit| credit < len) {
@@ -186,10 +166,7 @@ impl Agent {
             .iter_mut()
             .find(|entry| entry.check.awaiting && entry.check.id == id)
             .ok_or(Drop::UnknownTransaction)?;
-        let remote = self
-            .generations
-            .get(address.epoch)
-            .and_then(|g| g.remote.as_ref());
+        let remote = self.generations.get(address.epoch).and_then(|g| g.remote.as_ref());
         let remote = remote.ok_or(Drop::UnknownTransaction)?;
         if !message.verify_integrity(|pieces| remote.key.tag(pieces)) {
             return Err(Drop::Integrity);
@@ -233,9 +210,7 @@ impl Agent {
     /// Whether the generation of this address has a nominated one already.
     fn has_nominated(&self, serial: u64) -> bool {
         let epoch = self.addresses.get(serial).map(|entry| entry.epoch);
-        self.addresses
-            .iter()
-            .any(|e| Some(e.epoch) == epoch && e.nominated.is_some())
+        self.addresses.iter().any(|e| Some(e.epoch) == epoch && e.nominated.is_some())
     }
 
     /// An error with the peer's password. 403 takes consent back; after any other, 487 included,
@@ -260,11 +235,7 @@ impl Agent {
     /// Moves to a proven address that nobody nominated once the selected one is silent: a NAT gave
     /// the peer a new address and the peer does not know.
     pub(super) fn fail_over(&mut self, now: Instant) {
-        let Some(old) = self
-            .addresses
-            .selected()
-            .filter(|old| old.check.unanswered >= SILENT)
-        else {
+        let Some(old) = self.addresses.selected().filter(|old| old.check.unanswered >= SILENT) else {
             return;
         };
         let others = self
@@ -294,10 +265,7 @@ fn write_check(
 ) -> Result<usize, NoSpace> {
     let remote = generation.remote.as_ref().ok_or(NoSpace)?;
     let mut writer = Writer::new(buf, Class::Request, stun::BINDING, id)?;
-    writer.username(
-        remote.credentials.ufrag(),
-        generation.local.credentials.ufrag(),
-    )?;
+    writer.username(remote.credentials.ufrag(), generation.local.credentials.ufrag())?;
     writer.priority(OUR_PRIORITY)?;
     match role {
         Role::Controlled => writer.ice_controlled(tie_breaker)?,

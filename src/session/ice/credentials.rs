@@ -41,10 +41,7 @@ impl Credentials {
         if !(22..=256).contains(&pwd.len()) || !is_ice_chars(pwd) {
             return Err(CredentialsError::Pwd);
         }
-        Ok(Credentials {
-            ufrag: ufrag.into(),
-            pwd: Zeroizing::new(pwd.into()),
-        })
+        Ok(Credentials { ufrag: ufrag.into(), pwd: Zeroizing::new(pwd.into()) })
     }
 
     /// Credentials of our own: 48 random bits behind `prefix` in the fragment, 144 in the password.
@@ -58,10 +55,7 @@ impl Credentials {
         // Exactly as large as it gets, so that no copy is left behind unwiped.
         let mut pwd = String::with_capacity(PWD_RANDOM);
         push_random(random, PWD_RANDOM, &mut pwd);
-        Credentials {
-            ufrag: ufrag.into(),
-            pwd: Zeroizing::new(pwd.into()),
-        }
+        Credentials { ufrag: ufrag.into(), pwd: Zeroizing::new(pwd.into()) }
     }
 
     /// The user fragment.
@@ -85,15 +79,12 @@ impl Eq for Credentials {}
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials")
-            .field("ufrag", &self.ufrag)
-            .finish_non_exhaustive()
+        f.debug_struct("Credentials").field("ufrag", &self.ufrag).finish_non_exhaustive()
     }
 }
 
 fn is_ice_chars(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
 }
 
 fn push_random(random: &mut Random, count: usize, out: &mut String) {
@@ -135,16 +126,8 @@ pub(super) struct Generations {
 impl Generations {
     pub(super) fn new(local: Credentials) -> Self {
         let local = Party::new(local);
-        let current = Generation {
-            epoch: 0,
-            local,
-            remote: None,
-            lost: false,
-        };
-        Generations {
-            current,
-            previous: None,
-        }
+        let current = Generation { epoch: 0, local, remote: None, lost: false };
+        Generations { current, previous: None }
     }
 
     pub(super) fn set_remote(&mut self, remote: Credentials) {
@@ -155,12 +138,7 @@ impl Generations {
     pub(super) fn restart(&mut self, local: Credentials) -> Generation {
         let epoch = self.current.epoch.wrapping_add(1);
         let local = Party::new(local);
-        let next = Generation {
-            epoch,
-            local,
-            remote: None,
-            lost: false,
-        };
+        let next = Generation { epoch, local, remote: None, lost: false };
         std::mem::replace(&mut self.current, next)
     }
 
@@ -170,8 +148,7 @@ impl Generations {
 
     /// The generation whose local fragment this is.
     pub(super) fn by_ufrag(&self, ufrag: &str) -> Option<&Generation> {
-        self.iter()
-            .find(|generation| generation.local.credentials.ufrag() == ufrag)
+        self.iter().find(|generation| generation.local.credentials.ufrag() == ufrag)
     }
 
     fn iter(&self) -> impl Iterator<Item = &Generation> {
@@ -203,10 +180,7 @@ mod tests {
         let ufrag = |len: usize| Credentials::new(&"u".repeat(len), &"p".repeat(22)).err();
         let pwd = |len: usize| Credentials::new("ufrag", &"p".repeat(len)).err();
         assert_eq!([ufrag(3), ufrag(4)], [Some(CredentialsError::Ufrag), None]);
-        assert_eq!(
-            [ufrag(256), ufrag(257)],
-            [None, Some(CredentialsError::Ufrag)]
-        );
+        assert_eq!([ufrag(256), ufrag(257)], [None, Some(CredentialsError::Ufrag)]);
         assert_eq!([pwd(21), pwd(22)], [Some(CredentialsError::Pwd), None]);
         assert_eq!([pwd(256), pwd(257)], [None, Some(CredentialsError::Pwd)]);
         let colon = Credentials::new("a:bcd", &"p".repeat(22));

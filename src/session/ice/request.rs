@@ -42,10 +42,7 @@ impl Agent {
     ) -> Result<Outcome, Drop> {
         let username = message.username().ok_or(Drop::Username)?;
         let (ufrag, _) = username.split_once(':').ok_or(Drop::Username)?;
-        let generation = self
-            .generations
-            .by_ufrag(ufrag)
-            .ok_or(Drop::UnknownUsername)?;
+        let generation = self.generations.by_ufrag(ufrag).ok_or(Drop::UnknownUsername)?;
         if !candidate::is_sendable(path.remote) || path.remote == path.local {
             return Err(Drop::Address);
         }
@@ -80,11 +77,9 @@ impl Agent {
             address.nominated = Some(now);
         }
         self.addresses.on_received(path, message.len());
-        self.replies.push_back(Reply {
-            address: serial,
-            id: message.transaction_id(),
-            answer,
-        });
+        // One at a time is the rule.
+        self.replies.reserve_exact(1);
+        self.replies.push_back(Reply { address: serial, id: message.transaction_id(), answer });
         if nominates && proven {
             self.prefer(now, serial);
         }
@@ -103,11 +98,7 @@ impl Agent {
             };
             let path = address.path;
             let len = reply.answer.len(path.remote);
-            if self
-                .addresses
-                .allowance(path)
-                .is_some_and(|credit| credit < len)
-            {
+            if self.addresses.allowance(path).is_some_and(|credit| credit < len) {
                 continue;
             }
             if let Ok(len) = reply.write(path.remote, &generation.local.key, buf) {
@@ -136,11 +127,7 @@ impl Answer {
             Mode::Lite => message.ice_controlled(),
             Mode::Controlling { .. } => message.ice_controlling(),
         };
-        if conflict.is_some() {
-            Answer::RoleConflict
-        } else {
-            Answer::Success
-        }
+        if conflict.is_some() { Answer::RoleConflict } else { Answer::Success }
     }
 
     /// Bytes of the whole message.
@@ -162,11 +149,7 @@ impl Answer {
 
 impl Reply {
     fn write(&self, to: SocketAddr, key: &HmacSha1, buf: &mut [u8]) -> Result<usize, NoSpace> {
-        let class = if self.answer == Answer::Success {
-            Class::Success
-        } else {
-            Class::Error
-        };
+        let class = if self.answer == Answer::Success { Class::Success } else { Class::Error };
         let mut writer = Writer::new(buf, class, stun::BINDING, self.id)?;
         match self.answer {
             // A dual-stack socket shows IPv4 addresses in IPv6; the peer wants to see its own.
@@ -192,19 +175,12 @@ mod tests {
         let key = HmacSha1::new(b"key");
         let mut answers = vec![Answer::Success, Answer::RoleConflict];
         for count in 1..=NAMED as u8 {
-            answers.push(Answer::UnknownAttributes {
-                kinds: [[0x7F, 0xFF]; NAMED],
-                count,
-            });
+            answers.push(Answer::UnknownAttributes { kinds: [[0x7F, 0xFF]; NAMED], count });
         }
         for to in ["192.0.2.1:1", "[::ffff:192.0.2.1]:1", "[2001:db8::1]:1"] {
             let to: SocketAddr = to.parse().unwrap();
             for answer in &answers {
-                let reply = Reply {
-                    address: 0,
-                    id: TransactionId::default(),
-                    answer: *answer,
-                };
+                let reply = Reply { address: 0, id: TransactionId::default(), answer: *answer };
                 let mut buf = [0; 200];
                 let len = reply.write(to, &key, &mut buf).unwrap();
                 assert_eq!(len, answer.len(to), "{answer:?}");

@@ -41,9 +41,7 @@ impl Cipher {
         let salt = salt.get_mut(..master.salt().len())?;
         derive(master, first_label + 2, salt)?;
         // As a number: both transforms add the SSRC and the index to it, exclusively.
-        let salt = salt
-            .iter()
-            .fold(0, |number, byte| number << 8 | u128::from(*byte));
+        let salt = salt.iter().fold(0, |number, byte| number << 8 | u128::from(*byte));
         match master.profile() {
             Profile::AeadAes128Gcm | Profile::AeadAes256Gcm => {
                 let mut key = Zeroizing::new([0; 32]);
@@ -93,12 +91,7 @@ impl Cipher {
     }
 
     /// Seals header | plaintext | room for tag and trailer, the exact packet.
-    pub(super) fn seal_rtcp(
-        &self,
-        ssrc: Ssrc,
-        index: u32,
-        packet: &mut [u8],
-    ) -> Result<(), SealError> {
+    pub(super) fn seal_rtcp(&self, ssrc: Ssrc, index: u32, packet: &mut [u8]) -> Result<(), SealError> {
         match self {
             Cipher::Gcm(gcm) => gcm.seal_rtcp(ssrc, index, packet),
             Cipher::Cm(cm) => cm.seal_rtcp(ssrc, index, packet),
@@ -127,11 +120,7 @@ impl Cipher {
         };
         let trailer = u32::from_be_bytes(*trailer.ok_or(OpenError::TooShort)?);
         let index = trailer & !ENCRYPTED;
-        if trailer == index {
-            Err(OpenError::Unencrypted)
-        } else {
-            Ok(index)
-        }
+        if trailer == index { Err(OpenError::Unencrypted) } else { Ok(index) }
     }
 }
 
@@ -154,8 +143,7 @@ pub(super) fn nonce(salt: u128, ssrc: Ssrc, index: u64) -> u128 {
 /// behind it (RFC 7714, section 11).
 fn derive(master: &MasterKey, label: u8, out: &mut [u8]) -> Option<()> {
     let mut salt = [0; 16];
-    salt.get_mut(..master.salt().len())?
-        .copy_from_slice(master.salt());
+    salt.get_mut(..master.salt().len())?.copy_from_slice(master.salt());
     let counter = u128::from_be_bytes(salt) ^ u128::from(label) << 64;
     keystream(master.key(), counter.to_be_bytes(), out).then_some(())
 }
@@ -181,12 +169,7 @@ mod tests {
         let lists = ["derived", "further_labels_not_printed"];
         for one in lists.iter().flat_map(|list| case[list].as_array().unwrap()) {
             let value = hex(&one["value"]);
-            assert_eq!(
-                derived(&master, &one["label"], value.len()),
-                value,
-                "{}",
-                one["name"]
-            );
+            assert_eq!(derived(&master, &one["label"], value.len()), value, "{}", one["name"]);
         }
     }
 
@@ -199,19 +182,10 @@ mod tests {
                 _ => Profile::AeadAes256Gcm,
             };
             let master = MasterKey::new(profile, &key, &salt).unwrap();
-            let names = [
-                (0, "srtp_key"),
-                (2, "srtp_salt"),
-                (3, "srtcp_key"),
-                (5, "srtcp_salt"),
-            ];
+            let names = [(0, "srtp_key"), (2, "srtp_salt"), (3, "srtcp_key"), (5, "srtcp_salt")];
             for (label, name) in names {
                 let value = hex(&case["session_keys"][name]);
-                assert_eq!(
-                    derived(&master, &label.into(), value.len()),
-                    value,
-                    "{name}"
-                );
+                assert_eq!(derived(&master, &label.into(), value.len()), value, "{name}");
             }
         }
     }

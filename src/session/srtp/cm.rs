@@ -19,11 +19,7 @@ pub(super) struct Cm {
 
 impl Cm {
     pub(super) fn new(key: &[u8; 16], authentication: &[u8], salt: u128) -> Cm {
-        Cm {
-            key: CmKey::new(key),
-            mac: HmacSha1::new(authentication),
-            salt,
-        }
+        Cm { key: CmKey::new(key), mac: HmacSha1::new(authentication), salt }
     }
 
     #[inline]
@@ -52,25 +48,16 @@ impl Cm {
         packet: &[u8],
         out: &mut [u8],
     ) -> Result<usize, OpenError> {
-        let (message, tag) = packet
-            .split_last_chunk::<TAG>()
-            .ok_or(OpenError::TooShort)?;
+        let (message, tag) = packet.split_last_chunk::<TAG>().ok_or(OpenError::TooShort)?;
         let text = message.get(header_len..).ok_or(OpenError::TooShort)?;
         let plain = out.get_mut(..text.len()).ok_or(OpenError::NoSpace)?;
         let authentic = equal(&self.tag(&[message, &roll_over_count(index)]), tag)
             && self.key.apply_into(self.counter(ssrc, index), text, plain);
-        authentic
-            .then_some(text.len())
-            .ok_or(OpenError::Authentication)
+        authentic.then_some(text.len()).ok_or(OpenError::Authentication)
     }
 
     /// Header | text | trailer | tag.
-    pub(super) fn seal_rtcp(
-        &self,
-        ssrc: Ssrc,
-        index: u32,
-        packet: &mut [u8],
-    ) -> Result<(), SealError> {
+    pub(super) fn seal_rtcp(&self, ssrc: Ssrc, index: u32, packet: &mut [u8]) -> Result<(), SealError> {
         let (covered, tag) = packet.split_last_chunk_mut().ok_or(SealError::NoSpace)?;
         let (message, trailer) = covered.split_last_chunk_mut().ok_or(SealError::NoSpace)?;
         let text = message.get_mut(RTCP_HEADER..).ok_or(SealError::TooShort)?;
@@ -89,23 +76,15 @@ impl Cm {
         packet: &[u8],
         out: &mut [u8],
     ) -> Result<usize, OpenError> {
-        let (covered, tag) = packet
-            .split_last_chunk::<TAG>()
-            .ok_or(OpenError::TooShort)?;
+        let (covered, tag) = packet.split_last_chunk::<TAG>().ok_or(OpenError::TooShort)?;
         let (message, _) = covered.split_last_chunk::<4>().ok_or(OpenError::TooShort)?;
-        let (header, text) = message
-            .split_first_chunk::<RTCP_HEADER>()
-            .ok_or(OpenError::TooShort)?;
+        let (header, text) = message.split_first_chunk::<RTCP_HEADER>().ok_or(OpenError::TooShort)?;
         let plain = out.get_mut(..message.len()).ok_or(OpenError::NoSpace)?;
         let (start, plain) = plain.split_first_chunk_mut().ok_or(OpenError::NoSpace)?;
         *start = *header;
         let authentic = equal(&self.tag(&[covered]), tag)
-            && self
-                .key
-                .apply_into(self.counter(ssrc, index.into()), text, plain);
-        authentic
-            .then_some(message.len())
-            .ok_or(OpenError::Authentication)
+            && self.key.apply_into(self.counter(ssrc, index.into()), text, plain);
+        authentic.then_some(message.len()).ok_or(OpenError::Authentication)
     }
 
     /// The encryption flag and the index stand before the tag.

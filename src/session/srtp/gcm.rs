@@ -13,10 +13,7 @@ pub(super) struct Gcm {
 
 impl Gcm {
     pub(super) fn new(key: &[u8], salt: u128) -> Option<Gcm> {
-        Some(Gcm {
-            key: GcmKey::new(key)?,
-            salt,
-        })
+        Some(Gcm { key: GcmKey::new(key)?, salt })
     }
 
     #[inline]
@@ -28,14 +25,9 @@ impl Gcm {
         packet: &mut [u8],
     ) -> Result<(), SealError> {
         let (message, tag) = packet.split_last_chunk_mut().ok_or(SealError::NoSpace)?;
-        let (header, text) = message
-            .split_at_mut_checked(header_len)
-            .ok_or(SealError::NoSpace)?;
+        let (header, text) = message.split_at_mut_checked(header_len).ok_or(SealError::NoSpace)?;
         let nonce = self.nonce(ssrc, index);
-        *tag = self
-            .key
-            .seal(nonce, header, text)
-            .ok_or(SealError::TooLong)?;
+        *tag = self.key.seal(nonce, header, text).ok_or(SealError::TooLong)?;
         Ok(())
     }
 
@@ -49,37 +41,21 @@ impl Gcm {
         out: &mut [u8],
     ) -> Result<usize, OpenError> {
         let (message, tag) = packet.split_last_chunk().ok_or(OpenError::TooShort)?;
-        let (header, text) = message
-            .split_at_checked(header_len)
-            .ok_or(OpenError::TooShort)?;
+        let (header, text) = message.split_at_checked(header_len).ok_or(OpenError::TooShort)?;
         let plain = out.get_mut(..text.len()).ok_or(OpenError::NoSpace)?;
-        let authentic = self
-            .key
-            .open(self.nonce(ssrc, index), header, text, tag, plain);
-        authentic
-            .then_some(text.len())
-            .ok_or(OpenError::Authentication)
+        let authentic = self.key.open(self.nonce(ssrc, index), header, text, tag, plain);
+        authentic.then_some(text.len()).ok_or(OpenError::Authentication)
     }
 
     /// Header | text | tag | trailer, where header and trailer are authenticated as one.
-    pub(super) fn seal_rtcp(
-        &self,
-        ssrc: Ssrc,
-        index: u32,
-        packet: &mut [u8],
-    ) -> Result<(), SealError> {
+    pub(super) fn seal_rtcp(&self, ssrc: Ssrc, index: u32, packet: &mut [u8]) -> Result<(), SealError> {
         let (message, trailer) = packet.split_last_chunk_mut().ok_or(SealError::NoSpace)?;
-        let (message, tag) = message
-            .split_last_chunk_mut::<TAG>()
-            .ok_or(SealError::NoSpace)?;
+        let (message, tag) = message.split_last_chunk_mut::<TAG>().ok_or(SealError::NoSpace)?;
         let (header, text) = message.split_first_chunk_mut().ok_or(SealError::TooShort)?;
         *trailer = rtcp_trailer(index);
         let nonce = self.nonce(ssrc, index.into());
         let clear = rtcp_clear(header, trailer);
-        *tag = self
-            .key
-            .seal(nonce, &clear, text)
-            .ok_or(SealError::TooLong)?;
+        *tag = self.key.seal(nonce, &clear, text).ok_or(SealError::TooLong)?;
         Ok(())
     }
 
@@ -97,12 +73,8 @@ impl Gcm {
         let (start, plain) = plain.split_first_chunk_mut().ok_or(OpenError::NoSpace)?;
         *start = *header;
         let nonce = self.nonce(ssrc, index.into());
-        let authentic = self
-            .key
-            .open(nonce, &rtcp_clear(header, trailer), text, tag, plain);
-        authentic
-            .then_some(message.len())
-            .ok_or(OpenError::Authentication)
+        let authentic = self.key.open(nonce, &rtcp_clear(header, trailer), text, tag, plain);
+        authentic.then_some(message.len()).ok_or(OpenError::Authentication)
     }
 
     /// The encryption flag and the index are a packet's last bytes.
@@ -121,10 +93,7 @@ impl Gcm {
 fn rtcp_clear(header: &[u8; RTCP_HEADER], trailer: &[u8; 4]) -> [u8; RTCP_HEADER + 4] {
     let mut clear = [0; RTCP_HEADER + 4];
     let pieces = header.iter().chain(trailer);
-    clear
-        .iter_mut()
-        .zip(pieces)
-        .for_each(|(to, byte)| *to = *byte);
+    clear.iter_mut().zip(pieces).for_each(|(to, byte)| *to = *byte);
     clear
 }
 
@@ -134,9 +103,7 @@ mod tests {
     use crate::crypto::tests::{hex, vectors};
 
     fn number(bytes: &[u8]) -> u64 {
-        bytes
-            .iter()
-            .fold(0, |number, byte| number << 8 | u64::from(*byte))
+        bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
     #[test]
@@ -145,9 +112,7 @@ mod tests {
         let cases = vectors["cases"].as_array().unwrap();
         // The others show authentication alone, which is never negotiated here.
         for case in cases.iter().filter(|case| case["encrypted"] == true) {
-            let salt = hex(&case["session_salt"])
-                .iter()
-                .fold(0, |n, byte| n << 8 | u128::from(*byte));
+            let salt = hex(&case["session_salt"]).iter().fold(0, |n, byte| n << 8 | u128::from(*byte));
             let gcm = Gcm::new(&hex(&case["session_key"]), salt).unwrap();
             let (plain, sealed) = (hex(&case["plain"]), hex(&case["protected"]));
             let mut packet = plain.clone();

@@ -75,13 +75,7 @@ impl Opener {
         let index = self.rtp_sources.expect(context, seq)?;
         let len = self.rtp.open_rtp(ssrc, index, header_len, datagram, out)?;
         self.rtp_sources.accept(context, index);
-        Ok(Opened {
-            context,
-            seq: SeqNo(index),
-            len,
-            new: false,
-            _proof: Proof,
-        })
+        Ok(Opened { context, seq: SeqNo(index), len, new: false, _proof: Proof })
     }
 
     #[cold]
@@ -99,13 +93,7 @@ impl Opener {
             match self.rtp.open_rtp(ssrc, index, header_len, datagram, out) {
                 Ok(len) => {
                     let context = self.rtp_sources.admit(&newcomer, ssrc, index);
-                    return Ok(Opened {
-                        context,
-                        seq: SeqNo(index),
-                        len,
-                        new: true,
-                        _proof: Proof,
-                    });
+                    return Ok(Opened { context, seq: SeqNo(index), len, new: true, _proof: Proof });
                 }
                 Err(error) => failure = error,
             }
@@ -138,16 +126,12 @@ impl Opener {
 impl std::fmt::Debug for Opener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let sources = (&self.rtp_sources, &self.rtcp_sources);
-        f.debug_struct("Opener")
-            .field("sources", &sources)
-            .finish_non_exhaustive()
+        f.debug_struct("Opener").field("sources", &sources).finish_non_exhaustive()
     }
 }
 
 /// The SSRC of the sender of a control packet, which stays clear.
 pub(super) fn rtcp_sender(packet: &[u8]) -> Option<Ssrc> {
     let header = packet.first_chunk::<RTCP_HEADER>()?;
-    header
-        .last_chunk()
-        .map(|ssrc| Ssrc(u32::from_be_bytes(*ssrc)))
+    header.last_chunk().map(|ssrc| Ssrc(u32::from_be_bytes(*ssrc)))
 }

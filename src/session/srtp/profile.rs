@@ -16,17 +16,12 @@ pub enum Profile {
 
 impl Profile {
     /// Every profile, the one to prefer first.
-    pub const ALL: [Profile; 3] = [
-        Profile::AeadAes128Gcm,
-        Profile::AeadAes256Gcm,
-        Profile::Aes128CmHmacSha1_80,
-    ];
+    pub const ALL: [Profile; 3] =
+        [Profile::AeadAes128Gcm, Profile::AeadAes256Gcm, Profile::Aes128CmHmacSha1_80];
 
     /// The profile of a DTLS-SRTP identifier (IANA registry of RFC 5764, section 4.1.2).
     pub fn from_dtls_id(id: u16) -> Option<Profile> {
-        Profile::ALL
-            .into_iter()
-            .find(|profile| profile.dtls_id() == id)
+        Profile::ALL.into_iter().find(|profile| profile.dtls_id() == id)
     }
 
     /// Its identifier in the `use_srtp` extension of DTLS.
@@ -85,11 +80,7 @@ impl MasterKey {
         if key.len() != profile.key_len() || salt.len() != profile.salt_len() {
             return Err(KeyError);
         }
-        Ok(MasterKey {
-            profile,
-            key: Secret::new(key),
-            salt: Secret::new(salt),
-        })
+        Ok(MasterKey { profile, key: Secret::new(key), salt: Secret::new(salt) })
     }
 
     /// The profile for which the key was negotiated.
@@ -113,22 +104,16 @@ mod tests {
     #[test]
     fn s_srtp_12_control_traffic_keeps_80_bits_and_aead_has_16_bytes() {
         // The profiles of 32-bit tags and of no encryption do not exist here.
-        let known: Vec<u16> = (0..=u16::MAX)
-            .filter(|id| Profile::from_dtls_id(*id).is_some())
-            .collect();
+        let known: Vec<u16> = (0..=u16::MAX).filter(|id| Profile::from_dtls_id(*id).is_some()).collect();
         assert_eq!(known, [0x0001, 0x0007, 0x0008]);
-        let overhead =
-            Profile::ALL.map(|profile| (profile.rtp_overhead(), profile.rtcp_overhead()));
+        let overhead = Profile::ALL.map(|profile| (profile.rtp_overhead(), profile.rtcp_overhead()));
         assert_eq!(overhead, [(16, 20), (16, 20), (10, 14)]);
     }
 
     #[test]
     fn keys_of_wrong_length_are_refused_and_none_is_shown() {
         for profile in Profile::ALL {
-            let (key, salt) = (
-                vec![0x5a; profile.key_len()],
-                vec![0x5a; profile.salt_len()],
-            );
+            let (key, salt) = (vec![0x5a; profile.key_len()], vec![0x5a; profile.salt_len()]);
             assert!(MasterKey::new(profile, &key[1..], &salt).is_err());
             assert!(MasterKey::new(profile, &key, &salt[1..]).is_err());
             let shown = format!("{:?}", MasterKey::new(profile, &key, &salt).unwrap());

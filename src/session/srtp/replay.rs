@@ -16,20 +16,14 @@ impl<const WORDS: usize> Window<WORDS> {
 
     /// A window in which only `index` was seen.
     pub(super) fn starting_at(index: u64) -> Self {
-        let mut window = Window {
-            newest: index,
-            seen: [0; WORDS],
-        };
+        let mut window = Window { newest: index, seen: [0; WORDS] };
         window.mark(index);
         window
     }
 
     /// A window in which everything up to `index` counts as seen.
     pub(super) fn closed_at(index: u64) -> Self {
-        let mut window = Window {
-            newest: index,
-            seen: [u64::MAX; WORDS],
-        };
+        let mut window = Window { newest: index, seen: [u64::MAX; WORDS] };
         // But no bit beyond the newest: once stepped over it would be taken for seen.
         window.change(index, |_| bit(index) | (bit(index) - 1));
         window

@@ -62,9 +62,7 @@ impl Sealer {
     ) -> Result<usize, SealError> {
         let mut place = &mut *out;
         for piece in [header, head, rest] {
-            let (to, behind) = place
-                .split_at_mut_checked(piece.len())
-                .ok_or(SealError::NoSpace)?;
+            let (to, behind) = place.split_at_mut_checked(piece.len()).ok_or(SealError::NoSpace)?;
             to.copy_from_slice(piece);
             place = behind;
         }
@@ -89,9 +87,7 @@ impl Sealer {
             return Err(SealError::Exhausted);
         }
         // What overflows is longer than any buffer.
-        let len = header_len
-            .saturating_add(plain_len)
-            .saturating_add(self.rtp_overhead);
+        let len = header_len.saturating_add(plain_len).saturating_add(self.rtp_overhead);
         let packet = buf.get_mut(..len).ok_or(SealError::NoSpace)?;
         self.rtp.seal_rtp(ssrc, seq.0, header_len, packet)?;
         Ok(len)
@@ -120,9 +116,7 @@ impl Sealer {
 
 impl std::fmt::Debug for Sealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sealer")
-            .field("rtcp_index", &self.rtcp_index)
-            .finish_non_exhaustive()
+        f.debug_struct("Sealer").field("rtcp_index", &self.rtcp_index).finish_non_exhaustive()
     }
 }
 
@@ -137,8 +131,7 @@ mod tests {
             let (key, salt) = (vec![1; profile.key_len()], vec![2; profile.salt_len()]);
             let mut sealer = Sealer::new(&MasterKey::new(profile, &key, &salt).unwrap());
             let mut buf = [0; 64];
-            let mut seal =
-                |seq| sealer.seal_rtp(&[0; 12], &[], &[1], SeqNo(seq), Ssrc(1), &mut buf);
+            let mut seal = |seq| sealer.seal_rtp(&[0; 12], &[], &[1], SeqNo(seq), Ssrc(1), &mut buf);
             assert!(seal(INDEX_END - 1).is_ok());
             assert_eq!(seal(INDEX_END), Err(SealError::Exhausted));
             assert_eq!(seal(u64::MAX), Err(SealError::Exhausted));
@@ -169,10 +162,7 @@ mod tests {
             let place = sealer.seal_rtp_in_place(SeqNo(2), Ssrc(1), usize::MAX, &mut buf, 1);
             assert_eq!(place, Err(SealError::NoSpace));
             let len = 12 + profile.rtcp_overhead();
-            assert_eq!(
-                sealer.seal_rtcp(&mut buf[..len - 1], 12),
-                Err(SealError::NoSpace)
-            );
+            assert_eq!(sealer.seal_rtcp(&mut buf[..len - 1], 12), Err(SealError::NoSpace));
             assert_eq!(sealer.seal_rtcp(&mut buf, 7), Err(SealError::TooShort));
             assert_eq!(sealer.seal_rtcp(&mut buf, 1_000), Err(SealError::NoSpace));
             assert_eq!(sealer.rtcp_index, 1);

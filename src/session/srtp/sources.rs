@@ -52,20 +52,13 @@ impl RtpSources {
     pub(super) fn find(&self, ssrc: Ssrc) -> Option<ContextId> {
         let at = |(place, one): (usize, &Ssrc)| *one == ssrc && self.live >> place & 1 == 1;
         // At most 64 places: nothing is cut off.
-        self.ssrcs
-            .iter()
-            .enumerate()
-            .position(at)
-            .map(|place| ContextId(place as u8))
+        self.ssrcs.iter().enumerate().position(at).map(|place| ContextId(place as u8))
     }
 
     /// The index that the next packet of a context has if its sequence number is `seq`.
     #[inline]
     pub(super) fn expect(&self, id: ContextId, seq: WireSeq) -> Result<u64, OpenError> {
-        let window = self
-            .contexts
-            .get(id.index())
-            .ok_or(OpenError::TooManySources)?;
+        let window = self.contexts.get(id.index()).ok_or(OpenError::TooManySources)?;
         let index = estimate(window.newest(), seq);
         match window.is_fresh(index) {
             _ if index >= INDEX_END => Err(OpenError::Exhausted),
@@ -98,20 +91,12 @@ impl RtpSources {
             // the first packets were lost, its count is one by now.
             let index = u64::from(seq.0);
             let wrapped = (seq.0 < 0x8000).then_some(index + 0x1_0000);
-            return Ok(Newcomer {
-                place,
-                returned,
-                candidates: [Some(index), wrapped],
-            });
+            return Ok(Newcomer { place, returned, candidates: [Some(index), wrapped] });
         };
         let index = estimate(*newest, seq);
         match index > *newest {
             _ if index >= INDEX_END => Err(OpenError::Exhausted),
-            true => Ok(Newcomer {
-                place,
-                returned,
-                candidates: [Some(index), None],
-            }),
+            true => Ok(Newcomer { place, returned, candidates: [Some(index), None] }),
             false => Err(OpenError::Replayed),
         }
     }
@@ -125,10 +110,7 @@ impl RtpSources {
             Some(_) => Window::closed_at(index),
             None => Window::starting_at(index),
         };
-        match (
-            self.ssrcs.get_mut(newcomer.place),
-            self.contexts.get_mut(newcomer.place),
-        ) {
+        match (self.ssrcs.get_mut(newcomer.place), self.contexts.get_mut(newcomer.place)) {
             (Some(one), Some(context)) => (*one, *context) = (ssrc, window),
             // Places are taken from the lowest on: the next one is at the end.
             _ => {
@@ -143,8 +125,7 @@ impl RtpSources {
     /// Frees the place, but remembers where the source stopped.
     pub(super) fn forget(&mut self, id: ContextId) {
         let bit = 1 << id.0;
-        if let (Some(ssrc), Some(window)) =
-            (self.ssrcs.get(id.index()), self.contexts.get(id.index()))
+        if let (Some(ssrc), Some(window)) = (self.ssrcs.get(id.index()), self.contexts.get(id.index()))
             && self.live & bit != 0
         {
             self.forgotten.push((*ssrc, window.newest()));
@@ -223,10 +204,7 @@ mod tests {
         assert_eq!(sources.expect(id, WireSeq(0xffff)), Ok(last));
         sources.accept(id, last);
         assert_eq!(sources.expect(id, WireSeq(0)), Err(OpenError::Exhausted));
-        assert_eq!(
-            sources.expect(id, WireSeq(0xffff)),
-            Err(OpenError::Replayed)
-        );
+        assert_eq!(sources.expect(id, WireSeq(0xffff)), Err(OpenError::Replayed));
         sources.forget(id);
         let again = sources.newcomer(Ssrc(1), WireSeq(0));
         assert_eq!(again.map(|_| ()), Err(OpenError::Exhausted));

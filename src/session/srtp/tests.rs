@@ -16,10 +16,7 @@ fn master(profile: Profile, fill: u8) -> MasterKey {
 
 /// The two ends of one direction.
 fn pair(profile: Profile) -> (Sealer, Opener) {
-    (
-        Sealer::new(&master(profile, 0x50)),
-        Opener::new(&master(profile, 0x50)),
-    )
+    (Sealer::new(&master(profile, 0x50)), Opener::new(&master(profile, 0x50)))
 }
 
 fn header(ssrc: u32, seq: u64) -> [u8; 12] {
@@ -35,9 +32,7 @@ fn seal(sealer: &Sealer, ssrc: u32, seq: u64, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![0; 12 + payload.len() + 16];
     let (head, rest) = payload.split_at(payload.len() / 3);
     let header = header(ssrc, seq);
-    let len = sealer
-        .seal_rtp(&header, head, rest, SeqNo(seq), Ssrc(ssrc), &mut out)
-        .unwrap();
+    let len = sealer.seal_rtp(&header, head, rest, SeqNo(seq), Ssrc(ssrc), &mut out).unwrap();
     out.truncate(len);
     out
 }
@@ -81,10 +76,7 @@ fn rfc_3711_and_7714_sessions() {
     let cm_list = cm["list"].as_array().unwrap().iter();
     let cm_list = cm_list.filter(|one| one["profile"] == "AES_CM_128_HMAC_SHA1_80");
     let gcm_list = rfc7714["sessions"].as_array().unwrap().iter();
-    for (keys, one) in cm_list
-        .map(|one| (cm, one))
-        .chain(gcm_list.map(|one| (one, one)))
-    {
+    for (keys, one) in cm_list.map(|one| (cm, one)).chain(gcm_list.map(|one| (one, one))) {
         let profile = match one["profile"].as_str().unwrap() {
             "AEAD_AES_128_GCM" => Profile::AeadAes128Gcm,
             "AEAD_AES_256_GCM" => Profile::AeadAes256Gcm,
@@ -100,8 +92,7 @@ fn rfc_3711_and_7714_sessions() {
             let mut buf = plain.clone();
             buf.resize(sealed.len(), 0);
             let sealer = Sealer::new(&master);
-            let len =
-                sealer.seal_rtp_in_place(SeqNo(seq), Ssrc(ssrc), 12, &mut buf, plain.len() - 12);
+            let len = sealer.seal_rtp_in_place(SeqNo(seq), Ssrc(ssrc), 12, &mut buf, plain.len() - 12);
             assert_eq!((len.unwrap(), &buf), (sealed.len(), &sealed));
             let (opened, payload) = open(&mut Opener::new(&master), &sealed).unwrap();
             assert_eq!((opened.seq.0, &payload[..]), (seq, &plain[12..]));
@@ -194,10 +185,7 @@ fn s_srtp_03_replays_are_dropped_inside_and_behind_the_window() {
             assert!(open(&mut opener, &packet(seq)).is_ok());
             assert_eq!(open(&mut opener, &packet(seq)), Err(OpenError::Replayed));
         }
-        assert_eq!(
-            open(&mut opener, &packet(newest - span)),
-            Err(OpenError::Replayed)
-        );
+        assert_eq!(open(&mut opener, &packet(newest - span)), Err(OpenError::Replayed));
         for seq in newest - span + 1..newest {
             let (opened, payload) = open(&mut opener, &packet(seq)).unwrap();
             assert_eq!((opened.seq, &payload[..]), (SeqNo(seq), &[seq as u8][..]));
@@ -233,18 +221,8 @@ fn s_srtp_05_contexts_are_bounded_and_forgetting_never_reopens_replay() {
     let (sealer, mut opener) = pair(Profile::AeadAes128Gcm);
     let most = limits::SSRCS_PER_SESSION as u32;
     for ssrc in 0..most {
-        assert!(
-            open(&mut opener, &seal(&sealer, ssrc, 65_535, b"x"))
-                .unwrap()
-                .0
-                .new
-        );
-        assert!(
-            !open(&mut opener, &seal(&sealer, ssrc, 65_536, b"y"))
-                .unwrap()
-                .0
-                .new
-        );
+        assert!(open(&mut opener, &seal(&sealer, ssrc, 65_535, b"x")).unwrap().0.new);
+        assert!(!open(&mut opener, &seal(&sealer, ssrc, 65_536, b"y")).unwrap().0.new);
     }
     let more = seal(&sealer, most, 1, b"x");
     assert_eq!(open(&mut opener, &more), Err(OpenError::TooManySources));
@@ -254,24 +232,13 @@ fn s_srtp_05_contexts_are_bounded_and_forgetting_never_reopens_replay() {
     assert_eq!(open(&mut opener, &more).unwrap().0.context, context);
     opener.forget(opener.find(Ssrc(9)).unwrap());
     for seq in [65_534, 65_535, 65_536] {
-        assert_eq!(
-            open(&mut opener, &seal(&sealer, 5, seq, b"x")),
-            Err(OpenError::Replayed)
-        );
+        assert_eq!(open(&mut opener, &seal(&sealer, 5, seq, b"x")), Err(OpenError::Replayed));
     }
     // The source goes on where it was, roll-over count included.
     let (opened, _) = open(&mut opener, &seal(&sealer, 5, 65_539, b"z")).unwrap();
     assert_eq!((opened.seq, opened.new), (SeqNo(65_539), true));
-    assert_eq!(
-        open(&mut opener, &seal(&sealer, 5, 65_538, b"x")),
-        Err(OpenError::Replayed)
-    );
-    assert!(
-        !open(&mut opener, &seal(&sealer, 5, 65_540, b"z"))
-            .unwrap()
-            .0
-            .new
-    );
+    assert_eq!(open(&mut opener, &seal(&sealer, 5, 65_538, b"x")), Err(OpenError::Replayed));
+    assert!(!open(&mut opener, &seal(&sealer, 5, 65_540, b"z")).unwrap().0.new);
 }
 
 #[test]
@@ -282,15 +249,9 @@ fn s_srtp_05_a_peer_that_changes_its_ssrcs_for_ever_is_stopped() {
         opener.forget(opened.context);
         open_rtcp(&mut opener, &seal_rtcp(&mut sealer, &report(ssrc, 1))).unwrap();
     }
-    assert_eq!(
-        open(&mut opener, &seal(&sealer, 999, 1, b"x")),
-        Err(OpenError::TooManySources)
-    );
+    assert_eq!(open(&mut opener, &seal(&sealer, 999, 1, b"x")), Err(OpenError::TooManySources));
     let control = seal_rtcp(&mut sealer, &report(999, 1));
-    assert_eq!(
-        open_rtcp(&mut opener, &control),
-        Err(OpenError::TooManySources)
-    );
+    assert_eq!(open_rtcp(&mut opener, &control), Err(OpenError::TooManySources));
     assert!(open(&mut opener, &seal(&sealer, 17, 2, b"x")).is_ok());
 }
 
@@ -298,9 +259,7 @@ fn s_srtp_05_a_peer_that_changes_its_ssrcs_for_ever_is_stopped() {
 fn s_srtp_06_control_packets_replayed_or_unencrypted_are_dropped() {
     for profile in Profile::ALL {
         let (mut sealer, mut opener) = pair(profile);
-        let packets: Vec<_> = (0..70)
-            .map(|_| seal_rtcp(&mut sealer, &report(7, 9)))
-            .collect();
+        let packets: Vec<_> = (0..70).map(|_| seal_rtcp(&mut sealer, &report(7, 9))).collect();
         for late in [1, 69, 6, 69, 6] {
             let fresh = opener.open_rtcp(&packets[late], &mut [0; 256]);
             let seen = opener.open_rtcp(&packets[late], &mut [0; 256]);
@@ -308,17 +267,9 @@ fn s_srtp_06_control_packets_replayed_or_unencrypted_are_dropped() {
             assert_eq!(seen, Err(OpenError::Replayed));
         }
         // 64 behind the newest.
-        assert_eq!(
-            open_rtcp(&mut opener, &packets[5]),
-            Err(OpenError::Replayed)
-        );
+        assert_eq!(open_rtcp(&mut opener, &packets[5]), Err(OpenError::Replayed));
         let mut plain = packets[30].clone();
-        let flag = plain.len()
-            - if profile == Profile::Aes128CmHmacSha1_80 {
-                14
-            } else {
-                4
-            };
+        let flag = plain.len() - if profile == Profile::Aes128CmHmacSha1_80 { 14 } else { 4 };
         plain[flag] &= 0x7f;
         assert_eq!(open_rtcp(&mut opener, &plain), Err(OpenError::Unencrypted));
         // The flag is under the tag as well, and each source has indices of its own.
@@ -344,10 +295,7 @@ fn s_srtp_08_a_million_bad_tags() {
     }
     assert_eq!(format!("{opener:?}"), before);
     let (opened, _) = open(&mut opener, &good).unwrap();
-    assert_eq!(
-        (opened.context, opened.seq, opened.new),
-        (known.context, SeqNo(40_001), false)
-    );
+    assert_eq!((opened.context, opened.seq, opened.new), (known.context, SeqNo(40_001), false));
 }
 
 #[test]
@@ -357,19 +305,12 @@ fn s_srtp_10_reflected_packets_fail_and_keys_reach_their_own_sources_alone() {
         // We are the server: what we seal must not open when it comes back.
         let mut ours = Sealer::new(&server);
         let mut a = Opener::new(&client);
-        assert_eq!(
-            open(&mut a, &seal(&ours, 7, 1, b"x")),
-            Err(OpenError::Authentication)
-        );
+        assert_eq!(open(&mut a, &seal(&ours, 7, 1, b"x")), Err(OpenError::Authentication));
         let control = seal_rtcp(&mut ours, &report(7, 3));
         assert_eq!(open_rtcp(&mut a, &control), Err(OpenError::Authentication));
         // Two participants with the same SSRC are two sources.
         let mut b = Opener::new(&master(profile, 0x12));
-        open(
-            &mut b,
-            &seal(&Sealer::new(&master(profile, 0x12)), 7, 9, b"b"),
-        )
-        .unwrap();
+        open(&mut b, &seal(&Sealer::new(&master(profile, 0x12)), 7, 9, b"b")).unwrap();
         let before = format!("{b:?}");
         let from_a = seal(&Sealer::new(&client), 7, 10, b"a");
         assert!(open(&mut a, &from_a).unwrap().0.new);
@@ -391,8 +332,7 @@ fn referee(profile: Profile) -> ::srtp::context::Context {
     };
     let provider = ::srtp::crypto::default_provider().unwrap();
     let key = master(profile, 0x50);
-    ::srtp::context::Context::new(key.key(), key.salt(), theirs, None, None, provider.crypto())
-        .unwrap()
+    ::srtp::context::Context::new(key.key(), key.salt(), theirs, None, None, provider.crypto()).unwrap()
 }
 
 proptest! {

@@ -47,35 +47,17 @@ enum Content {
 }
 
 impl Chunk {
-    pub(super) const EMPTY: Chunk = Chunk {
-        content: Content::Run(Symbol::Lost),
-        left: 0,
-    };
+    pub(super) const EMPTY: Chunk = Chunk { content: Content::Run(Symbol::Lost), left: 0 };
 
     /// `None` for a run of the reserved symbol.
     pub(super) fn parse(bytes: [u8; 2]) -> Option<Chunk> {
         let word = u16::from_be_bytes(bytes);
         Some(if word >> 15 == 0 {
-            Chunk {
-                content: Content::Run(Symbol::from_bits(word >> 13)?),
-                left: word & 0x1fff,
-            }
+            Chunk { content: Content::Run(Symbol::from_bits(word >> 13)?), left: word & 0x1fff }
         } else if word >> 14 == 0b10 {
-            Chunk {
-                content: Content::Vector {
-                    bits: word << 2,
-                    width: 1,
-                },
-                left: 14,
-            }
+            Chunk { content: Content::Vector { bits: word << 2, width: 1 }, left: 14 }
         } else {
-            Chunk {
-                content: Content::Vector {
-                    bits: word << 2,
-                    width: 2,
-                },
-                left: 7,
-            }
+            Chunk { content: Content::Vector { bits: word << 2, width: 2 }, left: 7 }
         })
     }
 
@@ -147,22 +129,13 @@ pub(super) struct Packer {
 }
 
 impl Packer {
-    pub(super) const EMPTY: Packer = Packer {
-        symbols: 0,
-        len: 0,
-        first: Symbol::Lost,
-        uniform: true,
-        large: false,
-    };
+    pub(super) const EMPTY: Packer =
+        Packer { symbols: 0, len: 0, first: Symbol::Lost, uniform: true, large: false };
 
     /// Adds a symbol; gives out the chunk that had to be closed for it.
     #[inline]
     pub(super) fn push(&mut self, symbol: Symbol) -> Option<[u8; 2]> {
-        let chunk = if self.fits(symbol) {
-            None
-        } else {
-            Some(self.close())
-        };
+        let chunk = if self.fits(symbol) { None } else { Some(self.close()) };
         // Closing leaves at most six symbols, and anything fits behind six.
         self.append(symbol);
         chunk
@@ -223,9 +196,7 @@ impl Packer {
     }
 
     fn one_bit(&self) -> [u8; 2] {
-        let bits = (0..14).fold(0, |bits, at| {
-            bits << 1 | (self.symbols >> (26 - 2 * at)) & 1
-        });
+        let bits = (0..14).fold(0, |bits, at| bits << 1 | (self.symbols >> (26 - 2 * at)) & 1);
         // Fourteen bits.
         (0x8000 | bits as u16).to_be_bytes()
     }
@@ -244,10 +215,7 @@ mod tests {
 
     fn pack(symbols: &[Symbol]) -> Vec<u16> {
         let mut packer = Packer::EMPTY;
-        let mut chunks: Vec<_> = symbols
-            .iter()
-            .filter_map(|symbol| packer.push(*symbol))
-            .collect();
+        let mut chunks: Vec<_> = symbols.iter().filter_map(|symbol| packer.push(*symbol)).collect();
         chunks.extend(packer.finish());
         chunks.into_iter().map(u16::from_be_bytes).collect()
     }
@@ -271,13 +239,7 @@ mod tests {
         // Section 3.1.3: a run of 221 lost packets.
         assert_eq!(pack(&[Lost; 221]), [0b0000_0000_1101_1101]);
         // Section 3.1.4: one lost, five received, three lost, three received, two lost.
-        let mixed = [
-            vec![Lost],
-            vec![Small; 5],
-            vec![Lost; 3],
-            vec![Small; 3],
-            vec![Lost; 2],
-        ];
+        let mixed = [vec![Lost], vec![Small; 5], vec![Lost; 3], vec![Small; 3], vec![Lost; 2]];
         assert_eq!(pack(&mixed.concat()), [0b1001_1111_0001_1100]);
     }
 
@@ -290,13 +252,8 @@ mod tests {
 
     #[test]
     fn a_large_delta_behind_seven_mixed_symbols_splits_them() {
-        let symbols = [
-            Lost, Small, Lost, Small, Lost, Small, Lost, Small, Lost, Large,
-        ];
-        assert_eq!(
-            pack(&symbols),
-            [0b1100_0100_0100_0100, 0b1101_0010_0000_0000]
-        );
+        let symbols = [Lost, Small, Lost, Small, Lost, Small, Lost, Small, Lost, Large];
+        assert_eq!(pack(&symbols), [0b1100_0100_0100_0100, 0b1101_0010_0000_0000]);
     }
 
     #[test]

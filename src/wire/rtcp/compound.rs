@@ -1,8 +1,8 @@
 //! A datagram of RTCP packets (RFC 3550, section 6.1) and the packets in it.
 
 use super::{
-    Bye, Fir, Nack, Pli, ReceiverReport, Remb, SenderReport, SourceDescription, TransportFeedback,
-    format, packet_type,
+    Bye, Fir, Nack, Pli, ReceiverReport, Remb, SenderReport, SourceDescription, TransportFeedback, format,
+    packet_type,
 };
 use crate::base::limits;
 
@@ -94,9 +94,7 @@ impl<'a> Compound<'a> {
             count += 1;
         };
         // `rest` is a suffix of the datagram.
-        let packets = datagram
-            .get(..datagram.len() - rest.len())
-            .unwrap_or_default();
+        let packets = datagram.get(..datagram.len() - rest.len()).unwrap_or_default();
         Ok(Compound { packets, dropped })
     }
 
@@ -108,14 +106,7 @@ impl<'a> Compound<'a> {
     /// Whether it does not begin with a report: allowed only where reduced size was negotiated
     /// (RFC 5506, section 3.4.1).
     pub fn is_reduced_size(&self) -> bool {
-        !matches!(
-            self.packets,
-            [
-                _,
-                packet_type::SENDER_REPORT | packet_type::RECEIVER_REPORT,
-                ..
-            ]
-        )
+        !matches!(self.packets, [_, packet_type::SENDER_REPORT | packet_type::RECEIVER_REPORT, ..])
     }
 
     /// The packets in order.
@@ -195,18 +186,10 @@ impl<'a> Packet<'a> {
     }
 
     fn parse(raw: Other<'a>) -> Result<Packet<'a>, ParseError> {
-        let Other {
-            packet_type,
-            count,
-            body,
-        } = raw;
+        let Other { packet_type, count, body } = raw;
         Ok(match (packet_type, count) {
-            (packet_type::SENDER_REPORT, _) => {
-                Packet::SenderReport(SenderReport::parse(count, body)?)
-            }
-            (packet_type::RECEIVER_REPORT, _) => {
-                Packet::ReceiverReport(ReceiverReport::parse(count, body)?)
-            }
+            (packet_type::SENDER_REPORT, _) => Packet::SenderReport(SenderReport::parse(count, body)?),
+            (packet_type::RECEIVER_REPORT, _) => Packet::ReceiverReport(ReceiverReport::parse(count, body)?),
             (packet_type::SOURCE_DESCRIPTION, _) => {
                 Packet::SourceDescription(SourceDescription::parse(count, body)?)
             }
@@ -231,9 +214,8 @@ impl<'a> Other<'a> {
     /// Padding need not be a multiple of four: browsers fill transport-wide feedback up with one to
     /// three bytes and count just those.
     fn split_first(datagram: &'a [u8]) -> Result<(Other<'a>, &'a [u8]), ParseError> {
-        let (&[first, packet_type, l0, l1], rest) = datagram
-            .split_first_chunk::<4>()
-            .ok_or(ParseError::TooShort)?;
+        let (&[first, packet_type, l0, l1], rest) =
+            datagram.split_first_chunk::<4>().ok_or(ParseError::TooShort)?;
         if first >> 6 != 2 {
             return Err(ParseError::Version);
         }
@@ -247,14 +229,7 @@ impl<'a> Other<'a> {
             let len = len.checked_sub(padding).ok_or(ParseError::Padding)?;
             body = body.get(..len).unwrap_or_default();
         }
-        Ok((
-            Other {
-                packet_type,
-                count: first & 0x1f,
-                body,
-            },
-            rest,
-        ))
+        Ok((Other { packet_type, count: first & 0x1f, body }, rest))
     }
 }
 
@@ -275,15 +250,8 @@ mod tests {
         assert_eq!(refused(&PLI[..3]), Some(ParseError::TooShort));
         assert_eq!(refused(&PLI[..8]), Some(ParseError::Length));
         assert_eq!(refused(&[0x41, 206, 0, 0]), Some(ParseError::Version));
-        assert_eq!(
-            refused(&[0x80, 201, 0, 0]),
-            Some(ParseError::Count),
-            "length zero"
-        );
-        assert_eq!(
-            refused(&[0x81, 201, 0, 1, 0, 0, 0, 1]),
-            Some(ParseError::Count)
-        );
+        assert_eq!(refused(&[0x80, 201, 0, 0]), Some(ParseError::Count), "length zero");
+        assert_eq!(refused(&[0x81, 201, 0, 1, 0, 0, 0, 1]), Some(ParseError::Count));
     }
 
     #[test]
@@ -308,37 +276,19 @@ mod tests {
             bytes
         };
         assert!(matches!(
-            Compound::parse(&padded(4))
-                .expect("well formed")
-                .packets()
-                .next(),
+            Compound::parse(&padded(4)).expect("well formed").packets().next(),
             Some(Packet::Pli(_))
         ));
         assert_eq!(refused(&padded(0)), Some(ParseError::Padding));
         assert_eq!(refused(&padded(13)), Some(ParseError::Padding));
-        assert_eq!(
-            refused(&padded(12)),
-            Some(ParseError::Count),
-            "nothing is left"
-        );
-        assert_eq!(
-            refused(&[padded(4), PLI.to_vec()].concat()),
-            Some(ParseError::Padding)
-        );
-        assert_eq!(
-            refused(&[0xa0, 203, 0, 0]),
-            Some(ParseError::Padding),
-            "no room for a count"
-        );
+        assert_eq!(refused(&padded(12)), Some(ParseError::Count), "nothing is left");
+        assert_eq!(refused(&[padded(4), PLI.to_vec()].concat()), Some(ParseError::Padding));
+        assert_eq!(refused(&[0xa0, 203, 0, 0]), Some(ParseError::Padding), "no room for a count");
     }
 
     #[test]
     fn s_rtcp_01_reduced_size_is_told() {
-        let reduced = |bytes: &[u8]| {
-            Compound::parse(bytes)
-                .expect("well formed")
-                .is_reduced_size()
-        };
+        let reduced = |bytes: &[u8]| Compound::parse(bytes).expect("well formed").is_reduced_size();
         assert!(reduced(&PLI));
         assert!(!reduced(&[&RR[..], &PLI].concat()));
     }
@@ -352,10 +302,7 @@ mod tests {
         let above = RR.repeat(limits::RTCP_PER_DATAGRAM + 1);
         let compound = Compound::parse(&above).expect("well formed");
         let dropped = Some(ParseError::TooMany);
-        assert_eq!(
-            (compound.packets().count(), compound.dropped()),
-            (64, dropped)
-        );
+        assert_eq!((compound.packets().count(), compound.dropped()), (64, dropped));
     }
 
     #[test]
@@ -369,17 +316,11 @@ mod tests {
         ];
         for packet in unknown {
             let bytes = [packet, &PLI].concat();
-            let packets: Vec<_> = Compound::parse(&bytes)
-                .expect("well framed")
-                .packets()
-                .collect();
+            let packets: Vec<_> = Compound::parse(&bytes).expect("well framed").packets().collect();
             let [Packet::Other(other), Packet::Pli(_)] = packets[..] else {
                 panic!("{packets:?}");
             };
-            assert_eq!(
-                (other.packet_type, other.count),
-                (packet[1], packet[0] & 31)
-            );
+            assert_eq!((other.packet_type, other.count), (packet[1], packet[0] & 31));
             assert_eq!(other.body, &packet[4..]);
         }
     }
@@ -388,13 +329,7 @@ mod tests {
     fn every_error_has_its_own_name_and_place() {
         for (at, error) in ParseError::ALL.into_iter().enumerate() {
             assert_eq!(error as usize, at);
-            assert_eq!(
-                ParseError::ALL
-                    .iter()
-                    .filter(|other| other.name() == error.name())
-                    .count(),
-                1
-            );
+            assert_eq!(ParseError::ALL.iter().filter(|other| other.name() == error.name()).count(), 1);
         }
     }
 }

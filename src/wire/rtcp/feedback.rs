@@ -16,35 +16,24 @@ pub struct Nack<'a> {
 impl<'a> Nack<'a> {
     pub(super) fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
         let ([sender, media], pairs) = split_words(body).ok_or(ParseError::Count)?;
-        Ok(Nack {
-            sender: Ssrc(sender),
-            media: Ssrc(media),
-            pairs: whole::<4>(pairs)?,
-        })
+        Ok(Nack { sender: Ssrc(sender), media: Ssrc(media), pairs: whole::<4>(pairs)? })
     }
 
     /// The missing numbers in the order they are named, at most 17 for each four bytes; they may
     /// repeat.
     pub fn numbers(&self) -> impl Iterator<Item = WireSeq> + use<'a> {
-        self.pairs
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .flat_map(|&[p0, p1, b0, b1]| {
-                let first = WireSeq(u16::from_be_bytes([p0, p1]));
-                let following = u16::from_be_bytes([b0, b1]);
-                let missing = (0..16).filter(move |bit| following >> bit & 1 != 0);
-                std::iter::once(first).chain(missing.map(move |bit| first.add(bit + 1)))
-            })
+        self.pairs.as_chunks::<4>().0.iter().flat_map(|&[p0, p1, b0, b1]| {
+            let first = WireSeq(u16::from_be_bytes([p0, p1]));
+            let following = u16::from_be_bytes([b0, b1]);
+            let missing = (0..16).filter(move |bit| following >> bit & 1 != 0);
+            std::iter::once(first).chain(missing.map(move |bit| first.add(bit + 1)))
+        })
     }
 }
 
 /// Packs numbers into pairs of a first one and a bit mask of the sixteen behind it. Returns the bytes
 /// written, `None` when `room` ends. Numbers that do not ascend cost a pair each, nothing else.
-pub(super) fn write_nack(
-    room: &mut [u8],
-    numbers: impl IntoIterator<Item = WireSeq>,
-) -> Option<usize> {
+pub(super) fn write_nack(room: &mut [u8], numbers: impl IntoIterator<Item = WireSeq>) -> Option<usize> {
     let mut pairs = room.as_chunks_mut::<4>().0.iter_mut();
     let mut written = 0;
     let mut open: Option<(WireSeq, &mut [u8; 4])> = None;
@@ -84,10 +73,7 @@ pub struct Pli {
 impl Pli {
     pub(super) fn parse(body: &[u8]) -> Result<Self, ParseError> {
         let ([sender, media], _) = split_words(body).ok_or(ParseError::Count)?;
-        Ok(Pli {
-            sender: Ssrc(sender),
-            media: Ssrc(media),
-        })
+        Ok(Pli { sender: Ssrc(sender), media: Ssrc(media) })
     }
 }
 
@@ -111,33 +97,22 @@ pub struct FirEntry {
 impl<'a> Fir<'a> {
     pub(super) fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
         let ([sender, _], entries) = split_words(body).ok_or(ParseError::Count)?;
-        Ok(Fir {
-            sender: Ssrc(sender),
-            entries: whole::<8>(entries)?,
-        })
+        Ok(Fir { sender: Ssrc(sender), entries: whole::<8>(entries)? })
     }
 
     /// The requests, one for each eight bytes.
     pub fn entries(&self) -> impl Iterator<Item = FirEntry> + use<'a> {
-        self.entries
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .map(|&[a, b, c, d, sequence_number, ..]| FirEntry {
-                ssrc: Ssrc(u32::from_be_bytes([a, b, c, d])),
-                sequence_number,
-            })
+        self.entries.as_chunks::<8>().0.iter().map(|&[a, b, c, d, sequence_number, ..]| FirEntry {
+            ssrc: Ssrc(u32::from_be_bytes([a, b, c, d])),
+            sequence_number,
+        })
     }
 }
 
 /// At least one entry of `N` bytes and nothing over.
 fn whole<const N: usize>(entries: &[u8]) -> Result<&[u8], ParseError> {
     let (items, over) = entries.as_chunks::<N>();
-    if items.is_empty() || !over.is_empty() {
-        Err(ParseError::Count)
-    } else {
-        Ok(entries)
-    }
+    if items.is_empty() || !over.is_empty() { Err(ParseError::Count) } else { Ok(entries) }
 }
 
 #[cfg(test)]
@@ -148,18 +123,10 @@ mod tests {
     #[test]
     fn s_rtcp_01_feedback_without_whole_entries_is_refused() {
         for len in [0, 4, 7, 8, 9, 11, 13] {
-            assert_eq!(
-                Nack::parse(&vec![0; len]).err(),
-                Some(ParseError::Count),
-                "{len} bytes"
-            );
+            assert_eq!(Nack::parse(&vec![0; len]).err(), Some(ParseError::Count), "{len} bytes");
         }
         for len in [0, 8, 12, 20] {
-            assert_eq!(
-                Fir::parse(&vec![0; len]).err(),
-                Some(ParseError::Count),
-                "{len} bytes"
-            );
+            assert_eq!(Fir::parse(&vec![0; len]).err(), Some(ParseError::Count), "{len} bytes");
         }
         assert_eq!(Pli::parse(&[0; 7]).err(), Some(ParseError::Count));
     }

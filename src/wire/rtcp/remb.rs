@@ -32,23 +32,13 @@ impl<'a> Remb<'a> {
         let mantissa = rate & ((1 << MANTISSA) - 1);
         // At most 18 bits shifted by 63.
         let bps = u64::try_from(u128::from(mantissa) << exponent).unwrap_or(u64::MAX);
-        let ssrcs = rest
-            .get(..usize::from(count) * 4)
-            .ok_or(ParseError::Count)?;
-        Ok(Remb {
-            sender: Ssrc(sender),
-            bitrate: Bitrate::from_bps(bps),
-            ssrcs,
-        })
+        let ssrcs = rest.get(..usize::from(count) * 4).ok_or(ParseError::Count)?;
+        Ok(Remb { sender: Ssrc(sender), bitrate: Bitrate::from_bps(bps), ssrcs })
     }
 
     /// The streams that share the rate.
     pub fn ssrcs(&self) -> impl ExactSizeIterator<Item = Ssrc> + use<'a> {
-        self.ssrcs
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|bytes| Ssrc(u32::from_be_bytes(*bytes)))
+        self.ssrcs.as_chunks::<4>().0.iter().map(|bytes| Ssrc(u32::from_be_bytes(*bytes)))
     }
 }
 
@@ -59,10 +49,7 @@ pub(super) fn to_words(bitrate: Bitrate, count: u8) -> [u32; 2] {
     let exponent = (u64::BITS - bps.leading_zeros()).saturating_sub(MANTISSA);
     // Below 2^18 after the shift.
     let mantissa = (bps >> exponent) as u32;
-    [
-        NAME,
-        u32::from(count) << 24 | exponent << MANTISSA | mantissa,
-    ]
+    [NAME, u32::from(count) << 24 | exponent << MANTISSA | mantissa]
 }
 
 #[cfg(test)]
@@ -93,17 +80,9 @@ mod tests {
     #[test]
     fn s_rtcp_01_more_streams_than_present_are_refused() {
         let two = [0, 0, 0, 8, 0, 0, 0, 9];
-        assert_eq!(
-            Remb::parse(&body(3 << 24, &two)).err(),
-            Some(ParseError::Count)
-        );
+        assert_eq!(Remb::parse(&body(3 << 24, &two)).err(), Some(ParseError::Count));
         let body = body(2 << 24, &two);
-        assert!(
-            Remb::parse(&body)
-                .expect("well formed")
-                .ssrcs()
-                .eq([Ssrc(8), Ssrc(9)])
-        );
+        assert!(Remb::parse(&body).expect("well formed").ssrcs().eq([Ssrc(8), Ssrc(9)]));
     }
 
     proptest! {

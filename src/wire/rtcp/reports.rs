@@ -87,17 +87,7 @@ impl ReportBlock {
     }
 
     fn parse(bytes: &[u8]) -> Option<ReportBlock> {
-        let (
-            [
-                ssrc,
-                lost,
-                highest_seq,
-                jitter,
-                last_sr,
-                delay_since_last_sr,
-            ],
-            _,
-        ) = split_words(bytes)?;
+        let ([ssrc, lost, highest_seq, jitter, last_sr, delay_since_last_sr], _) = split_words(bytes)?;
         let [fraction_lost, ..] = lost.to_be_bytes();
         Some(ReportBlock {
             ssrc: Ssrc(ssrc),
@@ -112,11 +102,7 @@ impl ReportBlock {
     }
 
     pub(super) fn to_words(self) -> [u32; 6] {
-        let lost = self
-            .cumulative_lost
-            .clamp(-0x80_0000, 0x7f_ffff)
-            .cast_unsigned()
-            & 0xff_ffff;
+        let lost = self.cumulative_lost.clamp(-0x80_0000, 0x7f_ffff).cast_unsigned() & 0xff_ffff;
         [
             self.ssrc.0,
             u32::from(self.fraction_lost) << 24 | lost,
@@ -147,17 +133,12 @@ impl<'a> SenderReport<'a> {
             packet_count,
             octet_count,
         };
-        Ok(SenderReport {
-            info,
-            blocks: blocks(count, rest)?,
-        })
+        Ok(SenderReport { info, blocks: blocks(count, rest)? })
     }
 
     /// How other streams arrive at the sender, at most 31.
     pub fn reports(&self) -> impl Iterator<Item = ReportBlock> + use<'a> {
-        self.blocks
-            .chunks_exact(ReportBlock::LEN)
-            .filter_map(ReportBlock::parse)
+        self.blocks.chunks_exact(ReportBlock::LEN).filter_map(ReportBlock::parse)
     }
 }
 
@@ -172,23 +153,17 @@ pub struct ReceiverReport<'a> {
 impl<'a> ReceiverReport<'a> {
     pub(super) fn parse(count: u8, body: &'a [u8]) -> Result<Self, ParseError> {
         let ([ssrc], rest) = split_words(body).ok_or(ParseError::Count)?;
-        Ok(ReceiverReport {
-            ssrc: Ssrc(ssrc),
-            blocks: blocks(count, rest)?,
-        })
+        Ok(ReceiverReport { ssrc: Ssrc(ssrc), blocks: blocks(count, rest)? })
     }
 
     /// How streams arrive at the reporter, at most 31.
     pub fn reports(&self) -> impl Iterator<Item = ReportBlock> + use<'a> {
-        self.blocks
-            .chunks_exact(ReportBlock::LEN)
-            .filter_map(ReportBlock::parse)
+        self.blocks.chunks_exact(ReportBlock::LEN).filter_map(ReportBlock::parse)
     }
 }
 
 fn blocks(count: u8, rest: &[u8]) -> Result<&[u8], ParseError> {
-    rest.get(..usize::from(count) * ReportBlock::LEN)
-        .ok_or(ParseError::Count)
+    rest.get(..usize::from(count) * ReportBlock::LEN).ok_or(ParseError::Count)
 }
 
 #[cfg(test)]
@@ -206,11 +181,8 @@ mod tests {
     fn a_round_trip_is_what_is_left_of_the_reporters_delay() {
         // The example of RFC 3550, section 6.4.1, figure 2.
         let now = NtpTime(0xb710_8000 << 16);
-        let block = ReportBlock {
-            last_sr: 0xb705_2000,
-            delay_since_last_sr: 0x0005_4000,
-            ..ReportBlock::default()
-        };
+        let block =
+            ReportBlock { last_sr: 0xb705_2000, delay_since_last_sr: 0x0005_4000, ..ReportBlock::default() };
         assert_eq!(block.round_trip(now), Some(Duration::from_millis(6_125)));
     }
 
@@ -218,19 +190,10 @@ mod tests {
     fn s_rtcp_07_no_report_makes_a_round_trip_negative_or_above_a_minute() {
         let now = NtpTime(1_000 << 32);
         let trip = |last_sr, delay_since_last_sr| {
-            ReportBlock {
-                last_sr,
-                delay_since_last_sr,
-                ..ReportBlock::default()
-            }
-            .round_trip(now)
+            ReportBlock { last_sr, delay_since_last_sr, ..ReportBlock::default() }.round_trip(now)
         };
         assert_eq!(trip(0, 0), None, "no report yet");
-        assert_eq!(
-            trip(999 << 16, 2 << 16),
-            None,
-            "the delay is longer than the time"
-        );
+        assert_eq!(trip(999 << 16, 2 << 16), None, "the delay is longer than the time");
         assert_eq!(trip(1_001 << 16, 0), None, "a report of the future");
         assert_eq!(trip(940 << 16, 0), Some(Duration::from_secs(60)));
         assert_eq!(trip((940 << 16) - 1, 0), None);
@@ -245,22 +208,10 @@ mod tests {
 
     #[test]
     fn cumulative_loss_has_24_bits_and_a_sign() {
-        for (lost, read) in [
-            (-1, -1),
-            (0x7f_ffff, 0x7f_ffff),
-            (i32::MAX, 0x7f_ffff),
-            (i32::MIN, -0x80_0000),
-        ] {
-            let block = ReportBlock {
-                cumulative_lost: lost,
-                fraction_lost: 9,
-                ..ReportBlock::default()
-            };
-            let bytes: Vec<u8> = block
-                .to_words()
-                .iter()
-                .flat_map(|word| word.to_be_bytes())
-                .collect();
+        for (lost, read) in [(-1, -1), (0x7f_ffff, 0x7f_ffff), (i32::MAX, 0x7f_ffff), (i32::MIN, -0x80_0000)]
+        {
+            let block = ReportBlock { cumulative_lost: lost, fraction_lost: 9, ..ReportBlock::default() };
+            let bytes: Vec<u8> = block.to_words().iter().flat_map(|word| word.to_be_bytes()).collect();
             let parsed = ReportBlock::parse(&bytes).expect("24 bytes");
             assert_eq!((parsed.cumulative_lost, parsed.fraction_lost), (read, 9));
         }

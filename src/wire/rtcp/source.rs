@@ -27,12 +27,7 @@ pub struct SourceItem<'a> {
 
 impl<'a> SourceDescription<'a> {
     pub(super) fn parse(count: u8, body: &'a [u8]) -> Result<Self, ParseError> {
-        let chunks = Chunks {
-            body,
-            rest: body,
-            left: count,
-            ssrc: None,
-        };
+        let chunks = Chunks { body, rest: body, left: count, ssrc: None };
         let mut walk = chunks;
         while let Some(item) = walk.next_item()? {
             if matches!(item.kind, CNAME..=NOTE) && std::str::from_utf8(item.value).is_err() {
@@ -51,9 +46,7 @@ impl<'a> SourceDescription<'a> {
 
     /// The canonical name of a source: the same for the streams of one clock.
     pub fn cname(&self, ssrc: Ssrc) -> Option<&'a str> {
-        let item = self
-            .items()
-            .find(|item| item.ssrc == ssrc && item.kind == CNAME)?;
+        let item = self.items().find(|item| item.ssrc == ssrc && item.kind == CNAME)?;
         std::str::from_utf8(item.value).ok()
     }
 }
@@ -86,9 +79,7 @@ impl<'a> Chunks<'a> {
                 continue;
             }
             let (&len, rest) = rest.split_first().ok_or(ParseError::Count)?;
-            let (value, rest) = rest
-                .split_at_checked(usize::from(len))
-                .ok_or(ParseError::Count)?;
+            let (value, rest) = rest.split_at_checked(usize::from(len)).ok_or(ParseError::Count)?;
             self.rest = rest;
             return Ok(Some(SourceItem { ssrc, kind, value }));
         }
@@ -114,9 +105,7 @@ pub struct Bye<'a> {
 
 impl<'a> Bye<'a> {
     pub(super) fn parse(count: u8, body: &'a [u8]) -> Result<Self, ParseError> {
-        let (ssrcs, rest) = body
-            .split_at_checked(usize::from(count) * 4)
-            .ok_or(ParseError::Count)?;
+        let (ssrcs, rest) = body.split_at_checked(usize::from(count) * 4).ok_or(ParseError::Count)?;
         let reason = match rest.split_first() {
             Some((len, text)) => text.get(..usize::from(*len)).ok_or(ParseError::Count)?,
             None => &[],
@@ -126,18 +115,12 @@ impl<'a> Bye<'a> {
 
     /// The sources, at most 31.
     pub fn ssrcs(&self) -> impl ExactSizeIterator<Item = Ssrc> + use<'a> {
-        self.ssrcs
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|bytes| Ssrc(u32::from_be_bytes(*bytes)))
+        self.ssrcs.as_chunks::<4>().0.iter().map(|bytes| Ssrc(u32::from_be_bytes(*bytes)))
     }
 
     /// Why, if it was told in UTF-8.
     pub fn reason(&self) -> Option<&'a str> {
-        std::str::from_utf8(self.reason)
-            .ok()
-            .filter(|reason| !reason.is_empty())
+        std::str::from_utf8(self.reason).ok().filter(|reason| !reason.is_empty())
     }
 }
 
@@ -148,22 +131,14 @@ mod tests {
     fn describe(count: u8, body: &[u8]) -> Result<Vec<(u32, u8, Vec<u8>)>, ParseError> {
         let description = SourceDescription::parse(count, body)?;
         let items = description.items();
-        Ok(items
-            .map(|item| (item.ssrc.0, item.kind, item.value.to_vec()))
-            .collect())
+        Ok(items.map(|item| (item.ssrc.0, item.kind, item.value.to_vec())).collect())
     }
 
     #[test]
     fn chunks_end_on_32_bits_and_may_be_empty() {
-        let body = [
-            0, 0, 0, 7, 1, 2, b'a', b'b', 6, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 9, 1, 1,
-            b'c', 0,
-        ];
-        let expected = [
-            (7, 1, b"ab".to_vec()),
-            (7, 6, vec![]),
-            (9, 1, b"c".to_vec()),
-        ];
+        let body =
+            [0, 0, 0, 7, 1, 2, b'a', b'b', 6, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 9, 1, 1, b'c', 0];
+        let expected = [(7, 1, b"ab".to_vec()), (7, 6, vec![]), (9, 1, b"c".to_vec())];
         assert_eq!(describe(3, &body), Ok(expected.to_vec()));
         let description = SourceDescription::parse(3, &body).expect("well formed");
         assert_eq!(description.cname(Ssrc(9)), Some("c"));
@@ -174,20 +149,10 @@ mod tests {
     fn s_rtcp_06_descriptions_without_end_are_refused() {
         let no_end = [0, 0, 0, 7, 1, 2, b'a', b'b'];
         assert_eq!(describe(1, &no_end), Err(ParseError::Count));
-        assert_eq!(
-            describe(1, &[0, 0, 0, 7, 1, 3, b'a', b'b']),
-            Err(ParseError::Count)
-        );
+        assert_eq!(describe(1, &[0, 0, 0, 7, 1, 3, b'a', b'b']), Err(ParseError::Count));
         assert_eq!(describe(1, &[0, 0, 0, 7, 1]), Err(ParseError::Count));
-        assert_eq!(
-            describe(2, &[0, 0, 0, 7, 0, 0, 0, 0]),
-            Err(ParseError::Count)
-        );
-        assert_eq!(
-            describe(1, &[0, 0, 0, 7, 0, 0]),
-            Err(ParseError::Count),
-            "cut in the padding"
-        );
+        assert_eq!(describe(2, &[0, 0, 0, 7, 0, 0, 0, 0]), Err(ParseError::Count));
+        assert_eq!(describe(1, &[0, 0, 0, 7, 0, 0]), Err(ParseError::Count), "cut in the padding");
     }
 
     #[test]
@@ -203,11 +168,7 @@ mod tests {
     fn s_rtcp_06_text_that_is_not_utf_8_is_refused() {
         let item = |kind| [0, 0, 0, 7, kind, 1, 0xff, 0];
         assert_eq!(describe(1, &item(1)), Err(ParseError::Text));
-        assert_eq!(
-            describe(1, &item(8)),
-            Ok(vec![(7, 8, vec![0xff])]),
-            "PRIV is not all text"
-        );
+        assert_eq!(describe(1, &item(8)), Ok(vec![(7, 8, vec![0xff])]), "PRIV is not all text");
     }
 
     #[test]
@@ -216,14 +177,8 @@ mod tests {
         let bye = Bye::parse(2, &body).expect("well formed");
         assert!(bye.ssrcs().eq([Ssrc(7), Ssrc(8)]));
         assert_eq!(bye.reason(), Some("ok"));
-        assert_eq!(
-            Bye::parse(0, &[]).expect("useless but legal").reason(),
-            None
-        );
-        assert_eq!(
-            Bye::parse(1, &[0, 0, 0, 7, 4, 1, 2, 3]).err(),
-            Some(ParseError::Count)
-        );
+        assert_eq!(Bye::parse(0, &[]).expect("useless but legal").reason(), None);
+        assert_eq!(Bye::parse(1, &[0, 0, 0, 7, 4, 1, 2, 3]).err(), Some(ParseError::Count));
         assert_eq!(Bye::parse(3, &body[..8]).err(), Some(ParseError::Count));
         let odd = Bye::parse(1, &[0, 0, 0, 7, 1, 0xff, 0, 0]).expect("well formed");
         assert_eq!(odd.reason(), None, "not UTF-8");

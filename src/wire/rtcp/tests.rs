@@ -1,8 +1,6 @@
 //! The room as a whole: packets of browsers, another implementation, arbitrary bytes.
 
-use ::rtcp::transport_feedbacks::transport_layer_cc::{
-    PacketStatusChunk, SymbolTypeTcc, TransportLayerCc,
-};
+use ::rtcp::transport_feedbacks::transport_layer_cc::{PacketStatusChunk, SymbolTypeTcc, TransportLayerCc};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -12,10 +10,8 @@ use crate::base::time::Instant;
 use crate::base::units::Bitrate;
 use crate::wire::rtp::{NoSpace, RtpTime, Ssrc, WireSeq};
 
-const SIMULCAST: &str =
-    include_str!("../../../tests/data/captures/chromium-simulcast-vp8.plain.txt");
-const GSTREAMER: &str =
-    include_str!("../../../tests/data/captures/gstreamer-chromium-av.plain.txt");
+const SIMULCAST: &str = include_str!("../../../tests/data/captures/chromium-simulcast-vp8.plain.txt");
+const GSTREAMER: &str = include_str!("../../../tests/data/captures/gstreamer-chromium-av.plain.txt");
 const TRANSPORT_WIDE: &str = include_str!("../../../tests/data/vectors/twcc-captured.json");
 
 fn from_hex(hex: &str) -> Vec<u8> {
@@ -27,9 +23,7 @@ fn from_hex(hex: &str) -> Vec<u8> {
 fn captured() -> Vec<Vec<u8>> {
     let lines = SIMULCAST.lines().chain(GSTREAMER.lines());
     let packets = lines.map(|line| from_hex(line.rsplit(' ').next().expect("three fields")));
-    packets
-        .filter(|packet| matches!(packet[1], 192..=223))
-        .collect()
+    packets.filter(|packet| matches!(packet[1], 192..=223)).collect()
 }
 
 /// The times of feedback's statuses on the receiver's clock.
@@ -38,9 +32,7 @@ fn arrivals(feedback: &TransportFeedback<'_>) -> Vec<Option<Instant>> {
     let arrival = |(_, delta): (WireSeq, Option<i16>)| {
         at += 250 * i64::from(delta?);
         // Behind the start of the clock in packets of browsers and of our own.
-        Some(Instant::from_micros(
-            u64::try_from(at).expect("not before the clock's start"),
-        ))
+        Some(Instant::from_micros(u64::try_from(at).expect("not before the clock's start")))
     };
     feedback.statuses().map(arrival).collect()
 }
@@ -64,27 +56,14 @@ fn rewrite(packet: &Packet<'_>, writer: &mut Writer<'_>) -> Option<Result<(), No
         Packet::Pli(pli) => writer.pli(pli.sender, pli.media),
         Packet::Fir(fir) => writer.fir(fir.sender, &fir.entries().collect::<Vec<_>>()),
         Packet::TransportFeedback(feedback) => {
-            let TransportFeedback {
-                sender,
-                media,
-                feedback_count,
-                base_seq,
-                ..
-            } = *feedback;
+            let TransportFeedback { sender, media, feedback_count, base_seq, .. } = *feedback;
             let arrivals = arrivals(feedback);
-            let written = writer.transport_feedback(
-                sender,
-                media,
-                feedback_count,
-                base_seq,
-                arrivals.clone(),
-            );
+            let written =
+                writer.transport_feedback(sender, media, feedback_count, base_seq, arrivals.clone());
             assert!(written.is_err() || written == Ok(arrivals.len()));
             written.map(|_| ())
         }
-        Packet::Remb(remb) => {
-            writer.remb(remb.sender, remb.bitrate, &remb.ssrcs().collect::<Vec<_>>())
-        }
+        Packet::Remb(remb) => writer.remb(remb.sender, remb.bitrate, &remb.ssrcs().collect::<Vec<_>>()),
         Packet::Other(_) => return None,
     })
 }
@@ -135,15 +114,8 @@ fn sender_reports_of_a_browser_tell_what_they_told() {
         "80c800063446a95feeaf3a855919bd4057646ec00000000a0000225381ca00063446a95f0110683270673369\
          31364c3545627547592b0000",
     );
-    let packets: Vec<_> = Compound::parse(&bytes)
-        .expect("a browser's compound")
-        .packets()
-        .collect();
-    let [
-        Packet::SenderReport(report),
-        Packet::SourceDescription(description),
-    ] = packets[..]
-    else {
+    let packets: Vec<_> = Compound::parse(&bytes).expect("a browser's compound").packets().collect();
+    let [Packet::SenderReport(report), Packet::SourceDescription(description)] = packets[..] else {
         panic!("{packets:?}");
     };
     let expected = SenderInfo {
@@ -155,27 +127,20 @@ fn sender_reports_of_a_browser_tell_what_they_told() {
     };
     assert_eq!(report.info, expected);
     assert_eq!(report.reports().count(), 0);
-    assert_eq!(
-        description.cname(Ssrc(0x3446_a95f)),
-        Some("h2pg3i16L5EbuGY+")
-    );
+    assert_eq!(description.cname(Ssrc(0x3446_a95f)), Some("h2pg3i16L5EbuGY+"));
 }
 
 #[test]
 fn bandwidth_estimates_and_goodbyes_of_a_browser_are_read() {
     let bytes = from_hex("8fce00064dd8a9fa0000000052454d42020215780d2fe621927631f8");
     let compound = Compound::parse(&bytes).expect("a browser's");
-    let Some(Packet::Remb(remb)) = compound.packets().next() else {
-        panic!("not an estimate")
-    };
+    let Some(Packet::Remb(remb)) = compound.packets().next() else { panic!("not an estimate") };
     assert_eq!(remb.bitrate, Bitrate::from_bps(136_568));
     assert!(remb.ssrcs().eq([Ssrc(0x0d2f_e621), Ssrc(0x9276_31f8)]));
 
     let bytes = from_hex("81cb0001e1a8f192");
     let compound = Compound::parse(&bytes).expect("a browser's");
-    let Some(Packet::Bye(bye)) = compound.packets().next() else {
-        panic!("not a goodbye")
-    };
+    let Some(Packet::Bye(bye)) = compound.packets().next() else { panic!("not a goodbye") };
     assert!(bye.ssrcs().eq([Ssrc(0xe1a8_f192)]));
 }
 
@@ -192,15 +157,10 @@ fn transport_wide_feedback_of_a_browser_is_read_and_written_again() {
         };
         assert_eq!(u64::from(feedback.base_seq.0), vector["base_sequence"]);
         assert_eq!(u64::from(feedback.status_count), vector["status_count"]);
-        assert_eq!(
-            u64::from(feedback.reference_time),
-            vector["reference_time_64ms"]
-        );
+        assert_eq!(u64::from(feedback.reference_time), vector["reference_time_64ms"]);
         assert_eq!(u64::from(feedback.feedback_count), vector["feedback_count"]);
-        let received: Vec<_> = feedback
-            .received()
-            .map(|(seq, delta)| serde_json::json!([seq.0, delta]))
-            .collect();
+        let received: Vec<_> =
+            feedback.received().map(|(seq, delta)| serde_json::json!([seq.0, delta])).collect();
         assert_eq!(Value::from(received), vector["received"]);
 
         let mut buf = [0xee; 512];
@@ -248,9 +208,7 @@ fn arrival_times() -> impl Strategy<Value = Vec<Option<Instant>>> {
     let runs = vec((step, prop_oneof![4 => 1usize..4, 1 => 1usize..60]), 1..20);
     (10_000_000_000u64..1 << 44, runs).prop_map(|(start, runs)| {
         let mut at = start;
-        let steps = runs
-            .into_iter()
-            .flat_map(|(step, len)| std::iter::repeat_n(step, len));
+        let steps = runs.into_iter().flat_map(|(step, len)| std::iter::repeat_n(step, len));
         let arrival = |step: Option<i64>| {
             at = at.saturating_add_signed(step?);
             Some(Instant::from_micros(at))
@@ -268,14 +226,8 @@ fn echo(bytes: &[u8]) -> Vec<u8> {
 /// The one packet in `bytes` as the other implementation reads it.
 fn theirs<T: Clone + 'static>(bytes: &[u8]) -> T {
     let packets = ::rtcp::packet::unmarshal(&mut &bytes[..]).expect("readable");
-    let [packet] = &packets[..] else {
-        panic!("one packet")
-    };
-    packet
-        .as_any()
-        .downcast_ref::<T>()
-        .expect("of that type")
-        .clone()
+    let [packet] = &packets[..] else { panic!("one packet") };
+    packet.as_any().downcast_ref::<T>().expect("of that type").clone()
 }
 
 fn written(write: impl FnOnce(&mut Writer<'_>) -> Result<(), NoSpace>) -> Vec<u8> {
@@ -508,9 +460,7 @@ fn ends_rightly(arrivals: &[Option<Instant>], told: usize, space_left: usize) ->
     let tick = |at: &Option<Instant>| at.map(|at| (at.as_micros() / 250).cast_signed());
     let (before, behind) = arrivals.split_at(told);
     let last = before.iter().rev().find_map(tick);
-    let delta = last
-        .zip(behind.first().and_then(tick))
-        .map(|(last, next)| next - last);
+    let delta = last.zip(behind.first().and_then(tick)).map(|(last, next)| next - last);
     // A status takes at most a chunk and a delta of two bytes each, then padding.
     delta.is_some_and(|delta| i16::try_from(delta).is_err()) || space_left < 8
 }

@@ -42,9 +42,7 @@ impl<'a> TransportFeedback<'a> {
         let [b0, b1, c0, c1] = numbers.to_be_bytes();
         let status_count = u16::from_be_bytes([c0, c1]);
         let (chunks_len, deltas_len) = measure(rest, status_count).ok_or(ParseError::Feedback)?;
-        let (chunks, rest) = rest
-            .split_at_checked(chunks_len)
-            .ok_or(ParseError::Feedback)?;
+        let (chunks, rest) = rest.split_at_checked(chunks_len).ok_or(ParseError::Feedback)?;
         Ok(TransportFeedback {
             sender: Ssrc(sender),
             media: Ssrc(media),
@@ -225,10 +223,7 @@ pub(super) fn write(
         delta.copy_from_slice(bytes.get(2 - len..).ok_or(NoSpace)?);
         place = rest;
     }
-    Ok(Written {
-        statuses: plan.statuses,
-        len,
-    })
+    Ok(Written { statuses: plan.statuses, len })
 }
 
 /// What the first pass over the arrivals found out.
@@ -242,11 +237,7 @@ struct Plan {
 
 /// Writes chunks while they and the deltas behind them fit.
 fn write_chunks(room: &mut [u8], deltas: impl Iterator<Item = Option<i64>>) -> Plan {
-    let mut plan = Plan {
-        statuses: 0,
-        chunks_end: HEAD,
-        deltas: 0,
-    };
+    let mut plan = Plan { statuses: 0, chunks_end: HEAD, deltas: 0 };
     let mut packer = Packer::EMPTY;
     for delta in deltas.take(usize::from(u16::MAX)) {
         let Some(symbol) = symbol_of(delta) else {
@@ -262,11 +253,7 @@ fn write_chunks(room: &mut [u8], deltas: impl Iterator<Item = Option<i64>>) -> P
         }
         put(room, plan.chunks_end, closed);
         packer = next;
-        plan = Plan {
-            statuses: plan.statuses + 1,
-            chunks_end,
-            deltas: plan.deltas + symbol.delta_len(),
-        };
+        plan = Plan { statuses: plan.statuses + 1, chunks_end, deltas: plan.deltas + symbol.delta_len() };
     }
     let last = packer.finish();
     put(room, plan.chunks_end, last);
@@ -311,23 +298,14 @@ mod tests {
         bytes
     }
 
-    fn parse(
-        count: u16,
-        chunks: &[u16],
-        deltas: &[u8],
-    ) -> Result<Vec<(u16, Option<i16>)>, ParseError> {
+    fn parse(count: u16, chunks: &[u16], deltas: &[u8]) -> Result<Vec<(u16, Option<i16>)>, ParseError> {
         let body = body(count, chunks, deltas);
         let feedback = TransportFeedback::parse(&body)?;
         assert_eq!((feedback.reference_time, feedback.feedback_count), (5, 9));
         let statuses: Vec<_> = feedback.statuses().collect();
-        let received = statuses
-            .iter()
-            .filter_map(|(seq, delta)| Some((*seq, (*delta)?)));
+        let received = statuses.iter().filter_map(|(seq, delta)| Some((*seq, (*delta)?)));
         assert!(feedback.received().eq(received));
-        Ok(statuses
-            .into_iter()
-            .map(|(seq, delta)| (seq.0, delta))
-            .collect())
+        Ok(statuses.into_iter().map(|(seq, delta)| (seq.0, delta)).collect())
     }
 
     fn write_all(room: &mut [u8], arrivals: &[Option<u64>]) -> Result<Written, NoSpace> {
@@ -339,14 +317,8 @@ mod tests {
     fn numbers_wrap_and_deltas_have_their_sizes() {
         let expected = [(0xffff, Some(200)), (0, None), (1, Some(-2)), (2, Some(0))];
         let two_bit = 0b11_01_00_10_01_00_00_00;
-        assert_eq!(
-            parse(4, &[two_bit], &[200, 0xff, 0xfe, 0]),
-            Ok(expected.to_vec())
-        );
-        assert_eq!(
-            parse(4, &[two_bit], &[200, 0xff, 0xfe, 0, 0, 0]),
-            Ok(expected.to_vec())
-        );
+        assert_eq!(parse(4, &[two_bit], &[200, 0xff, 0xfe, 0]), Ok(expected.to_vec()));
+        assert_eq!(parse(4, &[two_bit], &[200, 0xff, 0xfe, 0, 0, 0]), Ok(expected.to_vec()));
     }
 
     #[test]
@@ -354,27 +326,14 @@ mod tests {
         assert_eq!(parse(65_535, &[0x2001], &[1]), Err(ParseError::Feedback));
         assert_eq!(parse(15, &[0x8000], &[]), Err(ParseError::Feedback));
         assert_eq!(parse(1, &[], &[]), Err(ParseError::Feedback));
-        assert_eq!(
-            parse(0, &[], &[]),
-            Err(ParseError::Feedback),
-            "about nothing"
-        );
-        assert_eq!(
-            TransportFeedback::parse(&[0; 15]).err(),
-            Some(ParseError::Count)
-        );
+        assert_eq!(parse(0, &[], &[]), Err(ParseError::Feedback), "about nothing");
+        assert_eq!(TransportFeedback::parse(&[0; 15]).err(), Some(ParseError::Count));
     }
 
     #[test]
     fn s_bwe_01_a_run_past_the_count_is_refused() {
-        assert_eq!(
-            parse(3, &[0x2003], &[1, 1, 1]).map(|statuses| statuses.len()),
-            Ok(3)
-        );
-        assert_eq!(
-            parse(3, &[0x2004], &[1, 1, 1, 1]),
-            Err(ParseError::Feedback)
-        );
+        assert_eq!(parse(3, &[0x2003], &[1, 1, 1]).map(|statuses| statuses.len()), Ok(3));
+        assert_eq!(parse(3, &[0x2004], &[1, 1, 1, 1]), Err(ParseError::Feedback));
         assert_eq!(parse(3, &[0x1fff], &[]), Err(ParseError::Feedback));
     }
 
@@ -403,22 +362,12 @@ mod tests {
         let mut room = [0; 64];
         let at = (1 << 24) * 64_000 + 3 * 64_000 + 1_499;
         let written = write_all(&mut room, &[None, Some(at), Some(at - 1_000)]).expect("room");
-        assert_eq!(
-            written,
-            Written {
-                statuses: 3,
-                len: 21
-            }
-        );
+        assert_eq!(written, Written { statuses: 3, len: 21 });
         let body = &room[..written.len];
         let feedback = TransportFeedback::parse(body).expect("ours");
         assert_eq!((feedback.sender, feedback.media), (Ssrc(1), Ssrc(2)));
         assert_eq!((feedback.reference_time, feedback.feedback_count), (3, 9));
-        let expected = [
-            (WireSeq(0xffff), None),
-            (WireSeq(0), Some(5)),
-            (WireSeq(1), Some(-4)),
-        ];
+        let expected = [(WireSeq(0xffff), None), (WireSeq(0), Some(5)), (WireSeq(1), Some(-4))];
         assert!(feedback.statuses().eq(expected));
     }
 
@@ -426,17 +375,10 @@ mod tests {
     fn it_ends_before_a_delta_of_more_than_16_bits() {
         let mut room = [0; 64];
         let step = 0x7fff * TICK;
-        let written = write_all(
-            &mut room,
-            &[Some(0), Some(step), None, Some(2 * step + TICK)],
-        );
+        let written = write_all(&mut room, &[Some(0), Some(step), None, Some(2 * step + TICK)]);
         assert_eq!(written.map(|written| written.statuses), Ok(3));
         let written = write_all(&mut room, &[Some(0x8000 * TICK), Some(0), Some(0)]);
-        assert_eq!(
-            written.map(|written| written.statuses),
-            Ok(3),
-            "one more on this side"
-        );
+        assert_eq!(written.map(|written| written.statuses), Ok(3), "one more on this side");
         let written = write_all(&mut room, &[Some(0x8001 * TICK), Some(0)]);
         assert_eq!(written.map(|written| written.statuses), Ok(1));
     }

@@ -1,8 +1,7 @@
 //! Appends RTCP packets to the caller's buffer.
 
 use super::{
-    FirEntry, ReportBlock, SenderInfo, feedback, format, packet_type, remb, source,
-    transport_feedback,
+    FirEntry, ReportBlock, SenderInfo, feedback, format, packet_type, remb, source, transport_feedback,
 };
 use crate::base::time::Instant;
 use crate::base::units::Bitrate;
@@ -24,11 +23,7 @@ pub struct Writer<'b> {
 impl<'b> Writer<'b> {
     /// Begins at the start of `buf`.
     pub fn new(buf: &'b mut [u8]) -> Writer<'b> {
-        Writer {
-            buf,
-            len: 0,
-            padded: None,
-        }
+        Writer { buf, len: 0, padded: None }
     }
 
     /// Bytes written so far.
@@ -47,21 +42,11 @@ impl<'b> Writer<'b> {
     }
 
     /// Tells of our stream and of up to 31 streams that we receive (RFC 3550, section 6.4.1).
-    pub fn sender_report(
-        &mut self,
-        info: &SenderInfo,
-        blocks: &[ReportBlock],
-    ) -> Result<(), NoSpace> {
+    pub fn sender_report(&mut self, info: &SenderInfo, blocks: &[ReportBlock]) -> Result<(), NoSpace> {
         let ntp = info.ntp.0;
         // The halves of 64 bits.
         let [high, low] = [(ntp >> 32) as u32, ntp as u32];
-        let SenderInfo {
-            ssrc,
-            rtp_time,
-            packet_count,
-            octet_count,
-            ..
-        } = *info;
+        let SenderInfo { ssrc, rtp_time, packet_count, octet_count, .. } = *info;
         let head = [ssrc.0, high, low, rtp_time.0, packet_count, octet_count];
         self.report(packet_type::SENDER_REPORT, &head, blocks)
     }
@@ -73,16 +58,8 @@ impl<'b> Writer<'b> {
 
     fn report(&mut self, kind: u8, head: &[u32], blocks: &[ReportBlock]) -> Result<(), NoSpace> {
         let count = count_of(blocks.len())?;
-        let words = head
-            .iter()
-            .copied()
-            .chain(blocks.iter().flat_map(|block| block.to_words()));
-        self.words(
-            count,
-            kind,
-            head.len() + blocks.len() * ReportBlock::LEN / 4,
-            words,
-        )
+        let words = head.iter().copied().chain(blocks.iter().flat_map(|block| block.to_words()));
+        self.words(count, kind, head.len() + blocks.len() * ReportBlock::LEN / 4, words)
     }
 
     /// Names the endpoint behind a source, in at most 255 bytes (RFC 3550, section 6.5.1).
@@ -127,12 +104,7 @@ impl<'b> Writer<'b> {
 
     /// Tells that a picture cannot be decoded (RFC 4585, section 6.3.1).
     pub fn pli(&mut self, sender: Ssrc, media: Ssrc) -> Result<(), NoSpace> {
-        self.words(
-            format::PLI,
-            packet_type::PAYLOAD_FEEDBACK,
-            2,
-            [sender.0, media.0],
-        )
+        self.words(format::PLI, packet_type::PAYLOAD_FEEDBACK, 2, [sender.0, media.0])
     }
 
     /// Asks for key frames (RFC 5104, section 4.3.1). Nothing is written if there are no entries.
@@ -141,15 +113,8 @@ impl<'b> Writer<'b> {
             return Ok(());
         }
         let entry = |entry: &FirEntry| [entry.ssrc.0, u32::from(entry.sequence_number) << 24];
-        let words = [sender.0, 0]
-            .into_iter()
-            .chain(entries.iter().flat_map(entry));
-        self.words(
-            format::FIR,
-            packet_type::PAYLOAD_FEEDBACK,
-            2 + 2 * entries.len(),
-            words,
-        )
+        let words = [sender.0, 0].into_iter().chain(entries.iter().flat_map(entry));
+        self.words(format::FIR, packet_type::PAYLOAD_FEEDBACK, 2 + 2 * entries.len(), words)
     }
 
     /// Tells the rate that up to 255 streams may have together, rounded down to 18 significant bits
@@ -157,15 +122,8 @@ impl<'b> Writer<'b> {
     pub fn remb(&mut self, sender: Ssrc, bitrate: Bitrate, ssrcs: &[Ssrc]) -> Result<(), NoSpace> {
         let count = u8::try_from(ssrcs.len()).map_err(|_| NoSpace)?;
         let [name, rate] = remb::to_words(bitrate, count);
-        let words = [sender.0, 0, name, rate]
-            .into_iter()
-            .chain(ssrcs.iter().map(|ssrc| ssrc.0));
-        self.words(
-            format::APPLICATION,
-            packet_type::PAYLOAD_FEEDBACK,
-            4 + ssrcs.len(),
-            words,
-        )
+        let words = [sender.0, 0, name, rate].into_iter().chain(ssrcs.iter().map(|ssrc| ssrc.0));
+        self.words(format::APPLICATION, packet_type::PAYLOAD_FEEDBACK, 4 + ssrcs.len(), words)
     }
 
     /// Tells when the packets `base_seq`, `base_seq + 1`, ... arrived, `None` for one that did not
@@ -194,8 +152,7 @@ impl<'b> Writer<'b> {
         let most = room.len().min(usize::from(u16::MAX) * 4);
         let room = room.get_mut(..most).ok_or(NoSpace)?;
         let arrivals = arrivals.into_iter();
-        let written =
-            transport_feedback::write(room, [sender, media], feedback_count, base_seq, arrivals)?;
+        let written = transport_feedback::write(room, [sender, media], feedback_count, base_seq, arrivals)?;
         if written.statuses == 0 {
             return Ok(0);
         }
@@ -246,9 +203,7 @@ impl<'b> Writer<'b> {
     /// Writes a header for a body of `body_len` bytes, a multiple of four, and returns the body: as it
     /// is, so it may have been filled before.
     fn packet(&mut self, count: u8, kind: u8, body_len: usize) -> Result<&mut [u8], NoSpace> {
-        let [w0, w1] = u16::try_from(body_len / 4)
-            .map_err(|_| NoSpace)?
-            .to_be_bytes();
+        let [w0, w1] = u16::try_from(body_len / 4).map_err(|_| NoSpace)?.to_be_bytes();
         let end = self.len + 4 + body_len;
         if end > self.buf.len() {
             return Err(NoSpace);
@@ -264,10 +219,7 @@ impl<'b> Writer<'b> {
 
 /// The five bits that count entries.
 fn count_of(entries: usize) -> Result<u8, NoSpace> {
-    u8::try_from(entries)
-        .ok()
-        .filter(|count| *count < 32)
-        .ok_or(NoSpace)
+    u8::try_from(entries).ok().filter(|count| *count < 32).ok_or(NoSpace)
 }
 
 fn fill(body: &mut [u8], words: impl IntoIterator<Item = u32>) {
@@ -302,47 +254,28 @@ mod tests {
     fn padding_moves_out_of_the_way_of_another_packet() {
         let mut buf = [0xee; 64];
         let mut writer = Writer::new(&mut buf);
-        assert_eq!(
-            writer.transport_feedback(A, B, 0, WireSeq(1), arrivals(3)),
-            Ok(3)
-        );
+        assert_eq!(writer.transport_feedback(A, B, 0, WireSeq(1), arrivals(3)), Ok(3));
         assert_eq!(writer.len(), 28);
         writer.pli(A, B).expect("room");
         let len = writer.len();
         assert_eq!((buf[0], &buf[22..28]), (0x8f, &[0, 4, 4, 0, 0, 0][..]));
-        let packets: Vec<_> = Compound::parse(&buf[..len])
-            .expect("ours")
-            .packets()
-            .collect();
-        assert!(
-            matches!(packets[..], [Packet::TransportFeedback(feedback), Packet::Pli(_)]
-            if feedback.received().count() == 3)
-        );
+        let packets: Vec<_> = Compound::parse(&buf[..len]).expect("ours").packets().collect();
+        assert!(matches!(packets[..], [Packet::TransportFeedback(feedback), Packet::Pli(_)]
+            if feedback.received().count() == 3));
 
         let mut writer = Writer::new(&mut buf);
         writer.pli(A, B).expect("room");
-        assert_eq!(
-            writer.transport_feedback(A, B, 0, WireSeq(1), arrivals(3)),
-            Ok(3)
-        );
+        assert_eq!(writer.transport_feedback(A, B, 0, WireSeq(1), arrivals(3)), Ok(3));
         let len = writer.len();
         assert_eq!((buf[12], &buf[34..len]), (0xaf, &[0, 4, 4, 0, 0, 3][..]));
-        assert!(
-            Compound::parse(&buf[..len])
-                .expect("ours")
-                .dropped()
-                .is_none()
-        );
+        assert!(Compound::parse(&buf[..len]).expect("ours").dropped().is_none());
     }
 
     #[test]
     fn a_packet_that_does_not_fit_changes_nothing() {
         let info = SenderInfo::default();
         let blocks = [ReportBlock::default(); 32];
-        let entry = FirEntry {
-            ssrc: B,
-            sequence_number: 1,
-        };
+        let entry = FirEntry { ssrc: B, sequence_number: 1 };
         type Write<'w> = &'w dyn Fn(&mut Writer<'_>) -> Result<(), NoSpace>;
         let writes: [(Write<'_>, usize); 9] = [
             (&|writer| writer.sender_report(&info, &blocks[..1]), 52),
@@ -353,14 +286,7 @@ mod tests {
             (&|writer| writer.pli(A, B), 12),
             (&|writer| writer.fir(A, &[entry; 2]), 28),
             (&|writer| writer.remb(A, Bitrate::from_kbps(300), &[B]), 24),
-            (
-                &|writer| {
-                    writer
-                        .transport_feedback(A, B, 0, WireSeq(1), arrivals(1))
-                        .map(|_| ())
-                },
-                24,
-            ),
+            (&|writer| writer.transport_feedback(A, B, 0, WireSeq(1), arrivals(1)).map(|_| ()), 24),
         ];
         for (at, (write, len)) in writes.into_iter().enumerate() {
             let mut buf = vec![0; len];
@@ -380,10 +306,7 @@ mod tests {
     fn what_the_counts_cannot_say_is_refused() {
         let mut buf = vec![0; 4_096];
         let mut writer = Writer::new(&mut buf);
-        assert_eq!(
-            writer.receiver_report(A, &[ReportBlock::default(); 32]),
-            Err(NoSpace)
-        );
+        assert_eq!(writer.receiver_report(A, &[ReportBlock::default(); 32]), Err(NoSpace));
         assert_eq!(writer.bye(&[A; 32]), Err(NoSpace));
         assert_eq!(writer.remb(A, Bitrate::ZERO, &[B; 256]), Err(NoSpace));
         assert_eq!(writer.sdes_cname(A, &"x".repeat(256)), Err(NoSpace));
@@ -396,10 +319,7 @@ mod tests {
         let mut writer = Writer::new(&mut buf);
         assert_eq!(writer.nack(A, B, []), Ok(()));
         assert_eq!(writer.fir(A, &[]), Ok(()));
-        assert_eq!(
-            writer.transport_feedback(A, B, 0, WireSeq(1), [None; 9]),
-            Ok(0)
-        );
+        assert_eq!(writer.transport_feedback(A, B, 0, WireSeq(1), [None; 9]), Ok(0));
         assert!(writer.is_empty());
     }
 }

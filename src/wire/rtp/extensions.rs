@@ -23,18 +23,9 @@ impl<'a> Extensions<'a> {
     #[inline]
     pub(super) fn new(profile: Option<u16>, elements: &'a [u8]) -> Self {
         match profile {
-            Some(ONE_BYTE) => Extensions {
-                rest: elements,
-                two_byte: false,
-            },
-            Some(profile) if profile & 0xfff0 == TWO_BYTE => Extensions {
-                rest: elements,
-                two_byte: true,
-            },
-            _ => Extensions {
-                rest: &[],
-                two_byte: false,
-            },
+            Some(ONE_BYTE) => Extensions { rest: elements, two_byte: false },
+            Some(profile) if profile & 0xfff0 == TWO_BYTE => Extensions { rest: elements, two_byte: true },
+            _ => Extensions { rest: &[], two_byte: false },
         }
     }
 }
@@ -78,9 +69,7 @@ mod tests {
     use super::*;
 
     fn read(profile: u16, elements: &[u8]) -> Vec<(u8, Vec<u8>)> {
-        Extensions::new(Some(profile), elements)
-            .map(|(id, value)| (id, value.to_vec()))
-            .collect()
+        Extensions::new(Some(profile), elements).map(|(id, value)| (id, value.to_vec())).collect()
     }
 
     #[test]
@@ -91,18 +80,12 @@ mod tests {
 
     #[test]
     fn s_rtp_03_identifier_15_ends_the_one_byte_form() {
-        assert_eq!(
-            read(0xbede, &[0x10, 0xaa, 0xf0, 0xbb, 0x20, 0xcc]),
-            [(1, vec![0xaa])]
-        );
+        assert_eq!(read(0xbede, &[0x10, 0xaa, 0xf0, 0xbb, 0x20, 0xcc]), [(1, vec![0xaa])]);
     }
 
     #[test]
     fn s_rtp_03_identifier_0_with_a_length_ends_the_one_byte_form() {
-        assert_eq!(
-            read(0xbede, &[0x10, 0xaa, 0x02, 1, 2, 3, 0x20, 0xcc]),
-            [(1, vec![0xaa])]
-        );
+        assert_eq!(read(0xbede, &[0x10, 0xaa, 0x02, 1, 2, 3, 0x20, 0xcc]), [(1, vec![0xaa])]);
     }
 
     #[test]

@@ -41,13 +41,8 @@ impl<'b> HeaderWriter<'b> {
         let [t0, t1, t2, t3] = timestamp.0.to_be_bytes();
         let [r0, r1, r2, r3] = ssrc.0.to_be_bytes();
         let second = payload_type.get() | u8::from(marker) << 7;
-        *buf.first_chunk_mut::<12>().ok_or(NoSpace)? =
-            [0x80, second, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3];
-        Ok(HeaderWriter {
-            buf,
-            end: ELEMENTS,
-            two_byte: false,
-        })
+        *buf.first_chunk_mut::<12>().ok_or(NoSpace)? = [0x80, second, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3];
+        Ok(HeaderWriter { buf, end: ELEMENTS, two_byte: false })
     }
 
     /// The same with the two-byte form (RFC 8285, section 4.3): needed as soon as one element does
@@ -65,10 +60,7 @@ impl<'b> HeaderWriter<'b> {
         ssrc: Ssrc,
     ) -> Result<HeaderWriter<'b>, NoSpace> {
         let writer = HeaderWriter::new(buf, marker, payload_type, seq, timestamp, ssrc)?;
-        Ok(HeaderWriter {
-            two_byte: true,
-            ..writer
-        })
+        Ok(HeaderWriter { two_byte: true, ..writer })
     }
 
     /// Sets the padding bit: the payload will end in padding whose last byte is its count.
@@ -104,9 +96,7 @@ impl<'b> HeaderWriter<'b> {
             [a, b, c] => *room.first_chunk_mut().ok_or(NoSpace)? = [head, a, b, c],
             _ => {
                 let (first, room) = room.split_first_mut().ok_or(NoSpace)?;
-                room.get_mut(..value.len())
-                    .ok_or(NoSpace)?
-                    .copy_from_slice(value);
+                room.get_mut(..value.len()).ok_or(NoSpace)?.copy_from_slice(value);
                 *first = head;
             }
         }
@@ -121,9 +111,7 @@ impl<'b> HeaderWriter<'b> {
         }
         let room = self.buf.get_mut(self.end..).ok_or(NoSpace)?;
         let (head, room) = room.split_first_chunk_mut().ok_or(NoSpace)?;
-        room.get_mut(..value.len())
-            .ok_or(NoSpace)?
-            .copy_from_slice(value);
+        room.get_mut(..value.len()).ok_or(NoSpace)?.copy_from_slice(value);
         *head = [id, len];
         self.end += 2 + value.len();
         Ok(())
@@ -193,12 +181,7 @@ mod tests {
         writer.extension(3, &[0xaa, 0xbb]).expect("fits");
         writer.padding();
         assert_eq!(writer.finish(), Ok(20));
-        assert_eq!(
-            buf,
-            [
-                0xb0, 0xe0, 0, 7, 0, 0, 0, 9, 0, 0, 0, 11, 0xbe, 0xde, 0, 1, 0x31, 0xaa, 0xbb, 0
-            ]
-        );
+        assert_eq!(buf, [0xb0, 0xe0, 0, 7, 0, 0, 0, 9, 0, 0, 0, 11, 0xbe, 0xde, 0, 1, 0x31, 0xaa, 0xbb, 0]);
     }
 
     #[test]
@@ -220,10 +203,7 @@ mod tests {
         let mut buf = [0; 600];
         assert_eq!(begin(&mut buf).extension(0, &[1]), Err(NoSpace));
         assert_eq!(begin_two_byte(&mut buf).extension(0, &[1]), Err(NoSpace));
-        assert_eq!(
-            begin_two_byte(&mut buf).extension(1, &[1; 256]),
-            Err(NoSpace)
-        );
+        assert_eq!(begin_two_byte(&mut buf).extension(1, &[1; 256]), Err(NoSpace));
     }
 
     #[test]

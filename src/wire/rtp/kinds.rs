@@ -88,9 +88,7 @@ impl ExtensionKind {
             DependencyDescriptor => {
                 "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
             }
-            VideoLayersAllocation => {
-                "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00"
-            }
+            VideoLayersAllocation => "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00",
         }
     }
 
@@ -132,30 +130,14 @@ mod tests {
             assert_eq!(kind.index(), at);
             assert_eq!(ExtensionKind::from_uri(kind.uri()), Some(kind));
         }
-        assert_eq!(
-            ExtensionKind::from_uri("urn:ietf:params:rtp-hdrext:encrypt"),
-            None
-        );
+        assert_eq!(ExtensionKind::from_uri("urn:ietf:params:rtp-hdrext:encrypt"), None);
     }
 
     #[test]
     fn transport_numbers_and_names_of_m_lines_are_not_passed_on() {
-        for kind in [
-            AbsSendTime,
-            TransportSequenceNumber,
-            Mid,
-            Rid,
-            RepairedRid,
-            TransmissionOffset,
-        ] {
+        for kind in [AbsSendTime, TransportSequenceNumber, Mid, Rid, RepairedRid, TransmissionOffset] {
             assert!(!kind.forwarded());
         }
-        assert_eq!(
-            ExtensionKind::ALL
-                .into_iter()
-                .filter(|kind| kind.forwarded())
-                .count(),
-            7
-        );
+        assert_eq!(ExtensionKind::ALL.into_iter().filter(|kind| kind.forwarded()).count(), 7);
     }
 }

@@ -96,11 +96,7 @@ impl PayloadType {
     /// The payload type of that number; `None` from 128 on.
     #[inline]
     pub const fn new(number: u8) -> Option<PayloadType> {
-        if number < 128 {
-            Some(PayloadType(number))
-        } else {
-            None
-        }
+        if number < 128 { Some(PayloadType(number)) } else { None }
     }
 
     /// That of a header's second byte, whose highest bit is the marker.

@@ -25,13 +25,8 @@ pub enum ParseError {
 
 impl ParseError {
     /// Each of them, in the order of their discriminants.
-    pub const ALL: [ParseError; 5] = [
-        Self::TooShort,
-        Self::Version,
-        Self::Csrc,
-        Self::Extension,
-        Self::Padding,
-    ];
+    pub const ALL: [ParseError; 5] =
+        [Self::TooShort, Self::Version, Self::Csrc, Self::Extension, Self::Padding];
 
     /// The reason as a metric's label.
     pub const fn name(self) -> &'static str {
@@ -66,35 +61,23 @@ impl<'a> Packet<'a> {
     /// [`ParseError`], all but [`ParseError::Padding`].
     #[inline]
     pub fn parse(datagram: &'a [u8]) -> Result<Packet<'a>, ParseError> {
-        let (fixed, rest) = datagram
-            .split_first_chunk::<12>()
-            .ok_or(ParseError::TooShort)?;
+        let (fixed, rest) = datagram.split_first_chunk::<12>().ok_or(ParseError::TooShort)?;
         let [first, ..] = *fixed;
         if first >> 6 != 2 {
             return Err(ParseError::Version);
         }
-        let (csrcs, rest) = rest
-            .split_at_checked(usize::from(first & 0x0f) * 4)
-            .ok_or(ParseError::Csrc)?;
+        let (csrcs, rest) = rest.split_at_checked(usize::from(first & 0x0f) * 4).ok_or(ParseError::Csrc)?;
         let (profile, elements, payload) = if first & 0x10 == 0 {
             (None, Default::default(), rest)
         } else {
-            let (&[p0, p1, w0, w1], rest) =
-                rest.split_first_chunk::<4>().ok_or(ParseError::Extension)?;
+            let (&[p0, p1, w0, w1], rest) = rest.split_first_chunk::<4>().ok_or(ParseError::Extension)?;
             let len = usize::from(u16::from_be_bytes([w0, w1])) * 4;
             let (elements, payload) = rest.split_at_checked(len).ok_or(ParseError::Extension)?;
             (Some(u16::from_be_bytes([p0, p1])), elements, payload)
         };
         // The payload is a suffix of the datagram.
         let header_len = datagram.len() - payload.len();
-        Ok(Packet {
-            fixed,
-            csrcs,
-            profile,
-            elements,
-            payload,
-            header_len,
-        })
+        Ok(Packet { fixed, csrcs, profile, elements, payload, header_len })
     }
 
     /// Whether the payload ends in padding; see [`padding_len`].
@@ -162,9 +145,7 @@ impl<'a> Packet<'a> {
     /// The first element with that local identifier.
     #[inline]
     pub fn extension(&self, id: u8) -> Option<&'a [u8]> {
-        self.extensions()
-            .find(|(at, _)| *at == id)
-            .map(|(_, value)| value)
+        self.extensions().find(|(at, _)| *at == id).map(|(_, value)| value)
     }
 
     /// Bytes of the whole header: contributing sources and extension included.
@@ -190,11 +171,7 @@ impl<'a> Packet<'a> {
 #[inline]
 pub fn padding_len(payload: &[u8]) -> Result<usize, ParseError> {
     let count = payload.last().map_or(0, |last| usize::from(*last));
-    if count == 0 || count > payload.len() {
-        Err(ParseError::Padding)
-    } else {
-        Ok(count)
-    }
+    if count == 0 || count > payload.len() { Err(ParseError::Padding) } else { Ok(count) }
 }
 
 #[cfg(test)]
@@ -212,10 +189,7 @@ mod tests {
 
     #[test]
     fn fields_are_read_where_rfc_3550_puts_them() {
-        let bytes = packet(
-            0xb1,
-            &[0, 0, 0, 7, 0xbe, 0xde, 0, 1, 0x10, 0xaa, 0, 0, 1, 2, 2],
-        );
+        let bytes = packet(0xb1, &[0, 0, 0, 7, 0xbe, 0xde, 0, 1, 0x10, 0xaa, 0, 0, 1, 2, 2]);
         let packet = Packet::parse(&bytes).expect("well formed");
         assert!(packet.has_padding() && packet.marker());
         assert_eq!(packet.payload_type().get(), 96);
@@ -226,32 +200,20 @@ mod tests {
         assert_eq!(packet.extension_profile(), Some(0xbede));
         assert_eq!(packet.extension(1), Some(&[0xaa][..]));
         assert_eq!(packet.extension(2), None);
-        assert_eq!(
-            (packet.header_len(), packet.payload()),
-            (24, &[1, 2, 2][..])
-        );
+        assert_eq!((packet.header_len(), packet.payload()), (24, &[1, 2, 2][..]));
         assert_eq!(padding_len(packet.payload()), Ok(2));
     }
 
     #[test]
     fn s_rtp_01_header_is_checked_against_the_length_up_front() {
-        let whole = packet(
-            0x92,
-            &[
-                0, 0, 0, 1, 0, 0, 0, 2, 0xbe, 0xde, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8,
-            ],
-        );
+        let whole = packet(0x92, &[0, 0, 0, 1, 0, 0, 0, 2, 0xbe, 0xde, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8]);
         for len in 0..whole.len() {
             let expected = match len {
                 0..12 => ParseError::TooShort,
                 12..20 => ParseError::Csrc,
                 _ => ParseError::Extension,
             };
-            assert_eq!(
-                Packet::parse(&whole[..len]).err(),
-                Some(expected),
-                "cut to {len}"
-            );
+            assert_eq!(Packet::parse(&whole[..len]).err(), Some(expected), "cut to {len}");
         }
         let packet = Packet::parse(&whole).expect("an empty payload is a packet");
         assert!(packet.payload().is_empty());
@@ -261,11 +223,7 @@ mod tests {
     fn s_rtp_01_only_version_2_is_rtp() {
         for first in 0..=255u8 {
             let verdict = Packet::parse(&packet(first, &[0; 64])).err();
-            assert_eq!(
-                verdict == Some(ParseError::Version),
-                first >> 6 != 2,
-                "first byte {first:#x}"
-            );
+            assert_eq!(verdict == Some(ParseError::Version), first >> 6 != 2, "first byte {first:#x}");
         }
     }
 
@@ -275,24 +233,14 @@ mod tests {
         assert_eq!(padding_len(&[9, 0]), Err(ParseError::Padding));
         assert_eq!(padding_len(&[9, 3]), Err(ParseError::Padding));
         assert_eq!(padding_len(&[9, 1]), Ok(1));
-        assert_eq!(
-            padding_len(&[0; 255].map(|_| 255)),
-            Ok(255),
-            "nothing but padding"
-        );
+        assert_eq!(padding_len(&[0; 255].map(|_| 255)), Ok(255), "nothing but padding");
     }
 
     #[test]
     fn every_error_has_its_own_name_and_place() {
         for (at, error) in ParseError::ALL.into_iter().enumerate() {
             assert_eq!(error as usize, at);
-            assert_eq!(
-                ParseError::ALL
-                    .iter()
-                    .filter(|other| other.name() == error.name())
-                    .count(),
-                1
-            );
+            assert_eq!(ParseError::ALL.iter().filter(|other| other.name() == error.name()).count(), 1);
         }
     }
 }

@@ -11,22 +11,15 @@ use crate::wire::mux::{Kind, kind_of};
 /// The packets of a capture: (sent by the browser, bytes).
 fn capture(text: &str) -> Vec<(bool, Vec<u8>)> {
     let packet = |line: &str| {
-        let [direction, _, hex] = line.split(' ').collect::<Vec<_>>()[..] else {
-            panic!("{line}")
-        };
+        let [direction, _, hex] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
         let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
-        (
-            direction == "O",
-            (0..hex.len()).step_by(2).map(byte).collect(),
-        )
+        (direction == "O", (0..hex.len()).step_by(2).map(byte).collect())
     };
     text.lines().map(packet).collect()
 }
 
-const SIMULCAST: &str =
-    include_str!("../../../tests/data/captures/chromium-simulcast-vp8.plain.txt");
-const GSTREAMER: &str =
-    include_str!("../../../tests/data/captures/gstreamer-chromium-av.plain.txt");
+const SIMULCAST: &str = include_str!("../../../tests/data/captures/chromium-simulcast-vp8.plain.txt");
+const GSTREAMER: &str = include_str!("../../../tests/data/captures/gstreamer-chromium-av.plain.txt");
 
 /// The identifiers of the simulcast call's answer, and the lengths their values have.
 fn negotiated(id: u8) -> Option<(ExtensionKind, std::ops::RangeInclusive<usize>)> {
@@ -83,11 +76,7 @@ fn packets_of_a_browser_are_read_and_their_headers_written_again() {
         assert!(matches!(packet.payload_type().get(), 96 | 97));
         for (id, value) in packet.extensions() {
             let (kind, lengths) = negotiated(id).expect("negotiated");
-            assert!(
-                lengths.contains(&value.len()),
-                "{kind:?} of {} bytes",
-                value.len()
-            );
+            assert!(lengths.contains(&value.len()), "{kind:?} of {} bytes", value.len());
             assert_eq!(packet.extension(id), Some(value));
             seen[kind.index()] += 1;
         }
@@ -169,15 +158,10 @@ prop_compose! {
 impl Fields {
     fn write(&self) -> Vec<u8> {
         let mut buf = vec![0; 512];
-        let begin = if self.two_byte {
-            HeaderWriter::two_byte
-        } else {
-            HeaderWriter::new
-        };
+        let begin = if self.two_byte { HeaderWriter::two_byte } else { HeaderWriter::new };
         let payload_type = PayloadType::new(self.payload_type).expect("below 128");
         let (seq, timestamp, ssrc) = (WireSeq(self.seq), RtpTime(self.timestamp), Ssrc(self.ssrc));
-        let mut writer =
-            begin(&mut buf, self.marker, payload_type, seq, timestamp, ssrc).expect("room");
+        let mut writer = begin(&mut buf, self.marker, payload_type, seq, timestamp, ssrc).expect("room");
         for (id, value) in &self.elements {
             writer.extension(*id, value).expect("room");
         }
@@ -204,10 +188,7 @@ impl Fields {
             ssrc: self.ssrc,
             ..Default::default()
         };
-        ::rtp::Packet {
-            header,
-            payload: Bytes::copy_from_slice(&self.payload),
-        }
+        ::rtp::Packet { header, payload: Bytes::copy_from_slice(&self.payload) }
     }
 }
 

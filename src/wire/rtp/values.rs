@@ -18,10 +18,7 @@ impl AudioLevel {
     #[inline]
     pub const fn parse(value: &[u8]) -> Option<AudioLevel> {
         match *value {
-            [byte] => Some(AudioLevel {
-                voice: byte & 0x80 != 0,
-                level: byte & 0x7f,
-            }),
+            [byte] => Some(AudioLevel { voice: byte & 0x80 != 0, level: byte & 0x7f }),
             _ => None,
         }
     }

@@ -255,14 +255,9 @@ impl Candidate {
         let text = text.strip_prefix("a=").unwrap_or(text);
         let text = text.strip_prefix("candidate:").unwrap_or(text);
         let mut words = text.split_ascii_whitespace();
-        let foundation = words
-            .next()
-            .filter(|f| f.len() <= 32 && f.bytes().all(|b| is_token_byte(b) || b == b'/'))?;
-        let component = words
-            .next()?
-            .parse()
-            .ok()
-            .filter(|c| (1..=256).contains(c))?;
+        let foundation =
+            words.next().filter(|f| f.len() <= 32 && f.bytes().all(|b| is_token_byte(b) || b == b'/'))?;
+        let component = words.next()?.parse().ok().filter(|c| (1..=256).contains(c))?;
         let protocol = match words.next()? {
             udp if udp.eq_ignore_ascii_case("udp") => Protocol::Udp,
             tcp if tcp.eq_ignore_ascii_case("tcp") => Protocol::Tcp,

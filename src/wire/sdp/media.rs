@@ -27,21 +27,15 @@ impl Codec {
 
     /// The value of a parameter, its name in either case; the first one counts.
     pub fn parameter(&self, key: &str) -> Option<&str> {
-        self.fmtp
-            .split(';')
-            .filter_map(|pair| pair.split_once('='))
-            .find_map(|(name, value)| {
-                let found = name.trim().eq_ignore_ascii_case(key);
-                found.then_some(value.trim())
-            })
+        self.fmtp.split(';').filter_map(|pair| pair.split_once('=')).find_map(|(name, value)| {
+            let found = name.trim().eq_ignore_ascii_case(key);
+            found.then_some(value.trim())
+        })
     }
 
     /// The payload type that this one retransmits (RFC 4588, section 8.1), if it is RTX.
     pub fn repairs(&self) -> Option<u8> {
-        self.parameter("apt")
-            .filter(|_| self.is("rtx"))?
-            .parse()
-            .ok()
+        self.parameter("apt").filter(|_| self.is("rtx"))?.parse().ok()
     }
 }
 
@@ -64,24 +58,10 @@ pub struct Feedback {
 
 impl Feedback {
     /// The names of `a=rtcp-fb`, in the order of the fields.
-    const NAMES: [&'static str; 6] = [
-        "nack",
-        "nack pli",
-        "ccm fir",
-        "transport-cc",
-        "goog-remb",
-        "ack ccfb",
-    ];
+    const NAMES: [&'static str; 6] = ["nack", "nack pli", "ccm fir", "transport-cc", "goog-remb", "ack ccfb"];
 
     fn flags(&mut self) -> [&mut bool; 6] {
-        [
-            &mut self.nack,
-            &mut self.pli,
-            &mut self.fir,
-            &mut self.transport_cc,
-            &mut self.remb,
-            &mut self.ccfb,
-        ]
+        [&mut self.nack, &mut self.pli, &mut self.fir, &mut self.transport_cc, &mut self.remb, &mut self.ccfb]
     }
 
     /// Sets the flag of an attribute's value; unknown ones set nothing.
@@ -94,10 +74,7 @@ impl Feedback {
     /// The attributes' values of the flags that are set.
     pub(super) fn names(mut self) -> impl Iterator<Item = &'static str> {
         let flags = self.flags().map(|flag| *flag);
-        flags
-            .into_iter()
-            .zip(Self::NAMES)
-            .filter_map(|(flag, name)| flag.then_some(name))
+        flags.into_iter().zip(Self::NAMES).filter_map(|(flag, name)| flag.then_some(name))
     }
 
     /// What both have.

@@ -21,9 +21,7 @@ mod write;
 use std::net::{IpAddr, Ipv4Addr};
 
 pub(crate) use fields::sanitized;
-pub use fields::{
-    Candidate, CandidateKind, Direction, Fingerprint, Mid, Msid, Password, Setup, TcpType,
-};
+pub use fields::{Candidate, CandidateKind, Direction, Fingerprint, Mid, Msid, Password, Setup, TcpType};
 pub use media::{Codec, Extmap, Feedback, Rid, Simulcast, Stream, StreamGroup};
 
 /// A session description: everything before the first `m=` line, and the media sections.

@@ -6,22 +6,16 @@ use crate::base::limits;
 
 pub(super) fn description(text: &str) -> Result<Description, ParseError> {
     let numbers = Numbers::scan(text)?;
-    let syntax = sdp_types::Session::parse(text.as_bytes()).map_err(|error| ParseError {
-        line: line_of(&error),
-        reason: Reason::Syntax,
-    })?;
+    let syntax = sdp_types::Session::parse(text.as_bytes())
+        .map_err(|error| ParseError { line: line_of(&error), reason: Reason::Syntax })?;
     // Attributes keep their order, so the scan's numbers go with them one by one.
     let mut lines = numbers.attributes.into_iter();
     let mut session = SessionSection::open(&syntax);
-    each(&syntax.attributes, &mut lines, |name, value| {
-        session.attribute(name, value)
-    })?;
+    each(&syntax.attributes, &mut lines, |name, value| session.attribute(name, value))?;
     let mut media = Vec::with_capacity(syntax.medias.len());
     for (section, line) in syntax.medias.iter().zip(numbers.media) {
         let mut builder = Section::open(section, line)?;
-        each(&section.attributes, &mut lines, |name, value| {
-            builder.attribute(name, value)
-        })?;
+        each(&section.attributes, &mut lines, |name, value| builder.attribute(name, value))?;
         media.push(builder.close(&session, section));
     }
     unique_mids(&media)?;
@@ -52,10 +46,7 @@ fn unique_mids(media: &[Media]) -> Result<(), ParseError> {
     for (i, section) in media.iter().enumerate() {
         let again = |earlier: &Media| section.mid.is_some() && earlier.mid == section.mid;
         if media.iter().take(i).any(again) {
-            return Err(ParseError {
-                line: section.line,
-                reason: Reason::Duplicate,
-            });
+            return Err(ParseError { line: section.line, reason: Reason::Duplicate });
         }
     }
     Ok(())
@@ -70,10 +61,7 @@ struct Numbers {
 impl Numbers {
     /// Checks every cap before anything is allocated in proportion to the text.
     fn scan(text: &str) -> Result<Numbers, ParseError> {
-        let mut numbers = Numbers {
-            attributes: Vec::new(),
-            media: Vec::new(),
-        };
+        let mut numbers = Numbers { attributes: Vec::new(), media: Vec::new() };
         let (mut end, mut in_section) = (0, 0);
         for (index, text) in text.split('\n').enumerate() {
             let line = index + 1;

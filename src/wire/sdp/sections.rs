@@ -3,8 +3,7 @@
 use super::fields::{is_token, sanitized};
 use super::media::{Codec, Extmap, Feedback, Rid, Simulcast, Stream, StreamGroup};
 use super::{
-    Candidate, Direction, Fingerprint, Kind, Media, Mid, Msid, ParseError, Password, Reason, Setup,
-    Transport,
+    Candidate, Direction, Fingerprint, Kind, Media, Mid, Msid, ParseError, Password, Reason, Setup, Transport,
 };
 use crate::base::limits;
 use std::net::IpAddr;
@@ -47,11 +46,8 @@ impl SessionSection {
         if words.next() != Some("BUNDLE") || self.bundle.is_some() {
             return Ok(());
         }
-        let mids: Vec<Mid> = words
-            .take(limits::SDP_MEDIA + 1)
-            .map(Mid::new)
-            .collect::<Option<_>>()
-            .ok_or(Reason::Value)?;
+        let mids: Vec<Mid> =
+            words.take(limits::SDP_MEDIA + 1).map(Mid::new).collect::<Option<_>>().ok_or(Reason::Value)?;
         if mids.len() > limits::SDP_MEDIA {
             return Err(Reason::TooManyMedia);
         }
@@ -90,11 +86,7 @@ fn transport_attribute(to: &mut Transport, name: &str, value: &str) -> Result<()
 fn credential(value: &str) -> Result<String, Reason> {
     let known = |b: u8| b.is_ascii_alphanumeric() || b"+/-_=".contains(&b);
     let fits = (4..=limits::SDP_CREDENTIAL).contains(&value.len());
-    if fits && value.bytes().all(known) {
-        Ok(value.to_owned())
-    } else {
-        Err(Reason::Value)
-    }
+    if fits && value.bytes().all(known) { Ok(value.to_owned()) } else { Err(Reason::Value) }
 }
 
 /// A media section under construction.
@@ -123,10 +115,7 @@ impl Section {
         section.media.line = number;
         match section.media_line(line) {
             Ok(()) => Ok(section),
-            Err(reason) => Err(ParseError {
-                line: number,
-                reason,
-            }),
+            Err(reason) => Err(ParseError { line: number, reason }),
         }
     }
 
@@ -150,21 +139,14 @@ impl Section {
         }
         self.media.format = first.to_owned();
         let rtp = line.proto.split('/').any(|part| part == "RTP");
-        if rtp {
-            formats.try_for_each(|format| self.payload_type(format))
-        } else {
-            Ok(())
-        }
+        if rtp { formats.try_for_each(|format| self.payload_type(format)) } else { Ok(()) }
     }
 
     fn payload_type(&mut self, format: &str) -> Result<(), Reason> {
         let payload_type: u8 = number(Some(format))?;
         // At most 128 codecs: a payload type stands once.
         let next = self.media.codecs.len() as u8;
-        let place = self
-            .place
-            .get_mut(usize::from(payload_type))
-            .ok_or(Reason::Value)?;
+        let place = self.place.get_mut(usize::from(payload_type)).ok_or(Reason::Value)?;
         if place.replace(next).is_some() {
             return Err(Reason::Duplicate);
         }
@@ -191,11 +173,7 @@ impl Section {
         match name {
             "mid" => {
                 let mid = Mid::new(value).ok_or(Reason::Value)?;
-                return if media.mid.replace(mid).is_some() {
-                    Err(Reason::Duplicate)
-                } else {
-                    Ok(())
-                };
+                return if media.mid.replace(mid).is_some() { Err(Reason::Duplicate) } else { Ok(()) };
             }
             "rtpmap" => return self.rtpmap(value),
             "fmtp" => return self.fmtp(value),
@@ -232,15 +210,10 @@ impl Section {
         let mut words = value.split_ascii_whitespace();
         let payload_type: u8 = number(words.next())?;
         let mut parts = words.next().ok_or(Reason::Value)?.split('/');
-        let name = parts
-            .next()
-            .filter(|name| is_token(name))
-            .ok_or(Reason::Value)?;
+        let name = parts.next().filter(|name| is_token(name)).ok_or(Reason::Value)?;
         let clock_rate = number(parts.next())?;
         let channels = parts.next().map(|n| number(Some(n))).transpose()?;
-        let bit = 1u128
-            .checked_shl(payload_type.into())
-            .ok_or(Reason::Value)?;
+        let bit = 1u128.checked_shl(payload_type.into()).ok_or(Reason::Value)?;
         let Some(codec) = self.codec(payload_type) else {
             return Ok(());
         };
@@ -249,11 +222,7 @@ impl Section {
         codec.channels = channels;
         let again = self.named & bit != 0;
         self.named |= bit;
-        if again {
-            Err(Reason::Duplicate)
-        } else {
-            Ok(())
-        }
+        if again { Err(Reason::Duplicate) } else { Ok(()) }
     }
 
     fn fmtp(&mut self, value: &str) -> Result<(), Reason> {
@@ -295,11 +264,7 @@ impl Section {
         if std::mem::replace(&mut self.extmap_ids[usize::from(id)], true) {
             return Err(Reason::Duplicate);
         }
-        self.media.extmaps.push(Extmap {
-            id,
-            direction,
-            uri: uri.to_owned(),
-        });
+        self.media.extmaps.push(Extmap { id, direction, uri: uri.to_owned() });
         Ok(())
     }
 
@@ -311,11 +276,7 @@ impl Section {
             if streams.len() >= limits::SDP_SSRCS {
                 return Err(Reason::TooManyStreams);
             }
-            streams.push(Stream {
-                ssrc,
-                cname: None,
-                msid: None,
-            });
+            streams.push(Stream { ssrc, cname: None, msid: None });
         }
         let Some(stream) = streams.iter_mut().find(|stream| stream.ssrc == ssrc) else {
             return Ok(());
@@ -330,22 +291,14 @@ impl Section {
 
     fn ssrc_group(&mut self, value: &str) -> Result<(), Reason> {
         let mut words = value.split_ascii_whitespace();
-        let semantics = words
-            .next()
-            .filter(|word| is_token(word))
-            .ok_or(Reason::Value)?;
-        let ssrcs: Vec<u32> = words
-            .take(limits::SDP_SSRCS + 1)
-            .map(|word| number(Some(word)))
-            .collect::<Result<_, _>>()?;
+        let semantics = words.next().filter(|word| is_token(word)).ok_or(Reason::Value)?;
+        let ssrcs: Vec<u32> =
+            words.take(limits::SDP_SSRCS + 1).map(|word| number(Some(word))).collect::<Result<_, _>>()?;
         let groups = &mut self.media.stream_groups;
         if ssrcs.len() > limits::SDP_SSRCS || groups.len() >= limits::SDP_SSRCS {
             return Err(Reason::TooManyStreams);
         }
-        groups.push(StreamGroup {
-            semantics: semantics.to_owned(),
-            ssrcs,
-        });
+        groups.push(StreamGroup { semantics: semantics.to_owned(), ssrcs });
         Ok(())
     }
 
@@ -364,10 +317,7 @@ impl Section {
         if rids.len() >= limits::SDP_RIDS {
             return Err(Reason::TooManyStreams);
         }
-        rids.push(Rid {
-            id: id.to_owned(),
-            sends,
-        });
+        rids.push(Rid { id: id.to_owned(), sends });
         Ok(())
     }
 
@@ -382,9 +332,7 @@ impl Section {
             media.format = first.payload_type.to_string();
         }
         let connection = line.connections.first().and_then(address);
-        media.connection = connection
-            .or(session.connection)
-            .unwrap_or(media.connection);
+        media.connection = connection.or(session.connection).unwrap_or(media.connection);
         media.direction = self.direction.or(session.direction).unwrap_or_default();
         let (own, outer) = (&mut media.transport, &session.transport);
         own.ufrag = own.ufrag.take().or_else(|| outer.ufrag.clone());

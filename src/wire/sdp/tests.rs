@@ -7,9 +7,7 @@ pub(crate) fn captured() -> &'static [(String, String)] {
     static FILES: std::sync::OnceLock<Vec<(String, String)>> = std::sync::OnceLock::new();
     FILES.get_or_init(|| {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sdp");
-        let paths = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path());
+        let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let mut files: Vec<(String, String)> = paths
             .map(|path| {
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -66,9 +64,7 @@ fn a_chromium_offer_is_understood_whole() {
     assert!(offer.extmap_allow_mixed && !offer.ice_lite);
     let mids: Vec<&str> = offer.bundle.iter().map(Mid::as_str).collect();
     assert_eq!(mids, ["0", "1", "2"]);
-    let [audio, video, data] = offer.media.as_slice() else {
-        panic!("three sections")
-    };
+    let [audio, video, data] = offer.media.as_slice() else { panic!("three sections") };
     assert_eq!((audio.line, video.line), (8, 43));
     assert_eq!(audio.transport.ufrag.as_deref(), Some("+a4t"));
     assert_eq!(audio.transport.setup, Some(Setup::ActPass));
@@ -91,33 +87,21 @@ fn a_chromium_offer_is_understood_whole() {
     assert_eq!(video.streams[0].cname.as_deref(), Some("zlB6wHHBq2ZRppya"));
     let msid = video.msid.as_ref().unwrap();
     assert_eq!(msid.track, "e6423080-fc4e-4655-b33f-c219df074b06");
-    assert_eq!(
-        (data.sctp_port, data.max_message_size),
-        (Some(5000), Some(262144))
-    );
+    assert_eq!((data.sctp_port, data.max_message_size), (Some(5000), Some(262144)));
 }
 
 #[test]
 fn firefox_states_things_at_the_session_level_and_for_absent_payload_types() {
     let offer = Description::parse(&capture("firefox-chromium-av1.offer.sdp")).unwrap();
-    let [audio, video] = offer.media.as_slice() else {
-        panic!("two sections")
-    };
+    let [audio, video] = offer.media.as_slice() else { panic!("two sections") };
     assert_eq!(audio.transport.fingerprints, video.transport.fingerprints);
     assert_eq!(audio.transport.fingerprints[0].algorithm, "sha-256");
     let names: Vec<&str> = video.codecs.iter().map(|c| c.name.as_str()).collect();
     assert_eq!(names, ["AV1", "rtx"]);
-    let components = audio
-        .transport
-        .candidates
-        .iter()
-        .filter(|c| c.component == 2);
+    let components = audio.transport.candidates.iter().filter(|c| c.component == 2);
     assert_eq!(components.count(), 4);
     assert_eq!(audio.extmaps[1].direction, Some(Direction::RecvOnly));
-    assert_eq!(
-        audio.msid.as_ref().unwrap().stream,
-        "{25265eb5-c950-4bfb-bf01-1cd02e064983}"
-    );
+    assert_eq!(audio.msid.as_ref().unwrap().stream, "{25265eb5-c950-4bfb-bf01-1cd02e064983}");
 }
 
 #[test]
@@ -127,10 +111,7 @@ fn gstreamer_bundles_with_port_zero_and_names_streams_by_ssrc() {
     assert!(audio.port == 0 && audio.bundle_only && !audio.rejected());
     assert!(audio.codecs[0].is("opus"));
     let msid = audio.streams[0].msid.as_ref().unwrap();
-    assert_eq!(
-        msid.to_string(),
-        "user200900771_host-20d91e87 webrtctransceiver1"
-    );
+    assert_eq!(msid.to_string(), "user200900771_host-20d91e87 webrtctransceiver1");
 }
 
 #[test]
@@ -148,10 +129,7 @@ fn simulcast_lists_the_encodings() {
     assert!(offer.media[0].rids.iter().all(|rid| rid.sends));
     let media = section("a=rid:a send\r\na=simulcast:recv ~a,b;c send x\r\n");
     let simulcast = media.simulcast.unwrap();
-    assert_eq!(
-        (simulcast.send, simulcast.receive),
-        (vec!["x".into()], vec!["a".into(), "c".into()])
-    );
+    assert_eq!((simulcast.send, simulcast.receive), (vec!["x".into()], vec!["a".into(), "c".into()]));
 }
 
 #[test]
@@ -162,10 +140,7 @@ fn rfc_8839_candidates_are_read_and_written() {
         let candidate = Candidate::parse(&format!("{prefix}{text}")).unwrap();
         assert_eq!(candidate.address, "198.51.100.7:46154".parse::<std::net::SocketAddr>().unwrap());
         assert_eq!(candidate.kind, CandidateKind::ServerReflexive);
-        assert_eq!(
-            candidate.to_string(),
-            "842163049 1 udp 1677729535 198.51.100.7 46154 typ srflx"
-        );
+        assert_eq!(candidate.to_string(), "842163049 1 udp 1677729535 198.51.100.7 46154 typ srflx");
     }
     for unusable in [
         "1 1 udp 1 5a0d8f4c.local 9 typ host",
@@ -215,10 +190,7 @@ fn s_sdp_01_each_limit_names_its_line() {
         format!("{start}{}", "x".repeat(n - start.len()))
     };
     assert_eq!(parse(&long(limits::SDP_TEXT)), Ok(()));
-    assert_eq!(
-        parse(&long(limits::SDP_TEXT + 1)),
-        error(6, Reason::TooLong)
-    );
+    assert_eq!(parse(&long(limits::SDP_TEXT + 1)), error(6, Reason::TooLong));
 }
 
 #[test]
@@ -276,31 +248,18 @@ fn s_sdp_02_numbers_out_of_range_are_refused_with_their_line() {
         "a=sctp-port:65536\r\n",
         "a=max-message-size:-1\r\n",
     ] {
-        assert_eq!(
-            refusal(lines),
-            ParseError {
-                line: 6,
-                reason: Reason::Value
-            },
-            "{lines}"
-        );
+        assert_eq!(refusal(lines), ParseError { line: 6, reason: Reason::Value }, "{lines}");
     }
     for m in ["128", "0 128", "x", "-1"] {
         let text = format!("v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF {m}\r\n");
-        let error = ParseError {
-            line: 2,
-            reason: Reason::Value,
-        };
+        let error = ParseError { line: 2, reason: Reason::Value };
         assert_eq!(Description::parse(&text), Err(error), "{m}");
     }
 }
 
 #[test]
 fn s_sdp_02_identifiers_used_twice_are_refused() {
-    let duplicate = |line| ParseError {
-        line,
-        reason: Reason::Duplicate,
-    };
+    let duplicate = |line| ParseError { line, reason: Reason::Duplicate };
     for lines in [
         "a=mid:0\r\na=mid:1\r\n",
         "a=extmap:1 urn:a\r\na=extmap:1 urn:b\r\n",
@@ -309,30 +268,15 @@ fn s_sdp_02_identifiers_used_twice_are_refused() {
     ] {
         assert_eq!(refusal(lines), duplicate(7), "{lines}");
     }
-    assert_eq!(
-        refusal("a=mid:0\r\nm=video 9 RTP/AVP 1\r\na=mid:0\r\n"),
-        duplicate(7)
-    );
+    assert_eq!(refusal("a=mid:0\r\nm=video 9 RTP/AVP 1\r\na=mid:0\r\n"), duplicate(7));
     let twice = "v=0\r\nm=audio 9 RTP/AVP 0 1 0\r\n";
     assert_eq!(Description::parse(twice), Err(duplicate(2)));
 }
 
 #[test]
 fn s_sdp_02_control_characters_never_pass() {
-    for text in [
-        "a=msid:a\0b c\r\n",
-        "a=msid:a\rb c\r\n",
-        "a=msid:a\r\r\n",
-        "nonsense\r\n",
-    ] {
-        assert_eq!(
-            refusal(text),
-            ParseError {
-                line: 6,
-                reason: Reason::Syntax
-            },
-            "{text:?}"
-        );
+    for text in ["a=msid:a\0b c\r\n", "a=msid:a\rb c\r\n", "a=msid:a\r\r\n", "nonsense\r\n"] {
+        assert_eq!(refusal(text), ParseError { line: 6, reason: Reason::Syntax }, "{text:?}");
     }
     let media = section("a=msid:a\u{e9}\u{2028};b <script>\r\na=ssrc:1 cname:a@b \"c\r\n");
     assert_eq!(media.msid.unwrap().to_string(), "a___b _script_");
@@ -351,14 +295,8 @@ fn s_sdp_06_what_there_may_be_many_of_is_bounded() {
     assert_eq!(media.transport.fingerprints.len(), limits::SDP_FINGERPRINTS);
 
     let ssrc = |i: usize| format!("a=ssrc:{i} cname:x\r\n");
-    assert_eq!(
-        section(&many(limits::SDP_SSRCS, &ssrc)).streams.len(),
-        limits::SDP_SSRCS
-    );
-    let over = |line| ParseError {
-        line,
-        reason: Reason::TooManyStreams,
-    };
+    assert_eq!(section(&many(limits::SDP_SSRCS, &ssrc)).streams.len(), limits::SDP_SSRCS);
+    let over = |line| ParseError { line, reason: Reason::TooManyStreams };
     assert_eq!(refusal(&many(99, &ssrc)), over(6 + limits::SDP_SSRCS));
     let group = |_| "a=ssrc-group:FID 1 2\r\n".to_owned();
     assert_eq!(refusal(&many(99, &group)), over(6 + limits::SDP_SSRCS));

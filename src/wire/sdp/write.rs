@@ -22,11 +22,7 @@ pub(super) fn description(from: &Description) -> String {
 }
 
 fn media(from: &Media) -> sdp_types::Media {
-    let payload_types: Vec<String> = from
-        .codecs
-        .iter()
-        .map(|codec| codec.payload_type.to_string())
-        .collect();
+    let payload_types: Vec<String> = from.codecs.iter().map(|codec| codec.payload_type.to_string()).collect();
     let mut media = sdp_types::Media {
         media: from.kind.as_str().to_owned(),
         port: from.port,
@@ -75,11 +71,7 @@ fn transport(to: &mut Vec<Attribute>, from: &Transport) {
         push(to, "ice-pwd", pwd.as_str());
     }
     if !from.ice_options.is_empty() {
-        push(
-            to,
-            "ice-options",
-            join(from.ice_options.iter().map(String::as_str)),
-        );
+        push(to, "ice-options", join(from.ice_options.iter().map(String::as_str)));
     }
     for fingerprint in &from.fingerprints {
         push(to, "fingerprint", fingerprint);
@@ -97,11 +89,7 @@ fn extensions(to: &mut Vec<Attribute>, from: &Media) {
     flag(to, "extmap-allow-mixed", from.extmap_allow_mixed);
     for extmap in &from.extmaps {
         let (slash, direction) = extmap.direction.map_or(("", ""), |d| ("/", d.as_str()));
-        push(
-            to,
-            "extmap",
-            format!("{}{slash}{direction} {}", extmap.id, extmap.uri),
-        );
+        push(to, "extmap", format!("{}{slash}{direction} {}", extmap.id, extmap.uri));
     }
 }
 
@@ -110,11 +98,7 @@ fn codecs(to: &mut Vec<Attribute>, from: &Media) {
         let (payload_type, clock_rate) = (codec.payload_type, codec.clock_rate);
         let channels = codec.channels.map(|n| format!("/{n}")).unwrap_or_default();
         let name = &codec.name;
-        push(
-            to,
-            "rtpmap",
-            format!("{payload_type} {name}/{clock_rate}{channels}"),
-        );
+        push(to, "rtpmap", format!("{payload_type} {name}/{clock_rate}{channels}"));
         for feedback in codec.feedback.names() {
             push(to, "rtcp-fb", format!("{payload_type} {feedback}"));
         }
@@ -127,11 +111,7 @@ fn codecs(to: &mut Vec<Attribute>, from: &Media) {
 fn streams(to: &mut Vec<Attribute>, from: &Media) {
     for group in &from.stream_groups {
         let ssrcs: Vec<String> = group.ssrcs.iter().map(u32::to_string).collect();
-        push(
-            to,
-            "ssrc-group",
-            format!("{} {}", group.semantics, ssrcs.join(" ")),
-        );
+        push(to, "ssrc-group", format!("{} {}", group.semantics, ssrcs.join(" ")));
     }
     for stream in &from.streams {
         let ssrc = stream.ssrc;
@@ -149,18 +129,12 @@ fn streams(to: &mut Vec<Attribute>, from: &Media) {
 
 fn encodings(to: &mut Vec<Attribute>, from: &Media) {
     for rid in &from.rids {
-        push(
-            to,
-            "rid",
-            format!("{} {}", rid.id, if rid.sends { "send" } else { "recv" }),
-        );
+        push(to, "rid", format!("{} {}", rid.id, if rid.sends { "send" } else { "recv" }));
     }
     if let Some(simulcast) = &from.simulcast {
         let lists = [("send", &simulcast.send), ("recv", &simulcast.receive)];
         let lists = lists.iter().filter(|(_, ids)| !ids.is_empty());
-        let parts: Vec<String> = lists
-            .map(|(word, ids)| format!("{word} {}", ids.join(";")))
-            .collect();
+        let parts: Vec<String> = lists.map(|(word, ids)| format!("{word} {}", ids.join(";"))).collect();
         push(to, "simulcast", parts.join(" "));
     }
 }

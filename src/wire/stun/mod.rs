@@ -149,15 +149,12 @@ impl<'a> Message<'a> {
     /// One pass, and one CRC-32 over the datagram; MESSAGE-INTEGRITY is left to
     /// [`verify_integrity`](Message::verify_integrity).
     pub fn parse(datagram: &'a [u8]) -> Result<Message<'a>, ParseError> {
-        let (header, body) = datagram
-            .split_first_chunk::<HEADER>()
-            .ok_or(ParseError::TooShort)?;
+        let (header, body) = datagram.split_first_chunk::<HEADER>().ok_or(ParseError::TooShort)?;
         let [t0, t1, l0, l1, c0, c1, c2, c3, id @ ..] = *header;
         if t0 & 0xC0 != 0 || u32::from_be_bytes([c0, c1, c2, c3]) != COOKIE {
             return Err(ParseError::NotStun);
         }
-        if usize::from(u16::from_be_bytes([l0, l1])) != body.len() || !body.len().is_multiple_of(4)
-        {
+        if usize::from(u16::from_be_bytes([l0, l1])) != body.len() || !body.len().is_multiple_of(4) {
             return Err(ParseError::Length);
         }
         let mut message = Message {
@@ -236,16 +233,12 @@ impl<'a> Message<'a> {
     /// Type and value of each attribute in front of the integrity and FINGERPRINT, unknown ones
     /// included.
     pub fn attributes(&self) -> impl Iterator<Item = (u16, &'a [u8])> + use<'a> {
-        Attributes {
-            rest: self.datagram.get(HEADER..self.end).unwrap_or_default(),
-        }
+        Attributes { rest: self.datagram.get(HEADER..self.end).unwrap_or_default() }
     }
 
     /// The value of the first attribute of this type.
     pub fn attribute(&self, kind: u16) -> Option<&'a [u8]> {
-        self.attributes()
-            .find(|(candidate, _)| *candidate == kind)
-            .map(|(_, value)| value)
+        self.attributes().find(|(candidate, _)| *candidate == kind).map(|(_, value)| value)
     }
 
     /// USERNAME, if there is one and it is UTF-8 (RFC 8489, section 14.3).
@@ -275,17 +268,11 @@ impl<'a> Message<'a> {
 
     /// XOR-MAPPED-ADDRESS (RFC 8489, section 14.2); `None` also for an unknown family.
     pub fn xor_mapped_address(&self) -> Option<SocketAddr> {
-        let (&[_, family, p0, p1], ip) = self
-            .attribute(XOR_MAPPED_ADDRESS)?
-            .split_first_chunk::<4>()?;
+        let (&[_, family, p0, p1], ip) = self.attribute(XOR_MAPPED_ADDRESS)?.split_first_chunk::<4>()?;
         let port = u16::from_be_bytes([p0, p1]) ^ port_mask();
         let ip = match family {
-            1 => IpAddr::V4(Ipv4Addr::from(
-                u32::from_be_bytes(ip.try_into().ok()?) ^ COOKIE,
-            )),
-            2 => IpAddr::V6(Ipv6Addr::from(
-                u128::from_be_bytes(ip.try_into().ok()?) ^ ipv6_mask(self.id),
-            )),
+            1 => IpAddr::V4(Ipv4Addr::from(u32::from_be_bytes(ip.try_into().ok()?) ^ COOKIE)),
+            2 => IpAddr::V6(Ipv6Addr::from(u128::from_be_bytes(ip.try_into().ok()?) ^ ipv6_mask(self.id))),
             _ => return None,
         };
         Some(SocketAddr::new(ip, port))
@@ -294,16 +281,12 @@ impl<'a> Message<'a> {
     /// Code (300 to 699) and reason of ERROR-CODE (RFC 8489, section 14.8); a reason that is not
     /// UTF-8 reads as empty.
     pub fn error_code(&self) -> Option<(u16, &'a str)> {
-        let (&[_, _, class, number], reason) =
-            self.attribute(ERROR_CODE)?.split_first_chunk::<4>()?;
+        let (&[_, _, class, number], reason) = self.attribute(ERROR_CODE)?.split_first_chunk::<4>()?;
         let class = u16::from(class & 7);
         if !(3..=6).contains(&class) || number > 99 {
             return None;
         }
-        Some((
-            class * 100 + u16::from(number),
-            std::str::from_utf8(reason).unwrap_or_default(),
-        ))
+        Some((class * 100 + u16::from(number), std::str::from_utf8(reason).unwrap_or_default()))
     }
 
     /// Whether there is a FINGERPRINT; if so, it is right.
@@ -334,16 +317,12 @@ impl<'a> Message<'a> {
         };
         // A length of 16 bits was the whole body's; this one is smaller.
         let length = (covered.len() + INTEGRITY_ATTRIBUTE - HEADER) as u16;
-        mac(&[&[*t0, *t1], &length.to_be_bytes(), rest])
-            .ct_eq(tag)
-            .into()
+        mac(&[&[*t0, *t1], &length.to_be_bytes(), rest]).ct_eq(tag).into()
     }
 
     /// The attribute types that a receiver must understand and we do not (RFC 8489, section 14).
     pub fn unknown_required(&self) -> impl Iterator<Item = u16> + use<'a> {
-        self.attributes()
-            .map(|(kind, _)| kind)
-            .filter(|kind| *kind < 0x8000 && !is_known(*kind))
+        self.attributes().map(|(kind, _)| kind).filter(|kind| *kind < 0x8000 && !is_known(*kind))
     }
 
     fn number<const N: usize>(&self, kind: u16) -> Option<[u8; N]> {
@@ -412,8 +391,6 @@ const fn port_mask() -> u16 {
 
 /// What an IPv6 address is combined with: the cookie and the transaction.
 fn ipv6_mask(TransactionId(id): TransactionId) -> u128 {
-    let id = id
-        .iter()
-        .fold(0, |number, byte| number << 8 | u128::from(*byte));
+    let id = id.iter().fold(0, |number, byte| number << 8 | u128::from(*byte));
     u128::from(COOKIE) << 96 | id
 }

@@ -1,19 +1,21 @@
 use super::*;
-use crate::crypto::mac::HmacSha1;
+use aws_lc_rs::hmac::{Context, HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key};
 use proptest::prelude::*;
 use serde_json::Value;
 
 const ID: TransactionId = TransactionId(*b"twelve bytes");
 
 fn mac(key: &[u8]) -> impl Fn(&[&[u8]]) -> [u8; 20] {
-    let key = HmacSha1::new(key);
-    move |pieces| key.tag(pieces)
+    let key = Key::new(HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
+    move |pieces| {
+        let mut context = Context::with_key(&key);
+        pieces.iter().for_each(|piece| context.update(piece));
+        context.sign().as_ref().try_into().unwrap()
+    }
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len() / 2)
-        .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
-        .collect()
+    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
 }
 
 /// A message of raw attributes, integrity and fingerprint included only if given.
@@ -62,24 +64,14 @@ fn rfc_5769_section_2_vectors() {
         let message = Message::parse(&bytes).unwrap();
         assert!(message.verify_integrity(mac(&unhex(text("integrity_key").unwrap()))));
         assert!(!message.verify_integrity(mac(b"another password of 22")));
-        assert_eq!(
-            message.has_fingerprint(),
-            vector["fingerprint"].as_bool().unwrap()
-        );
+        assert_eq!(message.has_fingerprint(), vector["fingerprint"].as_bool().unwrap());
         assert_eq!(message.username(), text("username"));
-        assert_eq!(
-            message.attribute(0x8022),
-            text("software").map(str::as_bytes)
-        );
-        assert_eq!(
-            message.priority().map(u64::from),
-            vector["priority"].as_u64()
-        );
+        assert_eq!(message.attribute(0x8022), text("software").map(str::as_bytes));
+        assert_eq!(message.priority().map(u64::from), vector["priority"].as_u64());
         let controlled = text("ice_controlled").map(|n| u64::from_str_radix(n, 16).unwrap());
         assert_eq!(message.ice_controlled(), controlled);
-        let address = text("xor_mapped_address").map(|ip| {
-            SocketAddr::new(ip.parse().unwrap(), vector["port"].as_u64().unwrap() as u16)
-        });
+        let address = text("xor_mapped_address")
+            .map(|ip| SocketAddr::new(ip.parse().unwrap(), vector["port"].as_u64().unwrap() as u16));
         assert_eq!(message.xor_mapped_address(), address);
         assert_eq!(message.class() == Class::Success, address.is_some());
         assert_eq!(message.method(), BINDING);
@@ -134,21 +126,12 @@ fn s_stun_02_attributes_stay_inside_and_keep_their_lengths() {
         (ICE_CONTROLLED, &[8]),
         (ICE_CONTROLLING, &[8]),
         (XOR_MAPPED_ADDRESS, &[8, 20]),
-        (
-            UNKNOWN_ATTRIBUTES,
-            &[
-                0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34,
-            ],
-        ),
+        (UNKNOWN_ATTRIBUTES, &[0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34]),
     ];
     for (kind, legal) in lengths {
         for len in 0..36 {
             let message = raw(&[(kind, &[0; 36][..len])]);
-            assert_eq!(
-                Message::parse(&message).is_ok(),
-                legal.contains(&len),
-                "{kind:#x} {len}"
-            );
+            assert_eq!(Message::parse(&message).is_ok(), legal.contains(&len), "{kind:#x} {len}");
         }
     }
 
@@ -203,55 +186,25 @@ fn s_stun_03_fingerprint_is_right_and_last() {
 fn s_stun_06_usernames_are_bounded_and_utf_8() {
     let long = [b'a'; limits::STUN_USERNAME + 1];
     let longest = raw(&[(USERNAME, &long[..limits::STUN_USERNAME])]);
-    assert_eq!(
-        Message::parse(&longest).unwrap().username().map(str::len),
-        Some(513)
-    );
-    assert_eq!(
-        parse_error(&raw(&[(USERNAME, &long)])),
-        Some(ParseError::Attribute)
-    );
-    assert_eq!(
-        parse_error(&raw(&[(USERNAME, &[b'a'; 764])])),
-        Some(ParseError::Attribute)
-    );
-    assert_eq!(
-        Message::parse(&raw(&[(USERNAME, b"a:\xFF")]))
-            .unwrap()
-            .username(),
-        None
-    );
+    assert_eq!(Message::parse(&longest).unwrap().username().map(str::len), Some(513));
+    assert_eq!(parse_error(&raw(&[(USERNAME, &long)])), Some(ParseError::Attribute));
+    assert_eq!(parse_error(&raw(&[(USERNAME, &[b'a'; 764])])), Some(ParseError::Attribute));
+    assert_eq!(Message::parse(&raw(&[(USERNAME, b"a:\xFF")])).unwrap().username(), None);
 }
 
 #[test]
 fn types_round_trip_and_unknown_required_ones_are_named() {
     let mut buf = [0; 64];
-    for class in [
-        Class::Request,
-        Class::Indication,
-        Class::Success,
-        Class::Error,
-    ] {
+    for class in [Class::Request, Class::Indication, Class::Success, Class::Error] {
         for method in [0, BINDING, 0x00F, 0x080, 0xABC, 0xFFF] {
-            let len = Writer::new(&mut buf, class, method, ID)
-                .unwrap()
-                .finish()
-                .unwrap();
+            let len = Writer::new(&mut buf, class, method, ID).unwrap().finish().unwrap();
             let message = Message::parse(&buf[..len]).unwrap();
             assert_eq!((message.class(), message.method()), (class, method));
             assert_eq!(message.transaction_id(), ID);
         }
     }
-    let message = raw(&[
-        (0x0002, &[]),
-        (USERNAME, b"a:b"),
-        (0xC057, &[]),
-        (0x7FFF, &[]),
-    ]);
-    let unknown = Message::parse(&message)
-        .unwrap()
-        .unknown_required()
-        .collect::<Vec<_>>();
+    let message = raw(&[(0x0002, &[]), (USERNAME, b"a:b"), (0xC057, &[]), (0x7FFF, &[])]);
+    let unknown = Message::parse(&message).unwrap().unknown_required().collect::<Vec<_>>();
     assert_eq!(unknown, [0x0002, 0x7FFF]);
 }
 
@@ -262,18 +215,10 @@ fn error_codes_round_trip_and_odd_ones_are_none() {
         let mut writer = Writer::new(&mut buf, Class::Error, BINDING, ID).unwrap();
         writer.error_code(code, "Because").unwrap();
         let len = writer.finish().unwrap();
-        assert_eq!(
-            Message::parse(&buf[..len]).unwrap().error_code(),
-            Some((code, "Because"))
-        );
+        assert_eq!(Message::parse(&buf[..len]).unwrap().error_code(), Some((code, "Because")));
     }
     for value in [[0, 0, 2, 99], [0, 0, 7, 0], [0, 0, 4, 100]] {
-        assert_eq!(
-            Message::parse(&raw(&[(ERROR_CODE, &value)]))
-                .unwrap()
-                .error_code(),
-            None
-        );
+        assert_eq!(Message::parse(&raw(&[(ERROR_CODE, &value)])).unwrap().error_code(), None);
     }
 }
 
@@ -295,16 +240,11 @@ fn a_referee_reads_what_is_written_and_writes_what_is_read() {
         assert_eq!(referee.typ, message::BINDING_SUCCESS);
         assert_eq!(referee.get(theirs::ATTR_USERNAME).unwrap(), b"abcd:efgh");
         let mut mapped = xoraddr::XorMappedAddress::default();
-        mapped
-            .get_from_as(&referee, theirs::ATTR_XORMAPPED_ADDRESS)
-            .unwrap();
+        mapped.get_from_as(&referee, theirs::ATTR_XORMAPPED_ADDRESS).unwrap();
         assert_eq!(SocketAddr::new(mapped.ip, mapped.port), address);
 
         let mut referee = message::Message::new();
-        let mapped = xoraddr::XorMappedAddress {
-            ip: address.ip(),
-            port: address.port(),
-        };
+        let mapped = xoraddr::XorMappedAddress { ip: address.ip(), port: address.port() };
         referee
             .build(&[
                 Box::new(message::TransactionId(ID.0)),

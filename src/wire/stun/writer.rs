@@ -2,8 +2,8 @@
 
 use super::attribute::*;
 use super::{
-    COOKIE, Class, FINGERPRINT_ATTRIBUTE, FINGERPRINT_XOR, HEADER, INTEGRITY_ATTRIBUTE,
-    TransactionId, ipv6_mask, port_mask,
+    COOKIE, Class, FINGERPRINT_ATTRIBUTE, FINGERPRINT_XOR, HEADER, INTEGRITY_ATTRIBUTE, TransactionId,
+    ipv6_mask, port_mask,
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -25,12 +25,7 @@ pub struct Writer<'b> {
 
 impl<'b> Writer<'b> {
     /// Writes the header. Bits of `method` above the twelfth are ignored.
-    pub fn new(
-        buf: &'b mut [u8],
-        class: Class,
-        method: u16,
-        id: TransactionId,
-    ) -> Result<Self, NoSpace> {
+    pub fn new(buf: &'b mut [u8], class: Class, method: u16, id: TransactionId) -> Result<Self, NoSpace> {
         let (kind, rest) = buf.split_first_chunk_mut::<4>().ok_or(NoSpace)?;
         let (cookie, rest) = rest.split_first_chunk_mut::<4>().ok_or(NoSpace)?;
         let (transaction, _) = rest.split_first_chunk_mut::<12>().ok_or(NoSpace)?;
@@ -38,11 +33,7 @@ impl<'b> Writer<'b> {
         *kind = [t0, t1, 0, 0];
         *cookie = COOKIE.to_be_bytes();
         *transaction = id.0;
-        Ok(Writer {
-            buf,
-            len: HEADER,
-            id,
-        })
+        Ok(Writer { buf, len: HEADER, id })
     }
 
     /// Any attribute by its type.
@@ -105,10 +96,7 @@ impl<'b> Writer<'b> {
     /// Adds MESSAGE-INTEGRITY and FINGERPRINT; returns the bytes of the message.
     ///
     /// `mac` is HMAC-SHA1 under the password, over the pieces in their order.
-    pub fn finish_with_integrity(
-        mut self,
-        mac: impl FnOnce(&[&[u8]]) -> [u8; 20],
-    ) -> Result<usize, NoSpace> {
+    pub fn finish_with_integrity(mut self, mac: impl FnOnce(&[&[u8]]) -> [u8; 20]) -> Result<usize, NoSpace> {
         self.set_length(self.len + INTEGRITY_ATTRIBUTE)?;
         let tag = mac(&[self.written()]);
         self.put(MESSAGE_INTEGRITY, &[&tag])?;

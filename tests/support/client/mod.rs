@@ -285,12 +285,11 @@ impl Client {
             rtcp::Packet::Pli(pli) => self.on_keyframe_request(pli.media),
             rtcp::Packet::Fir(fir) => fir.entries().for_each(|entry| self.on_keyframe_request(entry.ssrc)),
             rtcp::Packet::TransportFeedback(_) => self.feedbacks += 1,
-            rtcp::Packet::SourceDescription(description) => {
+            rtcp::Packet::SourceDescription(description)
                 // What publishers call themselves stays here (S-RTP-13).
-                if description.items().any(|item| item.value == b"secret-cname") {
+                if description.items().any(|item| item.value == b"secret-cname") => {
                     self.violation("a publisher's CNAME came through".into());
                 }
-            }
             _ => {}
         }
     }

@@ -244,7 +244,7 @@ impl Publisher {
             };
             writer.sender_report(&info, &blocks).expect("a report fits a datagram");
         }
-        if !blocks.is_empty() || writer.len() == 0 {
+        if !blocks.is_empty() || writer.is_empty() {
             writer.receiver_report(self.audio.ssrc, &blocks).expect("a report fits a datagram");
         }
         writer.sdes_cname(self.audio.ssrc, "secret-cname").expect("a name fits a datagram");

@@ -18,19 +18,10 @@ fn negotiation() -> Negotiation {
 
 fn local() -> LocalTransport {
     LocalTransport {
-        credentials: Credentials {
-            ufrag: "0001ours".into(),
-            pwd: Password::new("ourpasswordourpassword00"),
-        },
+        credentials: Credentials { ufrag: "0001ours".into(), pwd: Password::new("ourpasswordourpassword00") },
         restart: None,
-        fingerprint: Fingerprint {
-            algorithm: "sha-256".into(),
-            bytes: vec![0xAB; 32],
-        },
-        candidates: vec![
-            "203.0.113.1:3478".parse().unwrap(),
-            "[2001:db8::1]:3478".parse().unwrap(),
-        ],
+        fingerprint: Fingerprint { algorithm: "sha-256".into(), bytes: vec![0xAB; 32] },
+        candidates: vec!["203.0.113.1:3478".parse().unwrap(), "[2001:db8::1]:3478".parse().unwrap()],
     }
 }
 
@@ -40,10 +31,7 @@ fn slot(id: u64, kind: MediaKind) -> SendSlot {
         kind,
         ssrc: 1_000 + id as u32,
         rtx: (kind == MediaKind::Video).then_some(2_000 + id as u32),
-        msid: Msid {
-            stream: format!("p{id}"),
-            track: format!("t{id}"),
-        },
+        msid: Msid { stream: format!("p{id}"), track: format!("t{id}") },
         cname: "estafette".into(),
     }
 }

@@ -4,14 +4,10 @@ use super::*;
 
 #[test]
 fn every_captured_offer_is_answered_section_by_section() {
-    let offers = captured()
-        .iter()
-        .filter(|(name, _)| name.ends_with(".offer.sdp"));
+    let offers = captured().iter().filter(|(name, _)| name.ends_with(".offer.sdp"));
     for (name, text) in offers {
         let mut negotiation = negotiation();
-        let answer = negotiation
-            .accept_offer(text, &local())
-            .unwrap_or_else(|e| panic!("{name}: {e}"));
+        let answer = negotiation.accept_offer(text, &local()).unwrap_or_else(|e| panic!("{name}: {e}"));
         let offer = Description::parse(text).unwrap();
         let answer = Description::parse(&answer.sdp).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(answer.ice_lite && !offer.ice_lite);
@@ -34,18 +30,10 @@ fn every_captured_offer_is_answered_section_by_section() {
                 let offered = theirs.codecs.iter().find(same).unwrap();
                 assert!(offered.is(&codec.name), "{name}: {}", codec.name);
                 assert_eq!(offered.repairs(), codec.repairs());
-                assert_eq!(
-                    codec.feedback.intersection(offered.feedback),
-                    codec.feedback
-                );
+                assert_eq!(codec.feedback.intersection(offered.feedback), codec.feedback);
             }
             for ours in &ours.extmaps {
-                assert!(
-                    theirs
-                        .extmaps
-                        .iter()
-                        .any(|e| (e.id, &e.uri) == (ours.id, &ours.uri))
-                );
+                assert!(theirs.extmaps.iter().any(|e| (e.id, &e.uri) == (ours.id, &ours.uri)));
             }
             assert!(ours.rids.is_empty() && ours.simulcast.is_none() && ours.streams.is_empty());
         }
@@ -57,42 +45,24 @@ fn every_captured_offer_is_answered_section_by_section() {
 
 #[test]
 fn a_chromium_offer_gets_the_engines_codecs_in_the_engines_order() {
-    let config = Config {
-        codecs: vec![Codec::Opus, Codec::defaults()[3], Codec::Vp8],
-        ..Config::default()
-    };
+    let config = Config { codecs: vec![Codec::Opus, Codec::defaults()[3], Codec::Vp8], ..Config::default() };
     let mut negotiation = Negotiation::new(Arc::new(config), 42);
-    let answer = negotiation
-        .accept_offer(&capture(CHROMIUM), &local())
-        .unwrap();
+    let answer = negotiation.accept_offer(&capture(CHROMIUM), &local()).unwrap();
     let video = &sections(&answer.sdp)[1];
-    let codecs: Vec<(u8, &str)> = video
-        .codecs
-        .iter()
-        .map(|c| (c.payload_type, c.name.as_str()))
-        .collect();
-    assert_eq!(
-        codecs,
-        [(108, "H264"), (109, "rtx"), (96, "VP8"), (97, "rtx")]
-    );
+    let codecs: Vec<(u8, &str)> = video.codecs.iter().map(|c| (c.payload_type, c.name.as_str())).collect();
+    assert_eq!(codecs, [(108, "H264"), (109, "rtx"), (96, "VP8"), (97, "rtx")]);
     assert_eq!(
         video.codecs[0].fmtp,
         "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
     );
     let line = negotiation.session().line("1").unwrap();
-    assert_eq!(
-        (line.index, line.kind, line.receives),
-        (1, MediaKind::Video, true)
-    );
+    assert_eq!((line.index, line.kind, line.receives), (1, MediaKind::Video, true));
     assert_eq!(line.payloads.lookup(108), Some(Payload::Media(CodecId(1))));
     assert_eq!(line.payloads.lookup(97), Some(Payload::Rtx(CodecId(2))));
     assert_eq!(line.payloads.lookup(98), None);
     assert_eq!(line.payloads.rtx_payload_type(CodecId(1)), Some(109));
     assert_eq!(line.extensions.id_of(ExtensionKind::Mid), Some(4));
-    assert_eq!(
-        line.extensions.kind_of(13),
-        Some(ExtensionKind::VideoOrientation)
-    );
+    assert_eq!(line.extensions.kind_of(13), Some(ExtensionKind::VideoOrientation));
     assert_eq!(line.extensions.id_of(ExtensionKind::Rid), None);
     assert!(line.feedback.nack && line.feedback.transport_cc && !line.feedback.remb);
     let publication = line.publishes.as_ref().unwrap();
@@ -122,23 +92,14 @@ fn the_answers_text_is_what_rfc_8829_asks_for() {
         "a=rtcp-fb:96 ccm fir",
         "a=fmtp:97 apt=96",
     ] {
-        assert_eq!(
-            answer.sdp.lines().filter(|l| *l == line).count(),
-            1,
-            "{line}\n{}",
-            answer.sdp
-        );
+        assert_eq!(answer.sdp.lines().filter(|l| *l == line).count(), 1, "{line}\n{}", answer.sdp);
     }
 }
 
 #[test]
 fn firefox_extension_directions_are_mirrored() {
     let (negotiation, answer) = answered("firefox-av-data.offer.sdp");
-    assert!(
-        answer.sdp.contains("a=extmap:6/sendonly http"),
-        "{}",
-        answer.sdp
-    );
+    assert!(answer.sdp.contains("a=extmap:6/sendonly http"), "{}", answer.sdp);
     let extensions = &negotiation.session().line("1").unwrap().extensions;
     assert_eq!(extensions.id_of(ExtensionKind::PlayoutDelay), Some(6));
     assert_eq!(extensions.kind_of(6), None);
@@ -156,28 +117,18 @@ fn aiortc_gets_the_bandwidth_feedback_it_knows() {
     // 99 is Baseline; 101 is what the engine forwards.
     assert_eq!(video.payloads.payload_type(CodecId(3)), Some(101));
     let remote = negotiation.session().remote.as_ref().unwrap();
-    assert_eq!(
-        (remote.role, remote.fingerprints.len()),
-        (DtlsRole::Server, 3)
-    );
+    assert_eq!((remote.role, remote.fingerprints.len()), (DtlsRole::Server, 3));
     assert!(!video.rtcp_rsize);
 }
 
 #[test]
 fn gstreamer_is_answered_on_its_bundled_sections() {
     let (negotiation, answer) = answered("gstreamer-chromium-av-data.offer.sdp");
-    assert!(
-        answer.sdp.contains("a=group:BUNDLE video0 audio1\r\n"),
-        "{}",
-        answer.sdp
-    );
+    assert!(answer.sdp.contains("a=group:BUNDLE video0 audio1\r\n"), "{}", answer.sdp);
     let audio = negotiation.session().line("audio1").unwrap();
     let publication = audio.publishes.as_ref().unwrap();
     assert_eq!(publication.ssrcs, [(4009025535, None)]);
-    assert_eq!(
-        publication.msid.as_ref().unwrap().track,
-        "webrtctransceiver1"
-    );
+    assert_eq!(publication.msid.as_ref().unwrap().track, "webrtctransceiver1");
     // It announced the feedback, but not the numbers it is about.
     assert!(!audio.feedback.transport_cc);
 }
@@ -192,22 +143,11 @@ fn simulcast_is_answered_with_one_encoding_known_by_its_mid() {
 
 #[test]
 fn a_participant_that_may_not_publish_is_told_so() {
-    let config = Config {
-        publish: false,
-        ..Config::default()
-    };
+    let config = Config { publish: false, ..Config::default() };
     let mut negotiation = Negotiation::new(Arc::new(config), 42);
-    let answer = negotiation
-        .accept_offer(&capture(CHROMIUM), &local())
-        .unwrap();
+    let answer = negotiation.accept_offer(&capture(CHROMIUM), &local()).unwrap();
     assert_eq!(sections(&answer.sdp)[0].direction, Direction::Inactive);
-    assert!(
-        negotiation
-            .session()
-            .lines
-            .iter()
-            .all(|l| l.publishes.is_none() && l.receives)
-    );
+    assert!(negotiation.session().lines.iter().all(|l| l.publishes.is_none() && l.receives));
 }
 
 #[test]
@@ -225,10 +165,7 @@ fn payload_types_that_look_like_rtcp_are_passed_over() {
     let mut negotiation = negotiation();
     negotiation.accept_offer(&offer, &local()).unwrap();
     let payloads = &negotiation.session().lines[0].payloads;
-    assert_eq!(
-        (payloads.lookup(72), payloads.lookup(96)),
-        (None, Some(Payload::Media(CodecId(1))))
-    );
+    assert_eq!((payloads.lookup(72), payloads.lookup(96)), (None, Some(Payload::Media(CodecId(1)))));
     let only = capture("chromium-vp8-L1T3.offer.sdp").replace("96", "72");
     let answer = self::negotiation().accept_offer(&only, &local()).unwrap();
     assert!(sections(&answer.sdp)[0].rejected());
@@ -238,23 +175,13 @@ fn payload_types_that_look_like_rtcp_are_passed_over() {
 fn an_ice_restart_is_answered_with_fresh_credentials() {
     let (mut negotiation, _) = answered(CHROMIUM);
     let before = negotiation.session().clone();
-    let again = negotiation
-        .accept_offer(&capture(CHROMIUM), &local())
-        .unwrap();
+    let again = negotiation.accept_offer(&capture(CHROMIUM), &local()).unwrap();
     assert_eq!(again.outcome, Outcome::default());
     assert_eq!(negotiation.session(), &before);
 
-    let restart = Credentials {
-        ufrag: "0001new".into(),
-        pwd: Password::new("n".repeat(24)),
-    };
-    let local = LocalTransport {
-        restart: Some(restart),
-        ..local()
-    };
-    let offer = capture(CHROMIUM)
-        .replace("+a4t", "else")
-        .replace("fgbc3f", "XXXXXX");
+    let restart = Credentials { ufrag: "0001new".into(), pwd: Password::new("n".repeat(24)) };
+    let local = LocalTransport { restart: Some(restart), ..local() };
+    let offer = capture(CHROMIUM).replace("+a4t", "else").replace("fgbc3f", "XXXXXX");
     let answer = negotiation.accept_offer(&offer, &local).unwrap();
     assert!(answer.outcome.ice_restarted && !answer.outcome.dtls_restarted);
     assert!(answer.sdp.contains("a=ice-ufrag:0001new") && !answer.sdp.contains("0001ours"));
@@ -266,9 +193,7 @@ fn an_ice_restart_is_answered_with_fresh_credentials() {
 fn versions_count_up_and_the_same_calls_give_the_same_text() {
     let texts = || {
         let (mut negotiation, first) = answered(CHROMIUM);
-        let second = negotiation
-            .accept_offer(&capture(CHROMIUM), &local())
-            .unwrap();
+        let second = negotiation.accept_offer(&capture(CHROMIUM), &local()).unwrap();
         (first.sdp, second.sdp)
     };
     let (first, second) = texts();

@@ -22,16 +22,10 @@ pub(super) fn answer(offer: &str, change: impl Fn(&mut Media)) -> String {
         media.streams.clear();
         media.stream_groups.clear();
         if media.direction.sends() {
-            media.msid = Some(Msid {
-                stream: "c".into(),
-                track: "camera".into(),
-            });
+            media.msid = Some(Msid { stream: "c".into(), track: "camera".into() });
         }
         for extmap in &mut media.extmaps {
-            *extmap = Extmap {
-                direction: None,
-                ..extmap.clone()
-            };
+            *extmap = Extmap { direction: None, ..extmap.clone() };
         }
         change(media);
     }

@@ -17,9 +17,7 @@ fn str0m_negotiates_both_ways_with_us() {
     let mut negotiation = negotiation();
     negotiation.assign_send(slot(1, MediaKind::Audio)).unwrap();
     negotiation.assign_send(slot(2, MediaKind::Video)).unwrap();
-    let answer = negotiation
-        .accept_offer(&offer.to_sdp_string(), &local())
-        .unwrap();
+    let answer = negotiation.accept_offer(&offer.to_sdp_string(), &local()).unwrap();
     let answer = SdpAnswer::from_sdp_string(&answer.sdp).unwrap();
     rtc.sdp_api().accept_answer(pending, answer).unwrap();
     assert!(negotiation.session().line_of_slot(1).is_some() && negotiation.needed());
@@ -34,10 +32,7 @@ fn str0m_negotiates_both_ways_with_us() {
         let media = rtc.media(line.mid.as_str().into()).unwrap();
         assert_eq!(media.direction(), Dir::RecvOnly);
         for negotiated in line.payloads.iter() {
-            let known = rtc
-                .codec_config()
-                .iter()
-                .find(|p| *p.pt() == negotiated.payload_type);
+            let known = rtc.codec_config().iter().find(|p| *p.pt() == negotiated.payload_type);
             assert_eq!(known.unwrap().resend().map(|rtx| *rtx), negotiated.rtx);
         }
         negotiation.assign_send(slot(id, MediaKind::Video)).unwrap();

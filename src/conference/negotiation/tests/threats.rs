@@ -33,13 +33,7 @@ fn s_sdp_01_a_text_over_the_limit_changes_nothing() {
     let (mut negotiation, _) = answered(CHROMIUM);
     let long = capture(CHROMIUM) + &"a=x\r\n".repeat(limits::SDP_TEXT / 5);
     let error = refuses_offer(&mut negotiation, &long);
-    assert!(
-        matches!(
-            error,
-            NegotiationError::Syntax(ParseError { line: 684, .. })
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, NegotiationError::Syntax(ParseError { line: 684, .. })), "{error}");
 }
 
 #[test]
@@ -50,17 +44,8 @@ fn s_sdp_02_nothing_of_an_offer_is_echoed_unescaped() {
         .replace("cname:zlB6wHHBq2ZRppya", "cname:\"><b>");
     let mut negotiation = negotiation();
     let answer = negotiation.accept_offer(&offer, &local()).unwrap();
-    assert!(
-        !answer.sdp.contains(['<', '>', '"', '\u{2028}']),
-        "{}",
-        answer.sdp
-    );
-    let cname = negotiation.session().lines[0]
-        .publishes
-        .as_ref()
-        .unwrap()
-        .cname
-        .clone();
+    assert!(!answer.sdp.contains(['<', '>', '"', '\u{2028}']), "{}", answer.sdp);
+    let cname = negotiation.session().lines[0].publishes.as_ref().unwrap().cname.clone();
     assert_eq!(cname.as_deref(), Some("___b_"));
 }
 
@@ -73,10 +58,7 @@ fn s_sdp_02_one_number_means_one_thing_in_the_bundle() {
             other => panic!("{other}"),
         }
     };
-    assert_eq!(
-        conflict("a=extmap:13 ", "a=extmap:1 "),
-        "header extension id"
-    );
+    assert_eq!(conflict("a=extmap:13 ", "a=extmap:1 "), "header extension id");
     assert_eq!(conflict("a=ssrc:2204040700 ", "a=ssrc:1249227313 "), "SSRC");
     let types = conflict("SAVPF 96 97", "SAVPF 111\r\na=rtpmap:111 VP8/90000\r\na=x:");
     assert_eq!(types, "payload type");
@@ -91,38 +73,19 @@ fn s_sdp_03_a_transport_without_secrets_is_refused() {
         ("a=setup", "DTLS setup role"),
     ] {
         let error = refuses_offer(&mut negotiation(), &without(CHROMIUM, start));
-        assert_eq!(
-            error,
-            NegotiationError::Missing {
-                line: 8,
-                what: lacks
-            }
-        );
+        assert_eq!(error, NegotiationError::Missing { line: 8, what: lacks });
     }
     let short = capture(CHROMIUM).replace("fgbc3fXMmHZYc8d9iKrAPZ3V", "fgbc3fXMmHZYc8d9iKrAP");
     let error = refuses_offer(&mut negotiation(), &short);
-    assert_eq!(
-        error,
-        NegotiationError::Weak {
-            line: 8,
-            what: "ICE password"
-        }
-    );
-    for (from, to) in [
-        ("sha-256", "sha-1"),
-        ("sha-256 E6:", "sha-256 "),
-        ("sha-256", "sha-512"),
-    ] {
+    assert_eq!(error, NegotiationError::Weak { line: 8, what: "ICE password" });
+    for (from, to) in [("sha-256", "sha-1"), ("sha-256 E6:", "sha-256 "), ("sha-256", "sha-512")] {
         let error = refuses_offer(&mut negotiation(), &capture(CHROMIUM).replace(from, to));
         let what = "certificate fingerprint";
         assert_eq!(error, NegotiationError::Weak { line: 8, what });
     }
     let hold = capture(CHROMIUM).replace("a=setup:actpass", "a=setup:holdconn");
     let error = refuses_offer(&mut negotiation(), &hold);
-    assert_eq!(
-        error.to_string(),
-        "the media section at line 8 has no usable DTLS setup role"
-    );
+    assert_eq!(error.to_string(), "the media section at line 8 has no usable DTLS setup role");
 }
 
 #[test]
@@ -138,15 +101,9 @@ fn s_sdp_04_unprotected_media_is_rejected_section_by_section() {
     };
     let audio = |from: &str, to: &str| capture(CHROMIUM).replacen(from, to, 1);
     let ours = rejected(&audio("UDP/TLS/RTP/SAVPF 111", "RTP/AVP 111"));
-    assert_eq!(
-        (ours[0].protocol.as_str(), ours[0].format.as_str()),
-        ("RTP/AVP", "111")
-    );
+    assert_eq!((ours[0].protocol.as_str(), ours[0].format.as_str()), ("RTP/AVP", "111"));
     rejected(&audio("a=rtcp-mux\r\n", ""));
-    rejected(&audio(
-        "a=sendrecv",
-        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\na=sendrecv",
-    ));
+    rejected(&audio("a=sendrecv", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\na=sendrecv"));
     rejected(&audio("BUNDLE 0 1 2", "BUNDLE 1 2"));
     rejected(&audio("m=audio", "m=text"));
     rejected(&audio("a=mid:0\r\n", "").replacen("BUNDLE 0 1 2", "BUNDLE 1 2", 1));
@@ -167,28 +124,14 @@ fn s_sdp_05_a_session_changes_only_by_the_right_restart() {
     let offer = capture(CHROMIUM);
     let restart = |what| NegotiationError::Restart { line: 8, what };
     let other = offer.replace("E6:6B:55", "00:00:00");
-    assert_eq!(
-        refuses_offer(&mut negotiation, &other),
-        restart("certificate fingerprint")
-    );
+    assert_eq!(refuses_offer(&mut negotiation, &other), restart("certificate fingerprint"));
     let half = offer.replace("+a4t", "else");
-    assert_eq!(
-        refuses_offer(&mut negotiation, &half),
-        restart("ICE credentials")
-    );
+    assert_eq!(refuses_offer(&mut negotiation, &half), restart("ICE credentials"));
     let half = offer.replace("fgbc3f", "XXXXXX");
-    assert_eq!(
-        refuses_offer(&mut negotiation, &half),
-        restart("ICE credentials")
-    );
+    assert_eq!(refuses_offer(&mut negotiation, &half), restart("ICE credentials"));
     let role = offer.replace("setup:actpass", "setup:passive");
-    assert_eq!(
-        refuses_offer(&mut negotiation, &role),
-        restart("DTLS setup role")
-    );
-    negotiation
-        .accept_offer(&offer.replace("setup:actpass", "setup:active"), &local())
-        .unwrap();
+    assert_eq!(refuses_offer(&mut negotiation, &role), restart("DTLS setup role"));
+    negotiation.accept_offer(&offer.replace("setup:actpass", "setup:active"), &local()).unwrap();
 
     let whole = other.replace("+a4t", "else").replace("fgbc3f", "XXXXXX");
     let outcome = negotiation.accept_offer(&whole, &local()).unwrap().outcome;
@@ -202,25 +145,14 @@ fn s_sdp_05_sections_are_neither_removed_nor_reordered() {
     let mut shorter = offer.clone();
     shorter.media.truncate(1);
     let error = refuses_offer(&mut negotiation, &shorter.write());
-    assert!(
-        matches!(error, NegotiationError::Mismatch { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, NegotiationError::Mismatch { .. }), "{error}");
     let mut swapped = offer.clone();
     swapped.media.swap(0, 1);
     let error = refuses_offer(&mut negotiation, &swapped.write());
-    assert!(
-        matches!(error, NegotiationError::Mismatch { line: 8, .. }),
-        "{error}"
-    );
-    let renamed = capture(CHROMIUM)
-        .replace("BUNDLE 0", "BUNDLE 9")
-        .replace("a=mid:0", "a=mid:9");
+    assert!(matches!(error, NegotiationError::Mismatch { line: 8, .. }), "{error}");
+    let renamed = capture(CHROMIUM).replace("BUNDLE 0", "BUNDLE 9").replace("a=mid:0", "a=mid:9");
     let error = refuses_offer(&mut negotiation, &renamed);
-    assert!(
-        matches!(error, NegotiationError::Mismatch { line: 8, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, NegotiationError::Mismatch { line: 8, .. }), "{error}");
 }
 
 #[test]
@@ -251,24 +183,16 @@ fn s_sdp_05_answers_fit_the_offer_or_are_refused() {
     assert!(is_mismatch(refuse(&|a| a.media[3].codecs.clear())));
     assert!(is_mismatch(refuse(&|a| a.media[3].rtcp_mux = false)));
     assert!(is_mismatch(refuse(&|a| drop(a.bundle.pop()))));
-    let each =
-        |a: &mut Description, change: &dyn Fn(&mut Media)| a.media.iter_mut().for_each(change);
+    let each = |a: &mut Description, change: &dyn Fn(&mut Media)| a.media.iter_mut().for_each(change);
     let is_restart = |e| matches!(e, NegotiationError::Restart { .. });
-    assert!(is_restart(refuse(
-        &|a| each(a, &|m| m.transport.ufrag = Some("else".into()))
-    )));
+    assert!(is_restart(refuse(&|a| each(a, &|m| m.transport.ufrag = Some("else".into())))));
     assert!(is_restart(refuse(&|a| each(a, &|m| {
         m.transport.ufrag = Some("else".into());
         m.transport.pwd = Some(Password::new("e".repeat(24)));
     }))));
-    assert!(is_restart(refuse(
-        &|a| each(a, &|m| m.transport.setup = Some(Setup::Passive))
-    )));
+    assert!(is_restart(refuse(&|a| each(a, &|m| m.transport.setup = Some(Setup::Passive)))));
     assert!(is_restart(refuse(&|a| each(a, &|m| {
-        m.transport
-            .fingerprints
-            .iter_mut()
-            .for_each(|f| f.bytes[0] ^= 1);
+        m.transport.fingerprints.iter_mut().for_each(|f| f.bytes[0] ^= 1);
     }))));
     let error = refuse(&|a| each(a, &|m| m.transport.setup = Some(Setup::ActPass)));
     assert!(matches!(error, NegotiationError::Missing { .. }));

@@ -21,11 +21,7 @@ fn address(text: &str) -> SocketAddr {
 }
 
 fn path(remote: &str) -> Path {
-    Path {
-        protocol: Protocol::Udp,
-        local: address(SERVER),
-        remote: address(remote),
-    }
+    Path { protocol: Protocol::Udp, local: address(SERVER), remote: address(remote) }
 }
 
 fn credentials(seed: u8) -> Credentials {
@@ -83,11 +79,7 @@ impl Peer {
     }
 
     fn plain(&self) -> Vec<u8> {
-        Request {
-            nominate: false,
-            ..self.request()
-        }
-        .write()
+        Request { nominate: false, ..self.request() }.write()
     }
 
     /// The honest answer to a check, seen to come from the server.
@@ -98,11 +90,7 @@ impl Peer {
     /// An answer or error, with a password or without any integrity.
     fn respond(&self, check: &[u8], error: Option<u16>, pwd: Option<&str>) -> Vec<u8> {
         let id = Message::parse(check).unwrap().transaction_id();
-        let class = if error.is_some() {
-            Class::Error
-        } else {
-            Class::Success
-        };
+        let class = if error.is_some() { Class::Error } else { Class::Success };
         let mut buf = [0; 200];
         let mut writer = Writer::new(&mut buf, class, stun::BINDING, id).unwrap();
         match error {
@@ -167,21 +155,11 @@ type Datagrams = Vec<(Path, Vec<u8>)>;
 impl Server {
     /// An agent and a peer that know each other's credentials; nothing was sent.
     fn new() -> (Server, Peer) {
-        let peer = Peer {
-            ours: credentials(1),
-            servers: credentials(2),
-        };
+        let peer = Peer { ours: credentials(1), servers: credentials(2) };
         let random = Random::new([9; 32]);
         let mut agent = Agent::new(Config::default(), peer.servers.clone(), random);
         agent.set_remote_credentials(peer.ours.clone());
-        (
-            Server {
-                agent,
-                now: Instant::from_millis(1_000),
-                paths: Vec::new(),
-            },
-            peer,
-        )
+        (Server { agent, now: Instant::from_millis(1_000), paths: Vec::new() }, peer)
     }
 
     /// The same with HOME selected and all queues empty.
@@ -215,10 +193,7 @@ impl Server {
         while let Some((path, len)) = self.agent.poll_transmit(self.now, &mut buf) {
             sent.push((path, buf[..len].to_vec()));
         }
-        assert!(
-            self.agent.poll_timeout().is_none_or(|at| at > self.now),
-            "the owner would spin"
-        );
+        assert!(self.agent.poll_timeout().is_none_or(|at| at > self.now), "the owner would spin");
         sent
     }
 
@@ -229,10 +204,7 @@ impl Server {
         while let Some(at) = self.agent.poll_timeout().filter(|at| *at <= end) {
             self.now = self.now.max(at);
             let sent = self.drain();
-            all.extend(
-                sent.into_iter()
-                    .map(|(path, datagram)| (self.now, path, datagram)),
-            );
+            all.extend(sent.into_iter().map(|(path, datagram)| (self.now, path, datagram)));
         }
         self.now = end;
         all
@@ -270,9 +242,7 @@ fn is_check(datagram: &[u8]) -> bool {
 
 /// The one check among what was sent to `remote`.
 fn only_check<'a>(sent: &'a [(Path, Vec<u8>)], remote: &str) -> &'a [u8] {
-    let mut checks = sent
-        .iter()
-        .filter(|(to, datagram)| *to == path(remote) && is_check(datagram));
+    let mut checks = sent.iter().filter(|(to, datagram)| *to == path(remote) && is_check(datagram));
     let check = checks.next().expect("a check was sent");
     assert!(checks.next().is_none(), "one check only");
     &check.1

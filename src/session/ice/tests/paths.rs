@@ -9,34 +9,21 @@ fn s_stun_10_candidates_are_bounded_and_checks_paced() {
     for _ in 0..limits::CANDIDATES {
         assert_eq!(server.agent.add_remote_candidate(candidate.clone()), Ok(()));
     }
-    assert_eq!(
-        server.agent.add_remote_candidate(candidate.clone()),
-        Err(LimitReached)
-    );
+    assert_eq!(server.agent.add_remote_candidate(candidate.clone()), Err(LimitReached));
     assert_eq!(server.drain(), [], "a lite agent checks no candidate");
     server.agent.restart(credentials(3));
     assert_eq!(server.agent.add_remote_candidate(candidate), Ok(()));
 
     let (mut server, _) = Server::new();
     for port in 1..=5 {
-        server
-            .receive(&format!("192.0.2.1:{port}"), &peer.plain())
-            .unwrap();
+        server.receive(&format!("192.0.2.1:{port}"), &peer.plain()).unwrap();
     }
-    let at_once = server
-        .drain()
-        .iter()
-        .filter(|(_, datagram)| is_check(datagram))
-        .count();
+    let at_once = server.drain().iter().filter(|(_, datagram)| is_check(datagram)).count();
     assert_eq!(at_once, 1);
     let times = server.pass(limits::CHECK_PACING * 4);
     let times = times.iter().map(|(at, ..)| *at).collect::<Vec<_>>();
     assert_eq!(times.len(), 4);
-    assert!(
-        times
-            .windows(2)
-            .all(|pair| pair[1] - pair[0] == limits::CHECK_PACING)
-    );
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] == limits::CHECK_PACING));
 }
 
 #[test]
@@ -48,10 +35,7 @@ fn s_stun_10_an_unanswered_check_backs_off_and_gives_up() {
     // More arrives all the time, so that the accounting is not what ends it.
     server.agent.on_received(&path(HOME), 10_000);
     let sent = server.pass(seconds(120));
-    let after = sent
-        .iter()
-        .map(|(at, ..)| (*at - begun).as_millis())
-        .collect::<Vec<_>>();
+    let after = sent.iter().map(|(at, ..)| (*at - begun).as_millis()).collect::<Vec<_>>();
     assert_eq!(after, [500, 1_500, 3_500, 7_500, 15_500, 31_500]);
     assert_eq!(server.agent.poll_timeout(), None);
     // The next request of the peer's begins anew.
@@ -62,19 +46,9 @@ fn s_stun_10_an_unanswered_check_backs_off_and_gives_up() {
 fn s_stun_11_sources_that_are_never_sent_to_are_dropped() {
     let (mut server, peer) = Server::connected();
     let before = server.digest();
-    let bad = [
-        "192.0.2.1:0",
-        "0.0.0.0:9",
-        "224.0.0.1:9",
-        "255.255.255.255:9",
-        SERVER,
-    ];
+    let bad = ["192.0.2.1:0", "0.0.0.0:9", "224.0.0.1:9", "255.255.255.255:9", SERVER];
     for remote in bad {
-        assert_eq!(
-            server.receive(remote, &peer.nominating()),
-            Err(Drop::Address),
-            "{remote}"
-        );
+        assert_eq!(server.receive(remote, &peer.nominating()), Err(Drop::Address), "{remote}");
     }
     assert_eq!((server.digest(), server.drain()), (before, vec![]));
 }
@@ -83,33 +57,18 @@ fn s_stun_11_sources_that_are_never_sent_to_are_dropped() {
 fn s_stun_11_candidates_are_filtered_before_they_are_checked() {
     let local = address("192.0.2.10:5000");
     let checked = |private_candidates, remote: &str| {
-        let config = Config {
-            mode: Mode::Controlling { local },
-            private_candidates,
-        };
+        let config = Config { mode: Mode::Controlling { local }, private_candidates };
         let mut agent = Agent::new(config, credentials(1), Random::new([1; 32]));
         agent.set_remote_credentials(credentials(2));
-        agent
-            .add_remote_candidate(Candidate::host(Protocol::Udp, address(remote), 1))
-            .unwrap();
-        agent
-            .poll_transmit(Instant::ZERO, &mut [0; limits::MTU])
-            .is_some()
+        agent.add_remote_candidate(Candidate::host(Protocol::Udp, address(remote), 1)).unwrap();
+        agent.poll_transmit(Instant::ZERO, &mut [0; limits::MTU]).is_some()
     };
     assert!(checked(false, SERVER));
-    for bad in [
-        "198.51.100.1:0",
-        "224.0.0.1:9",
-        "192.0.2.10:5000",
-        "[2001:db8::1]:9",
-    ] {
+    for bad in ["198.51.100.1:0", "224.0.0.1:9", "192.0.2.10:5000", "[2001:db8::1]:9"] {
         assert!(!checked(true, bad), "{bad}");
     }
     for private in ["127.0.0.1:9", "10.0.0.1:9"] {
-        assert!(
-            checked(true, private) && !checked(false, private),
-            "{private}"
-        );
+        assert!(checked(true, private) && !checked(false, private), "{private}");
     }
 }
 
@@ -117,26 +76,13 @@ fn s_stun_11_candidates_are_filtered_before_they_are_checked() {
 fn s_stun_12_extreme_priorities_are_ordered_not_overflowed() {
     let (mut server, peer) = Server::new();
     for (port, priority) in [(1, 0), (2, u32::MAX), (3, 1)] {
-        let request = Request {
-            priority,
-            nominate: false,
-            ..peer.request()
-        };
-        server
-            .receive(&format!("192.0.2.1:{port}"), &request.write())
-            .unwrap();
+        let request = Request { priority, nominate: false, ..peer.request() };
+        server.receive(&format!("192.0.2.1:{port}"), &request.write()).unwrap();
     }
     let mut sent = server.drain();
-    sent.extend(
-        server
-            .pass(limits::CHECK_PACING * 2)
-            .into_iter()
-            .map(|(_, p, d)| (p, d)),
-    );
+    sent.extend(server.pass(limits::CHECK_PACING * 2).into_iter().map(|(_, p, d)| (p, d)));
     let checks = sent.iter().filter(|(_, datagram)| is_check(datagram));
-    let ports = checks
-        .map(|(path, _)| path.remote.port())
-        .collect::<Vec<_>>();
+    let ports = checks.map(|(path, _)| path.remote.port()).collect::<Vec<_>>();
     assert_eq!(ports, [2, 3, 1]);
 }
 
@@ -155,16 +101,9 @@ fn s_stun_14_a_replayed_request_moves_no_media_to_its_source() {
             sent += datagram.len();
         }
         for (_, to, datagram) in server.pass(Duration::from_millis(100)) {
-            sent += if to == path(victim) {
-                datagram.len()
-            } else {
-                0
-            };
+            sent += if to == path(victim) { datagram.len() } else { 0 };
         }
-        assert!(
-            sent <= limits::AMPLIFICATION * received,
-            "{sent} for {received}"
-        );
+        assert!(sent <= limits::AMPLIFICATION * received, "{sent} for {received}");
         let credit = server.agent.allowance(&path(victim));
         assert_eq!(credit, Some(limits::AMPLIFICATION * received - sent));
         assert_eq!(server.agent.selected(), Some(path(HOME)));
@@ -172,9 +111,7 @@ fn s_stun_14_a_replayed_request_moves_no_media_to_its_source() {
     assert_eq!(server.agent.allowance(&path(HOME)), None);
     assert_eq!(server.agent.allowance(&path(MOVED)), Some(0));
     // What others send there counts as well, and can use it all up.
-    server
-        .agent
-        .on_sent(&path(victim), limits::AMPLIFICATION * received);
+    server.agent.on_sent(&path(victim), limits::AMPLIFICATION * received);
     assert_eq!(server.agent.allowance(&path(victim)), Some(0));
     server.agent.on_received(&path(victim), 100);
     assert!(server.agent.allowance(&path(victim)).unwrap() <= 300);
@@ -199,9 +136,7 @@ fn s_stun_15_consent_is_asked_for_every_4_to_6_seconds_and_lost_after_30() {
     for _ in 0..100 {
         let at = server.agent.poll_timeout().unwrap();
         let sent = server.pass(at - server.now);
-        let [(at, to, check)] = &sent[..] else {
-            panic!("{sent:?}")
-        };
+        let [(at, to, check)] = &sent[..] else { panic!("{sent:?}") };
         assert_eq!(*to, path(HOME));
         let interval = (*at - last).as_millis();
         assert!((4_000..=6_000).contains(&interval), "{interval}");
@@ -218,26 +153,14 @@ fn s_stun_15_consent_is_asked_for_every_4_to_6_seconds_and_lost_after_30() {
     assert_eq!(server.events(), []);
     server.pass(seconds(2));
     assert_eq!(server.events(), [Event::Disconnected]);
-    assert_eq!(
-        (server.agent.selected(), server.agent.allowance(&path(HOME))),
-        (None, Some(0))
-    );
+    assert_eq!((server.agent.selected(), server.agent.allowance(&path(HOME))), (None, Some(0)));
     assert!(!server.agent.knows(&path(HOME)));
     assert_eq!(server.agent.poll_timeout(), None, "not one packet more");
 
     // Regained with new credentials only.
-    assert_eq!(
-        server.receive(HOME, &peer.nominating()),
-        Err(Drop::ConsentLost)
-    );
-    assert_eq!(
-        server.receive(MOVED, &peer.nominating()),
-        Err(Drop::ConsentLost)
-    );
-    let next = Peer {
-        ours: credentials(3),
-        servers: credentials(4),
-    };
+    assert_eq!(server.receive(HOME, &peer.nominating()), Err(Drop::ConsentLost));
+    assert_eq!(server.receive(MOVED, &peer.nominating()), Err(Drop::ConsentLost));
+    let next = Peer { ours: credentials(3), servers: credentials(4) };
     server.agent.restart(next.servers.clone());
     server.agent.set_remote_credentials(next.ours.clone());
     server.connect(&next, HOME);
@@ -249,14 +172,9 @@ fn s_stun_15_an_authenticated_403_ends_consent_at_once() {
     let (mut server, peer) = Server::connected();
     let sent = server.pass(seconds(6));
     let check = &sent.first().unwrap().2;
-    assert_eq!(
-        server.receive(HOME, &peer.respond(check, Some(403), None)),
-        Err(Drop::Integrity)
-    );
+    assert_eq!(server.receive(HOME, &peer.respond(check, Some(403), None)), Err(Drop::Integrity));
     assert_eq!(server.agent.selected(), Some(path(HOME)));
-    server
-        .receive(HOME, &peer.respond(check, Some(403), Some(peer.ours.pwd())))
-        .unwrap();
+    server.receive(HOME, &peer.respond(check, Some(403), Some(peer.ours.pwd()))).unwrap();
     assert_eq!(server.events(), [Event::Disconnected]);
     assert_eq!(server.agent.poll_timeout(), None);
 }
@@ -264,10 +182,7 @@ fn s_stun_15_an_authenticated_403_ends_consent_at_once() {
 #[test]
 fn s_stun_16_a_restart_serves_on_the_old_pair_until_the_new_one_is_selected() {
     let (mut server, old) = Server::connected();
-    let new = Peer {
-        ours: credentials(3),
-        servers: credentials(4),
-    };
+    let new = Peer { ours: credentials(3), servers: credentials(4) };
     server.agent.restart(new.servers.clone());
     assert_eq!(server.agent.local_credentials(), &new.servers);
     assert!(server.agent.answers_to(old.servers.ufrag()));
@@ -278,14 +193,8 @@ fn s_stun_16_a_restart_serves_on_the_old_pair_until_the_new_one_is_selected() {
     assert!(sent.len() == 1 && !is_check(&sent[0].1));
     server.agent.set_remote_credentials(new.ours.clone());
     let sent = server.pass(limits::CHECK_PACING);
-    let [(_, _, check)] = &sent[..] else {
-        panic!("{sent:?}")
-    };
-    assert!(
-        Message::parse(check)
-            .unwrap()
-            .verify_integrity(mac(new.ours.pwd().as_bytes()))
-    );
+    let [(_, _, check)] = &sent[..] else { panic!("{sent:?}") };
+    assert!(Message::parse(check).unwrap().verify_integrity(mac(new.ours.pwd().as_bytes())));
 
     // Consent goes on under the old password, and old requests are answered.
     let sent = server.pass(seconds(6));
@@ -294,24 +203,15 @@ fn s_stun_16_a_restart_serves_on_the_old_pair_until_the_new_one_is_selected() {
         check.verify_integrity(mac(old.ours.pwd().as_bytes()))
     };
     let (.., consent) = sent.iter().find(|(.., check)| is_old(check)).unwrap();
-    assert_eq!(
-        server.receive(HOME, &old.answer(consent)),
-        Ok(Outcome::Response)
-    );
-    assert_eq!(
-        server.receive(HOME, &old.nominating()),
-        Ok(Outcome::Request)
-    );
+    assert_eq!(server.receive(HOME, &old.answer(consent)), Ok(Outcome::Response));
+    assert_eq!(server.receive(HOME, &old.nominating()), Ok(Outcome::Request));
     assert_eq!(server.agent.selected(), Some(path(HOME)));
     server.drain();
 
     server.connect(&new, MOVED);
     assert_eq!(server.events(), [Event::Selected(path(MOVED))]);
     assert!(!server.agent.answers_to(old.servers.ufrag()));
-    assert_eq!(
-        server.receive(HOME, &old.nominating()),
-        Err(Drop::UnknownUsername)
-    );
+    assert_eq!(server.receive(HOME, &old.nominating()), Err(Drop::UnknownUsername));
 }
 
 #[test]

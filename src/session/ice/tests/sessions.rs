@@ -23,18 +23,11 @@ struct Pair {
 impl Pair {
     fn new(seed: u8) -> Pair {
         let (server, peer) = Server::new();
-        let mode = Mode::Controlling {
-            local: address(LOCAL),
-        };
-        let config = Config {
-            mode,
-            private_candidates: true,
-        };
+        let mode = Mode::Controlling { local: address(LOCAL) };
+        let config = Config { mode, private_candidates: true };
         let mut client = Agent::new(config, peer.ours.clone(), Random::new([seed; 32]));
         client.set_remote_credentials(peer.servers.clone());
-        client
-            .add_remote_candidate(Candidate::host(Protocol::Udp, address(SERVER), 9))
-            .unwrap();
+        client.add_remote_candidate(Candidate::host(Protocol::Udp, address(SERVER), 9)).unwrap();
         Pair {
             server,
             client,
@@ -52,12 +45,7 @@ impl Pair {
     fn flush(&mut self) {
         let now = self.server.now;
         let mut out = Vec::new();
-        out.extend(
-            self.server
-                .drain()
-                .into_iter()
-                .map(|(path, d)| (false, path.remote, d)),
-        );
+        out.extend(self.server.drain().into_iter().map(|(path, d)| (false, path.remote, d)));
         self.client.handle_timeout(now);
         let mut buf = [0; limits::MTU];
         while let Some((_, len)) = self.client.poll_transmit(now, &mut buf) {
@@ -65,8 +53,7 @@ impl Pair {
         }
         for (to_server, outside, datagram) in out {
             if self.network.below(100) >= self.loss {
-                self.flying
-                    .push((now + self.latency, to_server, outside, datagram));
+                self.flying.push((now + self.latency, to_server, outside, datagram));
             }
         }
         self.events.extend(self.server.events());
@@ -80,8 +67,7 @@ impl Pair {
         loop {
             self.flush();
             let arrivals = self.flying.iter().map(|flight| flight.0);
-            let timeouts =
-                [self.server.agent.poll_timeout(), self.client.poll_timeout()].into_iter();
+            let timeouts = [self.server.agent.poll_timeout(), self.client.poll_timeout()].into_iter();
             let next = arrivals.chain(timeouts.flatten()).min();
             let Some(next) = next.filter(|at| *at <= end) else {
                 break;
@@ -103,11 +89,7 @@ impl Pair {
             } else if outside == self.outside {
                 // The NAT knows no other binding any more.
                 let (local, remote) = (address(LOCAL), address(SERVER));
-                let path = Path {
-                    protocol: Protocol::Udp,
-                    local,
-                    remote,
-                };
+                let path = Path { protocol: Protocol::Udp, local, remote };
                 let message = Message::parse(&datagram).unwrap();
                 let _ = self.client.handle_datagram(now, path, &message);
             }
@@ -115,10 +97,7 @@ impl Pair {
     }
 
     fn is_connected(&self) -> bool {
-        let outside = Path {
-            remote: self.outside,
-            ..path(HOME)
-        };
+        let outside = Path { remote: self.outside, ..path(HOME) };
         self.server.agent.selected() == Some(outside) && self.client.selected().is_some()
     }
 }
@@ -133,11 +112,7 @@ fn two_agents_connect_in_two_round_trips_and_stay_so_for_a_day() {
     pair.run(seconds(24 * 3_600));
     assert_eq!(pair.events, [first]);
     assert!(pair.is_connected());
-    assert!(
-        pair.client_events
-            .iter()
-            .all(|event| *event != Event::Disconnected)
-    );
+    assert!(pair.client_events.iter().all(|event| *event != Event::Disconnected));
 }
 
 #[test]
@@ -160,10 +135,7 @@ fn f_06_a_new_address_is_moved_to_after_its_proof() {
     // The client's next consent check nominates from there.
     pair.run(seconds(7));
     assert!(pair.is_connected());
-    assert_eq!(
-        pair.events,
-        [Event::Selected(path(HOME)), Event::Selected(path(MOVED))]
-    );
+    assert_eq!(pair.events, [Event::Selected(path(HOME)), Event::Selected(path(MOVED))]);
     pair.run(seconds(60));
     assert!(pair.is_connected(), "and consent is kept there");
 }
@@ -176,25 +148,14 @@ fn f_06_an_address_that_nobody_nominated_takes_over_from_a_silent_one() {
         // Firefox repeats no USE-CANDIDATE; it does not know that its NAT forgot it.
         server.receive(MOVED, &peer.plain()).unwrap();
         let mut sent = server.drain();
-        sent.extend(
-            server
-                .pass(seconds(2))
-                .into_iter()
-                .map(|(_, path, datagram)| (path, datagram)),
-        );
-        for (_, check) in sent
-            .iter()
-            .filter(|(to, d)| *to == path(MOVED) && is_check(d))
-        {
+        sent.extend(server.pass(seconds(2)).into_iter().map(|(_, path, datagram)| (path, datagram)));
+        for (_, check) in sent.iter().filter(|(to, d)| *to == path(MOVED) && is_check(d)) {
             // Of a check sent twice one answer counts.
             let _ = server.receive(MOVED, &peer.answer(check));
         }
     }
     assert_eq!(server.events(), [Event::Selected(path(MOVED))]);
-    assert!(
-        server.now - begun >= seconds(8),
-        "two checks had to stay unanswered"
-    );
+    assert!(server.now - begun >= seconds(8), "two checks had to stay unanswered");
 }
 
 #[test]
@@ -207,18 +168,10 @@ fn an_older_nomination_does_not_win_when_its_proof_comes_late() {
     server.connect(&peer, MOVED);
     server.receive(HOME, &late).unwrap();
     assert_eq!(server.agent.selected(), Some(path(MOVED)));
-    assert_eq!(
-        server.agent.allowance(&path(HOME)),
-        None,
-        "proven all the same"
-    );
+    assert_eq!(server.agent.allowance(&path(HOME)), None, "proven all the same");
     server.now += seconds(1);
     server.receive(HOME, &peer.nominating()).unwrap();
-    assert_eq!(
-        server.agent.selected(),
-        Some(path(HOME)),
-        "a newer nomination moves at once"
-    );
+    assert_eq!(server.agent.selected(), Some(path(HOME)), "a newer nomination moves at once");
 }
 
 #[test]
@@ -227,18 +180,14 @@ fn a_proof_of_long_ago_is_no_consent_to_move_there() {
     server.connect(&peer, MOVED);
     for _ in 0..7 {
         for (_, to, check) in server.pass(seconds(5)) {
-            server
-                .receive(&to.remote.to_string(), &peer.answer(&check))
-                .unwrap();
+            server.receive(&to.remote.to_string(), &peer.answer(&check)).unwrap();
         }
     }
     assert_eq!(server.agent.allowance(&path(HOME)), Some(0));
     server.receive(HOME, &peer.nominating()).unwrap();
     assert_eq!(server.agent.selected(), Some(path(MOVED)));
     let sent = server.drain();
-    server
-        .receive(HOME, &peer.answer(only_check(&sent, HOME)))
-        .unwrap();
+    server.receive(HOME, &peer.answer(only_check(&sent, HOME))).unwrap();
     assert_eq!(server.agent.selected(), Some(path(HOME)));
 }
 
@@ -248,15 +197,9 @@ fn f_07_a_peer_that_vanishes_is_gone_after_consent_has_expired() {
     pair.run(seconds(10));
     pair.loss = 100;
     pair.run(seconds(31));
-    assert_eq!(
-        pair.events,
-        [Event::Selected(path(HOME)), Event::Disconnected]
-    );
+    assert_eq!(pair.events, [Event::Selected(path(HOME)), Event::Disconnected]);
     assert_eq!(pair.client_events.last(), Some(&Event::Disconnected));
-    assert_eq!(
-        (pair.server.agent.poll_timeout(), pair.client.poll_timeout()),
-        (None, None)
-    );
+    assert_eq!((pair.server.agent.poll_timeout(), pair.client.poll_timeout()), (None, None));
     assert_eq!(pair.server.paths, []);
 }
 
@@ -304,19 +247,9 @@ fn i_08_the_same_seed_gives_the_same_bytes() {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Request {
-        port: u16,
-        nominate: bool,
-        old: bool,
-    },
-    Answer {
-        index: usize,
-        wrong_path: bool,
-    },
-    Foreign {
-        port: u16,
-        received: bool,
-    },
+    Request { port: u16, nominate: bool, old: bool },
+    Answer { index: usize, wrong_path: bool },
+    Foreign { port: u16, received: bool },
     Pass(u64),
     Drain,
     Events,

@@ -1,0 +1,61 @@
+//! How much one participant can make the engine hold, as the sum of its caps.
+
+use crate::base::limits;
+use crate::conference::participant::{ParticipantState, Role, SendEntry};
+use crate::conference::source::{Listener, Source, Stream};
+use crate::conference::subscription::Subscription;
+use crate::forwarding::history;
+use crate::transport::network;
+use crate::wire::mux::Path;
+
+/// Bytes that one participant can make an engine hold at most, whatever it sends and whatever is
+/// forwarded to it; not what its peers make the engine hold. All engines together with their rooms hold
+/// no more than that times their participants, and their histories no more than
+/// [`EngineConfig::max_history_pages`](crate::EngineConfig::max_history_pages) in all.
+///
+/// An idle participant holds less than a hundredth of it.
+pub const fn participant_memory_bound() -> usize {
+    itself() + handshake() + description() + limits::SOURCES_PER_PARTICIPANT * source() + received()
+}
+
+/// The participant, its entries in the engine's tables (a quarter more for slots and buckets to come),
+/// its SRTP keys and sources, its ICE addresses.
+const fn itself() -> usize {
+    let tables = (size_of::<ParticipantState>() + 2 * (size_of::<Path>() + 64) * 8) * 5 / 4;
+    let keys = size_of::<network::Keys>();
+    let contexts = limits::SSRCS_PER_SESSION * (192 + size_of::<Role>()) + 2 * 16 * limits::SSRCS_PER_KEY;
+    let addresses = limits::ADDRESSES_PER_PARTICIPANT * 256 + limits::STUN_REPLIES * 128;
+    tables + keys + contexts + addresses + 8 * limits::ARRIVALS
+}
+
+/// A DTLS association at its worst: fragments and datagrams that wait, both ways, and what its library
+/// keeps of a handshake of that size.
+const fn handshake() -> usize {
+    let waiting =
+        limits::DTLS_AHEAD * limits::DATAGRAM + limits::DTLS_FRAGMENT_BYTES + limits::DTLS_ASSEMBLED;
+    let outgoing = limits::DTLS_OUTGOING * limits::DATAGRAM;
+    let events = limits::DTLS_EVENTS * limits::DATAGRAM;
+    2 * waiting + outgoing + events
+}
+
+/// What a negotiation keeps of a description, beside its unanswered offer: no more than the text in each
+/// of sections, session and offer, and the tables of each section.
+const fn description() -> usize {
+    3 * (limits::SDP_TEXT + limits::SDP_MEDIA * 2_048)
+}
+
+/// A source, its stream and its history. Pages are the larger part.
+const fn source() -> usize {
+    let pages = (limits::HISTORY_PAGES_PER_STREAM + 1) * limits::HISTORY_PAGE;
+    let index = limits::HISTORY_PACKETS * (history::INDEX_ENTRY + 1);
+    let missing = limits::MISSING_PACKETS * 32;
+    (size_of::<Source>() + size_of::<Stream>() + 1_024) * 5 / 4 + pages + index + missing
+}
+
+/// What is forwarded to it: its subscriptions, their seats, its send queue.
+const fn received() -> usize {
+    let subscription = size_of::<Subscription>() * 5 / 4 + 2 * size_of::<Listener>();
+    let repair = limits::RETRANSMISSIONS_REMEMBERED * 16;
+    limits::SUBSCRIPTIONS_PER_PARTICIPANT * (subscription + repair)
+        + limits::SEND_QUEUE * size_of::<SendEntry>()
+}
