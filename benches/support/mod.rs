@@ -201,6 +201,15 @@ impl World {
             .sum()
     }
 
+    /// Hands in the publisher's packets and fetches nothing.
+    pub(crate) fn hand_in(&mut self, packets: &[Vec<u8>]) {
+        let path = path(self.peers[0].address);
+        for data in packets {
+            self.now += Duration::from_micros(100);
+            self.engine.handle_datagram(self.now, Datagram { path, ecn: Ecn::NotEct, data });
+        }
+    }
+
     /// The SRTP profile that everybody has.
     pub(crate) fn profile(&self) -> srtp::Profile {
         self.peers[0].keys.as_ref().expect("connected").profile

@@ -17,6 +17,7 @@ mod feedback;
 mod handles;
 mod ingress;
 mod membership;
+mod memory;
 pub mod negotiation;
 mod participant;
 mod reports;

@@ -108,6 +108,10 @@ struct PageInUse {
     newest: Instant,
 }
 
+/// The most that the index of one stream holds on the heap, in bytes, pages apart.
+pub(crate) const HEAP_BOUND: usize = limits::HISTORY_PACKETS * size_of::<Option<Stored>>()
+    + 2 * limits::HISTORY_PAGES_PER_STREAM * size_of::<PageInUse>();
+
 /// One stream's packets.
 pub(crate) struct History {
     pages: VecDeque<PageInUse>,
