@@ -79,6 +79,7 @@ pub use conference::{
     ConfigError, Datagram, DropReason, Engine, EngineConfig, EngineStats, Event, JoinError, LeaveReason,
     LimitReached, Participant, ParticipantConfig, ParticipantId, ParticipantStats, Room, RoomConfig, RoomId,
     SourceId, SourceInfo, SubscribeError, SubscribeRule, SubscriptionId, Transmit, TransmitId, negotiation,
+    participant_memory_bound,
 };
 pub use crypto::secret::Secret;
 pub use session::{dtls, ice, srtp};

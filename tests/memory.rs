@@ -3,13 +3,13 @@
 #[path = "../benches/support/mod.rs"]
 mod support;
 
-use estafette::{EngineConfig, RoomConfig, SubscribeRule, limits};
+use estafette::{Datagram, DropReason, Ecn, RoomConfig, SubscribeRule, limits, participant_memory_bound};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
-use support::World;
 use support::handshake::Ours;
 use support::offer::Direction;
 use support::peer::{Media, Peer};
+use support::{World, path};
 
 #[global_allocator]
 static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -37,26 +37,24 @@ fn cycle(world: &mut World, direction: Direction) -> (usize, isize) {
     (full.saturating_sub(empty) / PARTICIPANTS, live().cast_signed() - empty.cast_signed())
 }
 
-/// A publisher and ten listeners who fetch nothing for a while. Gives the live bytes per participant,
-/// pages of history apart.
-fn flooded() -> usize {
-    let mut world = World::new(Box::new(Ours::new()));
-    let empty = live();
-    world.join(Direction::Send, 1);
-    world.settle();
-    for _ in 0..10 {
-        world.join(Direction::Receive, 1);
-        world.settle();
+/// A publisher at its fastest and a listener whose datagrams nobody fetches: the live bytes of the two.
+fn busiest() -> usize {
+    let mut world = World::connected(Box::new(Ours::new()), 1);
+    let before = live();
+    let path = path(world.peers[0].address);
+    for _ in 0..4_000 {
+        for media in [Media::Audio, Media::Video] {
+            let data = &*world.peers[0].packet(media, 1_150);
+            world.engine.handle_datagram(world.now, Datagram { path, ecn: Ecn::NotEct, data });
+        }
     }
-    for _ in 0..10 {
-        let packets = world.packets(Media::Video, 1_100, 500);
-        world.hand_in(&packets);
-        let packets = world.packets(Media::Audio, 100, 500);
-        world.hand_in(&packets);
-    }
-    world.forget_peers();
-    let pages = world.engine.stats().history_pages * limits::HISTORY_PAGE;
-    (live() - empty - pages) / 11
+    let stats = world.engine.stats();
+    let pages = 2 * limits::HISTORY_PAGES_PER_STREAM;
+    assert!(stats.history_pages >= pages, "two full histories: {} pages", stats.history_pages);
+    let queued = usize::try_from(stats.packets_queued - stats.packets_forwarded - stats.packets_dropped);
+    assert_eq!(queued, Ok(limits::SEND_QUEUE), "a full queue");
+    assert!(stats.dropped(DropReason::QueueFull) > 0, "and more was refused");
+    live() - before
 }
 
 // One test alone: the allocator counts for the whole process.
@@ -75,9 +73,12 @@ fn i_02_memory_is_bounded_per_participant_and_comes_back() {
     );
     assert!(idle <= 16 * 1_024, "{idle} bytes");
     assert!(left <= 4_096 && left_again <= 4_096, "back to the baseline");
-    let (flooded, bound) = (flooded(), EngineConfig::participant_memory_bound());
-    println!("live bytes per participant of a flooded room: {flooded}; at most: {bound}");
-    assert!(silent < flooded && flooded <= bound, "{flooded} of {bound} bytes");
+    let bound = participant_memory_bound();
     drop(world);
+    let busiest = busiest();
+    println!("bound per participant: {bound} bytes; a fast publisher and a slow listener hold {busiest}");
+    assert!(100 * idle < bound, "idle is a hundredth of it");
+    assert!(busiest < bound, "two full histories of sixteen, and a full queue");
+    assert!(16 * busiest > bound, "a bound that two sources of sixteen come near");
     assert!(live() <= nothing + 1_024, "an engine leaves nothing behind");
 }

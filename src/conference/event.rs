@@ -1,8 +1,7 @@
 //! Facts for the embedder. Media never passes here.
 
-use crate::conference::participant::ParticipantId;
-use crate::conference::room::RoomId;
-use crate::conference::source::{SourceId, SourceInfo};
+use crate::conference::ids::{ParticipantId, RoomId, SourceId};
+use crate::conference::source::SourceInfo;
 use crate::session::dtls;
 use crate::wire::mux::Path;
 

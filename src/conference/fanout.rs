@@ -3,8 +3,8 @@
 use crate::base::limits;
 use crate::conference::drops::DropReason;
 use crate::conference::engine::Engine;
+use crate::conference::ids::{SourceId, StreamId};
 use crate::conference::participant::SendEntry;
-use crate::conference::source::{SourceId, StreamId};
 use crate::wire::rtp::SeqNo;
 
 impl Engine {

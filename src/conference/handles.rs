@@ -3,10 +3,9 @@
 use crate::conference::config::{ParticipantConfig, RoomConfig};
 use crate::conference::engine::Engine;
 use crate::conference::event::LeaveReason;
+use crate::conference::ids::{ParticipantId, RoomId, SourceId};
 use crate::conference::negotiation::NegotiationError;
-use crate::conference::participant::ParticipantId;
-use crate::conference::room::RoomId;
-use crate::conference::source::{SourceId, SourceInfo};
+use crate::conference::source::SourceInfo;
 use crate::conference::stats::ParticipantStats;
 
 /// A limit of the configuration stands in the way.
@@ -153,5 +152,35 @@ impl Participant<'_> {
     /// Removes it at once: not one packet goes to it afterwards.
     pub fn leave(self) {
         self.engine.remove(self.id, LeaveReason::Removed);
+    }
+}
+
+impl Engine {
+    fn participant_stats(&self, id: ParticipantId) -> ParticipantStats {
+        let Some(participant) = self.participants.get(id) else {
+            return ParticipantStats::nobody();
+        };
+        let traffic = &participant.traffic;
+        let streams = participant
+            .sources
+            .iter()
+            .filter_map(|source| self.streams.get(self.sources.get(*source)?.stream?));
+        let sent =
+            participant.subscriptions.iter().filter_map(|key| Some(self.subscriptions.get(*key)?.sent));
+        ParticipantStats {
+            connected: participant.connected,
+            round_trip_time: participant.rtt,
+            datagrams_received: traffic.datagrams_received,
+            bytes_received: traffic.bytes_received,
+            datagrams_sent: traffic.datagrams_sent,
+            bytes_sent: traffic.bytes_sent,
+            packets_received: traffic.media_received,
+            packets_forwarded: sent.clone().map(|sent| sent.packets).sum(),
+            retransmitted_packets_sent: sent.map(|sent| sent.retransmitted_packets).sum(),
+            feedback_received: traffic.feedback_received,
+            packets_missing: streams.map(|stream| stream.missing.len()).sum(),
+            packets_queued: participant.egress.queue.len(),
+            drops: participant.drops.clone(),
+        }
     }
 }

@@ -8,15 +8,14 @@ use crate::conference::drops::{DropReason, DropTally};
 use crate::conference::engine::Engine;
 use crate::conference::event::{Event, LeaveReason};
 use crate::conference::handles::{JoinError, LimitReached, SubscribeError};
+use crate::conference::ids::{ParticipantId, RoomId, SourceId, SubscriptionId};
 use crate::conference::negotiation::Negotiation;
 use crate::conference::negotiation::SendSlot;
-use crate::conference::participant::{
-    Egress, ParticipantId, ParticipantState, RtcpBudget, RtcpDue, Timer, Timers,
-};
-use crate::conference::room::{RoomId, RoomState};
-use crate::conference::source::{Listener, Source, SourceId};
+use crate::conference::participant::{Egress, ParticipantState, RtcpBudget, RtcpDue, Timer, Timers};
+use crate::conference::room::RoomState;
+use crate::conference::source::{Listener, Source};
 use crate::conference::stats::Traffic;
-use crate::conference::subscription::{Subscription, SubscriptionId};
+use crate::conference::subscription::Subscription;
 use crate::congestion::arrivals::Arrivals;
 use crate::forwarding::rewrite::Rewriter;
 use crate::session::ice;

@@ -1,64 +1,61 @@
-//! What an engine may hold at most: the sum of its limits, to size a machine by.
+//! How much one participant can make the engine hold, as the sum of its caps.
 
 use crate::base::limits;
-use crate::conference::config::EngineConfig;
-use crate::conference::event::Event;
-use crate::conference::negotiation;
-use crate::conference::participant::{ParticipantId, ParticipantState, Role, SendEntry};
-use crate::conference::room::RoomState;
-use crate::conference::source::{Listener, Source, SourceId, Stream};
-use crate::conference::subscription::{Subscription, SubscriptionId};
-use crate::forwarding::{history, repair, seen};
-use crate::session::{dtls, ice, srtp};
-use crate::transport::network::Keys;
+use crate::conference::participant::{ParticipantState, Role, SendEntry};
+use crate::conference::source::{Listener, Source, Stream};
+use crate::conference::subscription::Subscription;
+use crate::forwarding::history;
+use crate::transport::network;
 use crate::wire::mux::Path;
-use crate::wire::rtp::SeqNo;
 
-/// A list that doubles holds up to twice what is in it.
-const GROWN: usize = 2;
+/// Bytes that one participant can make an engine hold at most, whatever it sends and whatever is
+/// forwarded to it; not what its peers make the engine hold. All engines together with their rooms hold
+/// no more than that times their participants, and their histories no more than
+/// [`EngineConfig::max_history_pages`](crate::EngineConfig::max_history_pages) in all.
+///
+/// An idle participant holds less than a hundredth of it.
+pub const fn participant_memory_bound() -> usize {
+    itself() + handshake() + description() + limits::SOURCES_PER_PARTICIPANT * source() + received()
+}
 
-impl EngineConfig {
-    /// Bytes that one participant holds at most on the heap of the Rust side, whatever it and the others
-    /// do; payloads apart, which lie in the engine's pages.
-    ///
-    /// Nearly all of it is reached only by who tries: an idle browser holds a hundredth. Every term is a
-    /// size times a constant of [`limits`](crate::limits).
-    pub const fn participant_memory_bound() -> usize {
-        // Itself, in a table that grows by an eighth; its keys; the tables by address and user fragment,
-        // where a slot counts twice; its place in the room, in the line and in the queue of deadlines.
-        let state = size_of::<ParticipantState>() * 9 / 8 + size_of::<Keys>();
-        let names = GROWN * GROWN * (limits::ADDRESSES_PER_PARTICIPANT * size_of::<(Path, ParticipantId)>())
-            + GROWN * GROWN * 2 * (size_of::<(Box<str>, ParticipantId)>() + limits::SDP_TOKEN)
-            + limits::LABEL
-            + GROWN * 16 * size_of::<(u64, ParticipantId)>();
-        // Its sessions: addresses and credentials, handshake, replay windows, descriptions.
-        let sessions = ice::HEAP_BOUND + dtls::HEAP_BOUND + srtp::HEAP_BOUND + negotiation::HEAP_BOUND;
-        // What is sent to it and what came from it: entries that wait, arrivals to report, roles of SSRCs.
-        let queues = limits::SEND_QUEUE * size_of::<SendEntry>()
-            + limits::ARRIVALS * size_of::<u64>()
-            + GROWN * limits::SSRCS_PER_SESSION * size_of::<Role>();
-        // What it publishes: the source with its names and payload types, its stream with an index of
-        // packets, gaps and numbers seen.
-        let source = size_of::<Source>() * 9 / 8 + 128 + limits::SDP_MID + limits::SDP_TOKEN;
-        let stream =
-            size_of::<Stream>() * 9 / 8 + history::HEAP_BOUND + repair::HEAP_BOUND + seen::HEAP_BOUND;
-        let publishes = limits::SOURCES_PER_PARTICIPANT * (source + stream + GROWN * size_of::<SourceId>());
-        // What it receives: the subscription, its seat in the source's audience, and its retransmissions.
-        let subscription = size_of::<Subscription>() * 9 / 8
-            + GROWN * size_of::<Listener>()
-            + GROWN * 2 * size_of::<SubscriptionId>()
-            + GROWN * limits::RETRANSMISSIONS_REMEMBERED * size_of::<(SeqNo, u64)>();
-        let receives = limits::SUBSCRIPTIONS_PER_PARTICIPANT * subscription;
-        state + names + sessions + queues + publishes + receives
-    }
+/// The participant, its entries in the engine's tables (a quarter more for slots and buckets to come),
+/// its SRTP keys and sources, its ICE addresses.
+const fn itself() -> usize {
+    let tables = (size_of::<ParticipantState>() + 2 * (size_of::<Path>() + 64) * 8) * 5 / 4;
+    let keys = size_of::<network::Keys>();
+    let contexts = limits::SSRCS_PER_SESSION * (192 + size_of::<Role>()) + 2 * 16 * limits::SSRCS_PER_KEY;
+    let addresses = limits::ADDRESSES_PER_PARTICIPANT * 256 + limits::STUN_REPLIES * 128;
+    tables + keys + contexts + addresses + 8 * limits::ARRIVALS
+}
 
-    /// Bytes that an engine of this configuration holds at most on the heap of the Rust side: all its
-    /// participants at their bound, all pages of history, rooms and events.
-    pub const fn memory_bound(&self) -> usize {
-        let pages = self.max_history_pages * (limits::HISTORY_PAGE + GROWN * (size_of::<Box<[u8]>>() + 4));
-        let rooms = self.max_rooms * size_of::<RoomState>() * 9 / 8;
-        let events = GROWN * limits::EVENTS * (size_of::<Event>() + 2 * limits::SDP_TOKEN);
-        let participants = self.max_participants * Self::participant_memory_bound();
-        participants + pages + rooms + events + limits::DATAGRAM
-    }
+/// A DTLS association at its worst: fragments and datagrams that wait, both ways, and what its library
+/// keeps of a handshake of that size.
+const fn handshake() -> usize {
+    let waiting =
+        limits::DTLS_AHEAD * limits::DATAGRAM + limits::DTLS_FRAGMENT_BYTES + limits::DTLS_ASSEMBLED;
+    let outgoing = limits::DTLS_OUTGOING * limits::DATAGRAM;
+    let events = limits::DTLS_EVENTS * limits::DATAGRAM;
+    2 * waiting + outgoing + events
+}
+
+/// What a negotiation keeps of a description, beside its unanswered offer: no more than the text in each
+/// of sections, session and offer, and the tables of each section.
+const fn description() -> usize {
+    3 * (limits::SDP_TEXT + limits::SDP_MEDIA * 2_048)
+}
+
+/// A source, its stream and its history. Pages are the larger part.
+const fn source() -> usize {
+    let pages = (limits::HISTORY_PAGES_PER_STREAM + 1) * limits::HISTORY_PAGE;
+    let index = limits::HISTORY_PACKETS * (history::INDEX_ENTRY + 1);
+    let missing = limits::MISSING_PACKETS * 32;
+    (size_of::<Source>() + size_of::<Stream>() + 1_024) * 5 / 4 + pages + index + missing
+}
+
+/// What is forwarded to it: its subscriptions, their seats, its send queue.
+const fn received() -> usize {
+    let subscription = size_of::<Subscription>() * 5 / 4 + 2 * size_of::<Listener>();
+    let repair = limits::RETRANSMISSIONS_REMEMBERED * 16;
+    limits::SUBSCRIPTIONS_PER_PARTICIPANT * (subscription + repair)
+        + limits::SEND_QUEUE * size_of::<SendEntry>()
 }

@@ -2,26 +2,18 @@
 
 use crate::base::limits;
 use crate::base::random::Random;
-use crate::base::slots::slot_key;
 use crate::base::time::{Duration, Instant};
 use crate::conference::config::ParticipantConfig;
 use crate::conference::drops::DropTally;
+use crate::conference::ids::{RoomId, SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation::Negotiation;
-use crate::conference::room::RoomId;
-use crate::conference::source::{SourceId, StreamId};
 use crate::conference::stats::Traffic;
-use crate::conference::subscription::SubscriptionId;
 use crate::congestion::arrivals::Arrivals;
 use crate::transport::network::Network;
 use crate::wire::mux::Path;
 use crate::wire::rtp::{SeqNo, Ssrc};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
-
-slot_key! {
-    /// Names a participant of one engine for as long as it is there.
-    pub struct ParticipantId
-}
 
 /// What a participant's SSRC turned out to be, by the context that its first packet opened.
 #[derive(Debug, Clone, Copy)]

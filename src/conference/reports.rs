@@ -4,9 +4,10 @@
 use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::engine::Engine;
+use crate::conference::ids::{ParticipantId, SourceId};
 use crate::conference::negotiation::MediaKind;
-use crate::conference::participant::{ParticipantId, ParticipantState, Timer};
-use crate::conference::source::{SenderClock, SourceId, Stream};
+use crate::conference::participant::{ParticipantState, Timer};
+use crate::conference::source::{SenderClock, Stream};
 use crate::wire::rtcp::{FirEntry, NtpTime, ReportBlock, SenderInfo, Writer};
 use crate::wire::rtp::{RtpTime, Ssrc, WireSeq};
 use smallvec::SmallVec;
@@ -269,7 +270,7 @@ impl Engine {
 fn first_stream(
     participant: &ParticipantState,
     sources: &crate::base::slots::Slots<SourceId, crate::conference::source::Source>,
-    streams: &crate::base::slots::Slots<crate::conference::source::StreamId, Stream>,
+    streams: &crate::base::slots::Slots<crate::conference::ids::StreamId, Stream>,
 ) -> Option<Ssrc> {
     let mut keys = participant.sources.iter().filter_map(|source| sources.get(*source)?.stream);
     keys.find_map(|key| Some(streams.get(key)?.ssrc))

@@ -1,14 +1,8 @@
 //! A room: who is together.
 
 use crate::base::random::Random;
-use crate::base::slots::slot_key;
 use crate::conference::config::RoomConfig;
-use crate::conference::participant::ParticipantId;
-
-slot_key! {
-    /// Names a room of one engine for as long as it exists.
-    pub struct RoomId
-}
+use crate::conference::ids::ParticipantId;
 
 /// A room's members, in the order they joined.
 pub(super) struct RoomState {

@@ -5,12 +5,13 @@ use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::engine::Engine;
 use crate::conference::event::Event;
+use crate::conference::ids::{ParticipantId, SourceId, SubscriptionId};
 use crate::conference::negotiation::{
     self, DtlsRole, Line, LocalTransport, NegotiationError, Payload, Publication, RemoteTransport, Session,
 };
-use crate::conference::participant::{ParticipantId, ParticipantState, Role};
-use crate::conference::source::{Ingress, Source, SourceId, SourceInfo};
-use crate::conference::subscription::{EgressExtensions, Subscription, SubscriptionId, UNNEGOTIATED};
+use crate::conference::participant::{ParticipantState, Role};
+use crate::conference::source::{Ingress, Source, SourceInfo};
+use crate::conference::subscription::{EgressExtensions, Subscription, UNNEGOTIATED};
 use crate::forwarding::keyframes::Keyframes;
 use crate::session::{dtls, ice};
 use crate::transport::network::Remote;
@@ -201,7 +202,7 @@ fn described(credentials: &ice::Credentials) -> negotiation::Credentials {
 
 fn info_of(
     id: SourceId,
-    room: crate::conference::room::RoomId,
+    room: crate::conference::ids::RoomId,
     participant: ParticipantId,
     line: &Line,
     publication: &Publication,

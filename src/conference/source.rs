@@ -1,13 +1,10 @@
 //! What a participant publishes: a camera, a microphone, a screen (RFC 7656, section 2.1.1).
 
 use crate::base::limits;
-use crate::base::slots::slot_key;
 use crate::base::time::Instant;
+use crate::conference::ids::{ParticipantId, RoomId, SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation::CodecId;
 use crate::conference::negotiation::{MediaKind, Payload};
-use crate::conference::participant::ParticipantId;
-use crate::conference::room::RoomId;
-use crate::conference::subscription::SubscriptionId;
 use crate::forwarding::history::History;
 use crate::forwarding::keyframes::Keyframes;
 use crate::forwarding::reception::Reception;
@@ -16,16 +13,6 @@ use crate::forwarding::rewrite::Rewriter;
 use crate::forwarding::seen::Seen;
 use crate::wire::rtp::{ExtensionKind, PayloadType, SeqNo, Ssrc};
 use smallvec::SmallVec;
-
-slot_key! {
-    /// Names a source of one engine for as long as it exists.
-    pub struct SourceId
-}
-
-slot_key! {
-    /// Names one RTP stream of a source.
-    pub(crate) struct StreamId
-}
 
 /// What the embedder is told of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]

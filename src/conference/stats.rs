@@ -122,41 +122,9 @@ impl ParticipantStats {
     }
 }
 
-impl crate::conference::engine::Engine {
-    pub(super) fn participant_stats(
-        &self,
-        id: crate::conference::participant::ParticipantId,
-    ) -> ParticipantStats {
-        let Some(participant) = self.participants.get(id) else {
-            return ParticipantStats::nobody();
-        };
-        let traffic = &participant.traffic;
-        let streams = participant
-            .sources
-            .iter()
-            .filter_map(|source| self.streams.get(self.sources.get(*source)?.stream?));
-        let sent =
-            participant.subscriptions.iter().filter_map(|key| Some(self.subscriptions.get(*key)?.sent));
-        ParticipantStats {
-            connected: participant.connected,
-            round_trip_time: participant.rtt,
-            datagrams_received: traffic.datagrams_received,
-            bytes_received: traffic.bytes_received,
-            datagrams_sent: traffic.datagrams_sent,
-            bytes_sent: traffic.bytes_sent,
-            packets_received: traffic.media_received,
-            packets_forwarded: sent.clone().map(|sent| sent.packets).sum(),
-            retransmitted_packets_sent: sent.map(|sent| sent.retransmitted_packets).sum(),
-            feedback_received: traffic.feedback_received,
-            packets_missing: streams.map(|stream| stream.missing.len()).sum(),
-            packets_queued: participant.egress.queue.len(),
-            drops: participant.drops.clone(),
-        }
-    }
-}
-
 impl ParticipantStats {
-    fn nobody() -> Self {
+    /// Those of somebody who left.
+    pub(super) fn nobody() -> Self {
         ParticipantStats {
             connected: false,
             round_trip_time: Duration::ZERO,

@@ -1,18 +1,11 @@
 //! One source forwarded to one participant.
 
 use crate::base::limits;
-use crate::base::slots::slot_key;
 use crate::base::time::Instant;
-use crate::conference::participant::ParticipantId;
-use crate::conference::source::SourceId;
+use crate::conference::ids::{ParticipantId, SourceId};
 use crate::forwarding::rewrite::Rewriter;
 use crate::wire::rtp::{SeqNo, Ssrc};
 use smallvec::SmallVec;
-
-slot_key! {
-    /// Names a subscription of one engine for as long as it exists.
-    pub struct SubscriptionId
-}
 
 /// No payload type or extension was negotiated.
 pub(super) const UNNEGOTIATED: u8 = 0;

@@ -91,6 +91,9 @@ pub(crate) struct Stored {
     pub(crate) marker: bool,
 }
 
+/// Bytes of one place in a history's index.
+pub(crate) const INDEX_ENTRY: usize = size_of::<Option<Stored>>();
+
 /// What [`History::commit`] is told of a packet that was opened into the reserved place.
 pub(crate) struct Committed {
     pub(crate) seq: SeqNo,
@@ -107,10 +110,6 @@ struct PageInUse {
     filled: u16,
     newest: Instant,
 }
-
-/// The most that the index of one stream holds on the heap, in bytes, pages apart.
-pub(crate) const HEAP_BOUND: usize = limits::HISTORY_PACKETS * size_of::<Option<Stored>>()
-    + 2 * limits::HISTORY_PAGES_PER_STREAM * size_of::<PageInUse>();
 
 /// One stream's packets.
 pub(crate) struct History {

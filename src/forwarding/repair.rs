@@ -12,9 +12,6 @@ struct Gap {
     tries: u8,
 }
 
-/// The most that the list of one stream holds on the heap, in bytes.
-pub(crate) const HEAP_BOUND: usize = 2 * limits::MISSING_PACKETS * size_of::<Gap>();
-
 /// What a packet's arrival means for the stream's continuity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {

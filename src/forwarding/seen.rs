@@ -9,9 +9,6 @@ use crate::wire::rtp::SeqNo;
 
 const WORDS: usize = limits::HISTORY_PACKETS / 64;
 
-/// What one window holds on the heap, in bytes.
-pub(crate) const HEAP_BOUND: usize = size_of::<[u64; WORDS]>();
-
 /// A window of numbers behind the highest one.
 #[derive(Debug)]
 pub(crate) struct Seen {

@@ -122,16 +122,6 @@ pub struct Negotiation {
     session: Session,
 }
 
-/// The most that a negotiation holds on the heap, in bytes: each line in the sections, in those of an
-/// unanswered offer and in the session; our slots; how the participant is reached.
-pub(crate) const HEAP_BOUND: usize = 3
-    * limits::SDP_MEDIA
-    * (size_of::<Section>() + 2 * limits::SDP_TOKEN + size_of::<Line>() + session::LINE_HEAP_BOUND)
-    + 2 * limits::SDP_MEDIA * (size_of::<Slot>() + 4 * limits::SDP_TOKEN)
-    + 2 * limits::SDP_CREDENTIAL
-    + limits::SDP_FINGERPRINTS * (size_of::<crate::wire::sdp::Fingerprint>() + 2 * limits::SDP_TOKEN)
-    + limits::SDP_CANDIDATES * (size_of::<crate::wire::sdp::Candidate>() + limits::SDP_TOKEN);
-
 #[derive(Debug, Clone)]
 struct Slot {
     send: SendSlot,

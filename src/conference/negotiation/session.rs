@@ -1,7 +1,6 @@
 //! What a negotiation results in: the values the packet plane makes its tables from.
 
 use super::CodecId;
-use crate::base::limits;
 use crate::wire::rtp::ExtensionKind;
 use crate::wire::sdp::{Candidate, Feedback, Fingerprint, Mid, Msid, Password};
 use std::net::SocketAddr;
@@ -57,15 +56,6 @@ pub struct Line {
     /// Whether RTCP packets may stand alone (RFC 5506).
     pub rtcp_rsize: bool,
 }
-
-/// The most that one line holds on the heap, in bytes: its codecs with a format parameter line each, and
-/// the names, tokens all, of what is published and what is sent on it.
-pub(super) const LINE_HEAP_BOUND: usize = limits::SDP_MID
-    + 2 * limits::CODECS * (size_of::<Negotiated>() + 2 * limits::SDP_TOKEN)
-    + size_of::<Publication>()
-    + 2 * limits::SDP_SSRCS * size_of::<(u32, Option<u32>)>()
-    + size_of::<SendSlot>()
-    + 6 * limits::SDP_TOKEN;
 
 /// Audio or video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

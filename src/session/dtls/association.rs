@@ -17,18 +17,6 @@ use super::record::{Refused, Run, Runs, Stage, fragments};
 use crate::base::limits;
 use crate::base::time::{Duration, Instant, StdBase};
 
-/// The most that an association holds on the heap, in bytes: the engine with what it keeps of the peer's
-/// messages and of our flight, fragments not yet whole, and our queues.
-pub(crate) const HEAP_BOUND: usize = size_of::<Dtls>()
-    + limits::DTLS_ASSEMBLED
-    + limits::DTLS_AHEAD * limits::DATAGRAM
-    + limits::DTLS_FRAGMENT_BYTES
-    + limits::DTLS_FRAGMENTS * 64
-    + (limits::DTLS_OUTGOING + limits::DTLS_EVENTS) * (limits::DATAGRAM + size_of::<Event>())
-    + limits::DTLS_FINGERPRINTS * size_of::<Fingerprint>()
-    // Keys, transcript and buffers of the engine: 5 kB after a handshake with browsers' certificates.
-    + limits::DTLS_MESSAGE;
-
 /// Who speaks first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {

@@ -37,7 +37,6 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use association::HEAP_BOUND;
 pub use association::{Association, Event, Role};
 pub use certificate::Certificate;
 #[doc(hidden)]

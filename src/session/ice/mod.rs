@@ -35,17 +35,8 @@ pub use agent::Agent;
 pub use candidate::{Candidate, CandidateKind};
 pub use credentials::{Credentials, CredentialsError};
 
-use crate::base::limits;
 use crate::wire::mux::Path;
 use std::net::SocketAddr;
-
-/// The most that a lite agent holds on the heap, in bytes: its table, grown one by one but never shrunk,
-/// the paths that were announced, answers, and the credentials of two generations.
-pub(crate) const HEAP_BOUND: usize =
-    2 * limits::ADDRESSES_PER_PARTICIPANT * (size_of::<address::Address>() + size_of::<Path>())
-        + 2 * limits::STUN_REPLIES * size_of::<request::Reply>()
-        + size_of::<credentials::Generation>()
-        + 4 * 2 * limits::SDP_CREDENTIAL;
 
 /// What part the agent plays.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

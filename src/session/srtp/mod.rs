@@ -49,4 +49,3 @@ pub use opener::{Opened, Opener};
 pub use profile::{MasterKey, Profile};
 pub use sealer::Sealer;
 pub use sources::ContextId;
-pub(crate) use sources::HEAP_BOUND;

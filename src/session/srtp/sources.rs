@@ -11,13 +11,6 @@ pub(super) const INDEX_END: u64 = 1 << 48;
 const RTP_WORDS: usize = limits::SRTP_REPLAY_WINDOW / 64 + 1;
 const RTCP_WORDS: usize = limits::SRTCP_REPLAY_WINDOW / 64 + 1;
 
-/// The most that the sources of one key hold on the heap, in bytes: lists that doubled just before
-/// their last entry.
-pub(crate) const HEAP_BOUND: usize = 2
-    * (limits::SSRCS_PER_SESSION * (size_of::<Ssrc>() + size_of::<Window<RTP_WORDS>>())
-        + limits::SSRCS_PER_KEY * size_of::<(Ssrc, u64)>()
-        + limits::SSRCS_PER_KEY * size_of::<(Ssrc, Window<RTCP_WORDS>)>());
-
 // One bit of `RtpSources::live` for each.
 const _: () = assert!(limits::SSRCS_PER_SESSION <= 64);
 
