@@ -21,6 +21,7 @@ mod rival;
 mod support;
 
 use estafette::srtp::Profile;
+use estafette::{RoomConfig, SubscribeRule};
 use floor::Floor;
 use lineage::Lineage;
 use rival::Rival;
@@ -29,6 +30,7 @@ use str0m::config::DtlsVersion;
 use str0m::media::MediaKind;
 use support::World;
 use support::handshake::{Dialect, Ours};
+use support::offer::Direction;
 use support::peer::Media;
 
 /// Bytes of a forwarded header: fixed part, abs-send-time and transport-wide number; audio has a level.
@@ -73,6 +75,9 @@ fn main() {
         }
     }
     flatness(&costs);
+    if full {
+        idle();
+    }
 }
 
 fn dialect(profile: Profile) -> Box<dyn Dialect> {
@@ -203,6 +208,56 @@ fn flatness(costs: &[(Case, f64)]) {
             }
         }
     }
+}
+
+/// What participants cost who say nothing: consent both ways, every five seconds, and time passing.
+fn idle() {
+    println!(
+        "\n| participants | declared | ns per participant and second (must, aim) | a tick with nothing due (100, 30) |\n|--:|---|--:|--:|"
+    );
+    for (participants, direction, goal) in
+        [(1_000, Direction::Receive, "1,000, 500"), (1_000, Direction::Send, "5,000, 2,500")]
+    {
+        let mut room = RoomConfig::default();
+        room.subscribe = SubscribeRule::None;
+        let mut world = World::with_room(Box::new(Ours::new()), room);
+        for _ in 0..participants {
+            world.join(direction, 1);
+            world.settle();
+        }
+        let seconds = 20;
+        let spent = idle_nanos(&mut world, Duration::from_secs(seconds));
+        let begun = clock();
+        let ticks = 100_000;
+        for _ in 0..ticks {
+            std::hint::black_box(world.tick());
+        }
+        let tick = begun.elapsed().as_nanos() as f64 / f64::from(ticks);
+        let spent = spent / (participants as f64 * seconds as f64);
+        println!("| {participants} | {direction:?} | **{spent:.0}** ({goal}) | **{tick:.0}** |");
+    }
+}
+
+fn idle_nanos(world: &mut World, span: Duration) -> f64 {
+    let (mut spent, mut asked) = (0.0, world.now);
+    let end = world.now + span;
+    while let Some(at) = world.engine.poll_timeout().filter(|at| *at <= end) {
+        world.now = at.max(world.now + Duration::from_millis(1));
+        let mut said = Vec::new();
+        if world.now - asked >= Duration::from_secs(5) {
+            asked = world.now;
+            said = world.checks();
+        }
+        let begun = clock();
+        world.receive(&said);
+        world.tick();
+        spent += begun.elapsed().as_nanos() as f64;
+        let answers = world.answers();
+        let begun = clock();
+        world.receive(&answers);
+        spent += begun.elapsed().as_nanos() as f64;
+    }
+    spent
 }
 
 /// A thousand packets, once; what is collected of it is `support::exchange` alone.

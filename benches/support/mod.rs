@@ -201,6 +201,52 @@ impl World {
             .sum()
     }
 
+    /// What the clients say to what the engine sent them.
+    pub(crate) fn answers(&mut self) -> Vec<(Path, Vec<u8>)> {
+        let kept = std::mem::take(&mut self.kept);
+        let mut answers = Vec::new();
+        for (to, datagram) in kept.iter() {
+            if let Some(&at) = self.by_address.get(&to) {
+                let peer = &mut self.peers[at];
+                peer.handle_datagram(self.now, datagram);
+                answers.extend(std::iter::from_fn(|| peer.poll_transmit()).map(|data| (path(to), data)));
+            }
+        }
+        answers
+    }
+
+    /// A check of every client's own.
+    pub(crate) fn checks(&mut self) -> Vec<(Path, Vec<u8>)> {
+        let mut said = Vec::new();
+        for peer in &mut self.peers {
+            peer.check();
+            let path = path(peer.address);
+            said.extend(std::iter::from_fn(|| peer.poll_transmit()).map(|data| (path, data)));
+        }
+        said
+    }
+
+    pub(crate) fn receive(&mut self, datagrams: &[(Path, Vec<u8>)]) {
+        for (path, data) in datagrams {
+            self.engine.handle_datagram(self.now, Datagram { path: *path, ecn: Ecn::NotEct, data });
+        }
+    }
+
+    /// Lets the engine do what is due and fetches everything.
+    pub(crate) fn tick(&mut self) -> usize {
+        self.engine.handle_timeout(self.now);
+        drain(&mut self.engine, self.now, &mut self.buf, &mut self.kept)
+    }
+
+    /// Hands in the publisher's packets and fetches nothing.
+    pub(crate) fn hand_in(&mut self, packets: &[Vec<u8>]) {
+        let path = path(self.peers[0].address);
+        for data in packets {
+            self.now += Duration::from_micros(100);
+            self.engine.handle_datagram(self.now, Datagram { path, ecn: Ecn::NotEct, data });
+        }
+    }
+
     /// The SRTP profile that everybody has.
     pub(crate) fn profile(&self) -> srtp::Profile {
         self.peers[0].keys.as_ref().expect("connected").profile
