@@ -78,7 +78,7 @@ pub use base::{limits, random};
 pub use conference::{
     ConfigError, Datagram, DropReason, Engine, EngineConfig, EngineStats, Event, JoinError, LeaveReason,
     LimitReached, Participant, ParticipantConfig, ParticipantId, ParticipantStats, Room, RoomConfig, RoomId,
-    SourceId, SourceInfo, SubscribeError, SubscribeRule, SubscriptionId, Transmit, TransmitId, negotiation,
+    SourceId, SourceInfo, SubscribeError, SubscribeRule, Transmit, TransmitId, negotiation,
     participant_memory_bound,
 };
 pub use crypto::secret::Secret;

@@ -291,3 +291,28 @@ fn s_room_03_not_one_packet_to_or_from_who_was_removed() {
     conference.drive(seconds(1));
     conference.assert_all_seen(60);
 }
+
+#[test]
+fn an_offer_whose_answer_was_lost_can_be_given_up() {
+    let mut conference = live(2, Options::default());
+    let id = conference.participant(0);
+    let mut participant = conference.engine.participant(id).unwrap();
+    participant.create_offer().unwrap();
+    assert!(participant.create_offer().is_err(), "one at a time");
+    assert!(participant.rollback());
+    assert!(!participant.rollback());
+    assert!(participant.create_offer().is_ok());
+}
+
+#[test]
+fn two_participants_of_one_room_never_share_a_label() {
+    let mut conference: Conference = Conference::new(Options::default());
+    let room = conference.room();
+    let mut room = conference.engine.room(room).unwrap();
+    let labelled = |label: &str| ParticipantConfig { label: label.into(), ..ParticipantConfig::default() };
+    room.join(labelled("1")).unwrap();
+    assert_eq!(room.join(labelled("1")), Err(JoinError::LabelTaken));
+    room.join(labelled("")).unwrap();
+    room.join(labelled("")).unwrap();
+    assert_eq!(room.join(labelled("3")), Err(JoinError::LabelTaken), "the engine's own names count");
+}

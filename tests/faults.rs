@@ -165,3 +165,19 @@ fn s_api_03_a_buffer_without_room_loses_no_balance() {
     conference.drive(seconds(1));
     assert!(conference.seen(0, 1).video > 50);
 }
+
+#[test]
+fn s_api_03_a_drain_into_buffers_too_small_for_reports_ends() {
+    let mut conference = live(3, Options::default());
+    for size in [0, 40, 100, 200, 300, 500, 1_200] {
+        conference.now += seconds(2);
+        let mut buf = vec![0; size];
+        let mut polls = 0;
+        while conference.engine.poll_transmit(conference.now, &mut buf).is_some() {
+            polls += 1;
+            assert!(polls < 1_000, "buffers of {size} bytes");
+        }
+        let next = conference.engine.poll_timeout();
+        assert!(next.is_none_or(|at| at > conference.now), "buffers of {size} bytes");
+    }
+}

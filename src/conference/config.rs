@@ -100,7 +100,9 @@ impl EngineConfig {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubscribeRule {
-    /// Every source of every other participant.
+    /// Every source of every other participant, up to
+    /// [`crate::limits::SUBSCRIPTIONS_PER_PARTICIPANT`]; what came later has to be asked for
+    /// ([`crate::Participant::subscribe`]) when there is room again.
     #[default]
     All,
     /// None: [`crate::Participant::subscribe`] decides.

@@ -104,9 +104,11 @@ impl Engine {
             if matches!(outcome, Sealed::NextTime) {
                 break;
             }
+            let retransmission = entry.retransmission;
             egress.queue.pop_front();
             match outcome {
                 Sealed::Datagram(written) => {
+                    participant.traffic.retransmitted += u64::from(retransmission);
                     egress.transport_seq = egress.transport_seq.wrapping_add(1);
                     segment = if count == 0 { written } else { segment };
                     len += written;
@@ -129,9 +131,11 @@ impl Engine {
         }
         participant.traffic.on_sent(len, count);
         self.traffic.on_sent(len, count);
+        participant.traffic.forwarded += count as u64;
         self.traffic.forwarded += count as u64;
         if exhausted {
             self.traffic.queued_dropped += 1;
+            self.drops.add(DropReason::Unsubscribed.index());
             self.remove(id, LeaveReason::KeyExhausted);
         }
         let several = u16::try_from(segment).ok().filter(|_| count > 1);

@@ -379,7 +379,7 @@ impl Engine {
         self.make_ready(id);
     }
 
-    fn learn_path(&mut self, id: ParticipantId, path: Path) {
+    pub(super) fn learn_path(&mut self, id: ParticipantId, path: Path) {
         // Whoever had proven this address and uses it was asked before; what is left is stale.
         if let Some(before) = self.by_path.insert(path, id)
             && before != id
@@ -408,7 +408,9 @@ impl Engine {
             return;
         };
         let before = participant.path.replace(path);
-        if !participant.connected || before == Some(path) {
+        let connected = participant.connected;
+        self.forget_dead_ufrags(id);
+        if !connected || before == Some(path) {
             return;
         }
         self.emit(match before {

@@ -45,7 +45,7 @@ pub enum Event {
     },
     /// What is sent to this participant changes: hand it an offer
     /// ([`crate::Participant::create_offer`]) and bring its answer back. Said once until an offer was
-    /// made.
+    /// made; [`crate::Participant::needs_negotiation`] tells it again to who lost events.
     NegotiationNeeded(ParticipantId),
 }
 

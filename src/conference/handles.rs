@@ -23,6 +23,9 @@ pub enum JoinError {
     /// The label is too long or not made of letters, digits, `-` and `_`.
     #[error("the label is not a short token of letters, digits, - and _")]
     Label,
+    /// Somebody in the room has this label: receivers could not tell the two apart.
+    #[error("the label is taken in this room")]
+    LabelTaken,
     /// There is no such room.
     #[error("there is no such room")]
     UnknownRoom,
@@ -118,6 +121,12 @@ impl Participant<'_> {
         self.engine.accept_answer(self.id, sdp)
     }
 
+    /// Gives up the last offer of ours, whose answer was lost or refused; true if there was one.
+    /// [`Event::NegotiationNeeded`](crate::Event::NegotiationNeeded) asks for the next.
+    pub fn rollback(&mut self) -> bool {
+        self.engine.rollback(self.id)
+    }
+
     /// Whether what it is to receive waits for an offer of ours.
     pub fn needs_negotiation(&self) -> bool {
         self.engine.participants.get(self.id).is_some_and(|participant| participant.negotiation.needed())
@@ -165,8 +174,6 @@ impl Engine {
             .sources
             .iter()
             .filter_map(|source| self.streams.get(self.sources.get(*source)?.stream?));
-        let sent =
-            participant.subscriptions.iter().filter_map(|key| Some(self.subscriptions.get(*key)?.sent));
         ParticipantStats {
             connected: participant.connected,
             round_trip_time: participant.rtt,
@@ -175,8 +182,8 @@ impl Engine {
             datagrams_sent: traffic.datagrams_sent,
             bytes_sent: traffic.bytes_sent,
             packets_received: traffic.media_received,
-            packets_forwarded: sent.clone().map(|sent| sent.packets).sum(),
-            retransmitted_packets_sent: sent.map(|sent| sent.retransmitted_packets).sum(),
+            packets_forwarded: traffic.forwarded,
+            retransmitted_packets_sent: traffic.retransmitted,
             feedback_received: traffic.feedback_received,
             packets_missing: streams.map(|stream| stream.missing.len()).sum(),
             packets_queued: participant.egress.queue.len(),

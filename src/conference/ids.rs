@@ -24,5 +24,5 @@ slot_key! {
 
 slot_key! {
     /// Names a subscription of one engine for as long as it exists.
-    pub struct SubscriptionId
+    pub(crate) struct SubscriptionId
 }

@@ -7,6 +7,7 @@ use crate::conference::engine::{Datagram, Engine};
 use crate::conference::ids::{ParticipantId, SourceId, StreamId};
 use crate::conference::negotiation::Payload;
 use crate::conference::participant::{Role, Timer};
+use crate::conference::source::Source;
 use crate::conference::source::Stream;
 use crate::forwarding::history::{Committed, History};
 use crate::forwarding::reception::Reception;
@@ -72,6 +73,7 @@ impl Engine {
         if let Some(state) = owner.and_then(|id| self.participants.get_mut(id)) {
             state.traffic.datagrams_received += 1;
             state.traffic.bytes_received += datagram.data.len() as u64;
+            state.traffic.media_received += u64::from(matches!(taken, Ok(Taken::Media)));
         }
         match taken {
             Ok(Taken::Consumed) => self.traffic.consumed += 1,
@@ -129,6 +131,10 @@ impl Engine {
         *owner = Some(id);
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownUsername)?;
         participant.network.handle_stun(now, datagram.path, &message)?;
+        // Whoever spoke last with its own password has an address that nobody else uses.
+        if by_path != Some(id) && participant.network.knows(&datagram.path) {
+            self.learn_path(id, datagram.path);
+        }
         self.drain_network(now, id);
         Ok(Taken::Consumed)
     }
@@ -186,16 +192,23 @@ impl Engine {
         let stream = self.streams.get_mut(key).ok_or(DropReason::Unnegotiated)?;
         let source = self.sources.get(stream.source).ok_or(DropReason::Unnegotiated)?;
         let codec = source.ingress.codec(packet.payload_type()).ok_or(DropReason::Unnegotiated)?;
+        let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
         let place =
             stream.history.reserve(&mut self.pages, now, data.len()).ok_or(DropReason::HistoryFull)?;
         let noted = source.ingress.note(packet, place);
-        let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
         let out = place.get_mut(noted.extensions_len..).unwrap_or_default();
         let opened = keys
             .opener
             .open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), out)
-            .map_err(DropReason::Srtp)?;
-        let payload_len = without_padding(packet, out, &opened)?;
+            .map_err(DropReason::Srtp)
+            .and_then(|opened| Ok((opened, without_padding(packet, out, &opened)?)));
+        let (opened, payload_len) = match opened {
+            Ok(opened) => opened,
+            Err(reason) => {
+                stream.history.cancel(&mut self.pages);
+                return Err(reason);
+            }
+        };
         self.note_arrival(now, id, noted.transport_seq);
         let kept = noted.committed(now, packet, opened.seq, codec, payload_len);
         self.accept(now, id, key, kept, false)
@@ -220,7 +233,7 @@ impl Engine {
         if !participant.config.publish {
             return Err(DropReason::NotPublishing);
         }
-        let (source, payload) = self.place_of(id, packet).ok_or(DropReason::Unnegotiated)?;
+        let (source, payload) = self.place_of(now, id, packet).ok_or(DropReason::Unnegotiated)?;
         match payload {
             Payload::Rtx(_) => {
                 self.set_role(id, opened.context, Role::Repair(source));
@@ -315,11 +328,10 @@ impl Engine {
         self.accept(now, id, key, kept, repaired)
     }
 
-    /// Counts an authentic packet and notes it for the transport's feedback, which is due an interval
-    /// after the first arrival.
+    /// Notes an authentic packet for the transport's feedback, which is due an interval after the first
+    /// arrival.
     fn note_arrival(&mut self, now: Instant, id: ParticipantId, transport_seq: Option<u16>) {
         let Some(participant) = self.participants.get_mut(id) else { return };
-        participant.traffic.media_received += 1;
         let Some(wire) = transport_seq else { return };
         participant.arrivals.on_packet(now, wire);
         if !participant.timers.is_armed(Timer::Feedback)
@@ -343,9 +355,10 @@ impl Engine {
         let stream = self.streams.get_mut(key).ok_or(DropReason::Unnegotiated)?;
         let (seq, timestamp) = (packet.seq, packet.timestamp);
         if !stream.seen.insert(seq) {
+            stream.history.cancel(&mut self.pages);
             return Err(DropReason::Duplicate);
         }
-        let was_missing = !stream.missing.is_empty();
+        let missing = stream.missing.len();
         let highest = stream.reception.highest();
         let continuity = stream.missing.on_packet(now, seq, highest);
         stream.reception.on_packet(now, seq, timestamp, repaired);
@@ -355,7 +368,7 @@ impl Engine {
         if !stream.nack {
             stream.missing = Missing::default();
         }
-        let asks = stream.missing.deadline().filter(|_| !was_missing);
+        let asks = (stream.missing.len() > missing).then(|| now + limits::NACK_REORDERING);
         let source = stream.source;
         let padding_only = packet.payload_len == 0;
         stream.history.commit(&mut self.pages, packet);
@@ -395,19 +408,28 @@ impl Engine {
 
     /// Which source a packet belongs to: by its mid, by an SSRC that was signalled, by a payload type
     /// that only one line has (RFC 9143, section 9.2).
-    fn place_of(&self, id: ParticipantId, packet: &rtp::Packet<'_>) -> Option<(SourceId, Payload)> {
+    fn place_of(
+        &self,
+        now: Instant,
+        id: ParticipantId,
+        packet: &rtp::Packet<'_>,
+    ) -> Option<(SourceId, Payload)> {
         let participant = self.participants.get(id)?;
         let sources = || participant.sources.iter().filter_map(|key| Some((*key, self.sources.get(*key)?)));
-        let payload_of =
-            |source: &crate::conference::source::Source| source.ingress.payload(packet.payload_type());
-        let by_mid = sources().find(|(_, source)| {
-            let id = source.ingress.id_of(ExtensionKind::Mid);
-            id.and_then(|id| packet.extension(id)).is_some_and(|mid| mid == source.info.mid.as_bytes())
-        });
+        let payload_of = |source: &Source| source.ingress.payload(packet.payload_type());
+        let mid_at = |source: &Source| packet.extension(source.ingress.id_of(ExtensionKind::Mid)?);
+        let by_mid = sources().find(|(_, source)| mid_at(source) == Some(source.info.mid.as_bytes()));
+        // A mid that names none of them is of a line that is gone (S-RTP-04).
+        if by_mid.is_none() && sources().any(|(_, source)| mid_at(source).is_some()) {
+            return None;
+        }
         let by_ssrc = || sources().find(|(_, source)| source.ingress.signalled(packet.ssrc()));
         let by_payload = || {
             let mut fitting = sources().filter(|(_, source)| payload_of(source).is_some());
-            fitting.next().filter(|_| fitting.next().is_none())
+            let (key, source) = fitting.next().filter(|_| fitting.next().is_none())?;
+            // A guess takes no live stream's place: late packets of a line that ended look like this.
+            let media = matches!(payload_of(source), Some(Payload::Media(_)));
+            (!media || !self.speaks(now, key)).then_some((key, source))
         };
         let (key, source) = by_mid.or_else(by_ssrc).or_else(by_payload)?;
         Some((key, payload_of(source)?))

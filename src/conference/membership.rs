@@ -28,7 +28,7 @@ use std::collections::VecDeque;
 impl Engine {
     pub(super) fn open_room(&mut self, config: RoomConfig) -> Result<RoomId, LimitReached> {
         let fits = self.rooms.len() < self.config.max_rooms;
-        if !fits || config.max_participants > limits::PARTICIPANTS_PER_ROOM {
+        if !fits || !(1..=limits::PARTICIPANTS_PER_ROOM).contains(&config.max_participants) {
             return Err(LimitReached);
         }
         self.rooms_created += 1;
@@ -56,10 +56,21 @@ impl Engine {
         if full || self.participants.len() >= self.config.max_participants {
             return Err(JoinError::Full);
         }
-        room.joined += 1;
-        if config.label.is_empty() {
-            config.label = room.joined.to_string();
+        let taken = |label: &str| {
+            let members = room.participants.iter().filter_map(|id| self.participants.get(*id));
+            members.into_iter().any(|member| member.config.label == label)
+        };
+        if !config.label.is_empty() && taken(&config.label) {
+            return Err(JoinError::LabelTaken);
         }
+        let mut joined = room.joined + 1;
+        if config.label.is_empty() {
+            while taken(&joined.to_string()) {
+                joined += 1;
+            }
+            config.label = joined.to_string();
+        }
+        room.joined = joined;
         let mut random = room.random.fork(room.joined);
         let credentials = self.fresh_credentials(&mut random);
         let ufrag: Box<str> = credentials.ufrag().into();
@@ -86,6 +97,7 @@ impl Engine {
             sources_published: 0,
             subscriptions: Vec::new(),
             ssrc: Ssrc(random.next_u32() | 1),
+            ssrcs: random.next_u32(),
             cname: format!("{:016x}", random.next_u64()),
             reduced_size_rtcp: false,
             rtt: limits::DEFAULT_RTT,
@@ -134,20 +146,15 @@ impl Engine {
     /// Removes a participant with all that belonged to it; not one packet goes to or from it afterwards
     /// (S-ROOM-03).
     pub(super) fn remove(&mut self, id: ParticipantId, reason: LeaveReason) {
-        let Some(participant) = self.participants.get(id) else {
-            return;
-        };
-        let (sources, subscriptions) = (participant.sources.clone(), participant.subscriptions.clone());
+        // Taken out first: what follows concerns the others alone.
+        let Some(participant) = self.participants.remove(id) else { return };
         let room_id = participant.room;
-        for source in sources {
-            self.remove_source(source);
+        for source in &participant.sources {
+            self.remove_source(*source);
         }
-        for subscription in subscriptions {
-            self.remove_subscription(subscription);
+        for subscription in &participant.subscriptions {
+            self.remove_subscription(*subscription);
         }
-        let Some(participant) = self.participants.remove(id) else {
-            return;
-        };
         for path in &participant.paths {
             if self.by_path.get(path) == Some(&id) {
                 self.by_path.remove(path);
@@ -249,7 +256,7 @@ impl Engine {
             self.participants.get(source.info.participant).ok_or(SubscribeError::UnknownSource)?;
         let (msid_stream, cname) = (format!("p{}", publisher.config.label), publisher.cname.clone());
         let (kind, room) = (source.info.kind, source.info.room);
-        let msid_track = format!("s{}", source.number);
+        let msid_track = format!("s{}", source.info.number);
         let participant = self.participants.get(id).ok_or(SubscribeError::UnknownSource)?;
         if participant.room != room || source.info.participant == id {
             return Err(SubscribeError::UnknownSource);
@@ -257,17 +264,17 @@ impl Engine {
         if !participant.config.receive {
             return Err(SubscribeError::NotReceiving);
         }
-        if source.subscriptions.iter().any(|key| participant.subscriptions.contains(key)) {
+        let mut subscribed = participant.subscriptions.iter().filter_map(|key| self.subscriptions.get(*key));
+        if subscribed.any(|subscription| subscription.source == source_id) {
             return Ok(());
         }
         if participant.subscriptions.len() >= limits::SUBSCRIPTIONS_PER_PARTICIPANT {
             return Err(SubscribeError::LimitReached);
         }
-        let ssrc = self.fresh_ssrc(id, Ssrc(0));
-        let rtx_ssrc = self.fresh_ssrc(id, ssrc);
         let Some(participant) = self.participants.get_mut(id) else {
             return Err(SubscribeError::UnknownSource);
         };
+        let (ssrc, rtx_ssrc) = (participant.fresh_ssrc(), participant.fresh_ssrc());
         // Our streams start below 32,768 so that loss around the first packets cannot be taken for a
         // wrap (S-SRTP-04).
         let mut start = || SeqNo(1 + participant.random.below(32_000));
@@ -292,23 +299,6 @@ impl Engine {
         }
         self.announce_negotiation(id);
         Ok(())
-    }
-
-    fn fresh_ssrc(&mut self, id: ParticipantId, other: Ssrc) -> Ssrc {
-        let Some(participant) = self.participants.get_mut(id) else {
-            return Ssrc(1);
-        };
-        loop {
-            let ssrc = Ssrc(participant.random.next_u32());
-            let taken = participant
-                .subscriptions
-                .iter()
-                .filter_map(|key| self.subscriptions.get(*key))
-                .any(|subscription| subscription.ssrc == ssrc || subscription.rtx_ssrc == ssrc);
-            if ssrc.0 != 0 && ssrc != other && ssrc != participant.ssrc && !taken {
-                return ssrc;
-            }
-        }
     }
 
     pub(super) fn unsubscribe(&mut self, id: ParticipantId, source: SourceId) {

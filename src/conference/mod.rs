@@ -33,7 +33,7 @@ pub use drops::DropReason;
 pub use engine::{Datagram, Engine, Transmit, TransmitId};
 pub use event::{Event, LeaveReason};
 pub use handles::{JoinError, LimitReached, Participant, Room, SubscribeError};
-pub use ids::{ParticipantId, RoomId, SourceId, SubscriptionId};
+pub use ids::{ParticipantId, RoomId, SourceId};
 pub use memory::participant_memory_bound;
 pub use source::SourceInfo;
 pub use stats::{EngineStats, ParticipantStats};

@@ -182,9 +182,25 @@ pub(super) struct ParticipantState {
     /// Binds its sources' streams together for their receivers (RFC 3550, section 6.5.1); random, so it
     /// tells nothing of the publisher (S-RTP-13).
     pub(super) cname: String,
+    /// Where the sequence of SSRCs of what is sent to it stands.
+    pub(super) ssrcs: u32,
     pub(super) reduced_size_rtcp: bool,
     pub(super) rtt: Duration,
     pub(super) rtcp_budget: RtcpBudget,
     pub(super) drops: DropTally,
     pub(super) random: Random,
+}
+
+impl ParticipantState {
+    /// An SSRC that was not used towards this participant before. An odd step visits each of the 2^32
+    /// values once, so that none comes twice under a key (I-10).
+    pub(super) fn fresh_ssrc(&mut self) -> Ssrc {
+        loop {
+            self.ssrcs = self.ssrcs.wrapping_add(0x9e37_79b1);
+            let ssrc = Ssrc(self.ssrcs);
+            if ssrc.0 != 0 && ssrc != self.ssrc {
+                return ssrc;
+            }
+        }
+    }
 }

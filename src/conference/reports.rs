@@ -142,7 +142,9 @@ impl Engine {
                 named.push((subscription.ssrc, subscription.source));
             }
         }
-        participant.rtcp.reports = (next < participant.subscriptions.len()).then_some(next);
+        // A buffer too small for one report ends the round: what does not fit is lost.
+        let goes_on = next > first && next < participant.subscriptions.len();
+        participant.rtcp.reports = goes_on.then_some(next);
         let mut blocks: SmallVec<[ReportBlock; 4]> = SmallVec::new();
         if first == 0 {
             let streams = participant.sources.iter().filter_map(|source| self.sources.get(*source)?.stream);
@@ -151,7 +153,7 @@ impl Engine {
             }
         }
         let ssrc = participant.ssrc;
-        // A round without a single report still says that we are there.
+        // A compound begins with a report, be it an empty one.
         if !blocks.is_empty() || named.is_empty() {
             let _ = writer.receiver_report(ssrc, &blocks);
         }

@@ -9,7 +9,7 @@ use crate::conference::ids::{ParticipantId, SourceId, SubscriptionId};
 use crate::conference::negotiation::{
     self, DtlsRole, Line, LocalTransport, NegotiationError, Payload, Publication, RemoteTransport, Session,
 };
-use crate::conference::participant::{ParticipantState, Role};
+use crate::conference::participant::{ParticipantState, Role, Timer};
 use crate::conference::source::{Ingress, Source, SourceInfo};
 use crate::conference::subscription::{EgressExtensions, Subscription, UNNEGOTIATED};
 use crate::forwarding::keyframes::Keyframes;
@@ -35,15 +35,19 @@ impl Engine {
         // Only now the random numbers drawn for a restart are spent.
         if answer.outcome.ice_restarted {
             participant.random = random;
-            participant.ufrags.push(fresh.ufrag().into());
-            if participant.ufrags.len() > 2 {
-                let dead = participant.ufrags.remove(0);
-                self.by_ufrag.remove(&dead);
-            }
-            self.by_ufrag.insert(fresh.ufrag().into(), id);
+            let ufrag: Box<str> = fresh.ufrag().into();
             participant.network.restart_ice(fresh);
+            participant.ufrags.push(ufrag.clone());
+            self.by_ufrag.insert(ufrag, id);
+            self.forget_dead_ufrags(id);
         }
-        participant.negotiation_announced = false;
+        if let Some(participant) = self.participants.get_mut(id) {
+            participant.negotiation_announced = false;
+            if !participant.connected {
+                participant.timers.set(Timer::Connect, Some(self.now + limits::CONNECT_TIMEOUT));
+                self.requeue(id);
+            }
+        }
         self.apply_session(self.now, id);
         self.announce_negotiation(id);
         Ok(answer.sdp)
@@ -71,6 +75,28 @@ impl Engine {
         self.apply_session(self.now, id);
         self.announce_negotiation(id);
         Ok(())
+    }
+
+    /// Gives up our unanswered offer, and asks for another if it is still needed.
+    pub(super) fn rollback(&mut self, id: ParticipantId) -> bool {
+        let Some(participant) = self.participants.get_mut(id) else { return false };
+        let was_pending = participant.negotiation.rollback();
+        participant.negotiation_announced = false;
+        self.announce_negotiation(id);
+        was_pending
+    }
+
+    /// User fragments that the agent no longer answers to lead nowhere (S-STUN-16).
+    pub(super) fn forget_dead_ufrags(&mut self, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(id) else { return };
+        let (network, by_ufrag) = (&participant.network, &mut self.by_ufrag);
+        participant.ufrags.retain(|ufrag| {
+            let alive = network.answers_to(ufrag);
+            if !alive {
+                by_ufrag.remove(&**ufrag);
+            }
+            alive
+        });
     }
 
     /// Tells the embedder, once, that an offer of ours is needed.
@@ -114,19 +140,26 @@ impl Engine {
         self.drain_network(now, id);
         self.apply_sources(id, &session);
         self.apply_subscriptions(now, id, &session);
-        // SSRCs without a place are given another chance.
-        if let Some(participant) = self.participants.get_mut(id) {
-            let streams = &self.streams;
-            for role in &mut participant.contexts {
-                let gone = match role {
-                    Role::Open => false,
-                    Role::Media(stream) => !streams.contains(*stream),
-                    Role::Repair(source) | Role::Retired(source) => !self.sources.contains(*source),
-                };
-                if gone {
-                    *role = Role::Open;
-                }
+        self.settle_roles(id);
+    }
+
+    /// SSRCs whose source is gone are forgotten: their places serve others (S-SRTP-05).
+    fn settle_roles(&mut self, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(id) else { return };
+        for role in &mut participant.contexts {
+            let gone = match role {
+                Role::Open => false,
+                Role::Media(stream) => !self.streams.contains(*stream),
+                Role::Repair(source) | Role::Retired(source) => !self.sources.contains(*source),
+            };
+            if gone {
+                *role = Role::Open;
             }
+        }
+        let contexts = &participant.contexts;
+        if let Some(keys) = participant.network.keys() {
+            keys.opener
+                .forget_where(|context| matches!(contexts.get(context.index()), None | Some(Role::Open)));
         }
     }
 
@@ -159,8 +192,7 @@ impl Engine {
                 participant.sources_published += 1;
                 let (room, number) = (participant.room, participant.sources_published);
                 self.add_source(|key| Source {
-                    info: info_of(key, room, id, line, publication),
-                    number,
+                    info: info_of(key, room, id, number, line, publication),
                     ingress,
                     stream: None,
                     audience: Vec::new(),
@@ -204,11 +236,12 @@ fn info_of(
     id: SourceId,
     room: crate::conference::ids::RoomId,
     participant: ParticipantId,
+    number: u32,
     line: &Line,
     publication: &Publication,
 ) -> SourceInfo {
     let track = publication.msid.as_ref().map(|msid| msid.track.clone()).unwrap_or_default();
-    SourceInfo { id, room, participant, kind: line.kind, mid: line.mid.as_str().to_owned(), track }
+    SourceInfo { id, room, participant, number, kind: line.kind, mid: line.mid.as_str().to_owned(), track }
 }
 
 impl ParticipantState {
@@ -274,7 +307,13 @@ impl crate::conference::config::EngineConfig {
         for (slot, codec) in clock_rates.iter_mut().zip(&self.codecs) {
             *slot = codec.clock_rate();
         }
-        let ssrcs = publication.ssrcs.iter().map(|(primary, _)| Ssrc(*primary)).collect();
+        let ssrcs = publication
+            .ssrcs
+            .iter()
+            .flat_map(|(primary, rtx)| [Some(*primary), *rtx])
+            .flatten()
+            .map(Ssrc)
+            .collect();
         let mut ingress = Ingress::new(clock_rates, ssrcs);
         for negotiated in line.payloads.iter() {
             ingress.set_payload(negotiated.payload_type, Payload::Media(negotiated.codec));

@@ -24,6 +24,9 @@ pub struct SourceInfo {
     pub room: RoomId,
     /// Who publishes it.
     pub participant: ParticipantId,
+    /// Counts what its publisher ever published. To those who receive it the source is the track
+    /// `s` and this number of the stream `p` and the publisher's label (msid, RFC 8830).
+    pub number: u32,
     /// Audio or video.
     pub kind: MediaKind,
     /// The m-line it is published on (RFC 8843), at its publisher.
@@ -35,8 +38,6 @@ pub struct SourceInfo {
 /// A source and its audience.
 pub(super) struct Source {
     pub(super) info: SourceInfo,
-    /// Counts the sources of the room's publisher: the name of its track towards receivers.
-    pub(super) number: u32,
     /// How the publisher's packets are read.
     pub(super) ingress: Ingress,
     pub(super) stream: Option<StreamId>,

@@ -22,6 +22,8 @@ pub(super) struct Traffic {
     pub(super) forwarded: u64,
     /// Of what was queued: dropped afterwards.
     pub(super) queued_dropped: u64,
+    /// Of what was forwarded: retransmissions.
+    pub(super) retransmitted: u64,
     pub(super) feedback_received: u64,
     pub(super) ecn_ce_received: u64,
 }
@@ -102,7 +104,7 @@ pub struct ParticipantStats {
     pub bytes_sent: u64,
     /// RTP packets of its sources that were taken.
     pub packets_received: u64,
-    /// RTP packets forwarded to it.
+    /// RTP packets forwarded to it, retransmissions included.
     pub packets_forwarded: u64,
     /// Of those, retransmissions.
     pub retransmitted_packets_sent: u64,

@@ -37,22 +37,23 @@ impl Pages {
 
     fn release(&mut self, page: u32) {
         self.free.push(page);
-        // A page at the end of the pool goes back to the allocator once a good part of it is idle.
-        if self.free.len() > 64 && self.free.len() > self.pages.len() / 2 {
+        // Idle pages at the end of the pool go back to the allocator once a good part of it is idle.
+        let half = self.pages.len() / 2;
+        let at_the_end = page as usize + 1 == self.pages.len() && self.free.len() > half;
+        if self.free.len() > 64 && (at_the_end || self.free.len() == half + 1) {
             self.shrink();
         }
     }
 
     /// Gives the idle tail of the pool back.
     fn shrink(&mut self) {
-        self.free.sort_unstable();
-        while let Some(&last) = self.free.last() {
-            if last as usize + 1 != self.pages.len() {
-                break;
-            }
-            self.free.pop();
-            self.pages.pop();
-        }
+        // Highest first: the lowest is taken next, so that the tail empties.
+        self.free.sort_unstable_by(|a, b| b.cmp(a));
+        let len = self.pages.len();
+        let tail = self.free.iter().enumerate().take_while(|(at, page)| **page as usize + at + 1 == len);
+        let idle = tail.count();
+        self.free.drain(..idle);
+        self.pages.truncate(len - idle);
     }
 
     /// Gives everything back while no page is in use.
@@ -140,6 +141,15 @@ impl History {
         }
         let page = self.pages.back()?;
         pool.bytes_mut(page.id).get_mut(usize::from(page.filled)..)
+    }
+
+    /// Gives back a page that was taken for a packet that was not kept.
+    pub(crate) fn cancel(&mut self, pool: &mut Pages) {
+        if self.pages.back().is_some_and(|page| page.filled == 0)
+            && let Some(page) = self.pages.pop_back()
+        {
+            pool.release(page.id);
+        }
     }
 
     /// Keeps the packet that stands at the start of the reserved place. Only now the oldest page leaves
@@ -292,6 +302,12 @@ mod tests {
         let (mut history, mut pool) = (History::new(), Pages::new(100));
         history.reserve(&mut pool, Instant::ZERO, 100).expect("room")[0] = 7;
         assert!(history.get(SeqNo(0)).is_none());
+        history.cancel(&mut pool);
+        assert_eq!((pool.used(), history.is_empty()), (0, true));
+        put(&mut history, &mut pool, Instant::ZERO, 1, &[0; 10]);
+        history.reserve(&mut pool, Instant::ZERO, 100).expect("room");
+        history.cancel(&mut pool);
+        assert!(history.get(SeqNo(1)).is_some(), "what was kept stays");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(crate) struct Remote {
     pub(crate) role: dtls::Role,
 }
 
-/// The peer's role and certificate, as its description tells.
+/// Our role and the peer's certificate, as its description tells.
 #[derive(PartialEq)]
 struct Expected {
     role: dtls::Role,
@@ -88,13 +88,18 @@ impl Network {
         self.ice.local_credentials()
     }
 
+    /// Whether checks to this user fragment of ours are answered.
+    pub(crate) fn answers_to(&self, ufrag: &str) -> bool {
+        self.ice.answers_to(ufrag)
+    }
+
     /// Begins anew with other credentials of ours; the old pair serves until a new one is selected.
     pub(crate) fn restart_ice(&mut self, local: ice::Credentials) {
         self.ice.restart(local);
     }
 
-    /// Takes what the peer's description says. The association in use stays unless its fingerprints
-    /// changed.
+    /// Takes what the peer's description says. The association in use stays unless the fingerprints or
+    /// our role changed.
     pub(crate) fn set_remote(&mut self, now: Instant, remote: Remote) {
         self.ice.set_remote_credentials(remote.credentials);
         let expected = Expected { role: remote.role, fingerprints: remote.fingerprints };

@@ -116,6 +116,15 @@ impl Opener {
         Ok(len)
     }
 
+    /// Frees the contexts that `idle` names, see [`Opener::forget`].
+    pub(crate) fn forget_where(&mut self, mut idle: impl FnMut(ContextId) -> bool) {
+        for context in self.rtp_sources.contexts() {
+            if idle(context) {
+                self.rtp_sources.forget(context);
+            }
+        }
+    }
+
     /// Frees a context for another source. Should the source send on, it gets a new one, and what
     /// it had sent before stays a replay.
     pub fn forget(&mut self, context: ContextId) {

@@ -122,6 +122,12 @@ impl RtpSources {
         ContextId(newcomer.place as u8)
     }
 
+    /// Every place there ever was a context at.
+    pub(super) fn contexts(&self) -> impl Iterator<Item = ContextId> + use<> {
+        // At most 64.
+        (0..self.ssrcs.len() as u8).map(ContextId)
+    }
+
     /// Frees the place, but remembers where the source stopped.
     pub(super) fn forget(&mut self, id: ContextId) {
         let bit = 1 << id.0;
