@@ -16,6 +16,7 @@ use crate::session::srtp;
 use crate::wire::mux::{self, Kind, Path};
 use crate::wire::rtp::{self, ExtensionKind, SeqNo};
 use crate::wire::stun;
+use std::ops::Range;
 
 /// What was read of an RTP header before its packet was authenticated; used only afterwards.
 #[derive(Debug, Default, Clone, Copy)]
@@ -23,6 +24,36 @@ struct Noted {
     /// Bytes of extensions that are passed on, written in front of the payload.
     extensions_len: usize,
     transport_seq: Option<u16>,
+}
+
+impl Noted {
+    /// What the history is told of the packet behind these extensions.
+    fn committed(
+        &self,
+        now: Instant,
+        packet: &rtp::Packet<'_>,
+        seq: SeqNo,
+        codec: u8,
+        payload_len: u16,
+    ) -> Committed {
+        Committed {
+            seq,
+            arrival: now,
+            timestamp: packet.timestamp().0,
+            // At most 126, by `note`.
+            extensions_len: self.extensions_len as u8,
+            payload_len,
+            codec,
+            marker: packet.marker(),
+        }
+    }
+}
+
+/// A packet whose payload stands in the scratch buffer: it came before its stream, or inside another.
+struct Aside {
+    seq: SeqNo,
+    codec: u8,
+    payload: Range<usize>,
 }
 
 /// What became of a datagram.
@@ -165,20 +196,8 @@ impl Engine {
             .open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), out)
             .map_err(DropReason::Srtp)?;
         let payload_len = without_padding(packet, out, &opened)?;
-        if let Some(wire) = noted.transport_seq {
-            participant.arrivals.on_packet(now, wire);
-        }
-        participant.traffic.media_received += 1;
-        let kept = Committed {
-            seq: opened.seq,
-            arrival: now,
-            timestamp: packet.timestamp().0,
-            extensions_len: noted.extensions_len as u8,
-            payload_len,
-            codec,
-            marker: packet.marker(),
-        };
-        self.after_arrival(id);
+        self.note_arrival(now, id, noted.transport_seq);
+        let kept = noted.committed(now, packet, opened.seq, codec, payload_len);
         self.accept(now, id, key, kept, false)
     }
 
@@ -201,45 +220,24 @@ impl Engine {
         if !participant.config.publish {
             return Err(DropReason::NotPublishing);
         }
-        let (source_id, payload) = self.place_of(id, packet).ok_or(DropReason::Unnegotiated)?;
-        let role = match payload {
-            Payload::Media(_) => Role::Media(
-                self.begin_stream(now, id, source_id, packet, opened.seq).ok_or(DropReason::Unnegotiated)?,
-            ),
-            Payload::Rtx(_) => Role::Repair(source_id),
-        };
-        self.set_role(id, opened.context, role);
-        let Role::Media(key) = role else {
-            return self.accept_repair(now, id, source_id, packet, payload_len);
-        };
-        let Payload::Media(codec) = payload else {
-            return Err(DropReason::Unnegotiated);
-        };
-        // The one copy in a stream's life: its first packet came before its history.
-        let (Some(stream), Some(source)) = (self.streams.get_mut(key), self.sources.get(source_id)) else {
-            return Err(DropReason::Unnegotiated);
-        };
-        let place =
-            stream.history.reserve(&mut self.pages, now, data.len()).ok_or(DropReason::HistoryFull)?;
-        let noted = source.ingress.note(packet, place);
-        let payload_bytes = self.scratch.get(..usize::from(payload_len)).unwrap_or_default();
-        if let Some(out) = place.get_mut(noted.extensions_len..noted.extensions_len + payload_bytes.len()) {
-            out.copy_from_slice(payload_bytes);
+        let (source, payload) = self.place_of(id, packet).ok_or(DropReason::Unnegotiated)?;
+        match payload {
+            Payload::Rtx(_) => {
+                self.set_role(id, opened.context, Role::Repair(source));
+                self.accept_repair(now, id, source, packet, payload_len)
+            }
+            Payload::Media(codec) => {
+                let key = self.begin_stream(now, id, source, packet, opened.seq);
+                let key = key.ok_or(DropReason::Unnegotiated)?;
+                self.set_role(id, opened.context, Role::Media(key));
+                let transport_seq =
+                    self.sources.get(source).and_then(|source| source.ingress.transport_seq(packet));
+                self.note_arrival(now, id, transport_seq);
+                // The one copy in a stream's life: its first packet came before its history.
+                let aside = Aside { seq: opened.seq, codec: codec.0, payload: 0..usize::from(payload_len) };
+                self.accept_aside(now, id, key, packet, aside, false)
+            }
         }
-        if let Some((participant, wire)) = self.participants.get_mut(id).zip(noted.transport_seq) {
-            participant.arrivals.on_packet(now, wire);
-        }
-        let kept = Committed {
-            seq: opened.seq,
-            arrival: now,
-            timestamp: packet.timestamp().0,
-            extensions_len: noted.extensions_len as u8,
-            payload_len,
-            codec: codec.0,
-            marker: packet.marker(),
-        };
-        self.after_arrival(id);
-        self.accept(now, id, key, kept, false)
     }
 
     /// A retransmission (RFC 4588): opened aside, since its payload begins with the number it repairs.
@@ -273,51 +271,63 @@ impl Engine {
     ) -> Result<Taken, DropReason> {
         let source = self.sources.get(source_id).ok_or(DropReason::Unnegotiated)?;
         let codec = source.ingress.repaired_codec(packet.payload_type()).ok_or(DropReason::Unnegotiated)?;
-        let stream = source.stream;
-        let transport_seq = source.ingress.transport_seq(packet);
-        if let Some(participant) = self.participants.get_mut(id) {
-            participant.traffic.media_received += 1;
-            if let Some(wire) = transport_seq {
-                participant.arrivals.on_packet(now, wire);
-            }
-        }
-        self.after_arrival(id);
+        let (key, transport_seq) = (source.stream, source.ingress.transport_seq(packet));
+        self.note_arrival(now, id, transport_seq);
         // Probes are padding on the retransmission stream: they served their purpose by arriving.
         if payload_len == 0 {
             return Ok(Taken::Media);
         }
-        let key = stream.ok_or(DropReason::Retransmission)?;
-        let (Some(stream), Some(source)) = (self.streams.get_mut(key), self.sources.get(source_id)) else {
-            return Err(DropReason::Retransmission);
-        };
+        let key = key.ok_or(DropReason::Retransmission)?;
+        let stream = self.streams.get(key).ok_or(DropReason::Retransmission)?;
         let payload = self.scratch.get(..usize::from(payload_len)).unwrap_or_default();
-        let [high, low, original @ ..] = payload else {
-            return Err(DropReason::Retransmission);
-        };
-        let wire = rtp::WireSeq(u16::from_be_bytes([*high, *low]));
-        let seq = SeqNo::extend(stream.reception.highest(), wire);
+        let original = payload.first_chunk().ok_or(DropReason::Retransmission)?;
+        let highest = stream.reception.highest();
+        let seq = SeqNo::extend(highest, rtp::WireSeq(u16::from_be_bytes(*original)));
         // What is ahead of the stream was never missing.
-        if seq > stream.reception.highest() {
+        if seq > highest {
             return Err(DropReason::Retransmission);
         }
-        let place = stream
-            .history
-            .reserve(&mut self.pages, now, packet.header_len() + payload.len())
-            .ok_or(DropReason::HistoryFull)?;
+        let aside = Aside { seq, codec, payload: 2..usize::from(payload_len) };
+        self.accept_aside(now, id, key, packet, aside, true)
+    }
+
+    /// Copies a packet that was opened into the scratch buffer to its stream's history.
+    fn accept_aside(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        key: StreamId,
+        packet: &rtp::Packet<'_>,
+        aside: Aside,
+        repaired: bool,
+    ) -> Result<Taken, DropReason> {
+        let stream = self.streams.get_mut(key).ok_or(DropReason::Unnegotiated)?;
+        let source = self.sources.get(stream.source).ok_or(DropReason::Unnegotiated)?;
+        let payload = self.scratch.get(aside.payload).unwrap_or_default();
+        let len = packet.header_len() + payload.len();
+        let place = stream.history.reserve(&mut self.pages, now, len).ok_or(DropReason::HistoryFull)?;
         let noted = source.ingress.note(packet, place);
-        if let Some(out) = place.get_mut(noted.extensions_len..noted.extensions_len + original.len()) {
-            out.copy_from_slice(original);
+        if let Some(out) = place.get_mut(noted.extensions_len..noted.extensions_len + payload.len()) {
+            out.copy_from_slice(payload);
         }
-        let kept = Committed {
-            seq,
-            arrival: now,
-            timestamp: packet.timestamp().0,
-            extensions_len: noted.extensions_len as u8,
-            payload_len: payload_len - 2,
-            codec,
-            marker: packet.marker(),
-        };
-        self.accept(now, id, key, kept, true)
+        // A datagram is far below 65,536 bytes.
+        let kept = noted.committed(now, packet, aside.seq, aside.codec, payload.len() as u16);
+        self.accept(now, id, key, kept, repaired)
+    }
+
+    /// Counts an authentic packet and notes it for the transport's feedback, which is due an interval
+    /// after the first arrival.
+    fn note_arrival(&mut self, now: Instant, id: ParticipantId, transport_seq: Option<u16>) {
+        let Some(participant) = self.participants.get_mut(id) else { return };
+        participant.traffic.media_received += 1;
+        let Some(wire) = transport_seq else { return };
+        participant.arrivals.on_packet(now, wire);
+        if !participant.timers.is_armed(Timer::Feedback)
+            && !participant.rtcp.feedback
+            && participant.arrivals.pending()
+        {
+            self.arm(id, Timer::Feedback, now + limits::FEEDBACK_INTERVAL);
+        }
     }
 
     /// A packet stands in the reserved place of its stream: unless it came before, it is kept and
@@ -358,20 +368,6 @@ impl Engine {
         }
         self.fan_out(source, key, seq, timestamp, padding_only);
         Ok(Taken::Media)
-    }
-
-    /// Feedback on arrivals is due an interval after the first of them.
-    fn after_arrival(&mut self, id: ParticipantId) {
-        let Some(participant) = self.participants.get_mut(id) else {
-            return;
-        };
-        if !participant.timers.is_armed(Timer::Feedback)
-            && !participant.rtcp.feedback
-            && participant.arrivals.pending()
-        {
-            let at = self.now + limits::FEEDBACK_INTERVAL;
-            self.arm(id, Timer::Feedback, at);
-        }
     }
 
     fn arm_prune(&mut self, now: Instant, id: ParticipantId) {

@@ -9,11 +9,11 @@ use crate::transport::network;
 use crate::wire::mux::Path;
 
 /// Bytes that one participant can make an engine hold at most, whatever it sends and whatever is
-/// forwarded to it; not what its peers make the engine hold. All engines together with their rooms hold
-/// no more than that times their participants, and their histories no more than
-/// [`EngineConfig::max_history_pages`](crate::EngineConfig::max_history_pages) in all.
+/// forwarded to it. Histories are shared: all of an engine's together hold no more than
+/// [`EngineConfig::max_history_pages`](crate::EngineConfig::max_history_pages) allow.
 ///
-/// An idle participant holds less than a hundredth of it.
+/// An idle participant holds less than a hundredth of it. What the C side of the handshake's primitives
+/// holds is not in it.
 pub const fn participant_memory_bound() -> usize {
     itself() + handshake() + description() + limits::SOURCES_PER_PARTICIPANT * source() + received()
 }

@@ -6,8 +6,8 @@ use super::invariants::Watch;
 use super::net::{Link, Network, Packet};
 use super::seeded_dtls;
 use estafette::{
-    Datagram, Ecn, Engine, EngineConfig, Event, Instant, LeaveReason, ParticipantConfig, ParticipantId, Path,
-    Protocol, RoomConfig, RoomId, dtls,
+    Datagram, Ecn, Engine, EngineConfig, EngineStats, Event, Instant, LeaveReason, ParticipantConfig,
+    ParticipantId, Path, Protocol, RoomConfig, RoomId, dtls,
 };
 use sha1::{Digest as _, Sha1};
 use std::collections::BTreeSet;
@@ -74,6 +74,27 @@ pub fn home(index: u32) -> SocketAddr {
 /// The way from the engine to `remote`.
 pub fn path_to(remote: SocketAddr) -> Path {
     Path { protocol: Protocol::Udp, local: server(), remote }
+}
+
+pub fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// What an engine holds: nothing must remain of who left.
+pub fn held(stats: &EngineStats) -> [usize; 5] {
+    [stats.rooms, stats.participants, stats.sources, stats.subscriptions, stats.history_pages]
+}
+
+/// A conference of `count` in which media has flowed for a second.
+pub fn live(count: u32, options: Options) -> Conference {
+    let mut conference = Conference::of(count, options);
+    conference.connect();
+    conference.drive(seconds(1));
+    conference
 }
 
 /// A client's place in the conference.

@@ -7,6 +7,7 @@
 pub mod captures;
 pub mod client;
 pub mod harness;
+pub mod hostility;
 pub mod invariants;
 pub mod media;
 pub mod net;
