@@ -158,7 +158,7 @@ impl Agent {
         let [j0, j1, j2, j3, id @ ..] = drawn;
         let mean = limits::CONSENT_INTERVAL.as_micros() as u64;
         // A fraction of 2^32, so the product is at most two fifths of the mean.
-        let share = u64::from(u32::from_le_bytes([j0, j1, j2, j3])) * (mean * 2 / 5 + 1) >> 32;
+        let share = (u64::from(u32::from_le_bytes([j0, j1, j2, j3])) * (mean * 2 / 5 + 1)) >> 32;
         (TransactionId(id), Duration::from_micros(mean * 4 / 5 + share))
     }
 
