@@ -9,7 +9,7 @@
 //!
 //! `cargo bench --bench forward` prints tables. `-- --once N SIZE [cm]` forwards 1,000 packets once, for
 //! instruction counts: `valgrind --tool=callgrind --toggle-collect='*exchange*' BINARY --once 10
-//! 1200`.
+//! 1200`. `-- --idle` prints what silent participants cost alone.
 
 #[path = "support/floor.rs"]
 mod floor;
@@ -49,6 +49,9 @@ fn main() {
         let number = |at: usize| args.get(at).and_then(|arg| arg.parse().ok()).expect("--once N SIZE [cm]");
         let profile = PROFILES[usize::from(args.iter().any(|arg| arg == "cm"))];
         return once(profile, number(at + 1), number(at + 2));
+    }
+    if args.iter().any(|arg| arg == "--idle") {
+        return idle();
     }
     // `cargo test` runs benches too, without this flag: a glance must do.
     let full = args.iter().any(|arg| arg == "--bench");
@@ -114,7 +117,7 @@ impl Case {
 
     /// Incoming packets of one batch, few enough that most batches run undisturbed.
     fn batch(&self) -> usize {
-        (4_000 / self.listeners).clamp(8, 256)
+        (1_000 / self.listeners).clamp(2, 128)
     }
 
     fn measure(&self, world: &mut World, span: Duration) -> Measured {
@@ -125,15 +128,15 @@ impl Case {
         let end = clock() + span;
         while clock() < end || forward.len() < ROUNDS {
             let packets = world.packets(self.media(), self.payload_len, self.batch());
-            forward.push(self.timed(|| world.forward(&packets)));
-            least.push(self.timed(|| floor.forward()));
+            forward.push(self.timed(packets.len(), || world.forward(&packets)));
+            least.push(self.timed(packets.len(), || floor.forward()));
             world.settle();
-            let packets = world.packets(self.media(), self.payload_len, self.batch());
-            bursts.push(self.timed(|| world.forward_bursts(&packets, 8)));
+            let packets = world.packets(self.media(), self.payload_len, self.batch().max(8));
+            bursts.push(self.timed(packets.len(), || world.forward_bursts(&packets, 8)));
             world.settle();
             if let Some(rival) = &mut rival {
                 let packets = rival.packets(self.batch(), self.payload_len);
-                theirs.push(self.timed(|| rival.forward(&packets)));
+                theirs.push(self.timed(packets.len(), || rival.forward(&packets)));
                 rival.settle();
             }
         }
@@ -147,11 +150,11 @@ impl Case {
     }
 
     /// Nanoseconds per packet that left, and none may be missing.
-    fn timed(&self, work: impl FnOnce() -> usize) -> f64 {
+    fn timed(&self, packets: usize, work: impl FnOnce() -> usize) -> f64 {
         let begun = clock();
         let sent = std::hint::black_box(work());
         let nanos = begun.elapsed().as_nanos() as f64;
-        assert_eq!(sent, self.batch() * self.listeners, "every packet reaches everybody");
+        assert_eq!(sent, packets * self.listeners, "every packet reaches everybody");
         nanos / sent as f64
     }
 

@@ -226,6 +226,7 @@ impl World {
         said
     }
 
+    #[inline(never)]
     pub(crate) fn receive(&mut self, datagrams: &[(Path, Vec<u8>)]) {
         for (path, data) in datagrams {
             self.engine.handle_datagram(self.now, Datagram { path: *path, ecn: Ecn::NotEct, data });
@@ -233,6 +234,7 @@ impl World {
     }
 
     /// Lets the engine do what is due and fetches everything.
+    #[inline(never)]
     pub(crate) fn tick(&mut self) -> usize {
         self.engine.handle_timeout(self.now);
         drain(&mut self.engine, self.now, &mut self.buf, &mut self.kept)

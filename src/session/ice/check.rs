@@ -122,18 +122,16 @@ impl Agent {
 
     /// Sends a check, or lets the turn pass if the address has not earned the bytes.
     fn take_turn(&mut self, now: Instant, serial: u64, buf: &mut [u8]) -> Option<(Path, usize)> {
+        // Drawn at once: it is a good part of what an idle participant costs.
+        let (id, jitter) = self.fresh();
         // Consent checks go on for ever and are never repeated (RFC 7675, section 5.1).
-        let consent = self.addresses.is_selected(serial).then(|| {
-            // 0.8 to 1.2 of the mean, so that peers do not fall into step.
-            let mean = limits::CONSENT_INTERVAL.as_micros() as u64;
-            Duration::from_micros(mean * 4 / 5 + self.random.below(mean * 2 / 5 + 1))
-        });
+        let consent = self.addresses.is_selected(serial).then_some(jitter);
         let lite = self.config.mode == Mode::Lite;
         let allowance = self.addresses.get(serial).and_then(|e| self.addresses.allowance(e.path));
         let address = self.addresses.get_mut(serial)?;
         address.check.take_turn(now, self.config.mode, consent);
         if consent.is_some() || !address.check.awaiting {
-            self.random.fill(&mut address.check.id.0);
+            address.check.id = id;
             address.check.awaiting = true;
         }
         let (path, id) = (address.path, address.check.id);
@@ -150,6 +148,18 @@ impl Agent {
         }
         self.addresses.on_sent(path, len);
         Some((path, len))
+    }
+
+    /// A transaction, and the wait for the next check of consent: 0.8 to 1.2 of the mean, so that peers
+    /// do not fall into step.
+    fn fresh(&mut self) -> (TransactionId, Duration) {
+        let mut drawn = [0; 16];
+        self.random.fill(&mut drawn);
+        let [j0, j1, j2, j3, id @ ..] = drawn;
+        let mean = limits::CONSENT_INTERVAL.as_micros() as u64;
+        // A fraction of 2^32, so the product is at most two fifths of the mean.
+        let share = (u64::from(u32::from_le_bytes([j0, j1, j2, j3])) * (mean * 2 / 5 + 1)) >> 32;
+        (TransactionId(id), Duration::from_micros(mean * 4 / 5 + share))
     }
 
     /// An answer counts with our transaction, the peer's password and on the path of the request

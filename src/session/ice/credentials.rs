@@ -88,8 +88,11 @@ fn is_ice_chars(text: &str) -> bool {
 }
 
 fn push_random(random: &mut Random, count: usize, out: &mut String) {
-    for _ in 0..count {
-        let index = random.below(ICE_CHARS.len() as u64) as usize;
+    let mut drawn = Zeroizing::new([0; UFRAG_RANDOM + PWD_RANDOM]);
+    random.fill(&mut *drawn);
+    for byte in drawn.iter().take(count) {
+        // 64 characters: no bias.
+        let index = usize::from(*byte) % ICE_CHARS.len();
         out.push(ICE_CHARS.get(index).copied().unwrap_or(b'A').into());
     }
 }
