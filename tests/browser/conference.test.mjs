@@ -12,7 +12,7 @@ after(async () => { await browser?.close(); });
 
 // A test with servers and visitors that are gone after it; when it fails, the servers' logs tell more.
 function conference(name, body) {
-  test(name, async t => {
+  test(name, { timeout: 240_000 }, async t => {
     const servers = [];
     const visitors = [];
     const serve = async port => {

@@ -1,4 +1,4 @@
-//! The invariants of THREATS.md as far as they can be seen from outside, checked after every step.
+//! The invariants of the threat model as far as they can be seen from outside, checked after every step.
 
 use estafette::mux::{Kind, kind_of};
 use estafette::{DropReason, Engine, Instant, ParticipantId, rtp, stun};

@@ -10,6 +10,8 @@ const PHASES = {
   connected: 'Connected.',
   unstable: 'The connection is unstable…',
   lost: 'The server cannot be reached. Trying again…',
+  blocked: 'Audio and video do not get through to the server. A firewall may block UDP. Trying again…',
+  ended: 'The server ended the call. Trying again…',
 };
 
 // For tests and slow machines: ?video=360 asks the camera for 360 lines, ?video=0 leaves it off,
@@ -84,7 +86,7 @@ function backToDoor() {
 
 function showPhase(name) {
   // While it tries again, "connecting" each time would hide why.
-  if (name === 'connecting' && phase === 'lost') return;
+  if (name === 'connecting' && ['lost', 'blocked', 'ended'].includes(phase)) return;
   phase = name;
   status(PHASES[name]);
 }
@@ -247,12 +249,12 @@ async function toggle(kind) {
     await setDevice(kind, !tracks[kind]);
   }
   button.disabled = false;
+  button.focus();
 }
 
 function showDevices() {
   for (const [kind, name] of Object.entries(DEVICES)) {
     const on = tracks[kind]?.enabled ?? false;
-    $(name).setAttribute('aria-pressed', on);
     $(name).textContent = `${name[0].toUpperCase()}${name.slice(1)}: ${on ? 'on' : 'off'}`;
   }
 }

@@ -17,6 +17,8 @@ export class Call {
   #lines = {}; // this side's own transceivers, by kind
   #offering = false;
   #attempts = 0;
+  // Which words tell why the connection ended.
+  #why = 'lost';
   #timer = 0;
   #over = false;
   #stream = new MediaStream(); // names our tracks to the server as one participant's
@@ -115,6 +117,7 @@ export class Call {
         break;
       case 'ended':
         console.info('The server ended the media:', message.reason);
+        this.#why = 'ended';
         break;
     }
   }
@@ -133,6 +136,7 @@ export class Call {
       } else if (state === 'disconnected') {
         this.#on.phase('unstable');
       } else if (state === 'failed') {
+        this.#why = 'blocked';
         this.#socket?.close(); // and come back
       }
     };
@@ -198,7 +202,8 @@ export class Call {
     if (socket !== this.#socket || this.#over) return;
     this.#close();
     this.#on.reset();
-    this.#on.phase('lost');
+    this.#on.phase(this.#why);
+    this.#why = 'lost';
     const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.#attempts);
     this.#attempts += 1;
     // Scattered, so that a room does not come back all at once.
