@@ -72,13 +72,11 @@ impl Subscription {
     }
 }
 
-/// What was sent, for sender reports (RFC 3550, section 6.4.1) and statistics.
+/// What was sent, for sender reports (RFC 3550, section 6.4.1) and the share of retransmissions.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Sent {
     pub(super) packets: u64,
     pub(super) payload_bytes: u64,
-    pub(super) retransmitted_packets: u64,
-    pub(super) retransmitted_bytes: u64,
 }
 
 /// Which packets were retransmitted lately, and how much in all (S-RTCP-03).
