@@ -83,5 +83,6 @@ pub use conference::{
 };
 pub use crypto::secret::Secret;
 pub use session::{dtls, ice, srtp};
+pub use wire::malformed::Malformed;
 pub use wire::mux::{Ecn, Path, Protocol};
-pub use wire::{mux, rtcp, rtp, sdp, stun};
+pub use wire::{mux, payload, rtcp, rtp, sdp, stun};
