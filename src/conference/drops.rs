@@ -57,7 +57,7 @@ pub enum DropReason {
     /// Not opened by SRTP.
     Srtp(srtp::OpenError),
     /// Malformed RTP.
-    Rtp(rtp::ParseError),
+    Rtp(rtp::Fault),
     /// Malformed RTCP.
     Rtcp(rtcp::ParseError),
 }
@@ -88,7 +88,7 @@ const ICE: usize = STUN + stun::ParseError::ALL.len();
 const DTLS: usize = ICE + ice::Drop::ALL.len();
 const SRTP: usize = DTLS + dtls::Drop::ALL.len();
 const RTP: usize = SRTP + srtp::OpenError::ALL.len();
-const RTCP: usize = RTP + rtp::ParseError::ALL.len();
+const RTCP: usize = RTP + rtp::Fault::ALL.len();
 const COUNT: usize = RTCP + rtcp::ParseError::ALL.len();
 
 /// Drops of an engine, and of one participant.
@@ -164,7 +164,7 @@ impl DropReason {
         let ice = ice::Drop::ALL.iter().copied().map(DropReason::Ice);
         let dtls = dtls::Drop::ALL.iter().copied().map(DropReason::Dtls);
         let srtp = srtp::OpenError::ALL.iter().copied().map(DropReason::Srtp);
-        let rtp = rtp::ParseError::ALL.iter().copied().map(DropReason::Rtp);
+        let rtp = rtp::Fault::ALL.iter().copied().map(DropReason::Rtp);
         let rtcp = rtcp::ParseError::ALL.iter().copied().map(DropReason::Rtcp);
         PLAIN.into_iter().chain(stun).chain(ice).chain(dtls).chain(srtp).chain(rtp).chain(rtcp)
     }

@@ -41,7 +41,7 @@ impl Noted {
             seq,
             arrival: now,
             timestamp: packet.timestamp().0,
-            // At most 126, by `note`.
+            // At most 144, by `note`.
             extensions_len: self.extensions_len as u8,
             payload_len,
             codec,
@@ -164,7 +164,7 @@ impl Engine {
         path: Path,
         data: &[u8],
     ) -> Result<Taken, DropReason> {
-        let packet = rtp::Packet::parse(data).map_err(DropReason::Rtp)?;
+        let packet = rtp::Packet::parse(data).map_err(|error| DropReason::Rtp(error.fault))?;
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         if !participant.network.knows(&path) {
             return Err(DropReason::UnknownAddress);
@@ -532,8 +532,8 @@ impl crate::conference::source::Ingress {
                 Some(kind) if kind.forwarded() && value.len() <= 16 => {
                     let at = noted.extensions_len;
                     let end = at + 2 + value.len();
-                    // Seven kinds of at most 18 bytes stay below 256; a kind twice is cut off there.
-                    let Some(element) = place.get_mut(at..end).filter(|_| end <= 126) else {
+                    // Eight kinds of at most 18 bytes stay below 256; a kind twice is cut off there.
+                    let Some(element) = place.get_mut(at..end).filter(|_| end <= 144) else {
                         continue;
                     };
                     element[0] = kind.index() as u8;

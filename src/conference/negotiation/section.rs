@@ -335,6 +335,7 @@ fn suits(extension: ExtensionKind, kind: MediaKind) -> bool {
         ExtensionKind::AudioLevel | ExtensionKind::CsrcAudioLevel => kind == MediaKind::Audio,
         ExtensionKind::AbsSendTime
         | ExtensionKind::TransportSequenceNumber
+        | ExtensionKind::TransportSequenceNumber02
         | ExtensionKind::Mid
         | ExtensionKind::AbsCaptureTime => true,
         _ => kind == MediaKind::Video,

@@ -40,6 +40,15 @@ pub enum ExtensionKind {
     DependencyDescriptor,
     /// The layers that a sender really produces, and their rates.
     VideoLayersAllocation,
+    /// The same number as [`TransportSequenceNumber`], where feedback is sent when it asks
+    /// (transport-wide-cc-02).
+    TransportSequenceNumber02,
+    /// Where frames begin and end, and their layers (draft-ietf-avtext-framemarking).
+    FrameMarking,
+    /// What the dependency descriptor replaced; opaque here.
+    GenericFrameDescriptor00,
+    /// Samples of the encoder's picture for the decoder to compare with; opaque here.
+    CorruptionDetection,
 }
 
 impl ExtensionKind {
@@ -47,7 +56,7 @@ impl ExtensionKind {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Each of them, in the order of [`ExtensionKind::index`].
-    pub const ALL: [ExtensionKind; 16] = [
+    pub const ALL: [ExtensionKind; 20] = [
         AudioLevel,
         CsrcAudioLevel,
         AbsSendTime,
@@ -64,6 +73,10 @@ impl ExtensionKind {
         AbsCaptureTime,
         DependencyDescriptor,
         VideoLayersAllocation,
+        TransportSequenceNumber02,
+        FrameMarking,
+        GenericFrameDescriptor00,
+        CorruptionDetection,
     ];
 
     /// The name in `a=extmap`.
@@ -89,6 +102,12 @@ impl ExtensionKind {
                 "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
             }
             VideoLayersAllocation => "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00",
+            TransportSequenceNumber02 => "http://www.webrtc.org/experiments/rtp-hdrext/transport-wide-cc-02",
+            FrameMarking => "urn:ietf:params:rtp-hdrext:framemarking",
+            GenericFrameDescriptor00 => {
+                "http://www.webrtc.org/experiments/rtp-hdrext/generic-frame-descriptor-00"
+            }
+            CorruptionDetection => "http://www.webrtc.org/experiments/rtp-hdrext/corruption-detection",
         }
     }
 
@@ -116,6 +135,7 @@ impl ExtensionKind {
                 | VideoTiming
                 | ColorSpace
                 | AbsCaptureTime
+                | CorruptionDetection
         )
     }
 }
@@ -135,9 +155,12 @@ mod tests {
 
     #[test]
     fn transport_numbers_and_names_of_m_lines_are_not_passed_on() {
-        for kind in [AbsSendTime, TransportSequenceNumber, Mid, Rid, RepairedRid, TransmissionOffset] {
+        let transport =
+            [AbsSendTime, TransportSequenceNumber, TransportSequenceNumber02, TransmissionOffset];
+        let lines_and_layers = [Mid, Rid, RepairedRid, CsrcAudioLevel, FrameMarking, DependencyDescriptor];
+        for kind in transport.into_iter().chain(lines_and_layers) {
             assert!(!kind.forwarded());
         }
-        assert_eq!(ExtensionKind::ALL.into_iter().filter(|kind| kind.forwarded()).count(), 7);
+        assert_eq!(ExtensionKind::ALL.into_iter().filter(|kind| kind.forwarded()).count(), 8);
     }
 }

@@ -21,8 +21,8 @@ mod values;
 mod tests;
 
 pub use extensions::Extensions;
-pub use header::{HeaderWriter, NoSpace, fits_one_byte};
+pub use header::{HeaderWriter, NoSpace, fits_one_byte, write_padding};
 pub use kinds::ExtensionKind;
 pub use numbers::{PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
-pub use packet::{Packet, ParseError, padding_len};
+pub use packet::{Fault, Packet, ParseError, padding_len};
 pub use values::{AudioLevel, abs_send_time, transport_sequence_number};

@@ -1,11 +1,12 @@
 //! A view of one RTP packet (RFC 3550, section 5.1).
 
 use super::{Extensions, PayloadType, RtpTime, Ssrc, WireSeq};
+use crate::wire::malformed::Malformed;
 
-/// Why bytes are not an RTP packet.
+/// The field of an RTP packet that is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
-pub enum ParseError {
+pub enum Fault {
     /// Shorter than the fixed header of 12 bytes.
     #[error("the datagram ends inside the fixed RTP header")]
     TooShort,
@@ -23,10 +24,9 @@ pub enum ParseError {
     Padding,
 }
 
-impl ParseError {
+impl Fault {
     /// Each of them, in the order of their discriminants.
-    pub const ALL: [ParseError; 5] =
-        [Self::TooShort, Self::Version, Self::Csrc, Self::Extension, Self::Padding];
+    pub const ALL: [Fault; 5] = [Self::TooShort, Self::Version, Self::Csrc, Self::Extension, Self::Padding];
 
     /// The reason as a metric's label.
     pub const fn name(self) -> &'static str {
@@ -39,6 +39,9 @@ impl ParseError {
         }
     }
 }
+
+/// Why bytes are not an RTP packet.
+pub type ParseError = Malformed<Fault>;
 
 /// An RTP packet whose header was checked; of an SRTP datagram everything but the payload.
 #[derive(Debug, Clone, Copy)]
@@ -58,21 +61,25 @@ impl<'a> Packet<'a> {
     /// former is encrypted as yet, the latter stop where they stop making sense ([`Extensions`]).
     ///
     /// # Errors
-    /// [`ParseError`], all but [`ParseError::Padding`].
+    /// Any [`Fault`] but [`Fault::Padding`]; the offset is where that field begins in `datagram`.
     #[inline]
     pub fn parse(datagram: &'a [u8]) -> Result<Packet<'a>, ParseError> {
-        let (fixed, rest) = datagram.split_first_chunk::<12>().ok_or(ParseError::TooShort)?;
+        let short = || Malformed::at(0, Fault::TooShort);
+        let (fixed, rest) = datagram.split_first_chunk::<12>().ok_or_else(short)?;
         let [first, ..] = *fixed;
         if first >> 6 != 2 {
-            return Err(ParseError::Version);
+            return Err(Malformed::at(0, Fault::Version));
         }
-        let (csrcs, rest) = rest.split_at_checked(usize::from(first & 0x0f) * 4).ok_or(ParseError::Csrc)?;
+        let csrcs_len = usize::from(first & 0x0f) * 4;
+        let (csrcs, rest) =
+            rest.split_at_checked(csrcs_len).ok_or_else(|| Malformed::at(12, Fault::Csrc))?;
         let (profile, elements, payload) = if first & 0x10 == 0 {
             (None, Default::default(), rest)
         } else {
-            let (&[p0, p1, w0, w1], rest) = rest.split_first_chunk::<4>().ok_or(ParseError::Extension)?;
+            let past_end = || Malformed::at(12 + csrcs_len, Fault::Extension);
+            let (&[p0, p1, w0, w1], rest) = rest.split_first_chunk::<4>().ok_or_else(past_end)?;
             let len = usize::from(u16::from_be_bytes([w0, w1])) * 4;
-            let (elements, payload) = rest.split_at_checked(len).ok_or(ParseError::Extension)?;
+            let (elements, payload) = rest.split_at_checked(len).ok_or_else(past_end)?;
             (Some(u16::from_be_bytes([p0, p1])), elements, payload)
         };
         // The payload is a suffix of the datagram.
@@ -166,12 +173,15 @@ impl<'a> Packet<'a> {
 /// The count covers itself; one equal to the payload's length makes a packet of nothing but padding.
 ///
 /// # Errors
-/// [`ParseError::Padding`] for a count of zero or above the payload, and for an empty payload
-/// (RFC 3550, section 5.1).
+/// [`Fault::Padding`] for a count of zero or above the payload, and for an empty payload (RFC 3550,
+/// section 5.1); the offset is that of the count in `payload`.
 #[inline]
 pub fn padding_len(payload: &[u8]) -> Result<usize, ParseError> {
     let count = payload.last().map_or(0, |last| usize::from(*last));
-    if count == 0 || count > payload.len() { Err(ParseError::Padding) } else { Ok(count) }
+    if count == 0 || count > payload.len() {
+        return Err(Malformed::at(payload.len().saturating_sub(1), Fault::Padding));
+    }
+    Ok(count)
 }
 
 #[cfg(test)]
@@ -208,12 +218,12 @@ mod tests {
     fn s_rtp_01_header_is_checked_against_the_length_up_front() {
         let whole = packet(0x92, &[0, 0, 0, 1, 0, 0, 0, 2, 0xbe, 0xde, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8]);
         for len in 0..whole.len() {
-            let expected = match len {
-                0..12 => ParseError::TooShort,
-                12..20 => ParseError::Csrc,
-                _ => ParseError::Extension,
+            let (fault, offset) = match len {
+                0..12 => (Fault::TooShort, 0),
+                12..20 => (Fault::Csrc, 12),
+                _ => (Fault::Extension, 20),
             };
-            assert_eq!(Packet::parse(&whole[..len]).err(), Some(expected), "cut to {len}");
+            assert_eq!(Packet::parse(&whole[..len]).err(), Some(Malformed { fault, offset }), "cut to {len}");
         }
         let packet = Packet::parse(&whole).expect("an empty payload is a packet");
         assert!(packet.payload().is_empty());
@@ -223,24 +233,25 @@ mod tests {
     fn s_rtp_01_only_version_2_is_rtp() {
         for first in 0..=255u8 {
             let verdict = Packet::parse(&packet(first, &[0; 64])).err();
-            assert_eq!(verdict == Some(ParseError::Version), first >> 6 != 2, "first byte {first:#x}");
+            assert_eq!(verdict == Some(Malformed { fault: Fault::Version, offset: 0 }), first >> 6 != 2, "first byte {first:#x}");
         }
     }
 
     #[test]
     fn s_rtp_02_padding_count_must_fit() {
-        assert_eq!(padding_len(&[]), Err(ParseError::Padding));
-        assert_eq!(padding_len(&[9, 0]), Err(ParseError::Padding));
-        assert_eq!(padding_len(&[9, 3]), Err(ParseError::Padding));
+        let wrong = |offset| Err(Malformed { fault: Fault::Padding, offset });
+        assert_eq!(padding_len(&[]), wrong(0));
+        assert_eq!(padding_len(&[9, 0]), wrong(1));
+        assert_eq!(padding_len(&[9, 3]), wrong(1));
         assert_eq!(padding_len(&[9, 1]), Ok(1));
         assert_eq!(padding_len(&[0; 255].map(|_| 255)), Ok(255), "nothing but padding");
     }
 
     #[test]
-    fn every_error_has_its_own_name_and_place() {
-        for (at, error) in ParseError::ALL.into_iter().enumerate() {
-            assert_eq!(error as usize, at);
-            assert_eq!(ParseError::ALL.iter().filter(|other| other.name() == error.name()).count(), 1);
+    fn every_fault_has_its_own_name_and_place() {
+        for (at, fault) in Fault::ALL.into_iter().enumerate() {
+            assert_eq!(fault as usize, at);
+            assert_eq!(Fault::ALL.iter().filter(|other| other.name() == fault.name()).count(), 1);
         }
     }
 }
