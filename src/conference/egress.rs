@@ -91,7 +91,7 @@ impl Engine {
             streams: &self.streams,
             pages: &self.pages,
             sealer: &keys.sealer,
-            abs_send_time: rtp::abs_send_time(now),
+            abs_send_time: rtp::AbsSendTime::at(now).to_bytes(),
         };
         let (mut len, mut segment, mut count) = (0, 0, 0);
         let mut exhausted = false;

@@ -25,4 +25,8 @@ pub use header::{HeaderWriter, NoSpace, fits_one_byte, write_padding};
 pub use kinds::ExtensionKind;
 pub use numbers::{PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
 pub use packet::{Fault, Packet, ParseError, padding_len};
-pub use values::{AudioLevel, abs_send_time, transport_sequence_number};
+pub use values::{
+    AbsCaptureTime, AbsSendTime, AudioLevel, Chromaticity, ColorSpace, CsrcAudioLevels, FeedbackRequest,
+    FrameMarking, HdrMetadata, MarkedLayer, PlayoutDelay, TransmissionOffset, TransportSequence,
+    VideoContentType, VideoOrientation, VideoTiming, mid, rid, transport_sequence_number,
+};

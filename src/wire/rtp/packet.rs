@@ -71,8 +71,7 @@ impl<'a> Packet<'a> {
             return Err(Malformed::at(0, Fault::Version));
         }
         let csrcs_len = usize::from(first & 0x0f) * 4;
-        let (csrcs, rest) =
-            rest.split_at_checked(csrcs_len).ok_or_else(|| Malformed::at(12, Fault::Csrc))?;
+        let (csrcs, rest) = rest.split_at_checked(csrcs_len).ok_or_else(|| Malformed::at(12, Fault::Csrc))?;
         let (profile, elements, payload) = if first & 0x10 == 0 {
             (None, Default::default(), rest)
         } else {
@@ -233,7 +232,11 @@ mod tests {
     fn s_rtp_01_only_version_2_is_rtp() {
         for first in 0..=255u8 {
             let verdict = Packet::parse(&packet(first, &[0; 64])).err();
-            assert_eq!(verdict == Some(Malformed { fault: Fault::Version, offset: 0 }), first >> 6 != 2, "first byte {first:#x}");
+            assert_eq!(
+                verdict == Some(Malformed { fault: Fault::Version, offset: 0 }),
+                first >> 6 != 2,
+                "first byte {first:#x}"
+            );
         }
     }
 

@@ -268,7 +268,7 @@ fn header(
         let level = AudioLevel { voice: true, level: 30 };
         writer.extension(AUDIO_LEVEL, &[level.to_byte()]).unwrap();
     }
-    writer.extension(ABS_SEND_TIME, &rtp::abs_send_time(now)).unwrap();
+    writer.extension(ABS_SEND_TIME, &rtp::AbsSendTime::at(now).to_bytes()).unwrap();
     writer.extension(TRANSPORT_CC, &transport_seq.to_be_bytes()).unwrap();
     writer.extension(MID, outgoing.mid.as_bytes()).unwrap();
     *transport_seq = transport_seq.wrapping_add(1);
