@@ -153,6 +153,19 @@ pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// 5.1).
 pub const AMPLIFICATION: usize = 3;
 
+// --- RTP ---------------------------------------------------------------------------------------
+
+/// Blocks of one redundant payload (RFC 2198), the primary included: browsers send two, and ten repeat
+/// 200 ms of speech.
+pub const RED_BLOCKS: usize = 32;
+
+/// Protection levels of one FEC packet (RFC 5109): browsers use one, the RFC's examples two.
+pub const FEC_LEVELS: usize = 8;
+
+/// Streams that one FlexFEC packet protects: as many as RFC 8627 can name, whose names are contributing
+/// sources.
+pub const FEC_STREAMS: usize = 15;
+
 // --- RTCP --------------------------------------------------------------------------------------
 
 /// RTCP packets read of one datagram; the rest is dropped. A report, a description and feedback for

@@ -11,10 +11,13 @@
 //! Cryptex (RFC 9335) can be refused where it was not negotiated.
 
 mod extensions;
+pub mod fec;
 mod header;
 mod kinds;
 mod numbers;
 mod packet;
+pub mod red;
+pub mod rtx;
 mod values;
 
 #[cfg(test)]
