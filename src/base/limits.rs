@@ -229,6 +229,15 @@ pub const DTLS_OUTGOING: usize = 32;
 /// Events waiting to be polled, application data included; data on top is dropped and counted.
 pub const DTLS_EVENTS: usize = 32;
 
+/// Records of application data sent by one DTLS 1.2 association, which cannot renew its keys: 20 GB of
+/// full datagrams. Half of each AES-GCM nonce is drawn at random by the library; two of so many are
+/// the same with a probability of 2^-17 (RFC 9147, section 4.5.3, allows AES-GCM 2^24.5 records).
+pub const DTLS_RECORDS: u32 = 1 << 24;
+
+/// Datagrams of which an association's key opens nothing before it is given up: 2^36 records (RFC 9147,
+/// section 4.5.3, for AES-GCM and ChaCha20-Poly1305), of which a datagram holds fewer than 128.
+pub const DTLS_FORGERIES: u32 = 1 << 29;
+
 // --- session descriptions ----------------------------------------------------------------------
 
 /// Bytes of a session description: thirty times what a browser offers for one camera, enough for

@@ -14,7 +14,8 @@ pub struct EngineConfig {
     /// This engine's number among those that share a port; it begins every ICE user fragment, where
     /// [`crate::mux::engine_of`] finds it.
     pub number: u16,
-    /// The DTLS certificate, or one of the engine's own making.
+    /// The DTLS certificate, or one of the engine's own making;
+    /// [`Engine::set_certificate`](crate::Engine::set_certificate) replaces it.
     pub certificate: Option<dtls::Certificate>,
     /// DTLS versions and limits.
     pub dtls: dtls::Config,

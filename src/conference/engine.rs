@@ -139,6 +139,12 @@ impl Engine {
         })
     }
 
+    /// Shows participants that join from now on this certificate; those that are here keep the one they
+    /// know, as their descriptions have its fingerprint (RFC 8842, section 5).
+    pub fn set_certificate(&mut self, certificate: dtls::Certificate) {
+        self.dtls = self.dtls.with_certificate(certificate);
+    }
+
     /// Takes a datagram. Its bytes are the caller's again on return; what cannot be used is dropped and
     /// counted ([`EngineStats::dropped`]).
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {

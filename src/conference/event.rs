@@ -61,8 +61,22 @@ pub enum LeaveReason {
     ConnectTimeout,
     /// Its consent to receive was not renewed for 30 s (RFC 7675, section 5.1).
     ConsentExpired,
-    /// The handshake failed.
+    /// The DTLS association failed, in its handshake or, for [`dtls::FailReason::KeyExhausted`], later.
     Handshake(dtls::FailReason),
     /// A key came to the end of its life (RFC 3711, section 9.2).
     KeyExhausted,
+}
+
+impl LeaveReason {
+    /// The reason as a metric's label: `dtls.unsupported_certificate`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            LeaveReason::Removed => "removed",
+            LeaveReason::Closed => "closed",
+            LeaveReason::ConnectTimeout => "connect_timeout",
+            LeaveReason::ConsentExpired => "consent_expired",
+            LeaveReason::Handshake(reason) => reason.name(),
+            LeaveReason::KeyExhausted => "srtp.key_exhausted",
+        }
+    }
 }

@@ -117,8 +117,8 @@ impl Engine {
         id: ParticipantId,
         restart: Option<&ice::Credentials>,
     ) -> Option<LocalTransport> {
-        let local = self.participants.get(id)?.network.local_credentials();
-        let fingerprint = self.dtls.fingerprint();
+        let network = &self.participants.get(id)?.network;
+        let (local, fingerprint) = (network.local_credentials(), network.local_fingerprint());
         Some(LocalTransport {
             credentials: described(local),
             restart: restart.map(described),

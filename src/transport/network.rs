@@ -88,6 +88,11 @@ impl Network {
         self.ice.local_credentials()
     }
 
+    /// The fingerprint of the certificate that this participant is shown, now and later.
+    pub(crate) fn local_fingerprint(&self) -> dtls::Fingerprint {
+        self.dtls.fingerprint()
+    }
+
     /// Whether checks to this user fragment of ours are answered.
     pub(crate) fn answers_to(&self, ufrag: &str) -> bool {
         self.ice.answers_to(ufrag)

@@ -67,6 +67,10 @@ pub struct Association {
     now: Instant,
     max_data: u16,
     lost: u32,
+    /// Records of application data sent.
+    pub(super) records: u32,
+    /// Datagrams of which the established association's key opened nothing.
+    pub(super) forged: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,14 +111,18 @@ impl Association {
             now,
             max_data: u16::try_from(max_data).unwrap_or(u16::MAX),
             lost: 0,
+            records: 0,
+            forged: 0,
         };
         // Readies a server, makes a client speak.
         association.advance(now);
         association
     }
 
-    /// Takes a datagram of the pair that ICE validated. `Err` means that nothing in it was of use;
-    /// the association is as it was.
+    /// Takes a datagram of the pair that ICE validated.
+    ///
+    /// # Errors
+    /// [`Drop`]: nothing in it was of use; the association is as it was.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<(), Drop> {
         let stage = match &self.engine {
             None => return Err(Drop::Closed),
@@ -136,7 +144,34 @@ impl Association {
                 Err(first) => taken.map_err(|_| first),
             };
         }
+        if matches!(outcome, Err(Drop::Ignored | Drop::Authentication)) {
+            self.count_forgery();
+        }
         outcome
+    }
+
+    /// A key that somebody guesses at so often is given up (RFC 9147, section 4.5.3). Duplicates count
+    /// too: the engine does not tell them apart.
+    fn count_forgery(&mut self) {
+        if self.phase == Phase::Established && self.engine.is_some() {
+            self.forged = self.forged.saturating_add(1);
+            if self.forged >= limits::DTLS_FORGERIES {
+                self.exhaust();
+            }
+        }
+    }
+
+    /// Says goodbye and ends because a key must not be used any longer.
+    fn exhaust(&mut self) {
+        if let Some(engine) = &mut self.engine {
+            // An error leaves nothing to say.
+            let _ = engine.close();
+            self.drain_or_fail();
+        }
+        if self.engine.is_some() {
+            self.events.push_back(Event::Failed(FailReason::KeyExhausted));
+            self.end();
+        }
     }
 
     /// Repeats a flight or ends a handshake that takes too long; early calls do nothing.
@@ -173,6 +208,10 @@ impl Association {
     }
 
     /// Queues application data as one record in one datagram.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing is queued. After [`limits::DTLS_RECORDS`] under 1.2 the association
+    /// ends with [`FailReason::KeyExhausted`]; under 1.3 keys are renewed before that.
     pub fn send(&mut self, data: &[u8]) -> Result<(), SendError> {
         if self.phase != Phase::Established {
             return Err(SendError::NotConnected);
@@ -183,6 +222,11 @@ impl Association {
         if self.outgoing.len() >= limits::DTLS_OUTGOING {
             return Err(SendError::QueueFull);
         }
+        if self.records >= limits::DTLS_RECORDS && self.version() == Some(Version::V12) {
+            self.exhaust();
+            return Err(SendError::NotConnected);
+        }
+        self.records = self.records.saturating_add(1);
         let engine = self.engine.as_mut().ok_or(SendError::NotConnected)?;
         // The engine's own queue is empty: it was drained into ours.
         match engine.send_application_data(data) {
@@ -414,6 +458,10 @@ impl Association {
         if self.engine.is_none() {
             return;
         }
+        let reason = match reason {
+            FailReason::NoCertificate if !self.expected.is_empty() => FailReason::UnsupportedCertificate,
+            other => other,
+        };
         self.outgoing.clear();
         if let (true, Some(alert)) = (told, reason.alert()) {
             self.queue(&clear_alert(alert));

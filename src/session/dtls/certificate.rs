@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use dimpl::crypto::{Buf, SignatureAlgorithm, aws_lc_rs};
+use zeroize::Zeroizing;
 
 use super::fingerprint::{Fingerprint, HashAlgorithm};
 use super::outcome::{CertificateError, FailReason};
+use super::pem;
 use crate::base::limits;
 use crate::crypto::secret::Secret;
 
@@ -23,6 +25,9 @@ struct Parts {
 impl Certificate {
     /// A fresh self-signed P-256 certificate (about 50 µs). Its key, serial number and dates come
     /// from the operating system: it is not reproducible.
+    ///
+    /// # Errors
+    /// [`CertificateError::Generation`] if the system gave no key.
     pub fn generate() -> Result<Self, CertificateError> {
         let made = dimpl::certificate::generate_self_signed_certificate()
             .map_err(|_| CertificateError::Generation)?;
@@ -31,6 +36,9 @@ impl Certificate {
 
     /// A certificate in DER and its key in PKCS #8 DER: ECDSA over P-256 or P-384, and the two must
     /// belong together.
+    ///
+    /// # Errors
+    /// [`CertificateError`] says which of the two is unusable, or that they do not fit.
     pub fn from_der(der: &[u8], pkcs8: &[u8]) -> Result<Self, CertificateError> {
         if der.len() > limits::DTLS_MESSAGE || PublicKey::of(der) != Some(PublicKey::EllipticCurve) {
             return Err(CertificateError::Certificate);
@@ -48,6 +56,17 @@ impl Certificate {
             .verify_signature(der, probe, &signature, hash, SignatureAlgorithm::ECDSA)
             .map_err(|_| CertificateError::Mismatch)?;
         Ok(Certificate::assemble(der, pkcs8))
+    }
+
+    /// A certificate and its key as PEM (RFC 7468): the first `CERTIFICATE` and the first `PRIVATE KEY`
+    /// of the text, in any order, the rest of a chain ignored.
+    ///
+    /// # Errors
+    /// As [`from_der`](Self::from_der); a block that is missing is malformed.
+    pub fn from_pem(text: &str) -> Result<Self, CertificateError> {
+        let der = pem::block(text, "CERTIFICATE").ok_or(CertificateError::Certificate)?;
+        let key = Zeroizing::new(pem::block(text, "PRIVATE KEY").ok_or(CertificateError::Key)?);
+        Certificate::from_der(&der, &key)
     }
 
     fn assemble(der: &[u8], key: &[u8]) -> Self {
@@ -86,8 +105,7 @@ pub(super) fn check_peer(der: &[u8], expected: &[Fingerprint]) -> Result<(), Fai
     }
     match PublicKey::of(der) {
         Some(PublicKey::EllipticCurve) => Ok(()),
-        Some(PublicKey::Rsa) => Err(FailReason::RsaCertificate),
-        Some(PublicKey::Other) | None => Err(FailReason::UnsupportedCertificate),
+        Some(PublicKey::Rsa | PublicKey::Other) | None => Err(FailReason::UnsupportedCertificate),
     }
 }
 
@@ -184,7 +202,7 @@ mod tests {
     fn s_dtls_18_a_peer_is_refused_by_reason() {
         let check = |der: &[u8]| check_peer(der, &[Fingerprint::of(HashAlgorithm::Sha256, der)]);
         assert_eq!(check(Certificate::generate().unwrap().der()), Ok(()));
-        assert_eq!(check(&with_algorithm(RSA_ENCRYPTION)), Err(FailReason::RsaCertificate));
+        assert_eq!(check(&with_algorithm(RSA_ENCRYPTION)), Err(FailReason::UnsupportedCertificate));
         assert_eq!(check(&with_algorithm(&[1])), Err(FailReason::UnsupportedCertificate));
         assert_eq!(check(&[0; 20]), Err(FailReason::UnsupportedCertificate));
         assert_eq!(check(&vec![0; limits::DTLS_MESSAGE + 1]), Err(FailReason::UnsupportedCertificate));

@@ -88,6 +88,9 @@ struct Shared {
 
 impl Context {
     /// Checks the configuration and tests the primitives against known answers (milliseconds).
+    ///
+    /// # Errors
+    /// [`ConfigError`]: a value out of its range, or primitives that fail their test.
     pub fn new(config: Config, certificate: Certificate) -> Result<Self, ConfigError> {
         if !(256..=limits::DATAGRAM).contains(&config.mtu) {
             return Err(ConfigError::Mtu);
@@ -100,7 +103,14 @@ impl Context {
         Ok(Context(Arc::new(Shared { config, certificate, engine })))
     }
 
-    /// The fingerprint of our certificate, for `a=fingerprint`.
+    /// The same configuration with another certificate, for associations to come; those that exist
+    /// keep the one they began with.
+    pub fn with_certificate(&self, certificate: Certificate) -> Self {
+        let Shared { config, engine, .. } = &*self.0;
+        Context(Arc::new(Shared { config: config.clone(), certificate, engine: engine.clone() }))
+    }
+
+    /// The fingerprint of our certificate, for `a=fingerprint` (RFC 8122, section 5).
     pub fn fingerprint(&self) -> Fingerprint {
         self.0.certificate.fingerprint()
     }

@@ -33,6 +33,7 @@ mod config;
 mod fingerprint;
 mod keying;
 mod outcome;
+mod pem;
 mod record;
 #[cfg(test)]
 mod tests;

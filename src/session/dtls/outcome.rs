@@ -94,13 +94,12 @@ pub enum FailReason {
     /// The peer's certificate is not the one announced.
     #[error("the peer's certificate does not match its fingerprint")]
     Fingerprint,
-    /// The peer showed no certificate.
+    /// The peer showed no certificate and had announced none.
     #[error("the peer showed no certificate")]
     NoCertificate,
-    /// The announced certificate has an RSA key, which is not supported.
-    #[error("the peer's certificate has an RSA key")]
-    RsaCertificate,
-    /// The certificate is malformed, too large, or has a key of an unsupported kind.
+    /// The certificate has a key of an unsupported kind (RSA, Ed25519), is malformed or too large; or
+    /// the peer announced one and showed none, which is what a client does whose certificate is not of
+    /// the kind it was asked for (RFC 5246, section 7.4.6; RFC 8446, section 4.4.2).
     #[error("the peer's certificate is not supported")]
     UnsupportedCertificate,
     /// No SRTP profile in common, or no `use_srtp` at all.
@@ -125,27 +124,33 @@ pub enum FailReason {
     /// No end within [`limits::DTLS_HANDSHAKE`](crate::limits::DTLS_HANDSHAKE).
     #[error("the handshake took too long")]
     Timeout,
-    /// The peer ended it with this alert description (RFC 8446, section 6).
+    /// A key came to the end of its use: too many records were sent under it
+    /// ([`limits::DTLS_RECORDS`](crate::limits::DTLS_RECORDS)), or too many came that it did not open
+    /// ([`limits::DTLS_FORGERIES`](crate::limits::DTLS_FORGERIES); RFC 9147, section 4.5.3).
+    #[error("a key came to the end of its use")]
+    KeyExhausted,
+    /// The peer ended it with this alert description (RFC 8446, section 6). 40 in answer to our
+    /// ClientHello is what a server says that has an RSA certificate alone.
     #[error("the peer reported alert {0}")]
     Alert(u8),
 }
 
 impl FailReason {
-    /// A stable name for statistics.
+    /// A stable name for statistics and logs: `dtls.unsupported_certificate`.
     pub const fn name(self) -> &'static str {
         match self {
-            FailReason::Fingerprint => "fingerprint",
-            FailReason::NoCertificate => "no_certificate",
-            FailReason::RsaCertificate => "rsa_certificate",
-            FailReason::UnsupportedCertificate => "unsupported_certificate",
-            FailReason::NoSrtp => "no_srtp",
-            FailReason::Version => "version",
-            FailReason::NoCommonParameters => "no_common_parameters",
-            FailReason::Proof => "proof",
-            FailReason::Renegotiation => "renegotiation",
-            FailReason::Protocol => "protocol",
-            FailReason::Timeout => "timeout",
-            FailReason::Alert(_) => "alert",
+            FailReason::Fingerprint => "dtls.fingerprint",
+            FailReason::NoCertificate => "dtls.no_certificate",
+            FailReason::UnsupportedCertificate => "dtls.unsupported_certificate",
+            FailReason::NoSrtp => "dtls.no_srtp",
+            FailReason::Version => "dtls.no_common_version",
+            FailReason::NoCommonParameters => "dtls.no_common_parameters",
+            FailReason::Proof => "dtls.proof",
+            FailReason::Renegotiation => "dtls.renegotiation",
+            FailReason::Protocol => "dtls.protocol",
+            FailReason::Timeout => "dtls.timeout",
+            FailReason::KeyExhausted => "dtls.key_exhausted",
+            FailReason::Alert(_) => "dtls.alert",
         }
     }
 
@@ -153,12 +158,15 @@ impl FailReason {
     pub(super) const fn alert(self) -> Option<u8> {
         match self {
             FailReason::Fingerprint => Some(42),
-            FailReason::RsaCertificate | FailReason::UnsupportedCertificate => Some(43),
+            FailReason::UnsupportedCertificate => Some(43),
             FailReason::NoCertificate | FailReason::NoCommonParameters | FailReason::NoSrtp => Some(40),
             FailReason::Version => Some(70),
             FailReason::Proof => Some(51),
             FailReason::Protocol => Some(10),
-            FailReason::Renegotiation | FailReason::Timeout | FailReason::Alert(_) => None,
+            FailReason::Renegotiation
+            | FailReason::Timeout
+            | FailReason::KeyExhausted
+            | FailReason::Alert(_) => None,
         }
     }
 }

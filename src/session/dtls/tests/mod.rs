@@ -1,6 +1,8 @@
 //! Pairs in memory: two ends, a virtual clock and a network that loses and reorders by a seed.
 
+mod bounds;
 mod captured;
+mod certificates;
 mod handshake;
 mod hostile;
 mod referee;
