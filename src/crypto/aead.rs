@@ -49,8 +49,21 @@ impl GcmKey {
             return false;
         }
         plain.copy_from_slice(source);
+        self.open_in_place(nonce, aad, plain, tag)
+    }
+
+    /// The same where the text lies.
+    #[inline]
+    #[must_use]
+    pub(crate) fn open_in_place(
+        &self,
+        nonce: [u8; 12],
+        aad: &[u8],
+        text: &mut [u8],
+        tag: &[u8; TAG],
+    ) -> bool {
         let nonce = Nonce::assume_unique_for_key(nonce);
-        self.0.open_in_place_separate_tag(nonce, Aad::from(aad), (*tag).into(), plain, 0..).is_ok()
+        self.0.open_in_place_separate_tag(nonce, Aad::from(aad), (*tag).into(), text, 0..).is_ok()
     }
 }
 

@@ -49,12 +49,13 @@ impl Cipher {
                 derive(master, first_label, key)?;
                 Some(Cipher::Gcm(Gcm::new(key, salt)?))
             }
-            Profile::Aes128CmHmacSha1_80 => {
+            profile @ (Profile::Aes128CmHmacSha1_80 | Profile::Aes128CmHmacSha1_32) => {
                 let mut key = Zeroizing::new([0; 16]);
                 derive(master, first_label, &mut *key)?;
                 let mut authentication = Zeroizing::new([0; 20]);
                 derive(master, first_label + 1, &mut *authentication)?;
-                Some(Cipher::Cm(Cm::new(&key, &*authentication, salt)))
+                let short = profile == Profile::Aes128CmHmacSha1_32;
+                Some(Cipher::Cm(Cm::new(&key, &*authentication, salt, short)))
             }
         }
     }
@@ -87,6 +88,36 @@ impl Cipher {
         match self {
             Cipher::Gcm(gcm) => gcm.open_rtp(ssrc, index, header_len, packet, out),
             Cipher::Cm(cm) => cm.open_rtp(ssrc, index, header_len, packet, out),
+        }
+    }
+
+    /// Seals the same under Cryptex, with `csrc_len` bytes of contributing sources and a header
+    /// extension whose profile tells so already.
+    pub(super) fn seal_cryptex(
+        &self,
+        ssrc: Ssrc,
+        index: u64,
+        csrc_len: usize,
+        packet: &mut [u8],
+    ) -> Result<(), SealError> {
+        match self {
+            Cipher::Gcm(gcm) => gcm.seal_cryptex(ssrc, index, csrc_len, packet),
+            Cipher::Cm(cm) => cm.seal_cryptex(ssrc, index, csrc_len, packet),
+        }
+    }
+
+    /// Opens a Cryptex packet; `out` gets all of it but the tag, whose length is returned.
+    pub(super) fn open_cryptex(
+        &self,
+        ssrc: Ssrc,
+        index: u64,
+        csrc_len: usize,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, OpenError> {
+        match self {
+            Cipher::Gcm(gcm) => gcm.open_cryptex(ssrc, index, csrc_len, packet, out),
+            Cipher::Cm(cm) => cm.open_cryptex(ssrc, index, csrc_len, packet, out),
         }
     }
 

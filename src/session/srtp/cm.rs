@@ -1,25 +1,30 @@
 //! The transforms of RFC 3711: AES in counter mode, then HMAC-SHA1 over the ciphertext.
 
 use super::cipher::{RTCP_HEADER, nonce, rtcp_trailer};
+use super::cryptex;
 use super::error::{OpenError, SealError};
 use crate::crypto::mac::HmacSha1;
 use crate::crypto::secret::equal;
 use crate::crypto::stream::CmKey;
 use crate::wire::rtp::Ssrc;
 
-/// Bytes of the HMAC's tag that are sent (RFC 3711, section 4.2.1).
+/// Bytes of the HMAC's tag that are sent (RFC 3711, section 4.2.1); on RTCP always.
 const TAG: usize = 10;
+/// Those of the profile with short tags.
+const SHORT_TAG: usize = 4;
 
 /// The two keys and the salt, 112 bits.
 pub(super) struct Cm {
     key: CmKey,
     mac: HmacSha1,
     salt: u128,
+    short: bool,
 }
 
 impl Cm {
-    pub(super) fn new(key: &[u8; 16], authentication: &[u8], salt: u128) -> Cm {
-        Cm { key: CmKey::new(key), mac: HmacSha1::new(authentication), salt }
+    /// With `short` tags on RTP or the usual ones.
+    pub(super) fn new(key: &[u8; 16], authentication: &[u8], salt: u128, short: bool) -> Cm {
+        Cm { key: CmKey::new(key), mac: HmacSha1::new(authentication), salt, short }
     }
 
     #[inline]
@@ -30,12 +35,12 @@ impl Cm {
         header_len: usize,
         packet: &mut [u8],
     ) -> Result<(), SealError> {
-        let (message, tag) = packet.split_last_chunk_mut().ok_or(SealError::NoSpace)?;
+        let (message, tag) = self.split_tag_mut(packet).ok_or(SealError::NoSpace)?;
         let text = message.get_mut(header_len..).ok_or(SealError::NoSpace)?;
         if !self.key.apply(self.counter(ssrc, index), text) {
             return Err(SealError::TooLong);
         }
-        *tag = self.tag(&[message, &roll_over_count(index)]);
+        self.write_tag(message, index, tag);
         Ok(())
     }
 
@@ -48,12 +53,56 @@ impl Cm {
         packet: &[u8],
         out: &mut [u8],
     ) -> Result<usize, OpenError> {
-        let (message, tag) = packet.split_last_chunk::<TAG>().ok_or(OpenError::TooShort)?;
+        let (message, tag) = self.split_tag(packet).ok_or(OpenError::TooShort)?;
         let text = message.get(header_len..).ok_or(OpenError::TooShort)?;
         let plain = out.get_mut(..text.len()).ok_or(OpenError::NoSpace)?;
-        let authentic = equal(&self.tag(&[message, &roll_over_count(index)]), tag)
+        let authentic = self.is_tag(message, index, tag)
             && self.key.apply_into(self.counter(ssrc, index), text, plain);
         authentic.then_some(text.len()).ok_or(OpenError::Authentication)
+    }
+
+    /// Encrypts the contributing sources and all behind the extension's header; the tag covers the
+    /// packet as it is sent (RFC 9335, sections 6.1 and 6.2).
+    pub(super) fn seal_cryptex(
+        &self,
+        ssrc: Ssrc,
+        index: u64,
+        csrc_len: usize,
+        packet: &mut [u8],
+    ) -> Result<(), SealError> {
+        let (message, tag) = self.split_tag_mut(packet).ok_or(SealError::NoSpace)?;
+        cryptex::gather(message, csrc_len).ok_or(SealError::Extension)?;
+        let text = message.get_mut(cryptex::CLEAR..).ok_or(SealError::NoSpace)?;
+        if !self.key.apply(self.counter(ssrc, index), text) {
+            return Err(SealError::TooLong);
+        }
+        cryptex::scatter(message, csrc_len).ok_or(SealError::Extension)?;
+        self.write_tag(message, index, tag);
+        Ok(())
+    }
+
+    /// Opens such a packet; `out` gets it whole but for its tag, whose length is returned.
+    pub(super) fn open_cryptex(
+        &self,
+        ssrc: Ssrc,
+        index: u64,
+        csrc_len: usize,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, OpenError> {
+        let (message, tag) = self.split_tag(packet).ok_or(OpenError::TooShort)?;
+        let whole = out.get_mut(..message.len()).ok_or(OpenError::NoSpace)?;
+        if !self.is_tag(message, index, tag) {
+            return Err(OpenError::Authentication);
+        }
+        whole.copy_from_slice(message);
+        cryptex::gather(whole, csrc_len).ok_or(OpenError::TooShort)?;
+        let text = whole.get_mut(cryptex::CLEAR..).ok_or(OpenError::TooShort)?;
+        if !self.key.apply(self.counter(ssrc, index), text) {
+            return Err(OpenError::Authentication);
+        }
+        cryptex::scatter(whole, csrc_len).ok_or(OpenError::TooShort)?;
+        Ok(message.len())
     }
 
     /// Header | text | trailer | tag.
@@ -101,6 +150,35 @@ impl Cm {
     fn tag(&self, pieces: &[&[u8]]) -> [u8; TAG] {
         let [tag @ .., _, _, _, _, _, _, _, _, _, _] = self.mac.tag(pieces);
         tag
+    }
+
+    /// An RTP packet's tag over the packet and what of its index is not in it.
+    #[inline]
+    fn write_tag(&self, message: &[u8], index: u64, to: &mut [u8]) {
+        let tag = self.tag(&[message, &roll_over_count(index)]);
+        to.iter_mut().zip(tag).for_each(|(to, byte)| *to = byte);
+    }
+
+    #[inline]
+    fn is_tag(&self, message: &[u8], index: u64, tag: &[u8]) -> bool {
+        let ours = self.tag(&[message, &roll_over_count(index)]);
+        ours.get(..tag.len()).is_some_and(|ours| equal(ours, tag))
+    }
+
+    /// An RTP packet and its tag.
+    #[inline]
+    fn split_tag<'p>(&self, packet: &'p [u8]) -> Option<(&'p [u8], &'p [u8])> {
+        packet.split_at_checked(packet.len().checked_sub(self.tag_len())?)
+    }
+
+    #[inline]
+    fn split_tag_mut<'p>(&self, packet: &'p mut [u8]) -> Option<(&'p mut [u8], &'p mut [u8])> {
+        packet.split_at_mut_checked(packet.len().checked_sub(self.tag_len())?)
+    }
+
+    #[inline]
+    fn tag_len(&self) -> usize {
+        if self.short { SHORT_TAG } else { TAG }
     }
 }
 

@@ -30,11 +30,14 @@ pub enum OpenError {
     /// RTCP without its encryption flag, where encryption was negotiated.
     #[error("the control packet is not encrypted")]
     Unencrypted,
+    /// A header that Cryptex encrypted, where that was not negotiated (RFC 9335, section 4).
+    #[error("the header is encrypted, which was not negotiated")]
+    Cryptex,
 }
 
 impl OpenError {
     /// Every reason, in the order of [`OpenError::index`].
-    pub const ALL: [OpenError; 7] = [
+    pub const ALL: [OpenError; 8] = [
         OpenError::TooShort,
         OpenError::NoSpace,
         OpenError::Replayed,
@@ -42,6 +45,7 @@ impl OpenError {
         OpenError::TooManySources,
         OpenError::Exhausted,
         OpenError::Unencrypted,
+        OpenError::Cryptex,
     ];
 
     /// The reason's place among [`OpenError::ALL`], for a table of counters.
@@ -59,6 +63,7 @@ impl OpenError {
             OpenError::TooManySources => "srtp.sources",
             OpenError::Exhausted => "srtp.exhausted",
             OpenError::Unencrypted => "srtp.unencrypted",
+            OpenError::Cryptex => "srtp.cryptex",
         }
     }
 }
@@ -76,6 +81,9 @@ pub enum SealError {
     /// The payload is longer than one keystream may be, 1 MiB.
     #[error("the payload is too long")]
     TooLong,
+    /// Cryptex is in use and the header extension is none of RFC 8285, or not in the header as told.
+    #[error("the header extension cannot be encrypted")]
+    Extension,
     /// The index reached its end, 2^48 of a stream or 2^31 of control packets: the key must not be
     /// used any more (RFC 3711, section 9.2).
     #[error("the key is used up")]

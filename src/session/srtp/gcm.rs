@@ -1,6 +1,7 @@
 //! The transform of RFC 7714: one pass encrypts and authenticates.
 
 use super::cipher::{RTCP_HEADER, nonce, rtcp_trailer};
+use super::cryptex;
 use super::error::{OpenError, SealError};
 use crate::crypto::aead::{GcmKey, TAG};
 use crate::wire::rtp::Ssrc;
@@ -45,6 +46,41 @@ impl Gcm {
         let plain = out.get_mut(..text.len()).ok_or(OpenError::NoSpace)?;
         let authentic = self.key.open(self.nonce(ssrc, index), header, text, tag, plain);
         authentic.then_some(text.len()).ok_or(OpenError::Authentication)
+    }
+
+    /// Encrypts the contributing sources and all behind the extension's header, as if that stood in
+    /// front of the sources (RFC 9335, section 6.2).
+    pub(super) fn seal_cryptex(
+        &self,
+        ssrc: Ssrc,
+        index: u64,
+        csrc_len: usize,
+        packet: &mut [u8],
+    ) -> Result<(), SealError> {
+        cryptex::gather(packet, csrc_len).ok_or(SealError::Extension)?;
+        self.seal_rtp(ssrc, index, cryptex::CLEAR, packet)?;
+        cryptex::scatter(packet, csrc_len).ok_or(SealError::Extension)
+    }
+
+    /// Opens such a packet; `out` gets it whole but for its tag, whose length is returned.
+    pub(super) fn open_cryptex(
+        &self,
+        ssrc: Ssrc,
+        index: u64,
+        csrc_len: usize,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, OpenError> {
+        let (message, tag) = packet.split_last_chunk().ok_or(OpenError::TooShort)?;
+        let whole = out.get_mut(..message.len()).ok_or(OpenError::NoSpace)?;
+        whole.copy_from_slice(message);
+        cryptex::gather(whole, csrc_len).ok_or(OpenError::TooShort)?;
+        let (clear, text) = whole.split_at_mut_checked(cryptex::CLEAR).ok_or(OpenError::TooShort)?;
+        if !self.key.open_in_place(self.nonce(ssrc, index), clear, text, tag) {
+            return Err(OpenError::Authentication);
+        }
+        cryptex::scatter(whole, csrc_len).ok_or(OpenError::TooShort)?;
+        Ok(message.len())
     }
 
     /// Header | text | tag | trailer, where header and trailer are authenticated as one.

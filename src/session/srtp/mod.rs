@@ -29,11 +29,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Left out: key derivation rates, master key identifiers, unencrypted SRTCP (refused), 32-bit
-//! tags, encrypted header extensions (RFC 6904) and Cryptex (RFC 9335).
+//! Cryptex (RFC 9335) encrypts contributing sources and header extensions too, once both sides said
+//! that they take it: [`Sealer::use_cryptex`], [`Opener::accept_cryptex`]. What it encrypted is opened
+//! by [`Opener::open_packet`], which gives back whole packets; without the negotiation it is refused.
+//!
+//! A key serves 2^48 RTP packets of each source and 2^31 RTCP packets (RFC 3711, section 9.2; RFC
+//! 7714, section 13.1); then sealer and opener refuse, and a new handshake has to make new keys. No
+//! sender comes near the same bound for all sources together: a million packets a second take nine
+//! years.
+//!
+//! Left out: key derivation rates, master key identifiers, unencrypted SRTCP (refused), header
+//! extensions encrypted one by one (RFC 6904).
 
 mod cipher;
 mod cm;
+mod cryptex;
 mod error;
 mod gcm;
 mod opener;

@@ -1,10 +1,11 @@
 //! SRTP in: from the peer's datagrams to plaintext that has proved where it comes from.
 
 use super::cipher::{Cipher, Kind, RTCP_HEADER};
+use super::cryptex::{self, Shape};
 use super::error::OpenError;
 use super::profile::MasterKey;
 use super::sources::{ContextId, RtcpSources, RtpSources};
-use crate::wire::rtp::{SeqNo, Ssrc, WireSeq};
+use crate::wire::rtp::{Packet, SeqNo, Ssrc, WireSeq};
 
 /// Opens what one peer sent under its key.
 ///
@@ -16,6 +17,8 @@ pub struct Opener {
     rtcp: Cipher,
     rtp_sources: RtpSources,
     rtcp_sources: RtcpSources,
+    rtp_overhead: usize,
+    cryptex: bool,
 }
 
 /// The proof that an RTP packet came from the owner of the key, and what only its opening tells.
@@ -25,7 +28,7 @@ pub struct Opened {
     pub context: ContextId,
     /// The sequence number, extended by the roll-over count; no two packets of a source share one.
     pub seq: SeqNo,
-    /// Bytes of plaintext at the start of the output buffer.
+    /// Bytes at the start of the output buffer: the payload's, or the whole packet's.
     pub len: usize,
     /// Whether this packet made the context: the first of its source, or the first since
     /// [`Opener::forget`].
@@ -45,7 +48,16 @@ impl Opener {
             rtcp: Cipher::derive(key, Kind::Rtcp),
             rtp_sources: RtpSources::default(),
             rtcp_sources: RtcpSources::default(),
+            rtp_overhead: key.profile().rtp_overhead(),
+            cryptex: false,
         }
+    }
+
+    /// Whether packets are opened whose header Cryptex encrypted: once both sides said that they
+    /// take them (RFC 9335, section 4). Without it, as at first, they are refused; others are opened
+    /// in any case, because a sender decides for each packet.
+    pub fn accept_cryptex(&mut self, accepted: bool) {
+        self.cryptex = accepted;
     }
 
     /// The context of a source, if one of its RTP packets was authentic.
@@ -60,6 +72,8 @@ impl Opener {
     ///
     /// # Errors
     /// See [`OpenError`]; `out` may then be overwritten, but not with plaintext.
+    /// [`OpenError::Cryptex`] for a header that is encrypted in any case:
+    /// [`Opener::open_packet`] has room for it.
     #[inline]
     pub fn open_rtp(
         &mut self,
@@ -69,28 +83,71 @@ impl Opener {
         seq: WireSeq,
         out: &mut [u8],
     ) -> Result<Opened, OpenError> {
+        if cryptex::is_encrypted(datagram) {
+            return Err(OpenError::Cryptex);
+        }
+        self.open(ssrc, seq, |cipher, index| cipher.open_rtp(ssrc, index, header_len, datagram, out))
+    }
+
+    /// Opens an RTP packet, its header encrypted or not, and writes it whole to the start of `out`,
+    /// which must be as long as the datagram less the tag. A header that Cryptex encrypted becomes
+    /// the plain one of RFC 8285, an empty extension included (RFC 9335, sections 5.2 and 6.3).
+    ///
+    /// # Errors
+    /// See [`OpenError`]; `out` may then be overwritten, but not with plaintext.
+    pub fn open_packet(&mut self, datagram: &[u8], out: &mut [u8]) -> Result<Opened, OpenError> {
+        let packet = Packet::parse(datagram).map_err(|_| OpenError::TooShort)?;
+        let (header_len, ssrc, seq) = (packet.header_len(), packet.ssrc(), packet.sequence_number());
+        if !cryptex::is_encrypted(datagram) {
+            let (header, payload) = out.split_at_mut_checked(header_len).ok_or(OpenError::NoSpace)?;
+            header.copy_from_slice(datagram.get(..header_len).ok_or(OpenError::TooShort)?);
+            let open = |cipher: &Cipher, index| cipher.open_rtp(ssrc, index, header_len, datagram, payload);
+            let opened = self.open(ssrc, seq, open)?;
+            return Ok(Opened { len: header_len + opened.len, ..opened });
+        }
+        if !self.cryptex {
+            return Err(OpenError::Cryptex);
+        }
+        if datagram.len() - header_len < self.rtp_overhead {
+            return Err(OpenError::TooShort);
+        }
+        let shape = Shape::of(datagram).ok_or(OpenError::TooShort)?;
+        let opened = self.open(ssrc, seq, |cipher, index| {
+            cipher.open_cryptex(ssrc, index, shape.csrc_len, datagram, out)
+        })?;
+        // The profile was found by `is_encrypted`.
+        cryptex::unmark(out, shape).ok_or(OpenError::Cryptex)?;
+        Ok(opened)
+    }
+
+    /// Finds the index of a packet and its source, and remembers both once `open` succeeded.
+    #[inline]
+    fn open(
+        &mut self,
+        ssrc: Ssrc,
+        seq: WireSeq,
+        mut open: impl FnMut(&Cipher, u64) -> Result<usize, OpenError>,
+    ) -> Result<Opened, OpenError> {
         let Some(context) = self.rtp_sources.find(ssrc) else {
-            return self.open_first_rtp(datagram, header_len, ssrc, seq, out);
+            return self.open_first(ssrc, seq, open);
         };
         let index = self.rtp_sources.expect(context, seq)?;
-        let len = self.rtp.open_rtp(ssrc, index, header_len, datagram, out)?;
+        let len = open(&self.rtp, index)?;
         self.rtp_sources.accept(context, index);
         Ok(Opened { context, seq: SeqNo(index), len, new: false, _proof: Proof })
     }
 
     #[cold]
-    fn open_first_rtp(
+    fn open_first(
         &mut self,
-        datagram: &[u8],
-        header_len: usize,
         ssrc: Ssrc,
         seq: WireSeq,
-        out: &mut [u8],
+        mut open: impl FnMut(&Cipher, u64) -> Result<usize, OpenError>,
     ) -> Result<Opened, OpenError> {
         let newcomer = self.rtp_sources.newcomer(ssrc, seq)?;
         let mut failure = OpenError::Authentication;
         for index in newcomer.candidates.into_iter().flatten() {
-            match self.rtp.open_rtp(ssrc, index, header_len, datagram, out) {
+            match open(&self.rtp, index) {
                 Ok(len) => {
                     let context = self.rtp_sources.admit(&newcomer, ssrc, index);
                     return Ok(Opened { context, seq: SeqNo(index), len, new: true, _proof: Proof });

@@ -1,6 +1,7 @@
 //! SRTP out: from plaintext to datagrams.
 
 use super::cipher::{Cipher, Kind};
+use super::cryptex::{self, Shape};
 use super::error::SealError;
 use super::opener::rtcp_sender;
 use super::profile::MasterKey;
@@ -21,6 +22,7 @@ pub struct Sealer {
     rtp_overhead: usize,
     rtcp_overhead: usize,
     rtcp_index: u32,
+    cryptex: bool,
 }
 
 impl Sealer {
@@ -34,10 +36,18 @@ impl Sealer {
             rtcp_overhead: profile.rtcp_overhead(),
             // As libsrtp does, so that no receiver meets a zero that it takes for "none yet".
             rtcp_index: 1,
+            cryptex: false,
         }
     }
 
-    /// Bytes that sealing adds to an RTP packet.
+    /// Whether contributing sources and header extensions are encrypted as well: once both sides
+    /// said that they take that (RFC 9335, section 4). At first they are not.
+    pub fn use_cryptex(&mut self, used: bool) {
+        self.cryptex = used;
+    }
+
+    /// Bytes that sealing adds to an RTP packet; four more under Cryptex if it has contributing
+    /// sources and no header extension.
     #[inline]
     pub fn rtp_overhead(&self) -> usize {
         self.rtp_overhead
@@ -45,11 +55,12 @@ impl Sealer {
 
     /// Writes `header`, then `head` and `rest` as one payload, sealed, then the tag to the start of
     /// `out`; returns the length of the packet, which is that of the three plus
-    /// [`Profile::rtp_overhead`](super::Profile::rtp_overhead). The low 16 bits of `seq` and `ssrc` must be those of the header.
+    /// [`Sealer::rtp_overhead`]. The low 16 bits of `seq` and `ssrc` must be those of the header.
     ///
     /// # Errors
     /// [`SealError::NoSpace`] if `out` is shorter than that, [`SealError::Exhausted`] from 2^48 on,
-    /// [`SealError::TooLong`] for more than 1 MiB.
+    /// [`SealError::TooLong`] for more than 1 MiB, [`SealError::Extension`] under Cryptex for a
+    /// header extension that is none of RFC 8285.
     #[inline]
     pub fn seal_rtp(
         &self,
@@ -70,7 +81,7 @@ impl Sealer {
     }
 
     /// The same for a packet whose header and payload are the first `header_len + plain_len` bytes
-    /// of `buf` already.
+    /// of `buf` already. An RTP header is read for Cryptex alone.
     ///
     /// # Errors
     /// Those of [`Sealer::seal_rtp`].
@@ -88,8 +99,41 @@ impl Sealer {
         }
         // What overflows is longer than any buffer.
         let len = header_len.saturating_add(plain_len).saturating_add(self.rtp_overhead);
+        if self.cryptex
+            && let Some(shape) = Shape::of(buf).filter(|shape| shape.has_extension || shape.csrc_len > 0)
+        {
+            return self.seal_cryptex(seq, ssrc, shape, header_len, buf, len);
+        }
         let packet = buf.get_mut(..len).ok_or(SealError::NoSpace)?;
         self.rtp.seal_rtp(ssrc, seq.0, header_len, packet)?;
+        Ok(len)
+    }
+
+    /// Seals a packet of `len` bytes, tag included, and its header (RFC 9335, section 5.1).
+    fn seal_cryptex(
+        &self,
+        seq: SeqNo,
+        ssrc: Ssrc,
+        mut shape: Shape,
+        mut header_len: usize,
+        buf: &mut [u8],
+        mut len: usize,
+    ) -> Result<usize, SealError> {
+        if !shape.has_extension {
+            let plain_len = len.saturating_sub(self.rtp_overhead);
+            shape = cryptex::insert_extension(buf, shape, plain_len).ok_or(SealError::NoSpace)?;
+            header_len += 4;
+            len += 4;
+        }
+        let packet = buf.get_mut(..len).ok_or(SealError::NoSpace)?;
+        let header = packet.get_mut(..header_len).ok_or(SealError::NoSpace)?;
+        cryptex::mark(header, shape).ok_or(SealError::Extension)?;
+        if shape.csrc_len == 0 {
+            // Encrypted is then what stands behind the extension's header.
+            self.rtp.seal_rtp(ssrc, seq.0, cryptex::CLEAR, packet)?;
+        } else {
+            self.rtp.seal_cryptex(ssrc, seq.0, shape.csrc_len, packet)?;
+        }
         Ok(len)
     }
 
