@@ -173,6 +173,8 @@ pub(super) struct ParticipantState {
     /// Our user fragments that lead here: two after an ICE restart.
     pub(super) ufrags: SmallVec<[Box<str>; 1]>,
     pub(super) connected: bool,
+    /// [`crate::Event::Connected`] was said.
+    pub(super) announced: bool,
     pub(super) sources: SmallVec<[SourceId; 2]>,
     /// Sources it ever published: the number of the next one.
     pub(super) sources_published: u32,

@@ -150,6 +150,17 @@ impl Network {
         association.handle_datagram(now, datagram).map_err(Refusal::Dtls)
     }
 
+    /// Forgets a way that is no more: a connection that has ended.
+    pub(crate) fn forget_path(&mut self, now: Instant, path: &Path) {
+        self.ice.forget_path(now, path);
+        self.dtls_path = self.dtls_path.filter(|known| known != path);
+    }
+
+    /// Where everything goes.
+    pub(crate) fn selected(&self) -> Option<Path> {
+        self.ice.selected()
+    }
+
     /// Whether media may come from this address.
     #[inline]
     pub(crate) fn knows(&self, path: &Path) -> bool {
