@@ -48,6 +48,10 @@ pub enum DropReason {
     AboveMtu,
     /// An event was lost because the embedder did not fetch events.
     EventLost,
+    /// RTP above what its publisher may send (S-RTP-11).
+    PublishRate,
+    /// An SSRC that changes its m-line too soon after another (S-RTP-06).
+    Rebinding,
     /// Malformed STUN.
     Stun(stun::ParseError),
     /// Refused by ICE.
@@ -62,7 +66,7 @@ pub enum DropReason {
     Rtcp(rtcp::ParseError),
 }
 
-const PLAIN: [DropReason; 19] = [
+const PLAIN: [DropReason; 21] = [
     DropReason::TooLong,
     DropReason::UnknownProtocol,
     DropReason::UnknownAddress,
@@ -82,6 +86,8 @@ const PLAIN: [DropReason; 19] = [
     DropReason::Unsubscribed,
     DropReason::AboveMtu,
     DropReason::EventLost,
+    DropReason::PublishRate,
+    DropReason::Rebinding,
 ];
 const STUN: usize = PLAIN.len();
 const ICE: usize = STUN + stun::ParseError::ALL.len();
@@ -118,6 +124,8 @@ impl DropReason {
             DropReason::Unsubscribed => 16,
             DropReason::AboveMtu => 17,
             DropReason::EventLost => 18,
+            DropReason::PublishRate => 19,
+            DropReason::Rebinding => 20,
             DropReason::Stun(reason) => STUN + reason as usize,
             DropReason::Ice(reason) => ICE + reason as usize,
             DropReason::Dtls(reason) => DTLS + reason as usize,
@@ -149,6 +157,8 @@ impl DropReason {
             DropReason::Unsubscribed => "unsubscribed",
             DropReason::AboveMtu => "above_mtu",
             DropReason::EventLost => "event_lost",
+            DropReason::PublishRate => "publish_rate",
+            DropReason::Rebinding => "rebinding",
             DropReason::Stun(reason) => reason.name(),
             DropReason::Ice(reason) => reason.name(),
             DropReason::Dtls(reason) => reason.name(),
