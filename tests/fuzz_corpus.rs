@@ -38,6 +38,26 @@ fn rtp() {
 }
 
 #[test]
+fn extensions() {
+    replay("extensions", fuzz::extensions, usize::MAX);
+}
+
+#[test]
+fn red() {
+    replay("red", fuzz::red, usize::MAX);
+}
+
+#[test]
+fn fec() {
+    replay("fec", fuzz::fec, usize::MAX);
+}
+
+#[test]
+fn rtx() {
+    replay("rtx", fuzz::rtx, usize::MAX);
+}
+
+#[test]
 fn rtcp() {
     replay("rtcp", fuzz::rtcp, usize::MAX);
 }

@@ -52,6 +52,7 @@ pub fn rtp(data: &[u8]) {
     let (payload_type, marker, ssrc) = (packet.payload_type(), packet.marker(), packet.ssrc());
     let writer = packets::HeaderWriter::two_byte(&mut copy, marker, payload_type, seq, timestamp, ssrc);
     let mut writer = writer.expect("room");
+    packet.csrcs().for_each(|source| writer.csrc(source).expect("room"));
     for (id, value) in packet.extensions() {
         assert!(packet.extension(id).is_some());
         writer.extension(id, value).expect("room");
@@ -59,7 +60,7 @@ pub fn rtp(data: &[u8]) {
     let len = writer.finish().expect("room");
     let again = packets::Packet::parse(&copy[..len]).expect("what is written can be read");
     assert_eq!((again.sequence_number(), again.timestamp(), again.ssrc()), (seq, timestamp, ssrc));
-    assert!(again.extensions().eq(packet.extensions()));
+    assert!(again.csrcs().eq(packet.csrcs()) && again.extensions().eq(packet.extensions()));
 }
 
 /// RTCP: every packet of a compound can be read to its end, within bounds of its length.

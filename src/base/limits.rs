@@ -1,5 +1,6 @@
 //! Every limit of the engine, each with its reason. A limit is the largest value still allowed.
 
+use super::units::Bitrate;
 use std::time::Duration;
 
 // --- datagrams ---------------------------------------------------------------------------------
@@ -78,6 +79,17 @@ pub const TRANSMIT_BURST: usize = 32;
 
 /// Sources that one participant may publish.
 pub const SOURCES_PER_PARTICIPANT: usize = 16;
+
+/// Packets that one participant may publish in a second (S-RTP-11): of 625 bytes they make
+/// [`PUBLISH_BITRATE`].
+pub const PUBLISH_PACKETS: u32 = 20_000;
+
+/// What one participant may publish, headers included (S-RTP-11): 6 Mbit/s for each of its sources.
+pub const PUBLISH_BITRATE: Bitrate = Bitrate::from_kbps(100_000);
+
+/// Between two changes of m-line of a participant's SSRCs (S-RTP-06): a change is rare, a stream that
+/// alternates would have its receivers start anew each time.
+pub const REBINDING_INTERVAL: Duration = Duration::from_millis(1_000);
 
 /// Subscriptions of one participant: one m-line each, so less than the m-lines of a session.
 pub const SUBSCRIPTIONS_PER_PARTICIPANT: usize = 112;

@@ -1,6 +1,7 @@
 //! What the embedder decides once, checked when it is handed over.
 
 use crate::base::limits;
+use crate::base::units::Bitrate;
 use crate::conference::negotiation::Codec;
 use crate::session::dtls;
 use std::net::SocketAddr;
@@ -144,11 +145,22 @@ pub struct ParticipantConfig {
     pub publish: bool,
     /// Whether it receives the sources of others.
     pub receive: bool,
+    /// Packets of RTP taken from it in a second, at most [`limits::PUBLISH_PACKETS`]; those above are
+    /// dropped, and a larger value counts as that.
+    pub max_publish_packets: u32,
+    /// Its RTP in bits per second, headers included, at most [`limits::PUBLISH_BITRATE`]; likewise.
+    pub max_publish_bitrate: Bitrate,
 }
 
 impl Default for ParticipantConfig {
     fn default() -> Self {
-        ParticipantConfig { label: String::new(), publish: true, receive: true }
+        ParticipantConfig {
+            label: String::new(),
+            publish: true,
+            receive: true,
+            max_publish_packets: limits::PUBLISH_PACKETS,
+            max_publish_bitrate: limits::PUBLISH_BITRATE,
+        }
     }
 }
 

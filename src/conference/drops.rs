@@ -53,6 +53,10 @@ pub enum DropReason {
     StreamRefused,
     /// A TCP stream was closed because nobody authenticated on it in time.
     StreamUnproven,
+    /// RTP above what its publisher may send (S-RTP-11).
+    PublishRate,
+    /// An SSRC that changes its m-line too soon after another (S-RTP-06).
+    Rebinding,
     /// Malformed STUN.
     Stun(stun::ParseError),
     /// Refused by ICE.
@@ -69,7 +73,7 @@ pub enum DropReason {
     Framing(framing::Fault),
 }
 
-const PLAIN: [DropReason; 21] = [
+const PLAIN: [DropReason; 23] = [
     DropReason::TooLong,
     DropReason::UnknownProtocol,
     DropReason::UnknownAddress,
@@ -91,6 +95,8 @@ const PLAIN: [DropReason; 21] = [
     DropReason::EventLost,
     DropReason::StreamRefused,
     DropReason::StreamUnproven,
+    DropReason::PublishRate,
+    DropReason::Rebinding,
 ];
 const STUN: usize = PLAIN.len();
 const ICE: usize = STUN + stun::ParseError::ALL.len();
@@ -130,6 +136,8 @@ impl DropReason {
             DropReason::EventLost => 18,
             DropReason::StreamRefused => 19,
             DropReason::StreamUnproven => 20,
+            DropReason::PublishRate => 21,
+            DropReason::Rebinding => 22,
             DropReason::Stun(reason) => STUN + reason as usize,
             DropReason::Ice(reason) => ICE + reason as usize,
             DropReason::Dtls(reason) => DTLS + reason as usize,
@@ -164,6 +172,8 @@ impl DropReason {
             DropReason::EventLost => "event_lost",
             DropReason::StreamRefused => "stream_refused",
             DropReason::StreamUnproven => "stream_unproven",
+            DropReason::PublishRate => "publish_rate",
+            DropReason::Rebinding => "rebinding",
             DropReason::Stun(reason) => reason.name(),
             DropReason::Ice(reason) => reason.name(),
             DropReason::Dtls(reason) => reason.name(),

@@ -208,7 +208,7 @@ impl Desk<'_> {
             return too_long;
         };
         // A retransmission's payload begins with the number it repairs (RFC 4588, section 4).
-        let repaired = (entry.out.0 as u16).to_be_bytes();
+        let repaired = rtp::rtx::head(entry.out.wire());
         let head = if entry.retransmission { &repaired[..] } else { &[] };
         let plain_len = head.len() + payload.len();
         if header_len + plain_len + self.sealer.rtp_overhead() > most {

@@ -15,7 +15,7 @@ use crate::forwarding::repair::{Arrival, Missing};
 use crate::forwarding::seen::Seen;
 use crate::session::srtp;
 use crate::wire::mux::{self, Kind, Path};
-use crate::wire::rtp::{self, ExtensionKind, SeqNo};
+use crate::wire::rtp::{self, ExtensionKind, SeqNo, rtx};
 use crate::wire::stun;
 use std::ops::Range;
 
@@ -25,6 +25,8 @@ struct Noted {
     /// Bytes of extensions that are passed on, written in front of the payload.
     extensions_len: usize,
     transport_seq: Option<u16>,
+    /// The packet names another m-line than that of its stream.
+    moved: bool,
 }
 
 impl Noted {
@@ -170,6 +172,9 @@ impl Engine {
             return Err(DropReason::UnknownAddress);
         }
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
+        if !participant.budget.allows(now) {
+            return Err(DropReason::PublishRate);
+        }
         let context = keys.opener.find(packet.ssrc());
         let role = context.and_then(|context| participant.contexts.get(context.index()).copied());
         match role {
@@ -195,7 +200,11 @@ impl Engine {
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
         let place =
             stream.history.reserve(&mut self.pages, now, data.len()).ok_or(DropReason::HistoryFull)?;
-        let noted = source.ingress.note(packet, place);
+        let noted = source.ingress.note(packet, &source.info.mid, place);
+        if noted.moved {
+            stream.history.cancel(&mut self.pages);
+            return self.receive_moved(now, id, packet, data);
+        }
         let out = place.get_mut(noted.extensions_len..).unwrap_or_default();
         let opened = keys
             .opener
@@ -209,6 +218,7 @@ impl Engine {
                 return Err(reason);
             }
         };
+        participant.budget.take(now, data.len());
         self.note_arrival(now, id, noted.transport_seq);
         let kept = noted.committed(now, packet, opened.seq, codec, payload_len);
         self.accept(now, id, key, kept, false)
@@ -222,6 +232,22 @@ impl Engine {
         packet: &rtp::Packet<'_>,
         data: &[u8],
     ) -> Result<Taken, DropReason> {
+        let (opened, payload_len) = self.open_aside(now, id, packet, data)?;
+        if !self.participants.get(id).is_some_and(|participant| participant.config.publish) {
+            return Err(DropReason::NotPublishing);
+        }
+        let place = self.place_of(now, id, packet).ok_or(DropReason::Unnegotiated)?;
+        self.bind(now, id, place, packet, &opened, payload_len)
+    }
+
+    /// Opens a packet into the scratch buffer; the length is that of its payload without padding.
+    pub(super) fn open_aside(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        packet: &rtp::Packet<'_>,
+        data: &[u8],
+    ) -> Result<(srtp::Opened, u16), DropReason> {
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
         let scratch = &mut *self.scratch;
@@ -229,11 +255,21 @@ impl Engine {
             .opener
             .open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), scratch)
             .map_err(DropReason::Srtp)?;
+        participant.budget.take(now, data.len());
         let payload_len = without_padding(packet, scratch, &opened)?;
-        if !participant.config.publish {
-            return Err(DropReason::NotPublishing);
-        }
-        let (source, payload) = self.place_of(now, id, packet).ok_or(DropReason::Unnegotiated)?;
+        Ok((opened, payload_len))
+    }
+
+    /// Gives the SSRC of a packet in the scratch buffer its place, and keeps the packet there.
+    pub(super) fn bind(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        (source, payload): (SourceId, Payload),
+        packet: &rtp::Packet<'_>,
+        opened: &srtp::Opened,
+        payload_len: u16,
+    ) -> Result<Taken, DropReason> {
         match payload {
             Payload::Rtx(_) => {
                 self.set_role(id, opened.context, Role::Repair(source));
@@ -262,14 +298,10 @@ impl Engine {
         packet: &rtp::Packet<'_>,
         data: &[u8],
     ) -> Result<Taken, DropReason> {
-        let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
-        let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
-        let scratch = &mut *self.scratch;
-        let opened = keys
-            .opener
-            .open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), scratch)
-            .map_err(DropReason::Srtp)?;
-        let payload_len = without_padding(packet, scratch, &opened)?;
+        if self.sources.get(source).is_some_and(|source| source.names_another(packet)) {
+            return self.receive_moved(now, id, packet, data);
+        }
+        let (_, payload_len) = self.open_aside(now, id, packet, data)?;
         self.accept_repair(now, id, source, packet, payload_len)
     }
 
@@ -293,14 +325,14 @@ impl Engine {
         let key = key.ok_or(DropReason::Retransmission)?;
         let stream = self.streams.get(key).ok_or(DropReason::Retransmission)?;
         let payload = self.scratch.get(..usize::from(payload_len)).unwrap_or_default();
-        let original = payload.first_chunk().ok_or(DropReason::Retransmission)?;
+        let original = rtx::Payload::parse(payload).map_err(|_| DropReason::Retransmission)?.original();
         let highest = stream.reception.highest();
-        let seq = SeqNo::extend(highest, rtp::WireSeq(u16::from_be_bytes(*original)));
+        let seq = SeqNo::extend(highest, original);
         // What is ahead of the stream was never missing.
         if seq > highest {
             return Err(DropReason::Retransmission);
         }
-        let aside = Aside { seq, codec, payload: 2..usize::from(payload_len) };
+        let aside = Aside { seq, codec, payload: rtx::HEAD..usize::from(payload_len) };
         self.accept_aside(now, id, key, packet, aside, true)
     }
 
@@ -319,7 +351,7 @@ impl Engine {
         let payload = self.scratch.get(aside.payload).unwrap_or_default();
         let len = packet.header_len() + payload.len();
         let place = stream.history.reserve(&mut self.pages, now, len).ok_or(DropReason::HistoryFull)?;
-        let noted = source.ingress.note(packet, place);
+        let noted = source.ingress.note(packet, &source.info.mid, place);
         if let Some(out) = place.get_mut(noted.extensions_len..noted.extensions_len + payload.len()) {
             out.copy_from_slice(payload);
         }
@@ -408,7 +440,7 @@ impl Engine {
 
     /// Which source a packet belongs to: by its mid, by an SSRC that was signalled, by a payload type
     /// that only one line has (RFC 9143, section 9.2).
-    fn place_of(
+    pub(super) fn place_of(
         &self,
         now: Instant,
         id: ParticipantId,
@@ -417,7 +449,7 @@ impl Engine {
         let participant = self.participants.get(id)?;
         let sources = || participant.sources.iter().filter_map(|key| Some((*key, self.sources.get(*key)?)));
         let payload_of = |source: &Source| source.ingress.payload(packet.payload_type());
-        let mid_at = |source: &Source| packet.extension(source.ingress.id_of(ExtensionKind::Mid)?);
+        let mid_at = |source: &Source| source.mid_of(packet);
         let by_mid = sources().find(|(_, source)| mid_at(source) == Some(source.info.mid.as_bytes()));
         // A mid that names none of them is of a line that is gone (S-RTP-04).
         if by_mid.is_none() && sources().any(|(_, source)| mid_at(source).is_some()) {
@@ -462,9 +494,13 @@ impl Engine {
         });
         source.stream = Some(key);
         let ended = before.and_then(|before| self.streams.remove(before));
-        if let Some(mut ended) = ended {
-            ended.history.clear(&mut self.pages);
-            if let Some((_, timestamp, at)) = ended.newest {
+        let left = source.left.take();
+        if ended.is_some() || left.is_some() {
+            let newest = ended.as_ref().map_or(left, |ended| ended.newest);
+            if let Some(mut ended) = ended {
+                ended.history.clear(&mut self.pages);
+            }
+            if let Some((_, timestamp, at)) = newest {
                 let passed =
                     u128::from(clock_rate) * (now - at).max(Duration::from_millis(1)).as_micros() / 1_000_000;
                 let shift = timestamp.wrapping_add(passed as u32).wrapping_sub(packet.timestamp().0);
@@ -496,7 +532,7 @@ impl Engine {
         }
     }
 
-    fn set_role(&mut self, id: ParticipantId, context: srtp::ContextId, role: Role) {
+    pub(super) fn set_role(&mut self, id: ParticipantId, context: srtp::ContextId, role: Role) {
         let Some(participant) = self.participants.get_mut(id) else {
             return;
         };
@@ -522,13 +558,14 @@ fn without_padding(packet: &rtp::Packet<'_>, out: &[u8], opened: &srtp::Opened) 
 impl crate::conference::source::Ingress {
     /// Reads the extensions once: what is passed on is written to `place` as (kind, length, bytes), the
     /// rest that matters is returned. Extensions that were not negotiated are invisible (S-RTP-03).
-    fn note(&self, packet: &rtp::Packet<'_>, place: &mut [u8]) -> Noted {
+    fn note(&self, packet: &rtp::Packet<'_>, mid: &str, place: &mut [u8]) -> Noted {
         let mut noted = Noted::default();
         for (id, value) in packet.extensions() {
             match self.kind_of(id) {
                 Some(ExtensionKind::TransportSequenceNumber) => {
                     noted.transport_seq = value.first_chunk().map(|bytes| u16::from_be_bytes(*bytes));
                 }
+                Some(ExtensionKind::Mid) => noted.moved = value != mid.as_bytes(),
                 Some(kind) if kind.forwarded() && value.len() <= 16 => {
                     let at = noted.extensions_len;
                     let end = at + 2 + value.len();

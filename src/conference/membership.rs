@@ -3,6 +3,7 @@
 use crate::base::deadlines::Deadlines;
 use crate::base::limits;
 use crate::base::time::Instant;
+use crate::conference::budget::PublishBudget;
 use crate::conference::config::{ParticipantConfig, RoomConfig, SubscribeRule};
 use crate::conference::drops::{DropReason, DropTally};
 use crate::conference::engine::Engine;
@@ -82,6 +83,7 @@ impl Engine {
             egress: Egress::default(),
             path: None,
             network,
+            budget: PublishBudget::new(&config, self.now),
             contexts: Vec::new(),
             arrivals: Arrivals::default(),
             timers: Timers::default(),
@@ -104,6 +106,7 @@ impl Engine {
             reduced_size_rtcp: false,
             rtt: limits::DEFAULT_RTT,
             rtcp_budget: RtcpBudget::default(),
+            rebound: None,
             drops: DropTally::new(),
             random,
         });

@@ -7,6 +7,7 @@
 //! follow a packet: `engine` (the five verbs), `ingress`, `fanout`, `egress`; `streams` is
 //! TCP; `feedback` and `reports` are RTCP in and out; `participant`, `room`, `source` and `subscription` are who and what.
 
+mod budget;
 mod config;
 mod drops;
 mod egress;
@@ -21,6 +22,7 @@ mod membership;
 mod memory;
 pub mod negotiation;
 mod participant;
+mod rebinding;
 mod reports;
 mod room;
 mod signalling;

@@ -3,6 +3,7 @@
 use crate::base::limits;
 use crate::base::random::Random;
 use crate::base::time::{Duration, Instant};
+use crate::conference::budget::PublishBudget;
 use crate::conference::config::ParticipantConfig;
 use crate::conference::drops::DropTally;
 use crate::conference::ids::{RoomId, SourceId, StreamId, SubscriptionId};
@@ -157,6 +158,7 @@ pub(super) struct ParticipantState {
     pub(super) egress: Egress,
     pub(super) path: Option<Path>,
     pub(super) network: Network,
+    pub(super) budget: PublishBudget,
     pub(super) contexts: Vec<Role>,
     pub(super) arrivals: Arrivals,
     pub(super) timers: Timers,
@@ -189,6 +191,8 @@ pub(super) struct ParticipantState {
     pub(super) reduced_size_rtcp: bool,
     pub(super) rtt: Duration,
     pub(super) rtcp_budget: RtcpBudget,
+    /// When one of its SSRCs last changed its m-line (S-RTP-06).
+    pub(super) rebound: Option<Instant>,
     pub(super) drops: DropTally,
     pub(super) random: Random,
 }

@@ -196,6 +196,7 @@ impl Engine {
                     info: info_of(key, room, id, number, line, publication),
                     ingress,
                     stream: None,
+                    left: None,
                     audience: Vec::new(),
                     subscriptions: Vec::new(),
                     keyframes: Keyframes::default(),

@@ -11,7 +11,7 @@ use crate::forwarding::reception::Reception;
 use crate::forwarding::repair::Missing;
 use crate::forwarding::rewrite::Rewriter;
 use crate::forwarding::seen::Seen;
-use crate::wire::rtp::{ExtensionKind, PayloadType, SeqNo, Ssrc};
+use crate::wire::rtp::{self, ExtensionKind, PayloadType, SeqNo, Ssrc};
 use smallvec::SmallVec;
 
 /// What the embedder is told of a source.
@@ -41,6 +41,8 @@ pub(super) struct Source {
     /// How the publisher's packets are read.
     pub(super) ingress: Ingress,
     pub(super) stream: Option<StreamId>,
+    /// The newest packet of a stream that went to another source: where the next one goes on.
+    pub(super) left: Option<(SeqNo, u32, Instant)>,
     /// Everybody who receives it now, in the order of the walk.
     pub(super) audience: Vec<Listener>,
     /// Every subscription, receiving or not yet.
@@ -48,6 +50,18 @@ pub(super) struct Source {
     pub(super) keyframes: Keyframes,
     /// Number of the last full intra request (RFC 5104, section 4.3.1.1).
     pub(super) fir_seq: u8,
+}
+
+impl Source {
+    /// The m-line that a packet names.
+    pub(super) fn mid_of<'p>(&self, packet: &rtp::Packet<'p>) -> Option<&'p [u8]> {
+        packet.extension(self.ingress.id_of(ExtensionKind::Mid)?)
+    }
+
+    /// Whether a packet names another m-line than this one's.
+    pub(super) fn names_another(&self, packet: &rtp::Packet<'_>) -> bool {
+        self.mid_of(packet).is_some_and(|mid| mid != self.info.mid.as_bytes())
+    }
 }
 
 /// No payload type, no extension.

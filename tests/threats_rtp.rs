@@ -1,0 +1,312 @@
+//! Threats to the RTP of a live conference, each named by its identifier.
+
+mod support;
+
+use estafette::rtp::{HeaderWriter, Packet, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
+use estafette::{Bitrate, DropReason, ParticipantConfig, limits};
+use support::client::publish::{ABS_SEND_TIME, AUDIO_LEVEL, MID, OPUS, Plan, VP8, VP8_RTX};
+use support::harness::{Options, home, live, millis, seconds};
+use support::media::Content;
+use support::{Client, Conference};
+
+/// A header with elements of our choice.
+fn header(payload_type: u8, seq: u64, ssrc: Ssrc, elements: &[(u8, &[u8])]) -> Vec<u8> {
+    let mut buf = vec![0; 256];
+    let payload_type = PayloadType::new(payload_type).expect("below 128");
+    let (seq, timestamp) = (WireSeq(seq as u16), RtpTime(1_000));
+    let mut writer = HeaderWriter::new(&mut buf, false, payload_type, seq, timestamp, ssrc).unwrap();
+    elements.iter().for_each(|(id, value)| writer.extension(*id, value).unwrap());
+    let len = writer.finish().unwrap();
+    buf.truncate(len);
+    buf
+}
+
+/// Sends packets of seat 0 and says how often each reason was counted for them.
+fn dropped(
+    conference: &mut Conference<Client>,
+    reason: DropReason,
+    packets: &[(Ssrc, u64, Vec<u8>, Vec<u8>)],
+) -> u64 {
+    let before = conference.engine.stats().dropped(reason);
+    for (ssrc, seq, header, payload) in packets {
+        conference.endpoint(0).send_rtp(*ssrc, SeqNo(*seq), header, payload);
+    }
+    conference.drive(millis(50));
+    conference.engine.stats().dropped(reason) - before
+}
+
+/// A conference whose first participant provokes: what is asked of its made-up streams is its affair.
+fn provoked(count: u32) -> Conference<Client> {
+    let mut conference = live(count, Options::default());
+    conference.endpoint(0).lawless = true;
+    for seat in 1..conference.seats.len() {
+        conference.endpoint(seat).receiver.distrusted.push("0".into());
+    }
+    conference
+}
+
+fn others_are_undisturbed(conference: &mut Conference<Client>) {
+    let before: Vec<_> = [(1, 2), (2, 1)].map(|(to, from)| conference.seen(to, from).video).into();
+    conference.drive(seconds(1));
+    for ((to, from), before) in [(1, 2), (2, 1)].into_iter().zip(before) {
+        let seen = conference.seen(to, from);
+        assert!(seen.video > before + 15 && seen.broken.is_empty(), "{from} to {to}: {seen:?}");
+    }
+}
+
+#[test]
+fn s_rtp_04_a_payload_type_that_was_not_negotiated_is_dropped() {
+    let mut conference = provoked(3);
+    let video = conference.seats[0].endpoint.publisher.video.ssrc;
+    let sources = conference.engine.stats().sources;
+    let mut packets = Vec::new();
+    // On a stream that is known, and on new ones that name a line.
+    for (at, payload_type) in (0u8..128).filter(|pt| ![OPUS, VP8, VP8_RTX].contains(pt)).enumerate() {
+        if (64..96).contains(&payload_type) {
+            // RTCP to a multiplexer (RFC 5761, section 4).
+            continue;
+        }
+        let seq = 200_000 + at as u64;
+        packets.push((video, seq, header(payload_type, seq, video, &[(MID, b"1")]), vec![0x10; 40]));
+        if at < 8 {
+            let ssrc = Ssrc(0x1000 + at as u32);
+            packets.push((ssrc, seq, header(payload_type, seq, ssrc, &[(MID, b"1")]), vec![0x10; 40]));
+        }
+    }
+    // Media of the other kind's line, and of the repair's type on the media's stream.
+    packets.push((video, 210_000, header(OPUS, 210_000, video, &[]), vec![0x10; 40]));
+    packets.push((video, 210_001, header(VP8_RTX, 210_001, video, &[]), vec![0x10; 40]));
+    let expected = packets.len() as u64;
+    assert_eq!(dropped(&mut conference, DropReason::Unnegotiated, &packets), expected);
+    assert_eq!(conference.engine.stats().sources, sources);
+    others_are_undisturbed(&mut conference);
+}
+
+#[test]
+fn s_rtp_04_a_mid_that_was_not_negotiated_is_dropped() {
+    let mut conference = provoked(3);
+    let mids: [&[u8]; 6] = [b"2", b"00", b"no-such", b" ", b"\0", &[0xff; 16]];
+    let packet = |(at, mid): (usize, &&[u8])| {
+        let (ssrc, seq) = (Ssrc(0x2000 + at as u32), 100 + at as u64);
+        (ssrc, seq, header(VP8, seq, ssrc, &[(MID, mid)]), vec![0x10; 40])
+    };
+    let packets: Vec<_> = mids.iter().enumerate().map(packet).collect();
+    assert_eq!(dropped(&mut conference, DropReason::Unnegotiated, &packets), 6);
+    // Names of no meaning here, rid among them, are under identifiers that were not negotiated.
+    others_are_undisturbed(&mut conference);
+}
+
+#[test]
+fn s_rtp_06_a_mid_of_nobody_on_a_bound_ssrc_is_dropped_and_changes_nothing() {
+    let mut conference = provoked(3);
+    let video = conference.seats[0].endpoint.publisher.video.ssrc;
+    let packets: Vec<_> = (0..20)
+        .map(|at| (video, 200_000 + at, header(VP8, 200_000 + at, video, &[(MID, b"9")]), vec![0x10; 40]))
+        .collect();
+    let received = |conference: &mut Conference<Client>| {
+        let participant = conference.participant(0);
+        conference.engine.participant(participant).unwrap().stats().packets_received
+    };
+    assert_eq!(dropped(&mut conference, DropReason::Unnegotiated, &packets), 20);
+    let before = received(&mut conference);
+    conference.drive(seconds(1));
+    assert_eq!(conference.engine.stats().dropped(DropReason::Rebinding), 0);
+    assert!(received(&mut conference) > before + 100, "its own media goes on");
+    others_are_undisturbed(&mut conference);
+}
+
+#[test]
+fn s_rtp_06_a_mid_of_another_line_takes_the_ssrc_there_at_a_bounded_rate() {
+    let mut conference = live(3, Options::default());
+    conference.endpoint(0).lawless = true;
+    let audio = conference.seats[0].endpoint.publisher.audio.ssrc;
+    conference.endpoint(0).publisher.paused = true;
+    conference.drive(millis(100));
+    let before = (conference.seen(1, 0).audio, conference.seen(1, 0).video);
+    // The microphone's SSRC becomes the camera's, which RFC 9143 allows.
+    let content =
+        |frame| Content { room: 0, publisher: 0, video: true, frame, part: 0, parts: 1, keyframe: true };
+    let moved =
+        |seq: u64, frame| (audio, seq, header(VP8, seq, audio, &[(MID, b"1")]), content(frame).payload());
+    let refused = dropped(&mut conference, DropReason::Rebinding, &[moved(100_000, 1_000)]);
+    assert_eq!(refused, 0);
+    let packets: Vec<_> = (1..10).map(|at| moved(100_000 + at, 1_000 + at as u32)).collect();
+    assert_eq!(dropped(&mut conference, DropReason::Rebinding, &packets), 0, "it is at home there now");
+    conference.drive(millis(100));
+    let seen = conference.seen(1, 0);
+    assert!(seen.video >= before.1 + 10, "{seen:?} after {before:?}");
+    assert_eq!(seen.audio, before.0);
+
+    // Back and forth within the second: refused, whatever it claims.
+    let back: Vec<_> = (0..10)
+        .map(|at| {
+            let seq = 100_010 + at;
+            (
+                audio,
+                seq,
+                header(OPUS, seq, audio, &[(MID, b"0")]),
+                Content::audio(0, 0, 5_000 + at as u32).payload(),
+            )
+        })
+        .collect();
+    assert_eq!(dropped(&mut conference, DropReason::Rebinding, &back), 10);
+    conference.drive(limits::REBINDING_INTERVAL);
+    let (seq, payload) = (100_020, Content::audio(0, 0, 6_000).payload());
+    let home = (audio, seq, header(OPUS, seq, audio, &[(MID, b"0")]), payload);
+    assert_eq!(dropped(&mut conference, DropReason::Rebinding, &[home]), 0);
+    assert_eq!(conference.seen(1, 0).audio, before.0 + 1);
+    others_are_undisturbed(&mut conference);
+}
+
+#[test]
+fn s_rtp_08_retransmissions_of_nothing_known_are_dropped() {
+    let mut conference = provoked(3);
+    conference.drive(seconds(1));
+    conference.endpoint(0).publisher.paused = true;
+    conference.drive(millis(100));
+    let video = &conference.seats[0].endpoint.publisher.video;
+    let (rtx, newest) = (video.rtx_ssrc, (65_400 + video.sent - 1) as u16);
+    let mut seq = 50_000;
+    let mut repair = |payload_type: u8, payload: Vec<u8>| {
+        seq += 1;
+        (rtx, seq, header(payload_type, seq, rtx, &[(MID, b"1")]), payload)
+    };
+    let of = |number: u16, rest: &[u8]| [&number.to_be_bytes()[..], rest].concat();
+    let short = [repair(VP8_RTX, vec![7])];
+    assert_eq!(dropped(&mut conference, DropReason::Retransmission, &short), 1, "a short payload");
+    let ahead = [1, 2, 100, 30_000].map(|ahead| repair(VP8_RTX, of(newest.wrapping_add(ahead), &[1; 40])));
+    assert_eq!(dropped(&mut conference, DropReason::Retransmission, &ahead), 4, "never missing");
+    let known = [0, 1, 5].map(|back| repair(VP8_RTX, of(newest.wrapping_sub(back), &[1; 40])));
+    assert_eq!(dropped(&mut conference, DropReason::Duplicate, &known), 3, "here already");
+    let old = [20_000, 30_000].map(|back| repair(VP8_RTX, of(newest.wrapping_sub(back), &[1; 40])));
+    assert_eq!(dropped(&mut conference, DropReason::Duplicate, &old), 2, "out of the window");
+    let odd = [VP8, OPUS, 98].map(|payload_type| repair(payload_type, of(newest, &[1; 40])));
+    assert_eq!(dropped(&mut conference, DropReason::Unnegotiated, &odd), 3, "no apt");
+    // A retransmission of a retransmission is one of a number that its media never had.
+    let nested = [repair(VP8_RTX, of((seq - 1) as u16, &of(newest, &[1; 40])))];
+    assert_eq!(dropped(&mut conference, DropReason::Duplicate, &nested), 1);
+    // Padding alone is a probe.
+    let before = conference.engine.stats().datagrams_dropped;
+    let mut probe = header(VP8_RTX, 60_000, rtx, &[(MID, b"1")]);
+    probe[0] |= 0x20;
+    conference.endpoint(0).send_rtp(rtx, SeqNo(60_000), &probe, &[0, 0, 0, 4]);
+    conference.drive(millis(50));
+    assert_eq!(conference.engine.stats().datagrams_dropped, before);
+    others_are_undisturbed(&mut conference);
+}
+
+#[test]
+fn s_rtp_09_red_and_fec_are_not_negotiated_and_dropped() {
+    let mut conference = provoked(3);
+    let (audio, video) = {
+        let publisher = &conference.seats[0].endpoint.publisher;
+        (publisher.audio.ssrc, publisher.video.ssrc)
+    };
+    let red = [0xef, 0, 3, 0xff, 0x6f];
+    let packets = [
+        (audio, 200_000, header(63, 200_000, audio, &[(MID, b"0")]), red.to_vec()),
+        (video, 200_000, header(98, 200_000, video, &[(MID, b"1")]), vec![0xff; 30]),
+    ];
+    assert_eq!(dropped(&mut conference, DropReason::Unnegotiated, &packets), 2);
+    others_are_undisturbed(&mut conference);
+}
+
+#[test]
+fn s_rtp_11_a_publisher_over_its_budget_is_cut_at_ingress_and_nobody_else_pays() {
+    let mut conference = Conference::<Client>::new(Options::default());
+    let room = conference.room();
+    let loud = conference.client(0, Plan { parts: 20, ..Plan::default() }, 0);
+    let config = ParticipantConfig { max_publish_packets: 100, ..ParticipantConfig::default() };
+    conference.join_as(room, loud, config);
+    conference.add(room, 1);
+    conference.add(room, 2);
+    conference.connect();
+    conference.endpoint(0).lawless = true;
+    for seat in 1..3 {
+        conference.endpoint(seat).receiver.distrusted.push("0".into());
+    }
+    conference.drive(seconds(3));
+    let publisher = &conference.seats[0].endpoint.publisher;
+    let sent = publisher.audio.sent + publisher.video.sent;
+    let stats = conference.engine.stats();
+    let refused = stats.dropped(DropReason::PublishRate);
+    assert!(sent > 1_200 && refused > 700, "{refused} of {sent}");
+    let participant = conference.participant(0);
+    let media = conference.engine.participant(participant).unwrap().stats().packets_received;
+    assert!((300..=450).contains(&media), "{media}: a second's worth and three seconds' rate");
+    let other = conference.participant(1);
+    let others = conference.engine.participant(other).unwrap().stats();
+    assert_eq!(others.dropped(DropReason::PublishRate), 0);
+    others_are_undisturbed(&mut conference);
+}
+
+#[test]
+fn s_rtp_11_bytes_are_counted_too_and_forgeries_are_not() {
+    let mut conference = Conference::<Client>::new(Options::default());
+    let room = conference.room();
+    let client = conference.client(0, Plan::default(), 0);
+    let rate = Bitrate::from_kbps(1_000);
+    let config = ParticipantConfig { max_publish_bitrate: rate, ..ParticipantConfig::default() };
+    conference.join_as(room, client, config);
+    conference.add(room, 1);
+    conference.add(room, 2);
+    conference.connect();
+    conference.drive(seconds(1));
+    assert_eq!(conference.engine.stats().dropped(DropReason::PublishRate), 0, "it sends 750 kbit/s");
+    // Somebody who knows its address but not its key.
+    let video = conference.seats[0].endpoint.publisher.video.ssrc;
+    let forged = [header(VP8, 1, video, &[(MID, b"1")]), vec![7; 1_200]].concat();
+    (0..2_000).for_each(|_| conference.inject(home(0), &forged));
+    conference.drive(seconds(2));
+    assert_eq!(conference.engine.stats().dropped(DropReason::PublishRate), 0, "forgeries take nothing");
+    conference.assert_all_seen(40);
+}
+
+#[test]
+fn s_rtp_13_nothing_of_a_publisher_but_its_media_reaches_a_subscriber() {
+    let mut conference = provoked(2);
+    let audio = conference.seats[0].endpoint.publisher.audio.ssrc;
+    conference.endpoint(0).publisher.paused = true;
+    conference.drive(millis(100));
+    conference.tap = true;
+    conference.outgoing.clear();
+    let secret = b"private!";
+    let elements: [(u8, &[u8]); 6] = [
+        (AUDIO_LEVEL, &[5]),
+        (ABS_SEND_TIME, &[9, 9, 9]),
+        (MID, b"0"),
+        (7, secret),
+        (9, secret),
+        (14, secret),
+    ];
+    for seq in 100_000..100_020 {
+        let mut plain = header(OPUS, seq, audio, &elements);
+        // Contributing sources name participants elsewhere.
+        plain[0] |= 2;
+        plain.splice(12..12, *b"privates");
+        let payload = Content::audio(0, 0, 9_000 + seq as u32).payload();
+        conference.endpoint(0).send_rtp(audio, SeqNo(seq), &plain, &payload);
+    }
+    conference.drive(millis(100));
+    let is_media = |data: &[u8]| data.len() > 100 && data[0] & 0xc0 == 0x80 && !(192..224).contains(&data[1]);
+    let packets: Vec<_> =
+        conference.outgoing.iter().filter(|packet| packet.to == home(1) && is_media(&packet.data)).collect();
+    assert_eq!(packets.len(), 20, "each was forwarded");
+    for packet in packets {
+        let read = Packet::parse(&packet.data).expect("ours");
+        let clear = &packet.data[..read.header_len()];
+        assert!(!clear.windows(7).any(|window| window == b"private"), "{clear:?}");
+        assert_eq!(read.csrcs().len(), 0);
+        assert_ne!(read.ssrc(), audio);
+        // Level and what the engine itself numbers; departure is its own.
+        assert!(read.extensions().all(|(id, _)| [1, 2, 3].contains(&id)), "{:?}", read.extensions());
+        assert_ne!(read.extension(ABS_SEND_TIME), Some(&[9, 9, 9][..]));
+    }
+    // What the descriptions say: no address, no name but the ones given here. RTCP's names are
+    // watched by every client of these tests.
+    conference.drive(seconds(2));
+    let described = &conference.seats[1].endpoint.describe.last;
+    let address = home(0).ip().to_string();
+    assert!(!described.contains("secret-cname") && !described.contains(&address), "{described}");
+    assert!(!described.contains("camera") && !described.contains("audio-track"), "{described}");
+}
