@@ -81,3 +81,43 @@ fn srtp() {
 fn engine() {
     replay("engine", fuzz::engine, 30);
 }
+
+#[test]
+fn vp8() {
+    replay("vp8", fuzz::vp8, usize::MAX);
+}
+
+#[test]
+fn vp9() {
+    replay("vp9", fuzz::vp9, usize::MAX);
+}
+
+#[test]
+fn av1() {
+    replay("av1", fuzz::av1, usize::MAX);
+}
+
+#[test]
+fn h264() {
+    replay("h264", fuzz::h264, usize::MAX);
+}
+
+#[test]
+fn h265() {
+    replay("h265", fuzz::h265, usize::MAX);
+}
+
+#[test]
+fn opus() {
+    replay("opus", fuzz::opus, usize::MAX);
+}
+
+#[test]
+fn dependency_descriptor() {
+    replay("dependency_descriptor", fuzz::dependency_descriptor, usize::MAX);
+}
+
+#[test]
+fn layers_allocation() {
+    replay("layers_allocation", fuzz::layers_allocation, usize::MAX);
+}

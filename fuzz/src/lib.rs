@@ -9,12 +9,15 @@ mod machines;
 mod parsers;
 #[path = "rtp.rs"]
 mod rtp_parts;
+#[path = "payload.rs"]
+mod payload;
 #[path = "../../benches/support/mod.rs"]
 mod support;
 
 pub use machines::{engine, ice, srtp};
 pub use parsers::{rtcp, rtp, sdp, stun};
 pub use rtp_parts::{extensions, fec, red, rtx};
+pub use payload::{av1, dependency_descriptor, h264, h265, layers_allocation, opus, vp8, vp9};
 
 /// Takes a script apart: small numbers first, the rest as they come.
 pub(crate) struct Script<'a>(pub(crate) &'a [u8]);

@@ -202,6 +202,21 @@ pub const FEC_STREAMS: usize = 15;
 /// each stream of a large call are well below.
 pub const RTCP_PER_DATAGRAM: usize = 64;
 
+// --- payloads ----------------------------------------------------------------------------------
+
+/// Templates of a dependency structure: an id has six bits (AV1 RTP specification, section A.8.2).
+pub const FRAME_TEMPLATES: usize = 64;
+
+/// Decode targets of a dependency structure: their count has five bits.
+pub const DECODE_TARGETS: usize = 32;
+
+/// Chains of a dependency structure, of which each decode target is protected by one.
+pub const CHAINS: usize = DECODE_TARGETS;
+
+/// Frames that one frame may depend on (S-DESC-02): AV1 refers to seven at most, and the syntax of a
+/// descriptor itself has no bound.
+pub const FRAME_REFERENCES: usize = 8;
+
 // --- srtp --------------------------------------------------------------------------------------
 
 /// Streams, each an SSRC, that one participant may send at a time. A camera and a screen of three
