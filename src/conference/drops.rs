@@ -49,7 +49,7 @@ pub enum DropReason {
     /// An event was lost because the embedder did not fetch events.
     EventLost,
     /// Malformed STUN.
-    Stun(stun::ParseError),
+    Stun(stun::Fault),
     /// Refused by ICE.
     Ice(ice::Drop),
     /// Refused by DTLS.
@@ -59,7 +59,7 @@ pub enum DropReason {
     /// Malformed RTP.
     Rtp(rtp::ParseError),
     /// Malformed RTCP.
-    Rtcp(rtcp::ParseError),
+    Rtcp(rtcp::Fault),
 }
 
 const PLAIN: [DropReason; 19] = [
@@ -84,12 +84,12 @@ const PLAIN: [DropReason; 19] = [
     DropReason::EventLost,
 ];
 const STUN: usize = PLAIN.len();
-const ICE: usize = STUN + stun::ParseError::ALL.len();
+const ICE: usize = STUN + stun::Fault::ALL.len();
 const DTLS: usize = ICE + ice::Drop::ALL.len();
 const SRTP: usize = DTLS + dtls::Drop::ALL.len();
 const RTP: usize = SRTP + srtp::OpenError::ALL.len();
 const RTCP: usize = RTP + rtp::ParseError::ALL.len();
-const COUNT: usize = RTCP + rtcp::ParseError::ALL.len();
+const COUNT: usize = RTCP + rtcp::Fault::ALL.len();
 
 /// Drops of an engine, and of one participant.
 pub(super) type DropCounters = Counters<COUNT>;
@@ -160,12 +160,12 @@ impl DropReason {
 
     /// Every reason there is, in the order of the counters.
     pub fn all() -> impl Iterator<Item = DropReason> {
-        let stun = stun::ParseError::ALL.iter().copied().map(DropReason::Stun);
+        let stun = stun::Fault::ALL.iter().copied().map(DropReason::Stun);
         let ice = ice::Drop::ALL.iter().copied().map(DropReason::Ice);
         let dtls = dtls::Drop::ALL.iter().copied().map(DropReason::Dtls);
         let srtp = srtp::OpenError::ALL.iter().copied().map(DropReason::Srtp);
         let rtp = rtp::ParseError::ALL.iter().copied().map(DropReason::Rtp);
-        let rtcp = rtcp::ParseError::ALL.iter().copied().map(DropReason::Rtcp);
+        let rtcp = rtcp::Fault::ALL.iter().copied().map(DropReason::Rtcp);
         PLAIN.into_iter().chain(stun).chain(ice).chain(dtls).chain(srtp).chain(rtp).chain(rtcp)
     }
 }
