@@ -16,10 +16,6 @@ fn mac(key: &[u8]) -> impl Fn(&[&[u8]]) -> [u8; 20] {
     }
 }
 
-fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
-}
-
 /// A message of raw attributes, integrity and fingerprint included only if given.
 fn raw(attributes: &[(u16, &[u8])]) -> Vec<u8> {
     let mut message = vec![0, 1, 0, 0];
