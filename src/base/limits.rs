@@ -153,6 +153,10 @@ pub const STREAM_BUFFERS: usize = 64;
 /// section 5.4). RFC 8489, section 14.3, stops a few bytes earlier than ICE's own grammar.
 pub const STUN_USERNAME: usize = 513;
 
+/// Bytes of a STUN REALM, NONCE, SOFTWARE or reason: 127 characters as encoders of RFC 8489, section
+/// 14.8, may have written them.
+pub const STUN_TEXT: usize = 763;
+
 /// Remote candidates of one ICE generation (S-STUN-10): browsers name about ten.
 pub const CANDIDATES: usize = 32;
 

@@ -58,7 +58,7 @@ pub enum DropReason {
     /// An SSRC that changes its m-line too soon after another (S-RTP-06).
     Rebinding,
     /// Malformed STUN.
-    Stun(stun::ParseError),
+    Stun(stun::Fault),
     /// Refused by ICE.
     Ice(ice::Drop),
     /// Refused by DTLS.
@@ -68,7 +68,7 @@ pub enum DropReason {
     /// Malformed RTP.
     Rtp(rtp::Fault),
     /// Malformed RTCP.
-    Rtcp(rtcp::ParseError),
+    Rtcp(rtcp::Fault),
     /// A TCP stream was closed because its bytes are not frames.
     Framing(framing::Fault),
 }
@@ -99,12 +99,12 @@ const PLAIN: [DropReason; 23] = [
     DropReason::Rebinding,
 ];
 const STUN: usize = PLAIN.len();
-const ICE: usize = STUN + stun::ParseError::ALL.len();
+const ICE: usize = STUN + stun::Fault::ALL.len();
 const DTLS: usize = ICE + ice::Drop::ALL.len();
 const SRTP: usize = DTLS + dtls::Drop::ALL.len();
 const RTP: usize = SRTP + srtp::OpenError::ALL.len();
 const RTCP: usize = RTP + rtp::Fault::ALL.len();
-const FRAMING: usize = RTCP + rtcp::ParseError::ALL.len();
+const FRAMING: usize = RTCP + rtcp::Fault::ALL.len();
 const COUNT: usize = FRAMING + framing::Fault::ALL.len();
 
 /// Drops of an engine, and of one participant.
@@ -186,12 +186,12 @@ impl DropReason {
 
     /// Every reason there is, in the order of the counters.
     pub fn all() -> impl Iterator<Item = DropReason> {
-        let stun = stun::ParseError::ALL.iter().copied().map(DropReason::Stun);
+        let stun = stun::Fault::ALL.iter().copied().map(DropReason::Stun);
         let ice = ice::Drop::ALL.iter().copied().map(DropReason::Ice);
         let dtls = dtls::Drop::ALL.iter().copied().map(DropReason::Dtls);
         let srtp = srtp::OpenError::ALL.iter().copied().map(DropReason::Srtp);
         let rtp = rtp::Fault::ALL.iter().copied().map(DropReason::Rtp);
-        let rtcp = rtcp::ParseError::ALL.iter().copied().map(DropReason::Rtcp);
+        let rtcp = rtcp::Fault::ALL.iter().copied().map(DropReason::Rtcp);
         let framing = framing::Fault::ALL.iter().copied().map(DropReason::Framing);
         let sessions = stun.chain(ice).chain(dtls).chain(srtp);
         PLAIN.into_iter().chain(sessions).chain(rtp).chain(rtcp).chain(framing)

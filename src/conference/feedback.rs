@@ -27,6 +27,7 @@ impl Engine {
         if !participant.network.knows(&path) {
             return Err(DropReason::UnknownAddress);
         }
+        let reduced = participant.reduced_size_rtcp;
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
         // Opened aside and read from there: the engine's other parts are free meanwhile.
         let mut plain = std::mem::take(&mut self.scratch);
@@ -37,12 +38,15 @@ impl Engine {
             if !rate {
                 return Err(DropReason::RtcpRate);
             }
+            let plain = plain.get(..len).unwrap_or_default();
             let compound =
-                rtcp::Compound::parse(plain.get(..len).unwrap_or_default()).map_err(DropReason::Rtcp)?;
+                if reduced { rtcp::Compound::parse(plain) } else { rtcp::Compound::parse_full_size(plain) };
+            let compound = compound.map_err(|error| DropReason::Rtcp(error.fault))?;
             for packet in compound.packets() {
                 self.on_rtcp(now, id, &packet);
             }
-            Ok(Taken::Consumed)
+            // What follows a malformed packet is lost, which counts for the whole datagram.
+            compound.dropped().map_or(Ok(Taken::Consumed), |error| Err(DropReason::Rtcp(error.fault)))
         });
         self.scratch = plain;
         taken

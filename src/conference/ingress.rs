@@ -115,7 +115,7 @@ impl Engine {
         datagram: Datagram<'_>,
         owner: &mut Option<ParticipantId>,
     ) -> Result<Taken, DropReason> {
-        let message = stun::Message::parse(datagram.data).map_err(DropReason::Stun)?;
+        let message = stun::Message::parse(datagram.data).map_err(|error| DropReason::Stun(error.fault))?;
         let by_path = *owner;
         let named = match message.username() {
             Some(username) if message.class() == stun::Class::Request => {

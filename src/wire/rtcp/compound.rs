@@ -1,68 +1,10 @@
 //! A datagram of RTCP packets (RFC 3550, section 6.1) and the packets in it.
 
 use super::{
-    Bye, Fir, Nack, Pli, ReceiverReport, Remb, SenderReport, SourceDescription, TransportFeedback, format,
-    packet_type,
+    Application, Bye, CongestionFeedback, ExtendedReport, Fault, Fir, Nack, ParseError, Pli, ReceiverReport,
+    Remb, SenderReport, Sli, SourceDescription, Tmmbn, Tmmbr, TransportFeedback, format, packet_type,
 };
 use crate::base::limits;
-
-/// Why bytes are not RTCP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum ParseError {
-    /// Shorter than a packet's header.
-    #[error("the datagram ends inside an RTCP header")]
-    TooShort,
-    /// The version is not 2.
-    #[error("the RTCP version is not 2")]
-    Version,
-    /// The packet's length runs past the end of the datagram.
-    #[error("an RTCP packet ends after the datagram")]
-    Length,
-    /// Padding in another packet than the last, or a count of it that does not fit.
-    #[error("RTCP padding is misplaced or does not fit")]
-    Padding,
-    /// The packet is too short for the entries it counts, or for its fixed fields.
-    #[error("an RTCP packet is shorter than its fields")]
-    Count,
-    /// A source description that is not UTF-8.
-    #[error("an RTCP source description is not UTF-8")]
-    Text,
-    /// Transport-wide feedback whose chunks, count and deltas contradict each other.
-    #[error("transport-wide feedback contradicts itself")]
-    Feedback,
-    /// More packets than [`limits::RTCP_PER_DATAGRAM`].
-    #[error("too many RTCP packets in a datagram")]
-    TooMany,
-}
-
-impl ParseError {
-    /// Each of them, in the order of their discriminants.
-    pub const ALL: [ParseError; 8] = [
-        Self::TooShort,
-        Self::Version,
-        Self::Length,
-        Self::Padding,
-        Self::Count,
-        Self::Text,
-        Self::Feedback,
-        Self::TooMany,
-    ];
-
-    /// The reason as a metric's label.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TooShort => "rtcp.too_short",
-            Self::Version => "rtcp.version",
-            Self::Length => "rtcp.length",
-            Self::Padding => "rtcp.padding",
-            Self::Count => "rtcp.count",
-            Self::Text => "rtcp.text",
-            Self::Feedback => "rtcp.feedback",
-            Self::TooMany => "rtcp.too_many",
-        }
-    }
-}
 
 /// The well-formed packets at the start of a datagram: mostly all of them.
 #[derive(Debug, Clone, Copy)]
@@ -80,25 +22,39 @@ impl<'a> Compound<'a> {
     pub fn parse(datagram: &'a [u8]) -> Result<Compound<'a>, ParseError> {
         let (mut rest, mut count) = (datagram, 0);
         let dropped = loop {
+            // `rest` is a suffix of the datagram.
+            let at = datagram.len() - rest.len();
             if rest.is_empty() && count > 0 {
                 break None;
             }
             if count == limits::RTCP_PER_DATAGRAM {
-                break Some(ParseError::TooMany);
+                break Some(ParseError::at(at, Fault::TooMany));
             }
-            match Packet::split_first(rest) {
+            match Packet::split_first(rest).map_err(|error| error.within(at)) {
                 Ok((_, tail)) => rest = tail,
                 Err(error) if count == 0 => return Err(error),
                 Err(error) => break Some(error),
             }
             count += 1;
         };
-        // `rest` is a suffix of the datagram.
         let packets = datagram.get(..datagram.len() - rest.len()).unwrap_or_default();
         Ok(Compound { packets, dropped })
     }
 
-    /// Why the end of the datagram was dropped, if it was.
+    /// The same where reduced size was not negotiated: what does not begin with a report is refused
+    /// (RFC 3550, section 6.1).
+    ///
+    /// # Errors
+    /// As [`Compound::parse`], and [`Fault::NoReport`].
+    pub fn parse_full_size(datagram: &'a [u8]) -> Result<Compound<'a>, ParseError> {
+        let compound = Compound::parse(datagram)?;
+        if compound.is_reduced_size() {
+            return Err(ParseError::at(0, Fault::NoReport));
+        }
+        Ok(compound)
+    }
+
+    /// What is wrong with the first packet that was dropped, if the end of the datagram was.
     pub fn dropped(&self) -> Option<ParseError> {
         self.dropped
     }
@@ -153,14 +109,26 @@ pub enum Packet<'a> {
     SourceDescription(SourceDescription<'a>),
     /// Sources that end.
     Bye(Bye<'a>),
+    /// What an application defines.
+    Application(Application<'a>),
+    /// Measurements beyond those of reports.
+    ExtendedReport(ExtendedReport<'a>),
     /// Packets that are missed.
     Nack(Nack<'a>),
     /// A picture that cannot be decoded.
     Pli(Pli),
+    /// Slices of a picture that are lost.
+    Sli(Sli<'a>),
     /// Requests for key frames.
     Fir(Fir<'a>),
+    /// Requests to keep streams below a bit rate.
+    Tmmbr(Tmmbr<'a>),
+    /// The limits that a sender obeys.
+    Tmmbn(Tmmbn<'a>),
     /// Arrival times of a transport's packets.
     TransportFeedback(TransportFeedback<'a>),
+    /// Arrival times and marks of streams' packets.
+    CongestionFeedback(CongestionFeedback<'a>),
     /// The rate that a receiver believes it can take.
     Remb(Remb<'a>),
     /// Anything else: well framed, not looked into.
@@ -170,7 +138,7 @@ pub enum Packet<'a> {
 /// A packet of another type or format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Other<'a> {
-    /// Its type, such as 207 for extended reports.
+    /// Its type, such as 206 for feedback on a payload.
     pub packet_type: u8,
     /// The five bits that count entries or name a feedback's format.
     pub count: u8,
@@ -182,7 +150,8 @@ impl<'a> Packet<'a> {
     /// Takes one packet off the start of a datagram.
     fn split_first(datagram: &'a [u8]) -> Result<(Packet<'a>, &'a [u8]), ParseError> {
         let (raw, rest) = Other::split_first(datagram)?;
-        Ok((Packet::parse(raw)?, rest))
+        // What a packet's parser counts from is the end of its header.
+        Ok((Packet::parse(raw).map_err(|error| error.within(4))?, rest))
     }
 
     fn parse(raw: Other<'a>) -> Result<Packet<'a>, ParseError> {
@@ -194,11 +163,21 @@ impl<'a> Packet<'a> {
                 Packet::SourceDescription(SourceDescription::parse(count, body)?)
             }
             (packet_type::BYE, _) => Packet::Bye(Bye::parse(count, body)?),
+            (packet_type::APPLICATION, _) => Packet::Application(Application::parse(count, body)?),
+            (packet_type::EXTENDED_REPORT, _) => Packet::ExtendedReport(ExtendedReport::parse(body)?),
+            (packet_type::TRANSPORT_FEEDBACK, format::BITRATE_REQUEST) => Packet::Tmmbr(Tmmbr::parse(body)?),
+            (packet_type::TRANSPORT_FEEDBACK, format::BITRATE_NOTIFICATION) => {
+                Packet::Tmmbn(Tmmbn::parse(body)?)
+            }
+            (packet_type::TRANSPORT_FEEDBACK, format::CONGESTION) => {
+                Packet::CongestionFeedback(CongestionFeedback::parse(body)?)
+            }
             (packet_type::TRANSPORT_FEEDBACK, format::NACK) => Packet::Nack(Nack::parse(body)?),
             (packet_type::TRANSPORT_FEEDBACK, format::TRANSPORT_WIDE) => {
                 Packet::TransportFeedback(TransportFeedback::parse(body)?)
             }
             (packet_type::PAYLOAD_FEEDBACK, format::PLI) => Packet::Pli(Pli::parse(body)?),
+            (packet_type::PAYLOAD_FEEDBACK, format::SLI) => Packet::Sli(Sli::parse(body)?),
             (packet_type::PAYLOAD_FEEDBACK, format::FIR) => Packet::Fir(Fir::parse(body)?),
             (packet_type::PAYLOAD_FEEDBACK, format::APPLICATION) if Remb::is_one(body) => {
                 Packet::Remb(Remb::parse(body)?)
@@ -215,19 +194,20 @@ impl<'a> Other<'a> {
     /// three bytes and count just those.
     fn split_first(datagram: &'a [u8]) -> Result<(Other<'a>, &'a [u8]), ParseError> {
         let (&[first, packet_type, l0, l1], rest) =
-            datagram.split_first_chunk::<4>().ok_or(ParseError::TooShort)?;
+            datagram.split_first_chunk::<4>().ok_or(ParseError::at(0, Fault::Header))?;
         if first >> 6 != 2 {
-            return Err(ParseError::Version);
+            return Err(ParseError::at(0, Fault::Version));
         }
         let len = usize::from(u16::from_be_bytes([l0, l1])) * 4;
-        let (mut body, rest) = rest.split_at_checked(len).ok_or(ParseError::Length)?;
+        let (mut body, rest) = rest.split_at_checked(len).ok_or(ParseError::at(2, Fault::Length))?;
         if first & 0x20 != 0 {
+            // The count is the packet's last byte.
+            let wrong = ParseError::at(3 + len, Fault::Padding);
             let padding = body.last().map_or(0, |last| usize::from(*last));
             if padding == 0 || !rest.is_empty() {
-                return Err(ParseError::Padding);
+                return Err(wrong);
             }
-            let len = len.checked_sub(padding).ok_or(ParseError::Padding)?;
-            body = body.get(..len).unwrap_or_default();
+            body = len.checked_sub(padding).and_then(|len| body.get(..len)).ok_or(wrong)?;
         }
         Ok((Other { packet_type, count: first & 0x1f, body }, rest))
     }
@@ -246,12 +226,13 @@ mod tests {
 
     #[test]
     fn s_rtcp_01_framing_is_checked_for_each_packet() {
-        assert_eq!(refused(&[]), Some(ParseError::TooShort));
-        assert_eq!(refused(&PLI[..3]), Some(ParseError::TooShort));
-        assert_eq!(refused(&PLI[..8]), Some(ParseError::Length));
-        assert_eq!(refused(&[0x41, 206, 0, 0]), Some(ParseError::Version));
-        assert_eq!(refused(&[0x80, 201, 0, 0]), Some(ParseError::Count), "length zero");
-        assert_eq!(refused(&[0x81, 201, 0, 1, 0, 0, 0, 1]), Some(ParseError::Count));
+        let at = |offset, fault| Some(ParseError::at(offset, fault));
+        assert_eq!(refused(&[]), at(0, Fault::Header));
+        assert_eq!(refused(&PLI[..3]), at(0, Fault::Header));
+        assert_eq!(refused(&PLI[..8]), at(2, Fault::Length));
+        assert_eq!(refused(&[0x41, 206, 0, 0]), at(0, Fault::Version));
+        assert_eq!(refused(&[0x80, 201, 0, 0]), at(4, Fault::Ssrc), "length zero");
+        assert_eq!(refused(&[0x81, 201, 0, 1, 0, 0, 0, 1]), at(8, Fault::ReportBlock));
     }
 
     #[test]
@@ -259,7 +240,7 @@ mod tests {
         let bad = [0x81, 206, 0, 1, 0, 0, 0, 1];
         let bytes = [&RR[..], &PLI, &bad, &PLI].concat();
         let compound = Compound::parse(&bytes).expect("it begins well");
-        assert_eq!(compound.dropped(), Some(ParseError::Count));
+        assert_eq!(compound.dropped(), Some(ParseError::at(28, Fault::Ssrc)));
         assert_eq!(compound.packets().count(), 2);
 
         let compound = Compound::parse(&bytes[..20]).expect("whole");
@@ -279,11 +260,12 @@ mod tests {
             Compound::parse(&padded(4)).expect("well formed").packets().next(),
             Some(Packet::Pli(_))
         ));
-        assert_eq!(refused(&padded(0)), Some(ParseError::Padding));
-        assert_eq!(refused(&padded(13)), Some(ParseError::Padding));
-        assert_eq!(refused(&padded(12)), Some(ParseError::Count), "nothing is left");
-        assert_eq!(refused(&[padded(4), PLI.to_vec()].concat()), Some(ParseError::Padding));
-        assert_eq!(refused(&[0xa0, 203, 0, 0]), Some(ParseError::Padding), "no room for a count");
+        let padding = |offset| Some(ParseError::at(offset, Fault::Padding));
+        assert_eq!(refused(&padded(0)), padding(15));
+        assert_eq!(refused(&padded(13)), padding(15));
+        assert_eq!(refused(&padded(12)), Some(ParseError::at(4, Fault::Ssrc)), "nothing is left");
+        assert_eq!(refused(&[padded(4), PLI.to_vec()].concat()), padding(15));
+        assert_eq!(refused(&[0xa0, 203, 0, 0]), padding(3), "no room for a count");
     }
 
     #[test]
@@ -291,6 +273,8 @@ mod tests {
         let reduced = |bytes: &[u8]| Compound::parse(bytes).expect("well formed").is_reduced_size();
         assert!(reduced(&PLI));
         assert!(!reduced(&[&RR[..], &PLI].concat()));
+        assert_eq!(Compound::parse_full_size(&PLI).err(), Some(ParseError::at(0, Fault::NoReport)));
+        assert!(Compound::parse_full_size(&[&RR[..], &PLI].concat()).is_ok());
     }
 
     #[test]
@@ -301,16 +285,16 @@ mod tests {
 
         let above = RR.repeat(limits::RTCP_PER_DATAGRAM + 1);
         let compound = Compound::parse(&above).expect("well formed");
-        let dropped = Some(ParseError::TooMany);
+        let dropped = Some(ParseError::at(8 * 64, Fault::TooMany));
         assert_eq!((compound.packets().count(), compound.dropped()), (64, dropped));
     }
 
     #[test]
     fn s_rtcp_08_unknown_types_and_formats_are_skipped_by_length() {
         let unknown: [&[u8]; 5] = [
-            &[0x80, 207, 0, 2, 0, 0, 0, 1, 4, 0, 0xff, 0xff],
-            &[0x9f, 204, 0, 2, 0, 0, 0, 1, b'n', b'a', b'm', b'e'],
-            &[0x83, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2],
+            &[0x80, 192, 0, 2, 0, 0, 0, 1, 4, 0, 0xff, 0xff],
+            &[0x9f, 208, 0, 2, 0, 0, 0, 1, b'n', b'a', b'm', b'e'],
+            &[0x82, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2],
             &[0x8f, 206, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, b'A', b'F', b'B', 0],
             &[0x80, 223, 0, 0],
         ];
@@ -322,14 +306,6 @@ mod tests {
             };
             assert_eq!((other.packet_type, other.count), (packet[1], packet[0] & 31));
             assert_eq!(other.body, &packet[4..]);
-        }
-    }
-
-    #[test]
-    fn every_error_has_its_own_name_and_place() {
-        for (at, error) in ParseError::ALL.into_iter().enumerate() {
-            assert_eq!(error as usize, at);
-            assert_eq!(ParseError::ALL.iter().filter(|other| other.name() == error.name()).count(), 1);
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Feedback about single packets and pictures: NACK and PLI (RFC 4585), FIR (RFC 5104).
+//! Feedback about single packets and pictures: NACK, PLI and SLI (RFC 4585), FIR (RFC 5104).
 
-use super::{ParseError, split_words};
+use super::{Fault, ParseError, ssrcs};
 use crate::wire::rtp::{Ssrc, WireSeq};
 
 /// Packets that a receiver misses (RFC 4585, section 6.2.1).
@@ -10,19 +10,19 @@ pub struct Nack<'a> {
     pub sender: Ssrc,
     /// The stream they belong to.
     pub media: Ssrc,
-    pairs: &'a [u8],
+    pairs: &'a [[u8; 4]],
 }
 
 impl<'a> Nack<'a> {
     pub(super) fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
-        let ([sender, media], pairs) = split_words(body).ok_or(ParseError::Count)?;
-        Ok(Nack { sender: Ssrc(sender), media: Ssrc(media), pairs: whole::<4>(pairs)? })
+        let ([sender, media], pairs) = ssrcs(body)?;
+        Ok(Nack { sender, media, pairs: whole(pairs, Fault::Nack)? })
     }
 
     /// The missing numbers in the order they are named, at most 17 for each four bytes; they may
     /// repeat.
     pub fn numbers(&self) -> impl Iterator<Item = WireSeq> + use<'a> {
-        self.pairs.as_chunks::<4>().0.iter().flat_map(|&[p0, p1, b0, b1]| {
+        self.pairs.iter().flat_map(|&[p0, p1, b0, b1]| {
             let first = WireSeq(u16::from_be_bytes([p0, p1]));
             let following = u16::from_be_bytes([b0, b1]);
             let missing = (0..16).filter(move |bit| following >> bit & 1 != 0);
@@ -72,8 +72,50 @@ pub struct Pli {
 
 impl Pli {
     pub(super) fn parse(body: &[u8]) -> Result<Self, ParseError> {
-        let ([sender, media], _) = split_words(body).ok_or(ParseError::Count)?;
-        Ok(Pli { sender: Ssrc(sender), media: Ssrc(media) })
+        let ([sender, media], _) = ssrcs(body)?;
+        Ok(Pli { sender, media })
+    }
+}
+
+/// Slices of a picture that are lost (RFC 4585, section 6.3.2). Nobody sends it any more and nothing
+/// is made of it here.
+#[derive(Debug, Clone, Copy)]
+pub struct Sli<'a> {
+    /// Who lost them.
+    pub sender: Ssrc,
+    /// The stream they belong to.
+    pub media: Ssrc,
+    entries: &'a [[u8; 4]],
+}
+
+/// A run of lost macroblocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SliceLoss {
+    /// The first macroblock in scan order: 13 bits.
+    pub first: u16,
+    /// How many are lost: 13 bits.
+    pub number: u16,
+    /// The lowest six bits of the picture's number.
+    pub picture_id: u8,
+}
+
+impl<'a> Sli<'a> {
+    pub(super) fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
+        let ([sender, media], entries) = ssrcs(body)?;
+        Ok(Sli { sender, media, entries: whole(entries, Fault::SliceLoss)? })
+    }
+
+    /// The losses, one for each four bytes.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = SliceLoss> + use<'a> {
+        self.entries.iter().map(|entry| {
+            let word = u32::from_be_bytes(*entry);
+            // 13, 13 and 6 bits.
+            SliceLoss {
+                first: (word >> 19) as u16,
+                number: (word >> 6 & 0x1fff) as u16,
+                picture_id: (word & 0x3f) as u8,
+            }
+        })
     }
 }
 
@@ -82,7 +124,7 @@ impl Pli {
 pub struct Fir<'a> {
     /// Who asks.
     pub sender: Ssrc,
-    entries: &'a [u8],
+    entries: &'a [[u8; 8]],
 }
 
 /// One request of a [`Fir`].
@@ -96,23 +138,25 @@ pub struct FirEntry {
 
 impl<'a> Fir<'a> {
     pub(super) fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
-        let ([sender, _], entries) = split_words(body).ok_or(ParseError::Count)?;
-        Ok(Fir { sender: Ssrc(sender), entries: whole::<8>(entries)? })
+        let ([sender, _], entries) = ssrcs(body)?;
+        Ok(Fir { sender, entries: whole(entries, Fault::IntraRequest)? })
     }
 
     /// The requests, one for each eight bytes.
-    pub fn entries(&self) -> impl Iterator<Item = FirEntry> + use<'a> {
-        self.entries.as_chunks::<8>().0.iter().map(|&[a, b, c, d, sequence_number, ..]| FirEntry {
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = FirEntry> + use<'a> {
+        self.entries.iter().map(|&[a, b, c, d, sequence_number, ..]| FirEntry {
             ssrc: Ssrc(u32::from_be_bytes([a, b, c, d])),
             sequence_number,
         })
     }
 }
 
-/// At least one entry of `N` bytes and nothing over.
-fn whole<const N: usize>(entries: &[u8]) -> Result<&[u8], ParseError> {
-    let (items, over) = entries.as_chunks::<N>();
-    if items.is_empty() || !over.is_empty() { Err(ParseError::Count) } else { Ok(entries) }
+/// At least one entry of `N` bytes and nothing over, behind the two sources.
+fn whole<const N: usize>(entries: &[u8], fault: Fault) -> Result<&[[u8; N]], ParseError> {
+    match entries.as_chunks() {
+        (entries @ [_, ..], []) => Ok(entries),
+        (entries, _) => Err(ParseError::at(8 + N * entries.len(), fault)),
+    }
 }
 
 #[cfg(test)]
@@ -122,13 +166,26 @@ mod tests {
 
     #[test]
     fn s_rtcp_01_feedback_without_whole_entries_is_refused() {
-        for len in [0, 4, 7, 8, 9, 11, 13] {
-            assert_eq!(Nack::parse(&vec![0; len]).err(), Some(ParseError::Count), "{len} bytes");
+        let at = |offset, fault| Some(ParseError::at(offset, fault));
+        for (len, offset) in [(8, 8), (9, 8), (11, 8), (13, 12), (18, 16)] {
+            assert_eq!(Nack::parse(&vec![0; len]).err(), at(offset, Fault::Nack), "{len} bytes");
+            assert_eq!(Sli::parse(&vec![0; len]).err(), at(offset, Fault::SliceLoss), "{len} bytes");
         }
-        for len in [0, 8, 12, 20] {
-            assert_eq!(Fir::parse(&vec![0; len]).err(), Some(ParseError::Count), "{len} bytes");
+        for (len, offset) in [(8, 8), (12, 8), (20, 16)] {
+            assert_eq!(Fir::parse(&vec![0; len]).err(), at(offset, Fault::IntraRequest), "{len} bytes");
         }
-        assert_eq!(Pli::parse(&[0; 7]).err(), Some(ParseError::Count));
+        for (len, offset) in [(0, 0), (3, 0), (4, 4), (7, 4)] {
+            assert_eq!(Pli::parse(&vec![0; len]).err(), at(offset, Fault::Ssrc), "{len} bytes");
+            assert_eq!(Nack::parse(&vec![0; len]).err(), at(offset, Fault::Ssrc), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn rfc_4585_6_3_2_slices_have_13_13_and_6_bits() {
+        let body = [0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xf8, 0x00, 0x7f];
+        let sli = Sli::parse(&body).expect("well formed");
+        assert_eq!((sli.sender, sli.media), (Ssrc(1), Ssrc(2)));
+        assert!(sli.entries().eq([SliceLoss { first: 0x1fff, number: 1, picture_id: 0x3f }]));
     }
 
     #[test]

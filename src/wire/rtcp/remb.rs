@@ -1,6 +1,6 @@
 //! The rate a receiver believes it can take (draft-alvestrand-rmcat-remb-03).
 
-use super::{ParseError, split_words};
+use super::{Fault, ParseError, split_words, ssrcs};
 use crate::base::units::Bitrate;
 use crate::wire::rtp::Ssrc;
 
@@ -26,14 +26,16 @@ impl<'a> Remb<'a> {
     }
 
     pub(super) fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
-        let ([sender, _, _, rate], rest) = split_words(body).ok_or(ParseError::Count)?;
+        let ([sender, _], rest) = ssrcs(body)?;
+        let ([_, rate], rest) = split_words(rest).ok_or(ParseError::at(12, Fault::EstimateRate))?;
         let [count, ..] = rate.to_be_bytes();
         let exponent = rate >> MANTISSA & 0x3f;
         let mantissa = rate & ((1 << MANTISSA) - 1);
         // At most 18 bits shifted by 63.
         let bps = u64::try_from(u128::from(mantissa) << exponent).unwrap_or(u64::MAX);
-        let ssrcs = rest.get(..usize::from(count) * 4).ok_or(ParseError::Count)?;
-        Ok(Remb { sender: Ssrc(sender), bitrate: Bitrate::from_bps(bps), ssrcs })
+        let missing = ParseError::at(16 + rest.len() / 4 * 4, Fault::EstimateStream);
+        let ssrcs = rest.get(..usize::from(count) * 4).ok_or(missing)?;
+        Ok(Remb { sender, bitrate: Bitrate::from_bps(bps), ssrcs })
     }
 
     /// The streams that share the rate.
@@ -80,7 +82,9 @@ mod tests {
     #[test]
     fn s_rtcp_01_more_streams_than_present_are_refused() {
         let two = [0, 0, 0, 8, 0, 0, 0, 9];
-        assert_eq!(Remb::parse(&body(3 << 24, &two)).err(), Some(ParseError::Count));
+        let missing = ParseError::at(24, Fault::EstimateStream);
+        assert_eq!(Remb::parse(&body(3 << 24, &two)).err(), Some(missing));
+        assert_eq!(Remb::parse(&body(0, &[])[..14]).err(), Some(ParseError::at(12, Fault::EstimateRate)));
         let body = body(2 << 24, &two);
         assert!(Remb::parse(&body).expect("well formed").ssrcs().eq([Ssrc(8), Ssrc(9)]));
     }

@@ -1,6 +1,6 @@
 //! Sender and receiver reports (RFC 3550, section 6.4).
 
-use super::{ParseError, split_words};
+use super::{Fault, ParseError, split_words, ssrcs};
 use crate::base::time::Duration;
 use crate::wire::rtp::{RtpTime, Ssrc};
 
@@ -29,6 +29,17 @@ impl NtpTime {
 /// A duration as a report's delay has it: units of 1/65,536 s, at most 18 hours.
 pub(super) fn to_short(duration: Duration) -> u32 {
     u32::try_from((duration.as_micros() << 16) / 1_000_000).unwrap_or(u32::MAX)
+}
+
+/// What is left of the time since our report of the middle `last` when the other side's delay is taken
+/// off; `None` for no report, a negative time and one above 60 s.
+pub(super) fn round_trip(now: NtpTime, last: u32, delay: u32) -> Option<Duration> {
+    if last == 0 {
+        return None;
+    }
+    let since = now.middle().wrapping_sub(last);
+    let units = u64::from(since.checked_sub(delay)?);
+    (units <= 60 << 16).then(|| Duration::from_micros((units * 1_000_000) >> 16))
 }
 
 /// What a sender tells of its stream.
@@ -78,12 +89,7 @@ impl ReportBlock {
     /// arrival of this block) less that report's time less the reporter's delay (RFC 3550,
     /// section 6.4.1). A negative time and one above 60 s are lies or faults: `None`.
     pub fn round_trip(&self, now: NtpTime) -> Option<Duration> {
-        if self.last_sr == 0 {
-            return None;
-        }
-        let since = now.middle().wrapping_sub(self.last_sr);
-        let units = u64::from(since.checked_sub(self.delay_since_last_sr)?);
-        (units <= 60 << 16).then(|| Duration::from_micros((units * 1_000_000) >> 16))
+        round_trip(now, self.last_sr, self.delay_since_last_sr)
     }
 
     fn parse(bytes: &[u8]) -> Option<ReportBlock> {
@@ -124,16 +130,17 @@ pub struct SenderReport<'a> {
 
 impl<'a> SenderReport<'a> {
     pub(super) fn parse(count: u8, body: &'a [u8]) -> Result<Self, ParseError> {
-        let ([ssrc, high, low, rtp_time, packet_count, octet_count], rest) =
-            split_words(body).ok_or(ParseError::Count)?;
+        let ([ssrc], rest) = ssrcs(body)?;
+        let ([high, low, rtp_time, packet_count, octet_count], rest) =
+            split_words(rest).ok_or(ParseError::at(4, Fault::SenderInfo))?;
         let info = SenderInfo {
-            ssrc: Ssrc(ssrc),
+            ssrc,
             ntp: NtpTime(u64::from(high) << 32 | u64::from(low)),
             rtp_time: RtpTime(rtp_time),
             packet_count,
             octet_count,
         };
-        Ok(SenderReport { info, blocks: blocks(count, rest)? })
+        Ok(SenderReport { info, blocks: blocks(24, count, rest)? })
     }
 
     /// How other streams arrive at the sender, at most 31.
@@ -152,8 +159,8 @@ pub struct ReceiverReport<'a> {
 
 impl<'a> ReceiverReport<'a> {
     pub(super) fn parse(count: u8, body: &'a [u8]) -> Result<Self, ParseError> {
-        let ([ssrc], rest) = split_words(body).ok_or(ParseError::Count)?;
-        Ok(ReceiverReport { ssrc: Ssrc(ssrc), blocks: blocks(count, rest)? })
+        let ([ssrc], rest) = ssrcs(body)?;
+        Ok(ReceiverReport { ssrc, blocks: blocks(4, count, rest)? })
     }
 
     /// How streams arrive at the reporter, at most 31.
@@ -162,8 +169,11 @@ impl<'a> ReceiverReport<'a> {
     }
 }
 
-fn blocks(count: u8, rest: &[u8]) -> Result<&[u8], ParseError> {
-    rest.get(..usize::from(count) * ReportBlock::LEN).ok_or(ParseError::Count)
+/// As many blocks as are counted, `at` bytes into the body.
+fn blocks(at: usize, count: u8, rest: &[u8]) -> Result<&[u8], ParseError> {
+    let whole = rest.len() / ReportBlock::LEN * ReportBlock::LEN;
+    let missing = ParseError::at(at + whole, Fault::ReportBlock);
+    rest.get(..usize::from(count) * ReportBlock::LEN).ok_or(missing)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! (draft-holmer-rmcat-transport-wide-cc-extensions-01, section 3.1).
 
 use super::chunks::{Chunk, Packer, Symbol};
-use super::{ParseError, split_words};
+use super::{Fault, ParseError, split_words, ssrcs};
 use crate::base::time::Instant;
 use crate::wire::rtp::{NoSpace, Ssrc, WireSeq};
 
@@ -38,21 +38,23 @@ impl<'a> TransportFeedback<'a> {
     /// and no run is longer than the statuses that remain. Work is bounded by the bytes, not by the
     /// count they announce. Bytes behind the last delta are the draft's zero padding.
     pub(super) fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
-        let ([sender, media, numbers, times], rest) = split_words(body).ok_or(ParseError::Count)?;
+        let ([sender, media], rest) = ssrcs(body)?;
+        let ([numbers, times], rest) = split_words(rest).ok_or(ParseError::at(8, Fault::TransportHeader))?;
         let [b0, b1, c0, c1] = numbers.to_be_bytes();
         let status_count = u16::from_be_bytes([c0, c1]);
-        let (chunks_len, deltas_len) = measure(rest, status_count).ok_or(ParseError::Feedback)?;
-        let (chunks, rest) = rest.split_at_checked(chunks_len).ok_or(ParseError::Feedback)?;
+        let (chunks_len, deltas_len) = measure(rest, status_count)?;
+        let missing = ParseError::at(HEAD + chunks_len, Fault::TransportDelta);
+        let (chunks, rest) = rest.split_at_checked(chunks_len).ok_or(missing)?;
         Ok(TransportFeedback {
-            sender: Ssrc(sender),
-            media: Ssrc(media),
+            sender,
+            media,
             base_seq: WireSeq(u16::from_be_bytes([b0, b1])),
             status_count,
             reference_time: times >> 8,
             // The lowest byte.
             feedback_count: times as u8,
             chunks,
-            deltas: rest.get(..deltas_len).ok_or(ParseError::Feedback)?,
+            deltas: rest.get(..deltas_len).ok_or(missing)?,
         })
     }
 
@@ -76,18 +78,22 @@ impl<'a> TransportFeedback<'a> {
     }
 }
 
-/// Bytes of chunks and of deltas for `count` statuses; `None` if a chunk is missing, a run too long or
-/// a symbol reserved.
-fn measure(chunks: &[u8], count: u16) -> Option<(usize, usize)> {
+/// Bytes of chunks and of deltas for `count` statuses; an error if a chunk is missing, a run too long
+/// or a symbol reserved.
+fn measure(chunks: &[u8], count: u16) -> Result<(usize, usize), ParseError> {
+    if count == 0 {
+        return Err(ParseError::at(10, Fault::TransportCount));
+    }
     let (mut left, mut deltas, mut read) = (count, 0, 0);
     let mut words = chunks.as_chunks::<2>().0.iter();
     while left > 0 {
-        let (told, deltas_len) = Chunk::parse(*words.next()?)?.measure(left)?;
+        let chunk = words.next().and_then(|word| Chunk::parse(*word)?.measure(left));
+        let (told, deltas_len) = chunk.ok_or(ParseError::at(HEAD + read, Fault::TransportChunk))?;
         left -= told;
         deltas += deltas_len;
         read += 2;
     }
-    (count > 0).then_some((read, deltas))
+    Ok((read, deltas))
 }
 
 /// Iterates over (number, delta if received) of a [`TransportFeedback`].
@@ -308,6 +314,10 @@ mod tests {
         Ok(statuses.into_iter().map(|(seq, delta)| (seq.0, delta)).collect())
     }
 
+    fn chunk<T>(offset: usize) -> Result<T, ParseError> {
+        Err(ParseError::at(offset, Fault::TransportChunk))
+    }
+
     fn write_all(room: &mut [u8], arrivals: &[Option<u64>]) -> Result<Written, NoSpace> {
         let arrivals = arrivals.iter().map(|at| at.map(Instant::from_micros));
         write(room, [Ssrc(1), Ssrc(2)], 9, WireSeq(0xffff), arrivals)
@@ -323,26 +333,27 @@ mod tests {
 
     #[test]
     fn s_bwe_01_counts_beyond_the_chunks_are_refused() {
-        assert_eq!(parse(65_535, &[0x2001], &[1]), Err(ParseError::Feedback));
-        assert_eq!(parse(15, &[0x8000], &[]), Err(ParseError::Feedback));
-        assert_eq!(parse(1, &[], &[]), Err(ParseError::Feedback));
-        assert_eq!(parse(0, &[], &[]), Err(ParseError::Feedback), "about nothing");
-        assert_eq!(TransportFeedback::parse(&[0; 15]).err(), Some(ParseError::Count));
+        assert_eq!(parse(65_535, &[0x2001], &[1]), chunk(18));
+        assert_eq!(parse(15, &[0x8000], &[]), chunk(18));
+        assert_eq!(parse(1, &[], &[]), chunk(16));
+        assert_eq!(parse(0, &[], &[]), Err(ParseError::at(10, Fault::TransportCount)), "about nothing");
+        let header = ParseError::at(8, Fault::TransportHeader);
+        assert_eq!(TransportFeedback::parse(&[0; 15]).err(), Some(header));
     }
 
     #[test]
     fn s_bwe_01_a_run_past_the_count_is_refused() {
         assert_eq!(parse(3, &[0x2003], &[1, 1, 1]).map(|statuses| statuses.len()), Ok(3));
-        assert_eq!(parse(3, &[0x2004], &[1, 1, 1, 1]), Err(ParseError::Feedback));
-        assert_eq!(parse(3, &[0x1fff], &[]), Err(ParseError::Feedback));
+        assert_eq!(parse(3, &[0x2004], &[1, 1, 1, 1]), chunk(16));
+        assert_eq!(parse(3, &[0x2001, 0x1fff], &[1]), chunk(18));
     }
 
     #[test]
     fn s_bwe_01_missing_deltas_and_reserved_symbols_are_refused() {
-        assert_eq!(parse(2, &[0x2002], &[1]), Err(ParseError::Feedback));
-        assert_eq!(parse(1, &[0x4001], &[1]), Err(ParseError::Feedback));
-        assert_eq!(parse(1, &[0x6001], &[1; 8]), Err(ParseError::Feedback));
-        assert_eq!(parse(1, &[0xf000], &[1; 8]), Err(ParseError::Feedback));
+        assert_eq!(parse(2, &[0x2002], &[1]), Err(ParseError::at(18, Fault::TransportDelta)));
+        assert_eq!(parse(1, &[0x4001], &[1]), Err(ParseError::at(18, Fault::TransportDelta)));
+        assert_eq!(parse(1, &[0x6001], &[1; 8]), chunk(16));
+        assert_eq!(parse(1, &[0xf000], &[1; 8]), chunk(16));
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! Appends RTCP packets to the caller's buffer.
 
-use super::{
-    FirEntry, ReportBlock, SenderInfo, feedback, format, packet_type, remb, source, transport_feedback,
-};
+use super::{FirEntry, ReportBlock, SenderInfo, feedback, format, packet_type, remb, transport_feedback};
 use crate::base::time::Instant;
 use crate::base::units::Bitrate;
 use crate::wire::rtp::{NoSpace, Ssrc, WireSeq};
@@ -60,27 +58,6 @@ impl<'b> Writer<'b> {
         let count = count_of(blocks.len())?;
         let words = head.iter().copied().chain(blocks.iter().flat_map(|block| block.to_words()));
         self.words(count, kind, head.len() + blocks.len() * ReportBlock::LEN / 4, words)
-    }
-
-    /// Names the endpoint behind a source, in at most 255 bytes (RFC 3550, section 6.5.1).
-    pub fn sdes_cname(&mut self, ssrc: Ssrc, cname: &str) -> Result<(), NoSpace> {
-        let text_len = u8::try_from(cname.len()).map_err(|_| NoSpace)?;
-        // At least one zero ends the chunk.
-        let body_len = (6 + cname.len() + 1).next_multiple_of(4);
-        let body = self.packet(1, packet_type::SOURCE_DESCRIPTION, body_len)?;
-        let (head, rest) = body.split_first_chunk_mut().ok_or(NoSpace)?;
-        let [a, b, c, d] = ssrc.0.to_be_bytes();
-        *head = [a, b, c, d, source::CNAME, text_len];
-        let (text, end) = rest.split_at_mut_checked(cname.len()).ok_or(NoSpace)?;
-        text.copy_from_slice(cname.as_bytes());
-        end.fill(0);
-        Ok(())
-    }
-
-    /// Ends up to 31 sources, without a reason (RFC 3550, section 6.6).
-    pub fn bye(&mut self, ssrcs: &[Ssrc]) -> Result<(), NoSpace> {
-        let words = ssrcs.iter().map(|ssrc| ssrc.0);
-        self.words(count_of(ssrcs.len())?, packet_type::BYE, ssrcs.len(), words)
     }
 
     /// Asks for missing packets (RFC 4585, section 6.2.1), best in ascending order: then numbers that
@@ -189,7 +166,7 @@ impl<'b> Writer<'b> {
     }
 
     /// Appends a packet of that many words behind its header.
-    fn words(
+    pub(super) fn words(
         &mut self,
         count: u8,
         kind: u8,
@@ -202,7 +179,7 @@ impl<'b> Writer<'b> {
 
     /// Writes a header for a body of `body_len` bytes, a multiple of four, and returns the body: as it
     /// is, so it may have been filled before.
-    fn packet(&mut self, count: u8, kind: u8, body_len: usize) -> Result<&mut [u8], NoSpace> {
+    pub(super) fn packet(&mut self, count: u8, kind: u8, body_len: usize) -> Result<&mut [u8], NoSpace> {
         let [w0, w1] = u16::try_from(body_len / 4).map_err(|_| NoSpace)?.to_be_bytes();
         let end = self.len + 4 + body_len;
         if end > self.buf.len() {
@@ -218,11 +195,11 @@ impl<'b> Writer<'b> {
 }
 
 /// The five bits that count entries.
-fn count_of(entries: usize) -> Result<u8, NoSpace> {
+pub(super) fn count_of(entries: usize) -> Result<u8, NoSpace> {
     u8::try_from(entries).ok().filter(|count| *count < 32).ok_or(NoSpace)
 }
 
-fn fill(body: &mut [u8], words: impl IntoIterator<Item = u32>) {
+pub(super) fn fill(body: &mut [u8], words: impl IntoIterator<Item = u32>) {
     for (place, word) in body.as_chunks_mut::<4>().0.iter_mut().zip(words) {
         *place = word.to_be_bytes();
     }
@@ -240,8 +217,11 @@ fn pad(padding: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Compound, Packet};
+    use super::super::{
+        Application, Arrival, Compound, Metric, NtpTime, Packet, ReportDelay, SourceItem, StreamReport,
+    };
     use super::*;
+    use crate::wire::mux::Ecn;
 
     const A: Ssrc = Ssrc(0x0102_0304);
     const B: Ssrc = Ssrc(0x0506_0708);
@@ -275,13 +255,22 @@ mod tests {
     fn a_packet_that_does_not_fit_changes_nothing() {
         let info = SenderInfo::default();
         let blocks = [ReportBlock::default(); 32];
+        let application = Application { ssrc: A, subtype: 31, name: *b"name", data: &[[1; 4]] };
+        let delay = ReportDelay { ssrc: B, last_rr: 1, delay_since_last_rr: 2 };
+        let arrived = Metric { ecn: Ecn::Ce, arrival: Arrival::Before(5) };
+        let stream = StreamReport { ssrc: B, begin_seq: WireSeq(1), metrics: &[Some(arrived), None, None] };
         let entry = FirEntry { ssrc: B, sequence_number: 1 };
         type Write<'w> = &'w dyn Fn(&mut Writer<'_>) -> Result<(), NoSpace>;
-        let writes: [(Write<'_>, usize); 9] = [
+        let writes: [(Write<'_>, usize); 14] = [
             (&|writer| writer.sender_report(&info, &blocks[..1]), 52),
             (&|writer| writer.receiver_report(A, &blocks[..31]), 752),
             (&|writer| writer.sdes_cname(A, "12345"), 16),
-            (&|writer| writer.bye(&[A, B]), 12),
+            (&|writer| writer.bye(&[A, B], ""), 12),
+            (&|writer| writer.bye(&[A], "gone"), 16),
+            (&|writer| writer.application(&application), 16),
+            (&|writer| writer.extended_report(A, Some(NtpTime(1)), &[delay; 2]), 48),
+            (&|writer| writer.congestion_feedback(A, 1, &[stream; 2]), 44),
+            (&|writer| writer.sdes_private(A, "p", "v"), 16),
             (&|writer| writer.nack(A, B, [1, 2, 30].map(WireSeq)), 20),
             (&|writer| writer.pli(A, B), 12),
             (&|writer| writer.fir(A, &[entry; 2]), 28),
@@ -307,9 +296,18 @@ mod tests {
         let mut buf = vec![0; 4_096];
         let mut writer = Writer::new(&mut buf);
         assert_eq!(writer.receiver_report(A, &[ReportBlock::default(); 32]), Err(NoSpace));
-        assert_eq!(writer.bye(&[A; 32]), Err(NoSpace));
+        assert_eq!(writer.bye(&[A; 32], ""), Err(NoSpace));
         assert_eq!(writer.remb(A, Bitrate::ZERO, &[B; 256]), Err(NoSpace));
+        assert_eq!(writer.bye(&[A], &"x".repeat(256)), Err(NoSpace));
         assert_eq!(writer.sdes_cname(A, &"x".repeat(256)), Err(NoSpace));
+        let sources: Vec<_> = (0..32).map(|at| SourceItem { ssrc: Ssrc(at), kind: 1, value: b"" }).collect();
+        assert_eq!(writer.source_description(&sources), Err(NoSpace));
+        let zero = SourceItem { ssrc: A, kind: 0, value: b"" };
+        assert_eq!(writer.source_description(&[zero]), Err(NoSpace));
+        let application = Application { ssrc: A, subtype: 32, name: *b"name", data: &[] };
+        assert_eq!(writer.application(&application), Err(NoSpace));
+        let delay = ReportDelay::default();
+        assert_eq!(writer.extended_report(A, None, &[delay; 21_846]), Err(NoSpace));
         assert!(writer.is_empty());
     }
 
@@ -319,6 +317,7 @@ mod tests {
         let mut writer = Writer::new(&mut buf);
         assert_eq!(writer.nack(A, B, []), Ok(()));
         assert_eq!(writer.fir(A, &[]), Ok(()));
+        assert_eq!(writer.extended_report(A, None, &[]), Ok(()));
         assert_eq!(writer.transport_feedback(A, B, 0, WireSeq(1), [None; 9]), Ok(0));
         assert!(writer.is_empty());
     }

@@ -1,7 +1,9 @@
+use super::attribute::*;
 use super::*;
+use crate::base::limits;
 use aws_lc_rs::hmac::{Context, HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key};
 use proptest::prelude::*;
-use serde_json::Value;
+use std::net::SocketAddr;
 
 const ID: TransactionId = TransactionId(*b"twelve bytes");
 
@@ -12,10 +14,6 @@ fn mac(key: &[u8]) -> impl Fn(&[&[u8]]) -> [u8; 20] {
         pieces.iter().for_each(|piece| context.update(piece));
         context.sign().as_ref().try_into().unwrap()
     }
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
 }
 
 /// A message of raw attributes, integrity and fingerprint included only if given.
@@ -53,47 +51,21 @@ fn parse_error(message: &[u8]) -> Option<ParseError> {
 }
 
 #[test]
-fn rfc_5769_section_2_vectors() {
-    let vectors: Value =
-        serde_json::from_str(include_str!("../../../tests/data/vectors/rfc5769.json")).unwrap();
-    let messages = vectors["messages"].as_array().unwrap();
-    assert_eq!(messages.len(), 4);
-    for vector in messages {
-        let text = |name: &str| vector[name].as_str();
-        let bytes = unhex(text("message").unwrap());
-        let message = Message::parse(&bytes).unwrap();
-        assert!(message.verify_integrity(mac(&unhex(text("integrity_key").unwrap()))));
-        assert!(!message.verify_integrity(mac(b"another password of 22")));
-        assert_eq!(message.has_fingerprint(), vector["fingerprint"].as_bool().unwrap());
-        assert_eq!(message.username(), text("username"));
-        assert_eq!(message.attribute(0x8022), text("software").map(str::as_bytes));
-        assert_eq!(message.priority().map(u64::from), vector["priority"].as_u64());
-        let controlled = text("ice_controlled").map(|n| u64::from_str_radix(n, 16).unwrap());
-        assert_eq!(message.ice_controlled(), controlled);
-        let address = text("xor_mapped_address")
-            .map(|ip| SocketAddr::new(ip.parse().unwrap(), vector["port"].as_u64().unwrap() as u16));
-        assert_eq!(message.xor_mapped_address(), address);
-        assert_eq!(message.class() == Class::Success, address.is_some());
-        assert_eq!(message.method(), BINDING);
-    }
-}
-
-#[test]
 fn s_stun_01_header_is_checked_first() {
     let good = fingerprinted(raw(&[(PRIORITY, &[1, 2, 3, 4])]));
     assert!(Message::parse(&good).is_ok());
     for len in 0..HEADER {
-        assert_eq!(parse_error(&good[..len]), Some(ParseError::TooShort));
+        assert_eq!(parse_error(&good[..len]), Some(ParseError::at(0, Fault::Header)));
     }
     for bit in [0x80, 0x40] {
         let mut message = good.clone();
         message[0] |= bit;
-        assert_eq!(parse_error(&message), Some(ParseError::NotStun));
+        assert_eq!(parse_error(&message), Some(ParseError::at(0, Fault::Type)));
     }
     for at in 4..8 {
         let mut message = good.clone();
         message[at] ^= 1;
-        assert_eq!(parse_error(&message), Some(ParseError::NotStun));
+        assert_eq!(parse_error(&message), Some(ParseError::at(4, Fault::Cookie)));
     }
     for length in [0, 4, 17, 19, 20, 24, 0xFFFF_u16] {
         let mut message = good.clone();
@@ -101,39 +73,58 @@ fn s_stun_01_header_is_checked_first() {
             continue;
         }
         message[2..4].copy_from_slice(&length.to_be_bytes());
-        assert_eq!(parse_error(&message), Some(ParseError::Length), "{length}");
+        assert_eq!(parse_error(&message), Some(ParseError::at(2, Fault::Length)), "{length}");
     }
     // Right for the datagram, but no multiple of four.
     let mut odd = raw(&[]);
     odd.extend([0, 0]);
     set_length(&mut odd);
-    assert_eq!(parse_error(&odd), Some(ParseError::Length));
+    assert_eq!(parse_error(&odd), Some(ParseError::at(2, Fault::Length)));
 }
 
 #[test]
 fn s_stun_02_attributes_stay_inside_and_keep_their_lengths() {
-    let mut past_the_end = raw(&[(0x8022, b"abcd")]);
-    past_the_end[HEADER + 3] = 5;
-    assert_eq!(parse_error(&past_the_end), Some(ParseError::Attribute));
-    past_the_end[HEADER + 2] = 0xFF;
-    assert_eq!(parse_error(&past_the_end), Some(ParseError::Attribute));
+    let mut past_the_end = raw(&[(PRIORITY, &[0; 4]), (SOFTWARE, b"abcd")]);
+    past_the_end[HEADER + 8 + 3] = 5;
+    assert_eq!(parse_error(&past_the_end), Some(ParseError::at(28, Fault::Attribute)));
+    past_the_end[HEADER + 8 + 2] = 0xFF;
+    assert_eq!(parse_error(&past_the_end), Some(ParseError::at(28, Fault::Attribute)));
 
-    let lengths: [(u16, &[usize]); 8] = [
-        (MESSAGE_INTEGRITY, &[20]),
-        (MESSAGE_INTEGRITY_SHA256, &[16, 20, 24, 28, 32]),
-        (PRIORITY, &[4]),
-        (USE_CANDIDATE, &[0]),
-        (ICE_CONTROLLED, &[8]),
-        (ICE_CONTROLLING, &[8]),
-        (XOR_MAPPED_ADDRESS, &[8, 20]),
-        (UNKNOWN_ATTRIBUTES, &[0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34]),
+    let even: Vec<usize> = (0..36).step_by(2).collect();
+    let lengths: [(u16, &[usize], Fault); 12] = [
+        (MESSAGE_INTEGRITY, &[20], Fault::Integrity),
+        (MESSAGE_INTEGRITY_SHA256, &[16, 20, 24, 28, 32], Fault::IntegritySha256),
+        (PRIORITY, &[4], Fault::Priority),
+        (USE_CANDIDATE, &[0], Fault::UseCandidate),
+        (ICE_CONTROLLED, &[8], Fault::TieBreaker),
+        (ICE_CONTROLLING, &[8], Fault::TieBreaker),
+        (MAPPED_ADDRESS, &[8, 20], Fault::Address),
+        (XOR_MAPPED_ADDRESS, &[8, 20], Fault::Address),
+        (ALTERNATE_SERVER, &[8, 20], Fault::Address),
+        (USERHASH, &[32], Fault::Userhash),
+        (PASSWORD_ALGORITHM, &[4], Fault::PasswordAlgorithm),
+        (UNKNOWN_ATTRIBUTES, &even, Fault::UnknownAttributes),
     ];
-    for (kind, legal) in lengths {
+    for (kind, legal, fault) in lengths {
         for len in 0..36 {
-            let message = raw(&[(kind, &[0; 36][..len])]);
-            assert_eq!(Message::parse(&message).is_ok(), legal.contains(&len), "{kind:#x} {len}");
+            let message = raw(&[(USERNAME, b"a:b"), (kind, &[0; 36][..len])]);
+            let expected = (!legal.contains(&len)).then_some(ParseError::at(28, fault));
+            assert_eq!(parse_error(&message), expected, "{kind:#x} {len}");
         }
     }
+    let long = [b'a'; 768];
+    for (kind, most, fault) in [
+        (REALM, 763, Fault::Text),
+        (NONCE, 763, Fault::Text),
+        (SOFTWARE, 763, Fault::Text),
+        (ALTERNATE_DOMAIN, 255, Fault::Text),
+        (ERROR_CODE, 767, Fault::ErrorCode),
+    ] {
+        assert_eq!(parse_error(&raw(&[(kind, &long[..most])])), None, "{kind:#x}");
+        let above = raw(&[(kind, &long[..most + 1])]);
+        assert_eq!(parse_error(&above), Some(ParseError::at(20, fault)), "{kind:#x}");
+    }
+    assert_eq!(parse_error(&raw(&[(ERROR_CODE, &[0; 3])])), Some(ParseError::at(20, Fault::ErrorCode)));
 
     let twice = raw(&[(PRIORITY, &[0, 0, 0, 1]), (PRIORITY, &[0, 0, 0, 2])]);
     assert_eq!(Message::parse(&twice).unwrap().priority(), Some(1));
@@ -166,6 +157,58 @@ fn s_stun_03_attributes_after_integrity_are_not_read() {
 }
 
 #[test]
+fn s_stun_03_sha256_integrity_ends_what_is_read_and_follows_the_other() {
+    let (tag, long) = ([7; 20], [9; 32]);
+    let both = raw(&[
+        (USERNAME, b"a:b"),
+        (MESSAGE_INTEGRITY, &tag),
+        (PRIORITY, &[0; 4]),
+        (MESSAGE_INTEGRITY_SHA256, &long),
+        (MESSAGE_INTEGRITY_SHA256, &[8; 32]),
+        (USE_CANDIDATE, &[]),
+    ]);
+    let message = Message::parse(&both).unwrap();
+    assert!(message.has_integrity() && message.has_integrity_sha256());
+    assert_eq!(message.attributes().count(), 1);
+    assert!(message.verify_integrity(|_| tag) && message.verify_integrity_sha256(|_| long));
+
+    // The older one is not read behind its successor (RFC 8489, section 14.6).
+    let turned = fingerprinted(raw(&[
+        (MESSAGE_INTEGRITY_SHA256, &long),
+        (PRIORITY, &[1; 4]),
+        (MESSAGE_INTEGRITY, &tag),
+    ]));
+    let message = Message::parse(&turned).unwrap();
+    assert!(!message.has_integrity() && !message.verify_integrity(|_| tag));
+    assert!(message.has_integrity_sha256() && message.has_fingerprint());
+    assert_eq!(message.priority(), None);
+}
+
+#[test]
+fn rfc_8489_14_6_a_cut_sha256_integrity_is_compared_as_far_as_it_goes() {
+    let whole: [u8; 32] = std::array::from_fn(|at| at as u8);
+    for len in [16, 20, 24, 28, 32] {
+        let bytes = raw(&[(USERNAME, b"a:b"), (MESSAGE_INTEGRITY_SHA256, &whole[..len])]);
+        let message = Message::parse(&bytes).unwrap();
+        let mut covered = Vec::new();
+        let right = |pieces: &[&[u8]]| {
+            covered = pieces.concat();
+            whole
+        };
+        assert!(message.verify_integrity_sha256(right), "{len}");
+        // As if the message ended behind it: here it does.
+        assert_eq!(covered, bytes[..28]);
+        for at in 0..32 {
+            let mut wrong = whole;
+            wrong[at] ^= 1;
+            assert_eq!(message.verify_integrity_sha256(|_| wrong), at >= len, "{len} {at}");
+        }
+    }
+    let none = raw(&[(USERNAME, b"a:b")]);
+    assert!(!Message::parse(&none).unwrap().verify_integrity_sha256(|_| unreachable!()));
+}
+
+#[test]
 fn s_stun_03_fingerprint_is_right_and_last() {
     let good = fingerprinted(raw(&[(USERNAME, b"a:b")]));
     for at in 0..good.len() {
@@ -175,10 +218,11 @@ fn s_stun_03_fingerprint_is_right_and_last() {
         let accepted = Message::parse(&message).is_ok_and(|message| message.has_fingerprint());
         assert!(!accepted, "byte {at}");
     }
+    let at = good.len() - FINGERPRINT_ATTRIBUTE;
     let mut followed = good.clone();
     followed.extend([0x80, 0x22, 0, 0]);
     set_length(&mut followed);
-    assert_eq!(parse_error(&followed), Some(ParseError::Fingerprint));
+    assert_eq!(parse_error(&followed), Some(ParseError::at(at, Fault::Fingerprint)));
     assert!(!Message::parse(&raw(&[])).unwrap().has_fingerprint());
 }
 
@@ -187,8 +231,8 @@ fn s_stun_06_usernames_are_bounded_and_utf_8() {
     let long = [b'a'; limits::STUN_USERNAME + 1];
     let longest = raw(&[(USERNAME, &long[..limits::STUN_USERNAME])]);
     assert_eq!(Message::parse(&longest).unwrap().username().map(str::len), Some(513));
-    assert_eq!(parse_error(&raw(&[(USERNAME, &long)])), Some(ParseError::Attribute));
-    assert_eq!(parse_error(&raw(&[(USERNAME, &[b'a'; 764])])), Some(ParseError::Attribute));
+    assert_eq!(parse_error(&raw(&[(USERNAME, &long)])), Some(ParseError::at(20, Fault::Username)));
+    assert_eq!(parse_error(&raw(&[(USERNAME, &[b'a'; 764])])), Some(ParseError::at(20, Fault::Username)));
     assert_eq!(Message::parse(&raw(&[(USERNAME, b"a:\xFF")])).unwrap().username(), None);
 }
 
@@ -219,6 +263,71 @@ fn error_codes_round_trip_and_odd_ones_are_none() {
     }
     for value in [[0, 0, 2, 99], [0, 0, 7, 0], [0, 0, 4, 100]] {
         assert_eq!(Message::parse(&raw(&[(ERROR_CODE, &value)])).unwrap().error_code(), None);
+    }
+}
+
+#[test]
+fn rfc_8489_14_11_password_algorithms_are_read_and_written() {
+    let sha256 = PasswordAlgorithm { number: 2, parameters: &[] };
+    let own = PasswordAlgorithm { number: 9, parameters: b"salty" };
+    let mut buf = [0xAA; 100];
+    let mut writer = Writer::new(&mut buf, Class::Error, BINDING, ID).unwrap();
+    writer.password_algorithms(&[own, sha256]).unwrap();
+    writer.password_algorithm(own).unwrap();
+    let len = writer.finish().unwrap();
+    let message = Message::parse(&buf[..len]).unwrap();
+    assert!(message.password_algorithms().eq([own, sha256]));
+    assert_eq!(message.password_algorithm(), Some(own));
+
+    // The padding of the last one may be counted or not.
+    for value in [&b"\0\x09\0\x05salty"[..], b"\0\x09\0\x05salty\0\0\0"] {
+        let bytes = raw(&[(PASSWORD_ALGORITHMS, value)]);
+        assert!(Message::parse(&bytes).unwrap().password_algorithms().eq([own]));
+    }
+    for cut in [&[0, 2, 0][..], &[0, 2, 0, 1], &[0, 2, 0, 0, 0], &[0, 2, 0, 0, 0, 2, 0, 5, 1]] {
+        for kind in [PASSWORD_ALGORITHM, PASSWORD_ALGORITHMS] {
+            let error = parse_error(&raw(&[(kind, cut)]));
+            assert_eq!(error, Some(ParseError::at(20, Fault::PasswordAlgorithm)), "{cut:?}");
+        }
+    }
+    assert_eq!(Message::parse(&raw(&[(PASSWORD_ALGORITHMS, &[])])).unwrap().password_algorithms().count(), 0);
+}
+
+#[test]
+fn each_attribute_of_rfc_8489_has_its_getter() {
+    let v4: SocketAddr = "192.0.2.1:32853".parse().unwrap();
+    let v6: SocketAddr = "[2001:db8::7]:5004".parse().unwrap();
+    let mut buf = [0; 400];
+    let mut writer = Writer::new(&mut buf, Class::Error, 3, ID).unwrap();
+    writer.address(MAPPED_ADDRESS, v4).unwrap();
+    writer.address(ALTERNATE_SERVER, v6).unwrap();
+    writer.xor_mapped_address(v6).unwrap();
+    writer.attribute(REALM, b"realm").unwrap();
+    writer.attribute(NONCE, b"nonce").unwrap();
+    writer.attribute(SOFTWARE, b"software").unwrap();
+    writer.attribute(ALTERNATE_DOMAIN, b"example.org").unwrap();
+    writer.attribute(USERHASH, &[5; 32]).unwrap();
+    writer.unknown_attributes(&[[0x7F, 0xFF], [0, 2]]).unwrap();
+    let len = writer.finish().unwrap();
+    let message = Message::parse(&buf[..len]).unwrap();
+    assert_eq!(message.mapped_address(), Some(v4));
+    assert_eq!(message.alternate_server(), Some(v6));
+    assert_eq!(message.xor_mapped_address(), Some(v6));
+    assert_eq!((message.realm(), message.nonce()), (Some("realm"), Some("nonce")));
+    assert_eq!((message.software(), message.alternate_domain()), (Some("software"), Some("example.org")));
+    assert_eq!(message.userhash(), Some(&[5; 32]));
+    assert!(message.unknown_attributes().eq([0x7FFF, 2]));
+    assert_eq!(message.unknown_required().next(), None);
+
+    let nothing = raw(&[]);
+    let message = Message::parse(&nothing).unwrap();
+    assert_eq!((message.mapped_address(), message.alternate_server()), (None, None));
+    assert_eq!((message.realm(), message.userhash(), message.password_algorithm()), (None, None, None));
+    assert_eq!(message.unknown_attributes().len(), 0);
+    // Eight bytes of an address of 16, and a family of neither.
+    for family in [0, 2, 3] {
+        let odd = raw(&[(MAPPED_ADDRESS, &[0, family, 1, 2, 3, 4, 5, 6])]);
+        assert_eq!(Message::parse(&odd).unwrap().mapped_address(), None, "{family}");
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::attribute::*;
 use super::{
-    COOKIE, Class, FINGERPRINT_ATTRIBUTE, FINGERPRINT_XOR, HEADER, INTEGRITY_ATTRIBUTE, TransactionId,
-    ipv6_mask, port_mask,
+    COOKIE, Class, FINGERPRINT_ATTRIBUTE, FINGERPRINT_XOR, HEADER, INTEGRITY_ATTRIBUTE, PasswordAlgorithm,
+    SHA256_ATTRIBUTE, TransactionId, ipv6_mask, port_mask,
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,10 +21,11 @@ pub struct Writer<'b> {
     buf: &'b mut [u8],
     len: usize,
     id: TransactionId,
+    padding: u8,
 }
 
 impl<'b> Writer<'b> {
-    /// Writes the header. Bits of `method` above the twelfth are ignored.
+    /// Writes the header; its length is right once the message is finished. Bits of `method` above the twelfth are ignored.
     pub fn new(buf: &'b mut [u8], class: Class, method: u16, id: TransactionId) -> Result<Self, NoSpace> {
         let (kind, rest) = buf.split_first_chunk_mut::<4>().ok_or(NoSpace)?;
         let (cookie, rest) = rest.split_first_chunk_mut::<4>().ok_or(NoSpace)?;
@@ -33,7 +34,13 @@ impl<'b> Writer<'b> {
         *kind = [t0, t1, 0, 0];
         *cookie = COOKIE.to_be_bytes();
         *transaction = id.0;
-        Ok(Writer { buf, len: HEADER, id })
+        Ok(Writer { buf, len: HEADER, id, padding: 0 })
+    }
+
+    /// Fills up the attributes that follow with this byte instead of zero, which RFC 8489, section 14,
+    /// asks for: messages of others, and the samples of RFC 5769, have other bytes there.
+    pub fn set_padding(&mut self, padding: u8) {
+        self.padding = padding;
     }
 
     /// Any attribute by its type.
@@ -68,17 +75,61 @@ impl<'b> Writer<'b> {
 
     /// XOR-MAPPED-ADDRESS.
     pub fn xor_mapped_address(&mut self, address: SocketAddr) -> Result<(), NoSpace> {
-        let [p0, p1] = (address.port() ^ port_mask()).to_be_bytes();
+        self.masked_address(XOR_MAPPED_ADDRESS, address, port_mask(), ipv6_mask(self.id))
+    }
+
+    /// MAPPED-ADDRESS or ALTERNATE-SERVER, by its type: an address as it is.
+    pub fn address(&mut self, kind: u16, address: SocketAddr) -> Result<(), NoSpace> {
+        self.masked_address(kind, address, 0, 0)
+    }
+
+    /// An address, combined with a mask of which IPv4 takes the upper 32 bits.
+    fn masked_address(
+        &mut self,
+        kind: u16,
+        address: SocketAddr,
+        port_mask: u16,
+        mask: u128,
+    ) -> Result<(), NoSpace> {
+        let [p0, p1] = (address.port() ^ port_mask).to_be_bytes();
         match address.ip() {
             IpAddr::V4(ip) => {
-                let ip = (u32::from(ip) ^ COOKIE).to_be_bytes();
-                self.put(XOR_MAPPED_ADDRESS, &[&[0, 1, p0, p1], &ip])
+                let ip = (u32::from(ip) ^ (mask >> 96) as u32).to_be_bytes();
+                self.put(kind, &[&[0, 1, p0, p1], &ip])
             }
-            IpAddr::V6(ip) => {
-                let ip = (u128::from(ip) ^ ipv6_mask(self.id)).to_be_bytes();
-                self.put(XOR_MAPPED_ADDRESS, &[&[0, 2, p0, p1], &ip])
-            }
+            IpAddr::V6(ip) => self.put(kind, &[&[0, 2, p0, p1], &(u128::from(ip) ^ mask).to_be_bytes()]),
         }
+    }
+
+    /// PASSWORD-ALGORITHM (RFC 8489, section 14.12).
+    pub fn password_algorithm(&mut self, algorithm: PasswordAlgorithm<'_>) -> Result<(), NoSpace> {
+        let start = self.len;
+        self.put(PASSWORD_ALGORITHM, &[])?;
+        self.append_algorithm(algorithm)?;
+        self.close(start)
+    }
+
+    /// PASSWORD-ALGORITHMS, the favourite first (RFC 8489, section 14.11).
+    pub fn password_algorithms(&mut self, algorithms: &[PasswordAlgorithm<'_>]) -> Result<(), NoSpace> {
+        let start = self.len;
+        self.put(PASSWORD_ALGORITHMS, &[])?;
+        for algorithm in algorithms {
+            self.append_algorithm(*algorithm)?;
+        }
+        self.close(start)
+    }
+
+    /// One element of a list: it looks like an attribute.
+    fn append_algorithm(&mut self, algorithm: PasswordAlgorithm<'_>) -> Result<(), NoSpace> {
+        self.put(algorithm.number, &[algorithm.parameters])
+    }
+
+    /// Sets the length of the attribute at `start`, whose value was appended piece by piece.
+    fn close(&mut self, start: usize) -> Result<(), NoSpace> {
+        let length = u16::try_from(self.len - start - 4).map_err(|_| NoSpace)?;
+        let field = self.buf.get_mut(start + 2..start + 4).ok_or(NoSpace)?;
+        field.copy_from_slice(&length.to_be_bytes());
+        Ok(())
     }
 
     /// ERROR-CODE: a code of 300 to 699 and its reason in words.
@@ -97,10 +148,33 @@ impl<'b> Writer<'b> {
     ///
     /// `mac` is HMAC-SHA1 under the password, over the pieces in their order.
     pub fn finish_with_integrity(mut self, mac: impl FnOnce(&[&[u8]]) -> [u8; 20]) -> Result<usize, NoSpace> {
+        self.integrity(mac)?;
+        self.finish()
+    }
+
+    /// Adds MESSAGE-INTEGRITY (RFC 8489, section 14.5); what may follow is its SHA-256 successor.
+    ///
+    /// `mac` is as in [`finish_with_integrity`](Writer::finish_with_integrity).
+    pub fn integrity(&mut self, mac: impl FnOnce(&[&[u8]]) -> [u8; 20]) -> Result<(), NoSpace> {
         self.set_length(self.len + INTEGRITY_ATTRIBUTE)?;
         let tag = mac(&[self.written()]);
-        self.put(MESSAGE_INTEGRITY, &[&tag])?;
-        self.finish()
+        self.put(MESSAGE_INTEGRITY, &[&tag])
+    }
+
+    /// Adds MESSAGE-INTEGRITY-SHA256 in full length (RFC 8489, section 14.6); nothing but FINGERPRINT
+    /// may follow.
+    ///
+    /// `mac` is HMAC-SHA256 under the key, over the pieces in their order.
+    pub fn integrity_sha256(&mut self, mac: impl FnOnce(&[&[u8]]) -> [u8; 32]) -> Result<(), NoSpace> {
+        self.set_length(self.len + SHA256_ATTRIBUTE)?;
+        let tag = mac(&[self.written()]);
+        self.put(MESSAGE_INTEGRITY_SHA256, &[&tag])
+    }
+
+    /// Ends the message without a FINGERPRINT, as outside ICE; returns its bytes.
+    pub fn finish_without_fingerprint(mut self) -> Result<usize, NoSpace> {
+        self.set_length(self.len)?;
+        Ok(self.len)
     }
 
     /// Adds FINGERPRINT; returns the bytes of the message.
@@ -124,7 +198,7 @@ impl<'b> Writer<'b> {
             to.copy_from_slice(piece);
             value = rest;
         }
-        value.fill(0);
+        value.fill(self.padding);
         self.len = end;
         Ok(())
     }

@@ -55,7 +55,8 @@ fn s_stun_04_missing_and_wrong_integrity_are_dropped_and_the_session_lives_on() 
     assert_dropped(&mut server, &Request { key: peers_own, ..peer.request() }, Drop::Integrity);
     // A tag of another length is no STUN message at all.
     let short = Request { key: None, extra: Some(attribute::MESSAGE_INTEGRITY), ..peer.request() };
-    assert_eq!(Message::parse(&short.write()).err(), Some(stun::ParseError::Attribute));
+    let fault = Message::parse(&short.write()).err().map(|error| error.fault);
+    assert_eq!(fault, Some(stun::Fault::Integrity));
     assert_eq!(server.agent.selected(), Some(path(HOME)));
     server.connect(&peer, MOVED);
 }
