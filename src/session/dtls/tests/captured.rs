@@ -76,3 +76,40 @@ fn the_default_version_yields_aead_aes_256_gcm_from_both_browsers() {
         assert_eq!(profile(&transmits(&mut server)[0]), Some(8));
     }
 }
+
+/// The group of the key share in a ServerHello of 1.3 (RFC 8446, section 4.2.8).
+fn key_share(datagram: &[u8]) -> Option<u16> {
+    let at = datagram.windows(4).position(|w| w == [0, 51, 0, 36])?;
+    Some(u16::from_be_bytes([datagram[at + 4], datagram[at + 5]]))
+}
+
+/// The curve of a ServerKeyExchange of 1.2 (RFC 8422, section 5.4).
+fn curve(flight: &[Vec<u8>]) -> Option<u16> {
+    const NAMED_CURVE: u8 = 3;
+    let records = flight.concat();
+    let at = records.windows(13).position(|w| w[..3] == [22, 0xfe, 0xfd])?;
+    assert_eq!(at, 0);
+    // The message's header ends with its length, which is that of the fragment when it is whole.
+    let message = records.windows(12).position(|w| w[0] == 12 && w[1] == 0 && w[1..4] == w[9..12])?;
+    let body = &records[message + 12..];
+    (body[0] == NAMED_CURVE).then(|| u16::from_be_bytes([body[1], body[2]]))
+}
+
+#[test]
+fn a_hello_that_prefers_x25519mlkem768_is_answered_with_x25519() {
+    const X25519MLKEM768: [u8; 2] = [0x11, 0xec];
+    const X25519: u16 = 29;
+    for (browser, hex) in [("Chromium", CHROMIUM), ("Firefox", FIREFOX)] {
+        let hello = datagrams(hex);
+        assert!(hello.concat().windows(2).any(|w| w == X25519MLKEM768), "{browser} offers it");
+        for versions in [Versions::V12, Versions::V13] {
+            let mut server = Association::new(Role::Server, &context(versions), &[], 0, Instant::ZERO);
+            for datagram in &hello {
+                let _ = server.handle_datagram(Instant::ZERO, datagram);
+            }
+            let flight = transmits(&mut server);
+            let group = if versions == Versions::V12 { curve(&flight) } else { key_share(&flight[0]) };
+            assert_eq!(group, Some(X25519), "{browser} {versions:?}");
+        }
+    }
+}
