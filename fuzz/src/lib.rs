@@ -3,14 +3,23 @@
 #![forbid(unsafe_code)]
 #![allow(dead_code, unreachable_pub)]
 
+#[path = "dtls.rs"]
+mod dtls;
+#[path = "engine.rs"]
+mod engine;
 #[path = "machines.rs"]
 mod machines;
+#[path = "negotiation.rs"]
+mod negotiation;
 #[path = "parsers.rs"]
 mod parsers;
 #[path = "../../benches/support/mod.rs"]
 mod support;
 
-pub use machines::{engine, ice, srtp};
+pub use dtls::dtls;
+pub use engine::{engine_inner, engine_room, engine_wire};
+pub use machines::{ice, srtp};
+pub use negotiation::negotiation;
 pub use parsers::{rtcp, rtp, sdp, stun};
 
 /// Takes a script apart: small numbers first, the rest as they come.

@@ -24,7 +24,10 @@ fn feedback_of_payload_types_that_the_line_dropped_is_passed_over() {
     let offer = capture(FIREFOX);
     let video = &Description::parse(&offer).unwrap().media[1];
     let offered = |payload_type: &u8| video.codecs.iter().any(|codec| codec.payload_type == *payload_type);
-    assert!(feedback_types(&offer)[1].iter().any(|payload_type| !offered(payload_type)), "the quirk is there");
+    assert!(
+        feedback_types(&offer)[1].iter().any(|payload_type| !offered(payload_type)),
+        "the quirk is there"
+    );
     let (negotiation, answer) = answered(FIREFOX);
     assert_eq!(negotiation.session().lines.len(), 2);
     // What we write fits its own m-line, or Chromium would refuse it.

@@ -113,3 +113,44 @@ fn a_hello_that_prefers_x25519mlkem768_is_answered_with_x25519() {
         }
     }
 }
+
+/// Where the cipher suites of a ClientHello stand in its first datagram (RFC 6347, section 4.2.1): behind
+/// both headers, the version, the random, the session id and the cookie.
+fn suites(datagram: &[u8]) -> std::ops::Range<usize> {
+    let session_id = 13 + 12 + 2 + 32;
+    let cookie = session_id + 1 + usize::from(datagram[session_id]);
+    let list = cookie + 1 + usize::from(datagram[cookie]);
+    let len = usize::from(u16::from_be_bytes([datagram[list], datagram[list + 1]]));
+    list + 2..list + 2 + len
+}
+
+#[test]
+fn s_dtls_14_suites_without_forward_secrecy_and_dtls_1_0_are_refused() {
+    // TLS_RSA_WITH_AES_128_GCM_SHA256.
+    const WITHOUT_FORWARD_SECRECY: [u8; 2] = [0x00, 0x9c];
+    for hex in [CHROMIUM, FIREFOX] {
+        let [first, second] = datagrams(hex);
+        let mut suites_changed = first.clone();
+        let suites = suites(&first);
+        suites_changed[suites]
+            .chunks_exact_mut(2)
+            .for_each(|suite| suite.copy_from_slice(&WITHOUT_FORWARD_SECRECY));
+        let mut old = first.clone();
+        old[25..27].copy_from_slice(&[0xfe, 0xff]);
+        for (changed, versions) in
+            [(&suites_changed, Versions::V12), (&suites_changed, Versions::V13), (&old, Versions::V12)]
+        {
+            let mut server = Association::new(Role::Server, &context(versions), &[], 0, Instant::ZERO);
+            for datagram in [changed, &second] {
+                let _ = server.handle_datagram(Instant::ZERO, datagram);
+            }
+            let answers = transmits(&mut server);
+            assert!(answers.iter().all(|answer| answer[0] == 21), "an alert at most: {versions:?}");
+            let Some(Event::Failed(reason)) = server.poll_event() else { panic!("{versions:?}") };
+            assert!(
+                matches!(reason, FailReason::NoCommonParameters | FailReason::Version | FailReason::Protocol),
+                "{reason:?}"
+            );
+        }
+    }
+}

@@ -56,7 +56,16 @@ impl Referee {
         if our_role == Role::Server {
             endpoint.connect(clock().to_std(now), US, config, None).unwrap();
         }
-        Referee { endpoint, ours, our_role, now, completed: false, theirs: Vec::new(), errors: Vec::new(), events: Vec::new() }
+        Referee {
+            endpoint,
+            ours,
+            our_role,
+            now,
+            completed: false,
+            theirs: Vec::new(),
+            errors: Vec::new(),
+            events: Vec::new(),
+        }
     }
 
     /// Runs until both sides are silent.
@@ -203,8 +212,8 @@ fn rsa() -> TheirCertificate {
 #[test]
 fn s_dtls_13_the_profile_that_results_of_each_offer() {
     use Profile::{
-        Srtp_Aead_Aes_128_Gcm as Gcm128, Srtp_Aead_Aes_256_Gcm as Gcm256, Srtp_Aes128_Cm_Hmac_Sha1_32 as Cm32,
-        Srtp_Aes128_Cm_Hmac_Sha1_80 as Cm80,
+        Srtp_Aead_Aes_128_Gcm as Gcm128, Srtp_Aead_Aes_256_Gcm as Gcm256,
+        Srtp_Aes128_Cm_Hmac_Sha1_32 as Cm32, Srtp_Aes128_Cm_Hmac_Sha1_80 as Cm80,
     };
     let cases: [(&[Profile], u16); 8] = [
         // Chromium's order, Firefox's, aiortc's.
