@@ -78,8 +78,28 @@ fn srtp() {
 }
 
 #[test]
-fn engine() {
-    replay("engine", fuzz::engine, 30);
+fn dtls() {
+    replay("dtls", fuzz::dtls, 60);
+}
+
+#[test]
+fn negotiation() {
+    replay("negotiation", fuzz::negotiation, 60);
+}
+
+#[test]
+fn engine_wire() {
+    replay("engine_wire", fuzz::engine_wire, 20);
+}
+
+#[test]
+fn engine_inner() {
+    replay("engine_inner", fuzz::engine_inner, 30);
+}
+
+#[test]
+fn engine_room() {
+    replay("engine_room", fuzz::engine_room, 15);
 }
 
 #[test]

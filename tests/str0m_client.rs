@@ -1,5 +1,5 @@
 //! A foreign client: str0m in its sample mode publishes and receives through the engine, in virtual
-//! time, while one datagram in twenty is lost either way.
+//! time, while one datagram in twenty is lost either way; under both versions of DTLS and in both roles.
 
 mod support;
 
@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::config::DtlsVersion;
 use str0m::format::Codec;
 use str0m::media::{Direction, Frequency, MediaData, MediaKind, MediaTime, Mid, Pt};
 use str0m::net::{Protocol, Receive};
@@ -14,7 +15,7 @@ use str0m::{Candidate, Input, Output, Rtc};
 use support::harness::{Endpoint, Options, home};
 use support::{Conference, Link, Packet, Stage};
 
-use estafette::Instant;
+use estafette::{Instant, dtls};
 
 /// The standard library's clock is read once; only differences from it are used.
 #[derive(Clone, Copy)]
@@ -61,8 +62,19 @@ fn read(data: &[u8]) -> Option<(u32, u32)> {
     Some((word(6)?, word(10)?))
 }
 
+/// How a client shakes hands.
+#[derive(Clone, Copy)]
+struct Manner {
+    version: DtlsVersion,
+    /// Whether it waits for the engine to begin (`a=setup:passive`).
+    passive: bool,
+}
+
+const USUAL: Manner = Manner { version: DtlsVersion::Dtls12, passive: false };
+
 struct Foreign {
     index: u32,
+    manner: Manner,
     address: SocketAddr,
     clock: Clock,
     rtc: Rtc,
@@ -88,12 +100,13 @@ struct Foreign {
 }
 
 impl Foreign {
-    fn new(index: u32, clock: Clock, now: Instant) -> Self {
-        let mut rtc = Rtc::builder().build(clock.to_std(now));
+    fn new(index: u32, manner: Manner, clock: Clock, now: Instant) -> Self {
+        let mut rtc = Rtc::builder().set_dtls_version(manner.version).build(clock.to_std(now));
         let address = home(index);
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("a host candidate"));
         Foreign {
             index,
+            manner,
             address,
             clock,
             rtc,
@@ -217,7 +230,8 @@ impl Endpoint for Foreign {
         let (offer, pending) = changes.apply().expect("there are changes");
         self.pending = Some(pending);
         self.pump(now);
-        offer.to_sdp_string()
+        let offer = offer.to_sdp_string();
+        if self.manner.passive { offer.replace("a=setup:actpass", "a=setup:passive") } else { offer }
     }
 
     fn accept_answer(&mut self, now: Instant, sdp: &str) {
@@ -279,11 +293,15 @@ impl Endpoint for Foreign {
 }
 
 fn call(count: u32, seed: u64, link: Link) -> Conference<Foreign> {
-    let mut conference = Conference::<Foreign>::new(Options { seed, link, ..Options::default() });
+    call_of(&vec![USUAL; count as usize], Options { seed, link, ..Options::default() })
+}
+
+fn call_of(manners: &[Manner], options: Options) -> Conference<Foreign> {
+    let mut conference = Conference::<Foreign>::new(options);
     let room = conference.room();
     let clock = Clock::start();
-    for index in 0..count {
-        let foreign = Foreign::new(index, clock, conference.now);
+    for (index, manner) in manners.iter().enumerate() {
+        let foreign = Foreign::new(index as u32, *manner, clock, conference.now);
         conference.join(room, foreign);
     }
     let connected =
@@ -355,4 +373,31 @@ fn f_02_reordering_and_duplicates_leave_str0m_undisturbed() {
     let mut conference = call(2, 4, link);
     conference.drive(Duration::from_secs(3));
     assert_whole(&conference, 70, 15);
+}
+
+#[test]
+fn str0m_meets_the_engine_under_both_versions_and_in_both_roles() {
+    let of = |version, passive| Manner { version, passive };
+    let (old, new) = (DtlsVersion::Dtls12, DtlsVersion::Dtls13);
+    let manners = [of(old, false), of(old, true), of(new, false), of(new, true)];
+    let options = Options { versions: dtls::Versions::Auto, seed: 5, ..Options::default() };
+    let mut conference = call_of(&manners, options);
+    conference.drive(Duration::from_secs(3));
+    assert_whole(&conference, 60, 15);
+    for (seat, manner) in conference.seats.iter_mut().zip(&manners) {
+        let spoken = seat.endpoint.rtc.direct_api().dtls_protocol_version();
+        let expected = if manner.version == new { "DTLS1_3" } else { "DTLS1_2" };
+        assert_eq!(format!("{:?}", spoken.expect("it is connected")), expected);
+    }
+}
+
+#[test]
+fn str0m_under_dtls_1_3_alone_and_with_loss() {
+    let manner = Manner { version: DtlsVersion::Dtls13, passive: false };
+    let (versions, link) = (dtls::Versions::V13, Link::lossy(0.05));
+    let mut conference = call_of(&[manner; 2], Options { versions, link, seed: 6, ..Options::default() });
+    conference.drive(Duration::from_secs(3));
+    conference.seats.iter_mut().for_each(|seat| seat.endpoint.paused = true);
+    conference.drive(Duration::from_secs(1));
+    assert_whole(&conference, 50, 20);
 }

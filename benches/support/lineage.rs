@@ -30,6 +30,22 @@ impl Lineage {
         let provider = ::dtls::crypto_provider::default_provider().expect("a provider");
         let names = vec!["client".to_owned()];
         let certificate = Certificate::generate_self_signed(names, provider.crypto()).expect("a certificate");
+        Lineage::showing(certificate, profile, theirs)
+    }
+
+    /// The same with a certificate and key as text.
+    #[allow(dead_code)]
+    pub(crate) fn with_certificate(pem: &str) -> Lineage {
+        let provider = ::dtls::crypto_provider::default_provider().expect("a provider");
+        // Their spelling of the label.
+        let pem = pem.replace("PRIVATE KEY", "PRIVATE_KEY");
+        let certificate = Certificate::from_pem(&pem, provider.crypto()).expect("a certificate");
+        let theirs = SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm;
+        Lineage::showing(certificate, srtp::Profile::AeadAes128Gcm, theirs)
+    }
+
+    fn showing(certificate: Certificate, profile: srtp::Profile, theirs: SrtpProtectionProfile) -> Lineage {
+        let provider = ::dtls::crypto_provider::default_provider().expect("a provider");
         let fingerprint = Fingerprint::of(HashAlgorithm::Sha256, &certificate.certificate[0]).to_string();
         let config = ConfigBuilder::default()
             .with_crypto_provider(provider)

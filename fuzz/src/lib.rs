@@ -3,8 +3,14 @@
 #![forbid(unsafe_code)]
 #![allow(dead_code, unreachable_pub)]
 
+#[path = "dtls.rs"]
+mod dtls;
+#[path = "engine.rs"]
+mod engine;
 #[path = "machines.rs"]
 mod machines;
+#[path = "negotiation.rs"]
+mod negotiation;
 #[path = "parsers.rs"]
 mod parsers;
 #[path = "rtp.rs"]
@@ -14,7 +20,10 @@ mod payload;
 #[path = "../../benches/support/mod.rs"]
 mod support;
 
-pub use machines::{engine, ice, srtp};
+pub use dtls::dtls;
+pub use engine::{engine_inner, engine_room, engine_wire};
+pub use machines::{ice, srtp};
+pub use negotiation::negotiation;
 pub use parsers::{rtcp, rtp, sdp, stun};
 pub use rtp_parts::{extensions, fec, red, rtx};
 pub use payload::{av1, dependency_descriptor, h264, h265, layers_allocation, opus, vp8, vp9};

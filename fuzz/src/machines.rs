@@ -1,16 +1,12 @@
 //! State machines, driven by scripts of operations: any order, any bytes, any time.
 
 use super::Script;
-use super::support::handshake::{Keys, Ours};
-use super::support::offer::Direction;
-use super::support::peer::{Media, SSRCS};
-use super::support::{World, path};
 use estafette::ice::{Agent, Candidate, Config, Credentials, Mode};
-use estafette::mux::{Ecn, Path, Protocol};
+use estafette::mux::{Path, Protocol};
 use estafette::random::Random;
 use estafette::rtp::{HeaderWriter, Packet, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
 use estafette::srtp::{MasterKey, Opener, Profile, Sealer};
-use estafette::{Datagram, Instant, stun};
+use estafette::{Instant, stun};
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -164,106 +160,4 @@ fn open(opener: &mut Opener, datagram: &[u8], out: &mut [u8]) -> Option<(SeqNo, 
     let opened =
         opener.open_rtp(datagram, packet.header_len(), packet.ssrc(), packet.sequence_number(), out).ok()?;
     Some((opened.seq, opened.len))
-}
-
-/// The engine: a publisher and a listener that connected, then whatever the script says, much of it
-/// under their keys. Datagrams are accounted for after each operation (I-06).
-pub fn engine(data: &[u8]) {
-    let mut script = Script(data);
-    let mut world = World::connected(Box::new(Ours::new()), 1);
-    let mut forwarded = 0;
-    while let Some(operation) = script.byte() {
-        // A publisher's bytes, or its listener's.
-        let peer = usize::from(operation >> 7);
-        match operation & 15 {
-            0 => hand_in(&mut world, peer, script.chunk()),
-            1 => {
-                let from = SocketAddr::from(([203, 0, 113, operation >> 4], 7));
-                let datagram = Datagram { path: path(from), ecn: Ecn::Ce, data: script.chunk() };
-                world.engine.handle_datagram(world.now, datagram);
-            }
-            2..=4 => {
-                let media = if operation & 0x10 == 0 { Media::Audio } else { Media::Video };
-                let mut packets = world.packets(media, usize::from(operation >> 5) * 150, 1);
-                if operation & 15 == 4 {
-                    // One that never arrives: the next one shows the gap.
-                    packets.clear();
-                }
-                forwarded += world.forward(&packets);
-            }
-            5 | 6 => authentic_rtp(&mut world, peer, &mut script),
-            7..=9 => authentic_rtcp(&mut world, peer, &mut script),
-            10 => world.run(Duration::from_millis(u64::from(script.byte().unwrap_or(0)) * 8)),
-            11 => {
-                world.now += Duration::from_millis(u64::from(script.byte().unwrap_or(0)));
-                world.engine.handle_timeout(world.now);
-            }
-            12 => {
-                let text = String::from_utf8_lossy(script.chunk()).into_owned();
-                if let Some(mut participant) = world.engine.participant(world.participants[peer]) {
-                    let _ = participant.accept_offer(&text);
-                    let _ = participant.accept_answer(&text);
-                    let _ = participant.create_offer();
-                }
-            }
-            13 => {
-                if let Some(participant) = world.engine.participant(world.participants[peer]) {
-                    participant.leave();
-                }
-            }
-            14 if world.peers.len() < 4 => {
-                world.join(if peer == 0 { Direction::Receive } else { Direction::Send }, 1);
-                world.settle();
-            }
-            _ => world.settle(),
-        }
-        let stats = world.engine.stats();
-        assert_eq!(
-            stats.datagrams_received,
-            stats.datagrams_consumed + stats.media_received + stats.datagrams_dropped,
-            "every datagram was consumed, kept or dropped"
-        );
-        assert!(stats.packets_forwarded + stats.packets_dropped <= stats.packets_queued);
-        assert!(stats.packets_forwarded >= forwarded as u64);
-    }
-}
-
-fn hand_in(world: &mut World, peer: usize, data: &[u8]) {
-    let path = path(world.peers[peer].address);
-    world.engine.handle_datagram(world.now, Datagram { path, ecn: Ecn::NotEct, data });
-}
-
-/// Any header and payload that parse, under a peer's key and, mostly, with an SSRC of its streams.
-fn authentic_rtp(world: &mut World, peer: usize, script: &mut Script<'_>) {
-    let select = script.byte().unwrap_or(0);
-    let mut bytes = script.chunk().to_vec();
-    let Some(first) = bytes.first_mut() else { return };
-    *first = 0x80 | (*first & 0x3f);
-    if let Some(ssrc) = SSRCS.get(usize::from(select & 3))
-        && let Some(field) = bytes.get_mut(8..12)
-    {
-        field.copy_from_slice(&ssrc.to_be_bytes());
-    }
-    let Ok(packet) = Packet::parse(&bytes) else { return };
-    let (header_len, seq, ssrc) = (packet.header_len(), packet.sequence_number(), packet.ssrc());
-    let plain_len = bytes.len() - header_len;
-    bytes.resize(bytes.len() + 64, 0);
-    let Some(Keys { sealer, .. }) = &world.peers[peer].keys else { return };
-    let seq = SeqNo(u64::from(seq.0) + u64::from(select >> 6) * 65_536);
-    let Ok(len) = sealer.seal_rtp_in_place(seq, ssrc, header_len, &mut bytes, plain_len) else { return };
-    hand_in(world, peer, &bytes[..len]);
-}
-
-/// Any RTCP under a peer's key: a header is put in front so that much of it is well framed.
-fn authentic_rtcp(world: &mut World, peer: usize, script: &mut Script<'_>) {
-    let (kind, count) = (script.byte().unwrap_or(0), script.byte().unwrap_or(0));
-    let body = script.chunk();
-    let mut bytes = vec![0x80 | (count & 31), 200 + kind % 8, 0, (body.len() / 4) as u8];
-    bytes.extend_from_slice(&body[..body.len() / 4 * 4]);
-    let len = bytes.len();
-    bytes.resize(len + 64, 0);
-    let Some(Keys { sealer, .. }) = &mut world.peers[peer].keys else { return };
-    if let Ok(len) = sealer.seal_rtcp(&mut bytes, len) {
-        hand_in(world, peer, &bytes[..len]);
-    }
 }

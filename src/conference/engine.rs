@@ -107,6 +107,9 @@ impl Engine {
     ///
     /// `seed` are 32 secret random bytes, never shared by two engines: passwords, SSRCs and transaction
     /// ids follow from it. `now` is any moment on the embedder's clock.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names what is out of range, or says that there is no certificate.
     pub fn new(config: EngineConfig, seed: [u8; 32], now: Instant) -> Result<Engine, ConfigError> {
         config.check()?;
         let certificate = match &config.certificate {

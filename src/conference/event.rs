@@ -89,3 +89,15 @@ impl LeaveReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_bear_the_names_of_metrics() {
+        let reason = LeaveReason::Handshake(dtls::FailReason::UnsupportedCertificate);
+        assert_eq!(reason.name(), "dtls.unsupported_certificate");
+        assert_eq!(LeaveReason::ConsentExpired.name(), "consent_expired");
+    }
+}

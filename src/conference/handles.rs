@@ -48,6 +48,10 @@ pub enum SubscribeError {
 
 impl Engine {
     /// Opens a room.
+    ///
+    /// # Errors
+    /// [`LimitReached`] at [`EngineConfig::max_rooms`](crate::EngineConfig::max_rooms), or if the room is
+    /// configured with no participants or more than [`crate::limits::PARTICIPANTS_PER_ROOM`].
     pub fn create_room(&mut self, config: RoomConfig) -> Result<RoomId, LimitReached> {
         self.open_room(config)
     }
@@ -71,6 +75,9 @@ pub struct Room<'e> {
 
 impl Room<'_> {
     /// Adds a participant, which has to connect within [`crate::limits::CONNECT_TIMEOUT`].
+    ///
+    /// # Errors
+    /// [`JoinError`]; nobody was added.
     pub fn join(&mut self, config: ParticipantConfig) -> Result<ParticipantId, JoinError> {
         self.engine.join(self.id, config)
     }
@@ -107,16 +114,26 @@ impl Participant<'_> {
 
     /// Takes an offer of the participant's and gives the answer (RFC 8829). An offer of ours that waits
     /// for its answer is rolled back: the engine is the polite side.
+    ///
+    /// # Errors
+    /// [`NegotiationError`] names the line or section that cannot be; nothing has changed.
     pub fn accept_offer(&mut self, sdp: &str) -> Result<String, NegotiationError> {
         self.engine.accept_offer(self.id, sdp)
     }
 
-    /// An offer of ours: what the participant is to receive now.
+    /// An offer of ours: what the participant is to receive now (RFC 8829, section 5.2).
+    ///
+    /// # Errors
+    /// [`NegotiationError::State`] while another offer of ours waits for its answer.
     pub fn create_offer(&mut self) -> Result<String, NegotiationError> {
         self.engine.create_offer(self.id)
     }
 
-    /// Takes the answer to the last offer of ours.
+    /// Takes the answer to the last offer of ours (RFC 8829, section 5.10).
+    ///
+    /// # Errors
+    /// [`NegotiationError`] names the line or section that cannot be, or says that there is no offer;
+    /// nothing has changed, and the offer still waits.
     pub fn accept_answer(&mut self, sdp: &str) -> Result<(), NegotiationError> {
         self.engine.accept_answer(self.id, sdp)
     }
@@ -133,6 +150,9 @@ impl Participant<'_> {
     }
 
     /// Receives a source of the room; doing so twice changes nothing.
+    ///
+    /// # Errors
+    /// [`SubscribeError`]; nothing has changed.
     pub fn subscribe(&mut self, source: SourceId) -> Result<(), SubscribeError> {
         self.engine.subscribe(self.id, source)
     }

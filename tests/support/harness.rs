@@ -195,6 +195,11 @@ impl<E: Endpoint> Conference<E> {
         let answer = self.engine.participant(id).expect("it just joined").accept_offer(&offer);
         let answer = answer.unwrap_or_else(|error| panic!("{error}\n{offer}"));
         endpoint.accept_answer(self.now, &answer);
+        self.seat(room, endpoint, id)
+    }
+
+    /// Seats the client of a participant that joined already.
+    pub fn seat(&mut self, room: RoomId, endpoint: E, id: ParticipantId) -> usize {
         self.owners += 1;
         let addresses = BTreeSet::from([endpoint.address()]);
         self.watch.own(endpoint.address(), self.owners);

@@ -57,7 +57,10 @@ impl Fingerprint {
         Fingerprint { algorithm, bytes }
     }
 
-    /// The value of `a=fingerprint`: `sha-256 AB:CD:…`, in any case.
+    /// The value of `a=fingerprint`: `sha-256 AB:CD:…`, in any case (RFC 8122, section 5).
+    ///
+    /// # Errors
+    /// [`FingerprintError`]: a hash that is not taken, or hexadecimal that is not its length.
     pub fn parse(text: &str) -> Result<Self, FingerprintError> {
         let (name, hex) = text.trim().split_once(' ').ok_or(FingerprintError::Malformed)?;
         let algorithm = HashAlgorithm::ALL

@@ -9,22 +9,29 @@
 //! - **Versions.** The default is [`Versions::V12`]; the type says why.
 //! - **Identity.** Self-signed certificates on both sides, ECDSA over P-256 or P-384; a
 //!   certificate is judged by its fingerprint alone, in constant time, before
-//!   [`Event::Connected`] is given. No chain is built. RSA peers fail with a reason of their own.
+//!   [`Event::Connected`] is given. No chain is built. A client with an RSA certificate fails at once
+//!   with [`FailReason::UnsupportedCertificate`]; a server with one refuses our ClientHello with an
+//!   alert, [`FailReason::Alert`]. [`Context::with_certificate`] replaces ours for those to come.
 //! - **SRTP.** Profiles AEAD_AES_256_GCM, AEAD_AES_128_GCM and AES128_CM_HMAC_SHA1_80, no MKI; a
-//!   peer that offers none of them is refused.
-//! - **Key exchange.** X25519, P-256, P-384. No hybrid post-quantum group yet: a ClientHello that
-//!   offers one (two datagrams) is answered with X25519.
+//!   peer that offers none of them is refused. The tag of 32 bits is never chosen. Under 1.2 a server
+//!   of ours takes the first of that order that is offered, under 1.3 the first of the client's order.
+//! - **Key exchange.** X25519, P-256, P-384. No hybrid post-quantum group: a ClientHello that prefers
+//!   X25519MLKEM768 (two datagrams) is answered with X25519.
 //! - **Bounds.** Every queue has a limit in [`limits`](crate::limits); a handshake ends after 30
 //!   seconds; a datagram that is dropped says why ([`Drop`]).
-//! - **Forgery.** Nothing that is not authenticated ends an association in use. Who can send from
+//! - **Keys' ends.** An association of 1.2 ends after [`limits::DTLS_RECORDS`](crate::limits::DTLS_RECORDS)
+//!   records, one of 1.3 renews its keys before; both end after
+//!   [`limits::DTLS_FORGERIES`](crate::limits::DTLS_FORGERIES) datagrams that they cannot open.
+//! - **Forgery.** Nothing that is not authenticated ends an association in use sooner. Who can send from
 //!   the validated pair while the handshake lasts can spoil that handshake: its first messages are
 //!   in clear, and a false one is found out only at the end.
 //! - **Randomness.** Key shares, signatures and nonces come from the operating system: a
 //!   handshake's bytes are the one output of this crate that a seed does not decide.
 //!
 //! The engine inside is the `dimpl` crate. Nothing of it shows, so it can be replaced. What it
-//! does not do: it counts no failed authentications, drops malformed messages without a word, does
-//! not wipe its copies of keys, and under 1.2 draws the explicit half of record nonces at random.
+//! does not do: it does not tell failed authentications from duplicates, drops malformed messages
+//! without a word, does not wipe its copies of keys, and under 1.2 draws the explicit half of record
+//! nonces at random.
 
 mod assembly;
 mod association;

@@ -2,6 +2,7 @@
 
 mod offers;
 mod peer;
+mod quirks;
 mod referee;
 mod slots;
 mod threats;

@@ -76,3 +76,81 @@ fn the_default_version_yields_aead_aes_256_gcm_from_both_browsers() {
         assert_eq!(profile(&transmits(&mut server)[0]), Some(8));
     }
 }
+
+/// The group of the key share in a ServerHello of 1.3 (RFC 8446, section 4.2.8).
+fn key_share(datagram: &[u8]) -> Option<u16> {
+    let at = datagram.windows(4).position(|w| w == [0, 51, 0, 36])?;
+    Some(u16::from_be_bytes([datagram[at + 4], datagram[at + 5]]))
+}
+
+/// The curve of a ServerKeyExchange of 1.2 (RFC 8422, section 5.4).
+fn curve(flight: &[Vec<u8>]) -> Option<u16> {
+    const NAMED_CURVE: u8 = 3;
+    let records = flight.concat();
+    let at = records.windows(13).position(|w| w[..3] == [22, 0xfe, 0xfd])?;
+    assert_eq!(at, 0);
+    // The message's header ends with its length, which is that of the fragment when it is whole.
+    let message = records.windows(12).position(|w| w[0] == 12 && w[1] == 0 && w[1..4] == w[9..12])?;
+    let body = &records[message + 12..];
+    (body[0] == NAMED_CURVE).then(|| u16::from_be_bytes([body[1], body[2]]))
+}
+
+#[test]
+fn a_hello_that_prefers_x25519mlkem768_is_answered_with_x25519() {
+    const X25519MLKEM768: [u8; 2] = [0x11, 0xec];
+    const X25519: u16 = 29;
+    for (browser, hex) in [("Chromium", CHROMIUM), ("Firefox", FIREFOX)] {
+        let hello = datagrams(hex);
+        assert!(hello.concat().windows(2).any(|w| w == X25519MLKEM768), "{browser} offers it");
+        for versions in [Versions::V12, Versions::V13] {
+            let mut server = Association::new(Role::Server, &context(versions), &[], 0, Instant::ZERO);
+            for datagram in &hello {
+                let _ = server.handle_datagram(Instant::ZERO, datagram);
+            }
+            let flight = transmits(&mut server);
+            let group = if versions == Versions::V12 { curve(&flight) } else { key_share(&flight[0]) };
+            assert_eq!(group, Some(X25519), "{browser} {versions:?}");
+        }
+    }
+}
+
+/// Where the cipher suites of a ClientHello stand in its first datagram (RFC 6347, section 4.2.1): behind
+/// both headers, the version, the random, the session id and the cookie.
+fn suites(datagram: &[u8]) -> std::ops::Range<usize> {
+    let session_id = 13 + 12 + 2 + 32;
+    let cookie = session_id + 1 + usize::from(datagram[session_id]);
+    let list = cookie + 1 + usize::from(datagram[cookie]);
+    let len = usize::from(u16::from_be_bytes([datagram[list], datagram[list + 1]]));
+    list + 2..list + 2 + len
+}
+
+#[test]
+fn s_dtls_14_suites_without_forward_secrecy_and_dtls_1_0_are_refused() {
+    // TLS_RSA_WITH_AES_128_GCM_SHA256.
+    const WITHOUT_FORWARD_SECRECY: [u8; 2] = [0x00, 0x9c];
+    for hex in [CHROMIUM, FIREFOX] {
+        let [first, second] = datagrams(hex);
+        let mut suites_changed = first.clone();
+        let suites = suites(&first);
+        suites_changed[suites]
+            .chunks_exact_mut(2)
+            .for_each(|suite| suite.copy_from_slice(&WITHOUT_FORWARD_SECRECY));
+        let mut old = first.clone();
+        old[25..27].copy_from_slice(&[0xfe, 0xff]);
+        for (changed, versions) in
+            [(&suites_changed, Versions::V12), (&suites_changed, Versions::V13), (&old, Versions::V12)]
+        {
+            let mut server = Association::new(Role::Server, &context(versions), &[], 0, Instant::ZERO);
+            for datagram in [changed, &second] {
+                let _ = server.handle_datagram(Instant::ZERO, datagram);
+            }
+            let answers = transmits(&mut server);
+            assert!(answers.iter().all(|answer| answer[0] == 21), "an alert at most: {versions:?}");
+            let Some(Event::Failed(reason)) = server.poll_event() else { panic!("{versions:?}") };
+            assert!(
+                matches!(reason, FailReason::NoCommonParameters | FailReason::Version | FailReason::Protocol),
+                "{reason:?}"
+            );
+        }
+    }
+}

@@ -21,6 +21,7 @@ struct Referee {
     now: Instant,
     completed: bool,
     theirs: Vec<Vec<u8>>,
+    errors: Vec<String>,
     events: Vec<Event>,
 }
 
@@ -29,11 +30,18 @@ impl Referee {
         let provider = ::dtls::crypto_provider::default_provider().unwrap();
         let certificate =
             TheirCertificate::generate_self_signed(vec!["them".to_owned()], provider.crypto()).unwrap();
-        let fingerprint = Fingerprint::of(HashAlgorithm::Sha256, &certificate.certificate[0]);
+        Referee::with(our_role, profiles, Some(certificate))
+    }
+
+    /// They show this certificate, or none, and announced it, or something else.
+    fn with(our_role: Role, profiles: &[Profile], certificate: Option<TheirCertificate>) -> Self {
+        let provider = ::dtls::crypto_provider::default_provider().unwrap();
+        let der = certificate.as_ref().map_or(&b"announced"[..], |certificate| &certificate.certificate[0]);
+        let fingerprint = Fingerprint::of(HashAlgorithm::Sha256, der);
         let config: Arc<HandshakeConfig> = Arc::new(
             ConfigBuilder::default()
                 .with_crypto_provider(provider)
-                .with_certificates(vec![certificate])
+                .with_certificates(certificate.into_iter().collect())
                 .with_srtp_protection_profiles(profiles.to_vec())
                 .with_client_auth(ClientAuthType::RequireAnyClientCert)
                 .with_insecure_skip_verify(true)
@@ -48,7 +56,16 @@ impl Referee {
         if our_role == Role::Server {
             endpoint.connect(clock().to_std(now), US, config, None).unwrap();
         }
-        Referee { endpoint, ours, our_role, now, completed: false, theirs: Vec::new(), events: Vec::new() }
+        Referee {
+            endpoint,
+            ours,
+            our_role,
+            now,
+            completed: false,
+            theirs: Vec::new(),
+            errors: Vec::new(),
+            events: Vec::new(),
+        }
     }
 
     /// Runs until both sides are silent.
@@ -60,7 +77,8 @@ impl Referee {
             }
             for datagram in transmits(&mut self.ours) {
                 let at = clock().to_std(self.now);
-                let events = self.endpoint.read(at, US, None, bytes::BytesMut::from(&datagram[..]));
+                let read = self.endpoint.read(at, US, None, bytes::BytesMut::from(&datagram[..]));
+                let events = read.inspect_err(|error| self.errors.push(error.to_string()));
                 for event in events.unwrap_or_default() {
                     match event {
                         EndpointEvent::HandshakeComplete => self.completed = true,
@@ -141,4 +159,80 @@ fn s_dtls_13_a_client_with_unknown_profiles_alone_is_refused() {
     let [Event::Failed(reason)] = &referee.events[..] else { panic!("{:?}", referee.events) };
     // Theirs may go away, with a clear alert or without, before ours can refuse.
     assert!(matches!(reason, FailReason::NoSrtp | FailReason::Alert(_) | FailReason::Timeout), "{reason}");
+}
+
+/// RSA, which GStreamer uses: a reason of its own, at once or after the grace of an alert, and not the end
+/// of the handshake's time.
+#[test]
+fn a_client_with_an_rsa_certificate_is_refused_by_name() {
+    let mut referee = Referee::with(Role::Server, &[Profile::Srtp_Aead_Aes_128_Gcm], Some(rsa()));
+    referee.run();
+    let [Event::Failed(reason)] = &referee.events[..] else {
+        panic!("{:?} {:?}", referee.events, referee.errors)
+    };
+    assert_eq!(reason.name(), "dtls.unsupported_certificate");
+}
+
+#[test]
+fn a_server_with_an_rsa_certificate_refuses_us_by_an_alert() {
+    let mut referee = Referee::with(Role::Client, &[Profile::Srtp_Aead_Aes_128_Gcm], Some(rsa()));
+    referee.run();
+    let due = referee.ours.poll_timeout().unwrap();
+    assert!(due <= referee.now + crate::base::limits::DTLS_ALERT_GRACE, "the wait is short");
+    referee.now += crate::base::limits::DTLS_ALERT_GRACE;
+    referee.ours.handle_timeout(referee.now);
+    referee.run();
+    let [Event::Failed(reason)] = &referee.events[..] else {
+        panic!("{:?} {:?}", referee.events, referee.errors)
+    };
+    // handshake_failure or insufficient_security (RFC 5246, section 7.2.2).
+    assert!(matches!(reason, FailReason::Alert(40 | 71)), "{reason:?}");
+    assert_eq!(reason.name(), "dtls.alert");
+}
+
+#[test]
+fn s_dtls_11_a_client_that_announced_a_certificate_and_shows_none_is_refused_by_name() {
+    let mut referee = Referee::with(Role::Server, &[Profile::Srtp_Aead_Aes_128_Gcm], None);
+    referee.run();
+    assert_eq!(referee.events, [Event::Failed(FailReason::UnsupportedCertificate)], "{:?}", referee.errors);
+}
+
+fn rsa() -> TheirCertificate {
+    let pem = include_str!("../../../../tests/data/dtls/rsa.pem");
+    let provider = ::dtls::crypto_provider::default_provider().unwrap();
+    // Their spelling of the label.
+    let pem = pem.replace("PRIVATE KEY", "PRIVATE_KEY");
+    TheirCertificate::from_pem(&pem, provider.crypto()).unwrap()
+}
+
+/// Under 1.2 the server's order decides. As the server ours is GCM with 256 bits, GCM with 128, then
+/// AES-CM with the long tag, whatever the order of the offer; as the client we take what was chosen.
+/// Under 1.3 the library takes the first that the client offers and it knows; our own client offers the
+/// same order, so that pairs of ours agree on 8 under both (`handshake::every_pair_...`).
+#[test]
+fn s_dtls_13_the_profile_that_results_of_each_offer() {
+    use Profile::{
+        Srtp_Aead_Aes_128_Gcm as Gcm128, Srtp_Aead_Aes_256_Gcm as Gcm256,
+        Srtp_Aes128_Cm_Hmac_Sha1_32 as Cm32, Srtp_Aes128_Cm_Hmac_Sha1_80 as Cm80,
+    };
+    let cases: [(&[Profile], u16); 8] = [
+        // Chromium's order, Firefox's, aiortc's.
+        (&[Cm80, Gcm256, Gcm128], 8),
+        (&[Gcm128, Gcm256, Cm80, Cm32], 8),
+        (&[Gcm256, Gcm128, Cm80], 8),
+        (&[Cm80, Gcm128], 7),
+        (&[Gcm128, Cm80], 7),
+        (&[Cm32, Cm80], 1),
+        (&[Cm80, Cm32], 1),
+        (&[Cm80], 1),
+    ];
+    for (offer, expected) in cases {
+        let mut referee = Referee::new(Role::Server, offer);
+        referee.run();
+        let [Event::Connected { profile, .. }] = &referee.events[..] else {
+            panic!("{offer:?}: {:?}", referee.events)
+        };
+        assert_eq!(*profile, expected, "{offer:?}");
+        assert!(referee.completed);
+    }
 }

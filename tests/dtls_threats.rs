@@ -1,0 +1,81 @@
+//! DTLS threats to a live engine, each named by its identifier, and certificates that are replaced.
+
+mod support;
+
+use estafette::{DropReason, ParticipantConfig, dtls};
+use support::client::publish::Plan;
+use support::harness::{Endpoint as _, Options, live, seconds};
+use support::{Client, Conference};
+
+#[test]
+fn s_dtls_09_flights_to_an_address_that_proved_nothing_stay_below_three_times_what_came() {
+    for versions in [dtls::Versions::V12, dtls::Versions::V13] {
+        let mut conference = Conference::<Client>::new(Options { versions, ..Options::default() });
+        let room = conference.room();
+        conference.add(room, 0);
+        // It checks and shakes hands, but answers no check of the engine's: its address may be forged.
+        conference.endpoint(0).ice.answers = false;
+        let id = conference.participant(0);
+        for _ in 0..100 {
+            // The watch asserts the same of every single datagram.
+            conference.drive(seconds(1) / 10);
+            let stats = conference.engine.participant(id).expect("it is there").stats();
+            assert!(stats.bytes_sent <= 3 * stats.bytes_received, "{versions:?}: {stats:?}");
+        }
+        let flights = conference.engine.participant(id).expect("it is there").stats().datagrams_sent;
+        assert!(flights > 3, "{versions:?}: something was said");
+        // What was held back is said once the address is proven.
+        conference.endpoint(0).ice.answers = true;
+        conference.connect();
+    }
+}
+
+#[test]
+fn s_dtls_12_a_hello_before_the_answer_is_dropped_and_the_handshake_goes_on_after_it() {
+    let mut conference = live(2, Options::default());
+    let room = conference.seats[0].room;
+    let mut client = conference.client(2, Plan::default(), 0);
+    let config = ParticipantConfig { label: "2".into(), ..ParticipantConfig::default() };
+    let id = conference.engine.room(room).unwrap().join(config).unwrap();
+    // We offer; the participant's answer takes longer than its checks and its ClientHello.
+    let offer = conference.engine.participant(id).unwrap().create_offer().unwrap();
+    let answer = client.accept_offer(conference.now, &offer);
+    let seat = conference.seat(room, client, id);
+    conference.drive(seconds(2));
+    let stats = conference.engine.participant(id).unwrap().stats();
+    assert!(stats.dropped(DropReason::NotNegotiated) > 0 && !stats.connected);
+    assert!(!conference.endpoint(seat).connected());
+    conference.engine.participant(id).unwrap().accept_answer(&answer).unwrap();
+    conference.connect();
+    conference.drive(seconds(2));
+    conference.assert_all_seen(30);
+}
+
+#[test]
+fn a_replaced_certificate_is_shown_to_who_joins_afterwards() {
+    let mut conference = live(2, Options::default());
+    let room = conference.seats[0].room;
+    let shown = |conference: &mut Conference, seat: usize| {
+        conference.endpoint(seat).describe.server.clone().expect("described").fingerprint
+    };
+    let first = shown(&mut conference, 0);
+    let certificate = dtls::Certificate::generate().unwrap();
+    let second = certificate.fingerprint().to_string();
+    conference.engine.set_certificate(certificate);
+    let newcomer = conference.add(room, 2);
+    conference.connect();
+    assert_eq!(shown(&mut conference, newcomer), second);
+    // Who was here keeps its association, and its descriptions agree with it.
+    conference.renegotiate(0);
+    conference.endpoint(1).ice.restart();
+    conference.renegotiate(1);
+    conference.drive(seconds(2));
+    assert_eq!((shown(&mut conference, 0), shown(&mut conference, 1)), (first.clone(), first));
+    conference.assert_all_seen(30);
+    // An offer of the engine's tells the newcomer the same again.
+    conference.add(room, 3);
+    conference.connect();
+    conference.drive(seconds(1));
+    assert_eq!(shown(&mut conference, newcomer), second);
+    assert_eq!(shown(&mut conference, 3), second);
+}
