@@ -110,6 +110,7 @@ impl Engine {
             Arc::new(negotiation::Config {
                 codecs: config.codecs.clone(),
                 publish,
+                cryptex: config.cryptex,
                 ..negotiation::Config::default()
             })
         });
