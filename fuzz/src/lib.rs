@@ -7,11 +7,14 @@
 mod machines;
 #[path = "parsers.rs"]
 mod parsers;
+#[path = "srtp.rs"]
+mod srtp_sessions;
 #[path = "../../benches/support/mod.rs"]
 mod support;
 
-pub use machines::{engine, ice, srtp};
+pub use machines::{engine, ice};
 pub use parsers::{rtcp, rtp, sdp, stun};
+pub use srtp_sessions::srtp;
 
 /// Takes a script apart: small numbers first, the rest as they come.
 pub(crate) struct Script<'a>(pub(crate) &'a [u8]);
