@@ -119,23 +119,6 @@ fn s_srtp_13_encrypted_headers_that_were_not_negotiated_are_dropped_and_counted(
 }
 
 #[test]
-fn s_srtp_13_extensions_encrypted_one_by_one_are_neither_agreed_to_nor_passed_on() {
-    let mut conference = live(2, Options::default());
-    let offer = {
-        let now = conference.now;
-        support::harness::Endpoint::offer(conference.endpoint(0), now)
-    };
-    // RFC 6904, section 4: an extension of its own that names the one it encrypts.
-    let encrypted =
-        "a=extmap:9 urn:ietf:params:rtp-hdrext:encrypt urn:ietf:params:rtp-hdrext:ssrc-audio-level";
-    let offer = offer.replacen("a=extmap:1 ", &format!("{encrypted}\r\na=extmap:1 "), 1);
-    assert!(offer.contains(encrypted));
-    let id = conference.participant(0);
-    let answer = conference.engine.participant(id).unwrap().accept_offer(&offer).unwrap();
-    assert!(!answer.contains("hdrext:encrypt") && !answer.contains("extmap:9 "), "{answer}");
-}
-
-#[test]
 fn s_srtp_11_plain_rtp_and_rtcp_after_the_negotiation_are_dropped() {
     let mut conference = live(2, Options::default());
     let video = conference.seats[0].endpoint.publisher.video.ssrc;
