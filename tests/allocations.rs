@@ -55,7 +55,9 @@ fn forward(world: &mut World) -> [Counted; 2] {
 // One test alone: the allocator counts for the whole process.
 #[test]
 fn a_forwarded_packet_allocates_nothing() {
-    for profile in srtp::Profile::ALL {
+    // The profile of short tags is never negotiated by the handshake.
+    let negotiated = |profile: &srtp::Profile| *profile != srtp::Profile::Aes128CmHmacSha1_32;
+    for profile in srtp::Profile::ALL.into_iter().filter(negotiated) {
         let mut world = World::connected(Box::new(Lineage::offering(profile)), LISTENERS);
         // Queues, tables and histories grow to what the streams need.
         forward(&mut world);

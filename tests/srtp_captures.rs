@@ -1,9 +1,12 @@
-//! Sessions recorded between browsers and others, with the keys they told: every packet opens.
+//! Sessions recorded between browsers and others, with the keys they told: every packet opens, reads
+//! well, and sealed again is what was sent.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
-use estafette::rtp::{Ssrc, WireSeq};
-use estafette::srtp::{MasterKey, Opener, Profile};
+use estafette::rtcp::Compound;
+use estafette::rtp::{Packet, SeqNo};
+use estafette::srtp::{MasterKey, Opener, Profile, Sealer};
 use serde_json::Value;
 
 /// The UDP payloads of a capture with their senders: little-endian pcap, Ethernet, IPv4 or IPv6
@@ -34,32 +37,27 @@ fn datagrams(pcap: &[u8]) -> Vec<((IpAddr, u16), &[u8])> {
 }
 
 fn unhex(value: &Value) -> Vec<u8> {
-    let hex = value.as_str().unwrap();
+    bytes(value.as_str().unwrap())
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
-fn opener(description: &Value, role: &str) -> Opener {
+/// The key of the DTLS client or server.
+fn master(description: &Value, role: &str) -> MasterKey {
     let keys = description["srtpKeys"].as_array().unwrap();
     let keys = keys.iter().find(|keys| keys["of"] == role).unwrap();
     let profile = match keys["profile"].as_str().unwrap() {
         "SRTP_AEAD_AES_128_GCM" => Profile::AeadAes128Gcm,
-        "SRTP_AES128_CM_SHA1_80" => Profile::Aes128CmHmacSha1_80,
+        "SRTP_AES128_CM_SHA1_80" | "SRTP_AES128_CM_HMAC_SHA1_80" => Profile::Aes128CmHmacSha1_80,
         other => panic!("{other}"),
     };
-    let master = MasterKey::new(profile, &unhex(&keys["key"]), &unhex(&keys["salt"]));
-    Opener::new(&master.unwrap())
+    MasterKey::new(profile, &unhex(&keys["key"]), &unhex(&keys["salt"])).unwrap()
 }
 
-/// RFC 3550, section 5.1 and 5.3.1.
-fn header_len(packet: &[u8]) -> usize {
-    let mut len = 12 + usize::from(packet[0] & 0x0f) * 4;
-    if packet[0] & 0x10 != 0 {
-        len += 4 + usize::from(u16::from_be_bytes([packet[len + 2], packet[len + 3]])) * 4;
-    }
-    len
-}
-
-fn every_packet_opens(name: &str) {
+/// Opens everything; returns the plain RTP packets by SSRC and extended number.
+fn every_packet_opens(name: &str) -> HashMap<(u32, u64), Vec<u8>> {
     let path = format!("{}/tests/data/captures/{name}", env!("CARGO_MANIFEST_DIR"));
     let pcap = std::fs::read(format!("{path}.pcap")).unwrap();
     let description = std::fs::read(format!("{path}.json")).unwrap();
@@ -68,43 +66,74 @@ fn every_packet_opens(name: &str) {
     // The DTLS client is who sends a ClientHello: a handshake record whose message is of type one.
     let hello = |data: &&[u8]| data.len() > 13 && data[0] == 22 && data[13] == 1;
     let (client, _) = datagrams.iter().find(|(_, data)| hello(data)).unwrap();
-    let (mut of_client, mut of_server) = (opener(&description, "client"), opener(&description, "server"));
-    let (mut media, mut control) = (0, 0);
+    let ends = ["client", "server"].map(|role| master(&description, role));
+    let mut ends = ends.map(|master| (Opener::new(&master), Sealer::new(&master)));
+    let (mut plain_packets, mut control) = (HashMap::new(), 0);
     let mut out = [0; 2_048];
     for (source, data) in &datagrams {
-        let opener = if source == client { &mut of_client } else { &mut of_server };
+        let (opener, sealer) = &mut ends[usize::from(source != client)];
         match data {
             [128..=191, 192..=223, ..] => {
                 let len = opener.open_rtcp(data, &mut out).unwrap();
-                assert_eq!((out[0] >> 6, len % 4), (2, 0));
-                // The compound packet adds up to its length.
-                let mut at = 0;
-                while at < len {
-                    at += 4 + usize::from(u16::from_be_bytes([out[at + 2], out[at + 3]])) * 4;
-                }
-                assert_eq!(at, len);
+                let compound = Compound::parse(&out[..len]).unwrap();
+                assert_eq!(compound.dropped(), None, "well formed to its end");
+                assert!(compound.packets().count() > 0);
                 control += 1;
             }
             [128..=191, ..] => {
-                let seq = WireSeq(u16::from_be_bytes([data[2], data[3]]));
-                let ssrc = Ssrc(u32::from_be_bytes(data[8..12].try_into().unwrap()));
-                let opened = opener.open_rtp(data, header_len(data), ssrc, seq, &mut out).unwrap();
-                assert_eq!(opened.seq.0 as u16, seq.0);
-                media += 1;
+                let opened = opener.open_packet(data, &mut out).unwrap();
+                let plain = &out[..opened.len];
+                let packet = Packet::parse(plain).unwrap();
+                assert_eq!(opened.seq.wire(), packet.sequence_number());
+                assert_eq!(resealed(sealer, opened.seq, plain), *data);
+                plain_packets.insert((packet.ssrc().0, opened.seq.0), plain.to_vec());
             }
             _ => {}
         }
     }
-    assert_eq!(description["packets"]["srtp"], media);
+    // No number came twice, or the second would be a replay.
+    assert_eq!(description["packets"]["srtp"], plain_packets.len());
     assert_eq!(description["packets"]["srtcp"], control);
+    plain_packets
+}
+
+fn resealed(sealer: &Sealer, seq: SeqNo, plain: &[u8]) -> Vec<u8> {
+    let packet = Packet::parse(plain).unwrap();
+    let header_len = packet.header_len();
+    let (ssrc, payload_len) = (packet.ssrc(), plain.len() - header_len);
+    let mut buf = plain.to_vec();
+    buf.resize(plain.len() + sealer.rtp_overhead(), 0);
+    let len = sealer.seal_rtp_in_place(seq, ssrc, header_len, &mut buf, payload_len).unwrap();
+    assert_eq!(len, buf.len());
+    buf
 }
 
 #[test]
 fn firefox_and_chromium_with_aes_gcm() {
-    every_packet_opens("firefox-chromium-av1");
+    let opened = every_packet_opens("firefox-chromium-av1");
+    // Chromium's own log of what it sent and opened: the header and at least the payload's first bytes.
+    let log = include_str!("data/captures/firefox-chromium-av1.plain.txt");
+    let mut found = 0;
+    for line in log.lines() {
+        let logged = bytes(line.split(' ').nth(2).unwrap());
+        if !(192..=223).contains(&logged[1]) {
+            let packet = Packet::parse(&logged).unwrap();
+            let (ssrc, seq) = (packet.ssrc().0, packet.sequence_number());
+            let (_, plain) =
+                opened.iter().find(|((of, at), _)| *of == ssrc && SeqNo(*at).wire() == seq).unwrap();
+            assert_eq!(plain[..logged.len()], logged);
+            found += 1;
+        }
+    }
+    assert!(found > 100, "{found}");
 }
 
 #[test]
 fn chromium_and_aiortc_with_aes_cm() {
     every_packet_opens("chromium-aiortc-av-data-cm");
+}
+
+#[test]
+fn chromium_and_firefox_with_aes_cm() {
+    every_packet_opens("chromium-firefox-av-data");
 }

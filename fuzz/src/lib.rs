@@ -27,6 +27,14 @@ pub use negotiation::negotiation;
 pub use parsers::{rtcp, rtp, sdp, stun};
 pub use rtp_parts::{extensions, fec, red, rtx};
 pub use payload::{av1, dependency_descriptor, h264, h265, layers_allocation, opus, vp8, vp9};
+#[path = "srtp.rs"]
+mod srtp_sessions;
+#[path = "../../benches/support/mod.rs"]
+mod support;
+
+pub use machines::{engine, ice};
+pub use parsers::{rtcp, rtp, sdp, stun};
+pub use srtp_sessions::srtp;
 
 /// Takes a script apart: small numbers first, the rest as they come.
 pub(crate) struct Script<'a>(pub(crate) &'a [u8]);

@@ -4,10 +4,8 @@ use super::Script;
 use estafette::ice::{Agent, Candidate, Config, Credentials, Mode};
 use estafette::mux::{Path, Protocol};
 use estafette::random::Random;
-use estafette::rtp::{HeaderWriter, Packet, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
-use estafette::srtp::{MasterKey, Opener, Profile, Sealer};
 use estafette::{Instant, stun};
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -85,79 +83,4 @@ fn deliver(agent: &mut Agent, now: Instant, local: SocketAddr, remote: SocketAdd
         let _ = agent.handle_datagram(now, path, &message);
         agent.on_received(&path, datagram.len());
     }
-}
-
-/// SRTP: what was sealed opens once, whatever comes between; what was changed does not.
-pub fn srtp(data: &[u8]) {
-    let mut script = Script(data);
-    let profile = match script.byte().unwrap_or(0) % 3 {
-        0 => Profile::AeadAes128Gcm,
-        1 => Profile::AeadAes256Gcm,
-        _ => Profile::Aes128CmHmacSha1_80,
-    };
-    let key = MasterKey::new(profile, &vec![3; profile.key_len()], &vec![5; profile.salt_len()])
-        .expect("its lengths");
-    let (mut sealer, mut opener) = (Sealer::new(&key), Opener::new(&key));
-    let mut next = [0u64; 4];
-    let mut opened = HashSet::new();
-    let (mut sealed, mut out) = ([0; 1_024], [0; 1_024]);
-    while let Some(operation) = script.byte() {
-        let source = usize::from(operation >> 4 & 3);
-        match operation & 7 {
-            0..=3 => {
-                next[source] += u64::from(script.byte().unwrap_or(1)).pow(2);
-                let (seq, ssrc, payload) = (SeqNo(next[source]), Ssrc(source as u32), script.chunk());
-                let len = seal(&sealer, seq, ssrc, payload, &mut sealed);
-                if operation & 0x40 != 0 {
-                    let place = usize::from(script.byte().unwrap_or(0)) * 2 % len;
-                    sealed[place] ^= 1 << (operation & 3);
-                    if let Some(forged) = open(&mut opener, &sealed[..len], &mut out) {
-                        panic!("forged: {forged:?}");
-                    }
-                    sealed[place] ^= 1 << (operation & 3);
-                }
-                if let Some((opened_seq, plain)) = open(&mut opener, &sealed[..len], &mut out) {
-                    assert_eq!(plain, payload.len());
-                    assert_eq!(out[..plain], *payload);
-                    assert!(opened.insert((source, opened_seq)), "nothing opens twice");
-                    assert!(open(&mut opener, &sealed[..len], &mut out).is_none(), "a replay");
-                }
-            }
-            4 => next[source] = next[source].saturating_sub(u64::from(script.byte().unwrap_or(0))),
-            5 => {
-                if let Some(context) = opener.find(Ssrc(source as u32)) {
-                    opener.forget(context);
-                }
-            }
-            6 => {
-                let bytes = script.chunk();
-                assert!(open(&mut opener, bytes, &mut out).is_none(), "bytes of nobody");
-                assert!(opener.open_rtcp(bytes, &mut out).is_err(), "bytes of nobody");
-            }
-            _ => {
-                let plain = script.chunk();
-                sealed[..plain.len()].copy_from_slice(plain);
-                if let Ok(len) = sealer.seal_rtcp(&mut sealed, plain.len()) {
-                    let opened = opener.open_rtcp(&sealed[..len], &mut out);
-                    assert!(opened.is_err() || out[..opened.unwrap_or(0)] == *plain);
-                }
-            }
-        }
-    }
-}
-
-fn seal(sealer: &Sealer, seq: SeqNo, ssrc: Ssrc, payload: &[u8], out: &mut [u8]) -> usize {
-    let mut header = [0; 12];
-    let payload_type = PayloadType::new(96).expect("below 128");
-    let writer = HeaderWriter::new(&mut header, false, payload_type, WireSeq(seq.0 as u16), RtpTime(0), ssrc);
-    writer.and_then(HeaderWriter::finish).expect("room");
-    sealer.seal_rtp(&header, &[], payload, seq, ssrc, out).expect("room")
-}
-
-/// The number and the length of the plaintext of a packet that is authentic and new.
-fn open(opener: &mut Opener, datagram: &[u8], out: &mut [u8]) -> Option<(SeqNo, usize)> {
-    let packet = Packet::parse(datagram).ok()?;
-    let opened =
-        opener.open_rtp(datagram, packet.header_len(), packet.ssrc(), packet.sequence_number(), out).ok()?;
-    Some((opened.seq, opened.len))
 }

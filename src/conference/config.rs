@@ -26,6 +26,9 @@ pub struct EngineConfig {
     pub dtls: dtls::Config,
     /// What is negotiated with participants, in order of preference.
     pub codecs: Vec<Codec>,
+    /// Whether participants who ask for it with `a=cryptex` get RTP with encrypted header extensions
+    /// (Cryptex, RFC 9335), both ways.
+    pub cryptex: bool,
     /// Largest datagram sent, in bytes, at most [`limits::MTU`].
     pub mtu: usize,
     /// Rooms at once, at most [`limits::ROOMS`].
@@ -45,6 +48,7 @@ impl Default for EngineConfig {
             certificate: None,
             dtls: dtls::Config::default(),
             codecs: Codec::defaults(),
+            cryptex: true,
             mtu: 1_300,
             max_rooms: limits::ROOMS,
             max_participants: limits::PARTICIPANTS,

@@ -121,6 +121,7 @@ impl Engine {
             Arc::new(negotiation::Config {
                 codecs: config.codecs.clone(),
                 publish,
+                cryptex: config.cryptex,
                 ..negotiation::Config::default()
             })
         });

@@ -17,7 +17,9 @@ use crate::session::srtp;
 use crate::wire::mux::{self, Kind, Path};
 use crate::wire::rtp::{self, ExtensionKind, SeqNo, rtx};
 use crate::wire::stun;
-use std::ops::Range;
+
+/// Bytes of extensions that are passed on: eight kinds of at most 18.
+const PASSED_ON: usize = 144;
 
 /// What was read of an RTP header before its packet was authenticated; used only afterwards.
 #[derive(Debug, Default, Clone, Copy)]
@@ -43,6 +45,7 @@ impl Noted {
             seq,
             arrival: now,
             timestamp: packet.timestamp().0,
+            skipped: 0,
             // At most 144, by `note`.
             extensions_len: self.extensions_len as u8,
             payload_len,
@@ -52,11 +55,24 @@ impl Noted {
     }
 }
 
-/// A packet whose payload stands in the scratch buffer: it came before its stream, or inside another.
-struct Aside {
+/// A packet that was opened aside: it came before its stream, or inside another.
+struct Aside<'p> {
     seq: SeqNo,
     codec: u8,
-    payload: Range<usize>,
+    payload: &'p [u8],
+}
+
+/// Why a packet that was opened whole in a history is not kept there.
+enum Unsettled {
+    Dropped(DropReason),
+    /// It names another m-line than that of its stream.
+    Moved,
+}
+
+impl From<DropReason> for Unsettled {
+    fn from(reason: DropReason) -> Self {
+        Unsettled::Dropped(reason)
+    }
 }
 
 /// What became of a datagram.
@@ -178,10 +194,12 @@ impl Engine {
         let context = keys.opener.find(packet.ssrc());
         let role = context.and_then(|context| participant.contexts.get(context.index()).copied());
         match role {
+            Some(Role::Media(stream)) if packet.extension_profile().is_some_and(srtp::is_cryptex) => {
+                self.receive_cryptex(now, id, stream, &packet, data)
+            }
             Some(Role::Media(stream)) => self.receive_media(now, id, stream, &packet, data),
-            Some(Role::Repair(source)) => self.receive_repair(now, id, source, &packet, data),
             Some(Role::Retired(source)) if self.speaks(now, source) => Err(DropReason::Unnegotiated),
-            Some(Role::Open | Role::Retired(_)) | None => self.receive_first(now, id, &packet, data),
+            role => self.receive_aside(now, id, role, data),
         }
     }
 
@@ -203,14 +221,14 @@ impl Engine {
         let noted = source.ingress.note(packet, &source.info.mid, place);
         if noted.moved {
             stream.history.cancel(&mut self.pages);
-            return self.receive_moved(now, id, packet, data);
+            return self.receive_aside(now, id, Some(Role::Media(key)), data);
         }
         let out = place.get_mut(noted.extensions_len..).unwrap_or_default();
         let opened = keys
             .opener
             .open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), out)
             .map_err(DropReason::Srtp)
-            .and_then(|opened| Ok((opened, without_padding(packet, out, &opened)?)));
+            .and_then(|opened| Ok((opened, payload_len(packet, out.get(..opened.len).unwrap_or_default())?)));
         let (opened, payload_len) = match opened {
             Ok(opened) => opened,
             Err(reason) => {
@@ -224,56 +242,123 @@ impl Engine {
         self.accept(now, id, key, kept, false)
     }
 
-    /// A packet of an SSRC without a role: authenticated first, then given its place.
-    fn receive_first(
+    /// The same for a packet whose header extensions are encrypted (Cryptex, RFC 9335): it is opened
+    /// whole into the history, where its header makes room for what is passed on of it.
+    fn receive_cryptex(
         &mut self,
         now: Instant,
         id: ParticipantId,
+        key: StreamId,
         packet: &rtp::Packet<'_>,
         data: &[u8],
     ) -> Result<Taken, DropReason> {
-        let (opened, payload_len) = self.open_aside(now, id, packet, data)?;
-        if !self.participants.get(id).is_some_and(|participant| participant.config.publish) {
-            return Err(DropReason::NotPublishing);
+        let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
+        let stream = self.streams.get_mut(key).ok_or(DropReason::Unnegotiated)?;
+        let source = self.sources.get(stream.source).ok_or(DropReason::Unnegotiated)?;
+        let codec = source.ingress.codec(packet.payload_type()).ok_or(DropReason::Unnegotiated)?;
+        let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
+        let place =
+            stream.history.reserve(&mut self.pages, now, data.len()).ok_or(DropReason::HistoryFull)?;
+        let opened = match keys.opener.open_packet(data, place) {
+            Ok(opened) => opened,
+            Err(reason) => {
+                stream.history.cancel(&mut self.pages);
+                return Err(DropReason::Srtp(reason));
+            }
+        };
+        participant.budget.take(now, data.len());
+        match source.ingress.settle(now, opened, codec, &source.info.mid, place) {
+            Ok((kept, transport_seq)) => {
+                self.note_arrival(now, id, transport_seq);
+                self.accept(now, id, key, kept, false)
+            }
+            Err(Unsettled::Dropped(reason)) => {
+                stream.history.cancel(&mut self.pages);
+                Err(reason)
+            }
+            Err(Unsettled::Moved) => {
+                let mut scratch = std::mem::take(&mut self.scratch);
+                for (to, from) in scratch.iter_mut().zip(place.iter()) {
+                    *to = *from;
+                }
+                stream.history.cancel(&mut self.pages);
+                let taken = self.accept_aside(now, id, Some(Role::Media(key)), &opened, &scratch);
+                self.scratch = scratch;
+                taken
+            }
         }
-        let place = self.place_of(now, id, packet).ok_or(DropReason::Unnegotiated)?;
-        self.bind(now, id, place, packet, &opened, payload_len)
     }
 
-    /// Opens a packet into the scratch buffer; the length is that of its payload without padding.
-    pub(super) fn open_aside(
+    /// A packet that is not simply the next of its stream is opened aside: its SSRC has no role yet, or
+    /// it names another m-line than the one that its SSRC belongs to, or it is a retransmission
+    /// (RFC 4588), whose payload begins with the number it repairs.
+    fn receive_aside(
         &mut self,
         now: Instant,
         id: ParticipantId,
-        packet: &rtp::Packet<'_>,
+        role: Option<Role>,
         data: &[u8],
-    ) -> Result<(srtp::Opened, u16), DropReason> {
+    ) -> Result<Taken, DropReason> {
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
-        let scratch = &mut *self.scratch;
-        let opened = keys
-            .opener
-            .open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), scratch)
-            .map_err(DropReason::Srtp)?;
-        participant.budget.take(now, data.len());
-        let payload_len = without_padding(packet, scratch, &opened)?;
-        Ok((opened, payload_len))
+        // Read from there: the engine's other parts are free meanwhile.
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let taken = match keys.opener.open_packet(data, &mut scratch) {
+            Ok(opened) => {
+                participant.budget.take(now, data.len());
+                self.accept_aside(now, id, role, &opened, &scratch)
+            }
+            Err(reason) => Err(DropReason::Srtp(reason)),
+        };
+        self.scratch = scratch;
+        taken
     }
 
-    /// Gives the SSRC of a packet in the scratch buffer its place, and keeps the packet there.
+    /// Finds the place of a plain packet at the start of `scratch`.
+    fn accept_aside(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        role: Option<Role>,
+        opened: &srtp::Opened,
+        scratch: &[u8],
+    ) -> Result<Taken, DropReason> {
+        let plain = scratch.get(..opened.len).unwrap_or_default();
+        let packet = rtp::Packet::parse(plain).map_err(|error| DropReason::Rtp(error.fault))?;
+        let payload = without_padding(&packet)?;
+        match role {
+            Some(Role::Repair(source)) if !self.names_another(source, &packet) => {
+                self.accept_repair(now, id, source, &packet, payload)
+            }
+            Some(Role::Repair(_) | Role::Media(_)) => self.rebind(now, id, &packet, payload, opened),
+            _ => {
+                if !self.participants.get(id).is_some_and(|participant| participant.config.publish) {
+                    return Err(DropReason::NotPublishing);
+                }
+                let place = self.place_of(now, id, &packet).ok_or(DropReason::Unnegotiated)?;
+                self.bind(now, id, place, &packet, payload, opened)
+            }
+        }
+    }
+
+    fn names_another(&self, source: SourceId, packet: &rtp::Packet<'_>) -> bool {
+        self.sources.get(source).is_some_and(|source| source.names_another(packet))
+    }
+
+    /// Gives the SSRC of an authentic packet its role, and keeps the packet.
     pub(super) fn bind(
         &mut self,
         now: Instant,
         id: ParticipantId,
-        (source, payload): (SourceId, Payload),
+        (source, format): (SourceId, Payload),
         packet: &rtp::Packet<'_>,
+        payload: &[u8],
         opened: &srtp::Opened,
-        payload_len: u16,
     ) -> Result<Taken, DropReason> {
-        match payload {
+        match format {
             Payload::Rtx(_) => {
                 self.set_role(id, opened.context, Role::Repair(source));
-                self.accept_repair(now, id, source, packet, payload_len)
+                self.accept_repair(now, id, source, packet, payload)
             }
             Payload::Media(codec) => {
                 let key = self.begin_stream(now, id, source, packet, opened.seq);
@@ -283,72 +368,55 @@ impl Engine {
                     self.sources.get(source).and_then(|source| source.ingress.transport_seq(packet));
                 self.note_arrival(now, id, transport_seq);
                 // The one copy in a stream's life: its first packet came before its history.
-                let aside = Aside { seq: opened.seq, codec: codec.0, payload: 0..usize::from(payload_len) };
-                self.accept_aside(now, id, key, packet, aside, false)
+                let aside = Aside { seq: opened.seq, codec: codec.0, payload };
+                self.keep_aside(now, id, key, packet, aside, false)
             }
         }
     }
 
-    /// A retransmission (RFC 4588): opened aside, since its payload begins with the number it repairs.
-    fn receive_repair(
-        &mut self,
-        now: Instant,
-        id: ParticipantId,
-        source: SourceId,
-        packet: &rtp::Packet<'_>,
-        data: &[u8],
-    ) -> Result<Taken, DropReason> {
-        if self.sources.get(source).is_some_and(|source| source.names_another(packet)) {
-            return self.receive_moved(now, id, packet, data);
-        }
-        let (_, payload_len) = self.open_aside(now, id, packet, data)?;
-        self.accept_repair(now, id, source, packet, payload_len)
-    }
-
-    /// Keeps the original packet that a retransmission in the scratch buffer carries.
+    /// Keeps the original packet that a retransmission carries.
     fn accept_repair(
         &mut self,
         now: Instant,
         id: ParticipantId,
         source_id: SourceId,
         packet: &rtp::Packet<'_>,
-        payload_len: u16,
+        payload: &[u8],
     ) -> Result<Taken, DropReason> {
         let source = self.sources.get(source_id).ok_or(DropReason::Unnegotiated)?;
         let codec = source.ingress.repaired_codec(packet.payload_type()).ok_or(DropReason::Unnegotiated)?;
         let (key, transport_seq) = (source.stream, source.ingress.transport_seq(packet));
         self.note_arrival(now, id, transport_seq);
         // Probes are padding on the retransmission stream: they served their purpose by arriving.
-        if payload_len == 0 {
+        if payload.is_empty() {
             return Ok(Taken::Media);
         }
         let key = key.ok_or(DropReason::Retransmission)?;
         let stream = self.streams.get(key).ok_or(DropReason::Retransmission)?;
-        let payload = self.scratch.get(..usize::from(payload_len)).unwrap_or_default();
-        let original = rtx::Payload::parse(payload).map_err(|_| DropReason::Retransmission)?.original();
+        let repair = rtx::Payload::parse(payload).map_err(|_| DropReason::Retransmission)?;
         let highest = stream.reception.highest();
-        let seq = SeqNo::extend(highest, original);
+        let seq = SeqNo::extend(highest, repair.original());
         // What is ahead of the stream was never missing.
         if seq > highest {
             return Err(DropReason::Retransmission);
         }
-        let aside = Aside { seq, codec, payload: rtx::HEAD..usize::from(payload_len) };
-        self.accept_aside(now, id, key, packet, aside, true)
+        let aside = Aside { seq, codec, payload: repair.repeated() };
+        self.keep_aside(now, id, key, packet, aside, true)
     }
 
-    /// Copies a packet that was opened into the scratch buffer to its stream's history.
-    fn accept_aside(
+    /// Copies a packet that was opened aside to its stream's history.
+    fn keep_aside(
         &mut self,
         now: Instant,
         id: ParticipantId,
         key: StreamId,
         packet: &rtp::Packet<'_>,
-        aside: Aside,
+        aside: Aside<'_>,
         repaired: bool,
     ) -> Result<Taken, DropReason> {
         let stream = self.streams.get_mut(key).ok_or(DropReason::Unnegotiated)?;
         let source = self.sources.get(stream.source).ok_or(DropReason::Unnegotiated)?;
-        let payload = self.scratch.get(aside.payload).unwrap_or_default();
+        let payload = aside.payload;
         let len = packet.header_len() + payload.len();
         let place = stream.history.reserve(&mut self.pages, now, len).ok_or(DropReason::HistoryFull)?;
         let noted = source.ingress.note(packet, &source.info.mid, place);
@@ -546,13 +614,19 @@ impl Engine {
     }
 }
 
-/// The payload's length without its padding (RFC 3550, section 5.1; S-RTP-02).
-fn without_padding(packet: &rtp::Packet<'_>, out: &[u8], opened: &srtp::Opened) -> Result<u16, DropReason> {
-    let payload = out.get(..opened.len).unwrap_or_default();
+/// The length of a plain payload without its padding (RFC 3550, section 5.1; S-RTP-02).
+fn payload_len(packet: &rtp::Packet<'_>, payload: &[u8]) -> Result<u16, DropReason> {
     let padding =
         if packet.has_padding() { rtp::padding_len(payload).map_err(|_| DropReason::Padding)? } else { 0 };
     // A datagram is far below 65,536 bytes.
-    Ok((opened.len - padding) as u16)
+    Ok((payload.len() - padding) as u16)
+}
+
+/// The payload of a plain packet without its padding.
+fn without_padding<'p>(packet: &rtp::Packet<'p>) -> Result<&'p [u8], DropReason> {
+    let payload = packet.payload();
+    let len = payload_len(packet, payload)?;
+    Ok(payload.get(..usize::from(len)).unwrap_or_default())
 }
 
 impl crate::conference::source::Ingress {
@@ -569,8 +643,8 @@ impl crate::conference::source::Ingress {
                 Some(kind) if kind.forwarded() && value.len() <= 16 => {
                     let at = noted.extensions_len;
                     let end = at + 2 + value.len();
-                    // Eight kinds of at most 18 bytes stay below 256; a kind twice is cut off there.
-                    let Some(element) = place.get_mut(at..end).filter(|_| end <= 144) else {
+                    // A kind twice is cut off there.
+                    let Some(element) = place.get_mut(at..end).filter(|_| end <= PASSED_ON) else {
                         continue;
                     };
                     element[0] = kind.index() as u8;
@@ -582,6 +656,36 @@ impl crate::conference::source::Ingress {
             }
         }
         noted
+    }
+
+    /// Makes of the whole plain packet in `place` what a history keeps: the extensions that are passed
+    /// on end where the payload begins.
+    fn settle(
+        &self,
+        now: Instant,
+        opened: srtp::Opened,
+        codec: u8,
+        mid: &str,
+        place: &mut [u8],
+    ) -> Result<(Committed, Option<u16>), Unsettled> {
+        let packet = rtp::Packet::parse(place.get(..opened.len).unwrap_or_default())
+            .map_err(|error| DropReason::Rtp(error.fault))?;
+        let (mut passed, header_len) = ([0; PASSED_ON], packet.header_len());
+        // Each element takes a byte more than it did, and there are fewer than the header has bytes
+        // besides.
+        let noted = self.note(&packet, mid, passed.get_mut(..header_len.min(PASSED_ON)).unwrap_or_default());
+        if noted.moved {
+            return Err(Unsettled::Moved);
+        }
+        let mut kept =
+            noted.committed(now, &packet, opened.seq, codec, payload_len(&packet, packet.payload())?);
+        let start = header_len - noted.extensions_len;
+        if let Some(extensions) = place.get_mut(start..header_len) {
+            extensions.copy_from_slice(passed.get(..noted.extensions_len).unwrap_or_default());
+        }
+        // A datagram is far below 65,536 bytes.
+        kept.skipped = start as u16;
+        Ok((kept, noted.transport_seq))
     }
 
     fn transport_seq(&self, packet: &rtp::Packet<'_>) -> Option<u16> {

@@ -11,24 +11,24 @@ use crate::session::srtp;
 use crate::wire::rtp;
 
 impl Engine {
-    /// A packet that names another m-line than the one its SSRC belongs to: authenticated first, then
-    /// its SSRC follows it, within its participant's lines and at a bounded rate (S-RTP-06).
-    pub(super) fn receive_moved(
+    /// An authentic packet names another m-line than the one its SSRC belongs to: the SSRC follows it,
+    /// within its participant's lines and at a bounded rate (S-RTP-06).
+    pub(super) fn rebind(
         &mut self,
         now: Instant,
         id: ParticipantId,
         packet: &rtp::Packet<'_>,
-        data: &[u8],
+        payload: &[u8],
+        opened: &srtp::Opened,
     ) -> Result<Taken, DropReason> {
-        let (opened, payload_len) = self.open_aside(now, id, packet, data)?;
         let place = self.place_of(now, id, packet).ok_or(DropReason::Unnegotiated)?;
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         if participant.rebound.is_some_and(|at| now - at < limits::REBINDING_INTERVAL) {
             return Err(DropReason::Rebinding);
         }
         participant.rebound = Some(now);
-        self.unbind(id, &opened);
-        self.bind(now, id, place, packet, &opened, payload_len)
+        self.unbind(id, opened);
+        self.bind(now, id, place, packet, payload, opened)
     }
 
     /// Ends the stream that an SSRC had; what its source receives next goes on where it ended.

@@ -100,6 +100,8 @@ pub(crate) struct Committed {
     pub(crate) seq: SeqNo,
     pub(crate) arrival: Instant,
     pub(crate) timestamp: u32,
+    /// Bytes at the start of the place that are not kept: a header that was encrypted.
+    pub(crate) skipped: u16,
     pub(crate) extensions_len: u8,
     pub(crate) payload_len: u16,
     pub(crate) codec: u8,
@@ -152,7 +154,7 @@ impl History {
         }
     }
 
-    /// Keeps the packet that stands at the start of the reserved place. Only now the oldest page leaves
+    /// Keeps the packet that stands in the reserved place. Only now the oldest page leaves
     /// for a new one: what is not authentic pushes nothing out (I-03).
     pub(crate) fn commit(&mut self, pool: &mut Pages, packet: Committed) {
         while self.pages.len() > limits::HISTORY_PAGES_PER_STREAM {
@@ -161,9 +163,9 @@ impl History {
         let Some(page) = self.pages.back_mut() else {
             return;
         };
-        let offset = page.filled;
+        let offset = page.filled.saturating_add(packet.skipped);
         page.filled =
-            page.filled.saturating_add(u16::from(packet.extensions_len)).saturating_add(packet.payload_len);
+            offset.saturating_add(u16::from(packet.extensions_len)).saturating_add(packet.payload_len);
         page.newest = packet.arrival;
         // The number only tells pages of one stream apart while both are in use.
         let number = self.first_page.wrapping_add(self.pages.len() as u32 - 1);
@@ -272,6 +274,7 @@ mod tests {
                 seq: SeqNo(seq),
                 arrival: at,
                 timestamp: 0,
+                skipped: 0,
                 extensions_len: 1,
                 payload_len: payload.len() as u16 - 1,
                 codec: 0,

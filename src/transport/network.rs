@@ -61,6 +61,8 @@ pub(crate) struct Network {
     /// Where the last DTLS datagram came from: where answers go until a path is selected.
     dtls_path: Option<Path>,
     keys: Option<Box<Keys>>,
+    /// Whether both sides take encrypted RTP headers.
+    cryptex: bool,
     dtls: dtls::Context,
     random: Random,
 }
@@ -79,6 +81,7 @@ impl Network {
             association: None,
             dtls_path: None,
             keys: None,
+            cryptex: false,
             dtls,
             random,
         }
@@ -101,6 +104,15 @@ impl Network {
     /// Begins anew with other credentials of ours; the old pair serves until a new one is selected.
     pub(crate) fn restart_ice(&mut self, local: ice::Credentials) {
         self.ice.restart(local);
+    }
+
+    /// Whether RTP headers are encrypted towards the peer and may be by it (Cryptex, RFC 9335).
+    pub(crate) fn set_cryptex(&mut self, negotiated: bool) {
+        self.cryptex = negotiated;
+        if let Some(keys) = &mut self.keys {
+            keys.opener.accept_cryptex(negotiated);
+            keys.sealer.use_cryptex(negotiated);
+        }
     }
 
     /// Takes what the peer's description says. The association in use stays unless the fingerprints or
@@ -233,7 +245,10 @@ impl Network {
                 |key: &Secret, salt: &Secret| srtp::MasterKey::new(profile, key.expose(), salt.expose()).ok();
             let remote = master(&keying.remote_key, &keying.remote_salt)?;
             let local = master(&keying.local_key, &keying.local_salt)?;
-            Some(Keys { opener: srtp::Opener::new(&remote), sealer: srtp::Sealer::new(&local) })
+            let mut keys = Keys { opener: srtp::Opener::new(&remote), sealer: srtp::Sealer::new(&local) };
+            keys.opener.accept_cryptex(self.cryptex);
+            keys.sealer.use_cryptex(self.cryptex);
+            Some(keys)
         });
         match keys {
             Some(keys) => {

@@ -41,7 +41,8 @@ export async function startServer(port = 0) {
   };
 }
 
-export function launchBrowser() {
+// `more` are further switches of the browser.
+export function launchBrowser(more = []) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
@@ -52,6 +53,7 @@ export function launchBrowser() {
       '--disable-backgrounding-occluded-windows',
       '--autoplay-policy=no-user-gesture-required',
       '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream',
+      ...more,
     ],
   });
 }
@@ -78,8 +80,10 @@ export class Visitor {
     });
   }
 
-  static async arrive(browser, name, url) {
+  // `prepare` is given the page before it loads.
+  static async arrive(browser, name, url, prepare = () => {}) {
     const page = await browser.newPage({ viewport: { width: 1100, height: 760 } });
+    await prepare(page);
     await page.goto(url);
     await page.getByLabel('Your name').fill(name);
     return new Visitor(name, page);

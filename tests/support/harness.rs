@@ -420,6 +420,17 @@ impl Conference<Client> {
         assert!(self.drive_until(Duration::from_secs(25), connected), "not everybody connected");
     }
 
+    /// A client's offer with another certificate: another association, and other keys.
+    pub fn renew(&mut self, seat: usize) {
+        let certificate = dtls::Certificate::generate().expect("a certificate can be made");
+        let provider = Some(seeded_dtls::provider([0x4e; 32]));
+        let config = dtls::Config { provider, ..self.options.engine.dtls.clone() };
+        self.owners += 1;
+        self.watch.own(home(self.seats[seat].endpoint.index), self.owners);
+        self.endpoint(seat).renew(dtls::Context::new(config, certificate).expect("a good configuration"));
+        self.renegotiate(seat);
+    }
+
     pub fn endpoint(&mut self, seat: usize) -> &mut Client {
         &mut self.seats[seat].endpoint
     }

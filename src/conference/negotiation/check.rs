@@ -84,9 +84,19 @@ fn alike(a: &Codec, b: &Codec) -> bool {
 
 /// Whether one- and two-byte header extensions may alternate in all accepted sections.
 pub(super) fn allows_mixed(description: &Description, sections: &[Section]) -> bool {
+    description.extmap_allow_mixed || all_accepted(description, sections, |media| media.extmap_allow_mixed)
+}
+
+/// Whether encrypted headers are taken in all accepted sections: which section a packet belongs to
+/// may stand in what is encrypted (RFC 9335, section 4).
+pub(super) fn takes_cryptex(description: &Description, sections: &[Section]) -> bool {
+    description.cryptex || all_accepted(description, sections, |media| media.cryptex)
+}
+
+fn all_accepted(description: &Description, sections: &[Section], holds: impl Fn(&Media) -> bool) -> bool {
     let accepted = description.media.iter().zip(sections).filter(|(_, s)| s.line.is_some());
     let mut media = accepted.map(|(media, _)| media).peekable();
-    description.extmap_allow_mixed || (media.peek().is_some() && media.all(|media| media.extmap_allow_mixed))
+    media.peek().is_some() && media.all(holds)
 }
 
 /// The data channels that a description asks for.

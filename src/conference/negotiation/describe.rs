@@ -18,6 +18,7 @@ pub(super) struct Describe<'a> {
     pub(super) credentials: &'a Credentials,
     pub(super) setup: Setup,
     pub(super) extmap_allow_mixed: bool,
+    pub(super) cryptex: bool,
 }
 
 impl Describe<'_> {
@@ -36,6 +37,8 @@ impl Describe<'_> {
             bundle,
             ice_lite: true,
             extmap_allow_mixed: self.extmap_allow_mixed,
+            // Its sections say so: a bundle of theirs is whole or not at all.
+            cryptex: false,
             media,
         }
     }
@@ -65,6 +68,7 @@ impl Describe<'_> {
             setup: Some(self.setup),
             ..Transport::default()
         };
+        media.cryptex = self.cryptex;
         media.rtcp_mux = true;
         media.rtcp_rsize = line.rtcp_rsize;
         media.codecs = codecs(self.config, line);

@@ -46,6 +46,8 @@ pub struct Config {
     pub extensions: Vec<ExtensionKind>,
     /// Whether participants may send.
     pub publish: bool,
+    /// Whether encrypted headers are taken and used (Cryptex, RFC 9335).
+    pub cryptex: bool,
 }
 
 impl Default for Config {
@@ -65,6 +67,7 @@ impl Default for Config {
                 ExtensionKind::AbsCaptureTime,
             ],
             publish: true,
+            cryptex: true,
         }
     }
 }
@@ -220,6 +223,7 @@ impl Negotiation {
         let restart = local.restart.as_ref().filter(|_| restarted);
         self.version += 1;
         self.session.extmap_allow_mixed = check::allows_mixed(&offer, &sections);
+        self.session.cryptex = self.config.cryptex && check::takes_cryptex(&offer, &sections);
         let answer = Describe {
             config: &self.config,
             local,
@@ -229,6 +233,7 @@ impl Negotiation {
                 DtlsRole::Client => Setup::Active,
             },
             extmap_allow_mixed: self.session.extmap_allow_mixed,
+            cryptex: self.session.cryptex,
         };
         let sdp = answer.description(self.session_id, self.version, &sections).write();
         self.pending = None;
@@ -263,6 +268,7 @@ impl Negotiation {
             credentials: &local.credentials,
             setup: Setup::ActPass,
             extmap_allow_mixed: self.session.remote.is_none() || self.session.extmap_allow_mixed,
+            cryptex: self.config.cryptex && (self.session.remote.is_none() || self.session.cryptex),
         };
         let sdp = offer.description(self.session_id, self.version, &sections).write();
         self.pending = Some(sections);
@@ -304,6 +310,9 @@ impl Negotiation {
         }
         // Nothing fails from here on.
         self.session.extmap_allow_mixed = check::allows_mixed(&answer, &sections);
+        // An answer takes no more than was offered.
+        let offered = self.session.remote.is_none() || self.session.cryptex;
+        self.session.cryptex = self.config.cryptex && offered && check::takes_cryptex(&answer, &sections);
         let before = self.pending.take().unwrap_or_default();
         Ok(self.commit(&answer, &before, sections, change))
     }

@@ -15,6 +15,8 @@ pub struct Session {
     pub lines: Vec<Line>,
     /// Whether one- and two-byte header extensions may alternate (RFC 8285, section 6).
     pub extmap_allow_mixed: bool,
+    /// Whether both sides take packets whose header is encrypted (Cryptex, RFC 9335, section 4).
+    pub cryptex: bool,
     /// The data channels the participant asked for. They are not accepted yet.
     pub data: Option<DataSection>,
 }

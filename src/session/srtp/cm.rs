@@ -56,8 +56,8 @@ impl Cm {
         let (message, tag) = self.split_tag(packet).ok_or(OpenError::TooShort)?;
         let text = message.get(header_len..).ok_or(OpenError::TooShort)?;
         let plain = out.get_mut(..text.len()).ok_or(OpenError::NoSpace)?;
-        let authentic = self.is_tag(message, index, tag)
-            && self.key.apply_into(self.counter(ssrc, index), text, plain);
+        let authentic =
+            self.is_tag(message, index, tag) && self.key.apply_into(self.counter(ssrc, index), text, plain);
         authentic.then_some(text.len()).ok_or(OpenError::Authentication)
     }
 

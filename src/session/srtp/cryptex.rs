@@ -35,13 +35,19 @@ impl Shape {
     }
 }
 
+/// Whether a header extension's profile tells that the header is encrypted (RFC 9335, section 5.1).
+#[inline]
+pub const fn is_cryptex(profile: u16) -> bool {
+    matches!(profile, 0xc0de | 0xc2de)
+}
+
 /// Whether a packet's header is encrypted.
 #[inline]
 pub(super) fn is_encrypted(packet: &[u8]) -> bool {
     let profile = Shape::of(packet)
         .filter(|shape| shape.has_extension)
         .and_then(|shape| packet.get(FIXED + shape.csrc_len..)?.first_chunk());
-    profile.is_some_and(|profile| FORMS.iter().any(|(_, encrypted)| encrypted == profile))
+    profile.is_some_and(|profile| is_cryptex(u16::from_be_bytes(*profile)))
 }
 
 /// Makes the profile of a header extension the encrypted one of its form; `None` for a form that

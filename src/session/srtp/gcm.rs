@@ -142,32 +142,107 @@ mod tests {
         bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
-    #[test]
-    fn rfc_7714_16_and_17_packets() {
+    /// The case of a section, with the session keys that it prints.
+    fn case(section: &str) -> (Gcm, serde_json::Value) {
         let vectors = vectors("rfc7714");
         let cases = vectors["cases"].as_array().unwrap();
-        // The others show authentication alone, which is never negotiated here.
-        for case in cases.iter().filter(|case| case["encrypted"] == true) {
-            let salt = hex(&case["session_salt"]).iter().fold(0, |n, byte| n << 8 | u128::from(*byte));
-            let gcm = Gcm::new(&hex(&case["session_key"]), salt).unwrap();
-            let (plain, sealed) = (hex(&case["plain"]), hex(&case["protected"]));
-            let mut packet = plain.clone();
-            packet.resize(sealed.len(), 0);
-            let mut opened = vec![0; sealed.len()];
-            if case["kind"] == "srtp" {
-                let ssrc = Ssrc(number(&plain[8..12]) as u32);
-                let index = number(&plain[2..4]);
-                gcm.seal_rtp(ssrc, index, 12, &mut packet).unwrap();
-                let len = gcm.open_rtp(ssrc, index, 12, &sealed, &mut opened).unwrap();
-                assert_eq!(opened[..len], plain[12..]);
-            } else {
-                let ssrc = Ssrc(number(&plain[4..8]) as u32);
-                let index = case["srtcp_index"].as_u64().unwrap() as u32;
-                gcm.seal_rtcp(ssrc, index, &mut packet).unwrap();
-                let len = gcm.open_rtcp(ssrc, index, &sealed, &mut opened).unwrap();
-                assert_eq!(opened[..len], plain);
-            }
-            assert_eq!(packet, sealed, "{}", case["section"]);
+        let case = cases.iter().find(|case| case["section"] == format!("RFC 7714 {section}"));
+        let case = case.expect("the section").clone();
+        let salt = hex(&case["session_salt"]).iter().fold(0, |n, byte| n << 8 | u128::from(*byte));
+        (Gcm::new(&hex(&case["session_key"]), salt).unwrap(), case)
+    }
+
+    fn rtp_both_ways(section: &str) {
+        let (gcm, case) = case(section);
+        let (plain, sealed) = (hex(&case["plain"]), hex(&case["protected"]));
+        let (ssrc, index) = (Ssrc(number(&plain[8..12]) as u32), number(&plain[2..4]));
+        assert_eq!(gcm.nonce(ssrc, index)[..], hex(&case["iv"]));
+        let mut packet = plain.clone();
+        packet.resize(sealed.len(), 0);
+        gcm.seal_rtp(ssrc, index, 12, &mut packet).unwrap();
+        assert_eq!(packet, sealed);
+        let mut opened = vec![0; sealed.len()];
+        let len = gcm.open_rtp(ssrc, index, 12, &sealed, &mut opened).unwrap();
+        assert_eq!(opened[..len], plain[12..]);
+    }
+
+    fn rtcp_both_ways(section: &str) {
+        let (gcm, case) = case(section);
+        let (plain, sealed) = (hex(&case["plain"]), hex(&case["protected"]));
+        let ssrc = Ssrc(number(&plain[4..8]) as u32);
+        let index = case["srtcp_index"].as_u64().unwrap() as u32;
+        assert_eq!(gcm.nonce(ssrc, index.into())[..], hex(&case["iv"]));
+        let mut packet = plain.clone();
+        packet.resize(sealed.len(), 0);
+        gcm.seal_rtcp(ssrc, index, &mut packet).unwrap();
+        assert_eq!(packet, sealed);
+        let mut opened = vec![0; sealed.len()];
+        let len = gcm.open_rtcp(ssrc, index, &sealed, &mut opened).unwrap();
+        assert_eq!(opened[..len], plain);
+    }
+
+    /// Authentication alone, which is never negotiated here: the provider makes the tag that the RFC
+    /// prints, the transform refuses the packet.
+    fn authentication_alone(section: &str) {
+        let (gcm, case) = case(section);
+        let (plain, sealed) = (hex(&case["plain"]), hex(&case["protected"]));
+        let iv = hex(&case["iv"]).try_into().unwrap();
+        let mut out = vec![0; sealed.len()];
+        if case["kind"] == "srtp" {
+            let (message, tag) = sealed.split_last_chunk::<TAG>().unwrap();
+            assert_eq!(message, plain);
+            assert_eq!(gcm.key.seal(iv, message, &mut []), Some(*tag));
+            let (ssrc, index) = (Ssrc(number(&plain[8..12]) as u32), number(&plain[2..4]));
+            let opened = gcm.open_rtp(ssrc, index, 12, &sealed, &mut out);
+            assert_eq!(opened, Err(OpenError::Authentication));
+        } else {
+            let (message, trailer) = sealed.split_last_chunk::<4>().unwrap();
+            let (message, tag) = message.split_last_chunk::<TAG>().unwrap();
+            assert_eq!((message, trailer[0] >> 7), (&plain[..], 0));
+            assert_eq!(gcm.key.seal(iv, &[message, trailer].concat(), &mut []), Some(*tag));
+            let (ssrc, index) = (Ssrc(number(&plain[4..8]) as u32), number(trailer) as u32);
+            let opened = gcm.open_rtcp(ssrc, index, &sealed, &mut out);
+            assert_eq!(opened, Err(OpenError::Authentication));
         }
+    }
+
+    #[test]
+    fn rfc_7714_16_1_1_and_16_1_2_rtp_with_128_bits() {
+        rtp_both_ways("16.1.1, 16.1.2");
+    }
+
+    #[test]
+    fn rfc_7714_16_1_3_and_16_1_4_rtp_with_128_bits_authenticated_alone() {
+        authentication_alone("16.1.3, 16.1.4");
+    }
+
+    #[test]
+    fn rfc_7714_16_2_1_and_16_2_2_rtp_with_256_bits() {
+        rtp_both_ways("16.2.1, 16.2.2");
+    }
+
+    #[test]
+    fn rfc_7714_16_2_3_and_16_2_4_rtp_with_256_bits_authenticated_alone() {
+        authentication_alone("16.2.3, 16.2.4");
+    }
+
+    #[test]
+    fn rfc_7714_17_1_rtcp_with_128_bits() {
+        rtcp_both_ways("17.1");
+    }
+
+    #[test]
+    fn rfc_7714_17_2_rtcp_with_256_bits() {
+        rtcp_both_ways("17.2");
+    }
+
+    #[test]
+    fn rfc_7714_17_3_rtcp_with_128_bits_authenticated_alone() {
+        authentication_alone("17.3");
+    }
+
+    #[test]
+    fn rfc_7714_17_4_rtcp_with_256_bits_authenticated_alone() {
+        authentication_alone("17.4");
     }
 }

@@ -54,6 +54,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
+pub use cryptex::is_cryptex;
 pub use error::{KeyError, OpenError, SealError};
 pub use opener::{Opened, Opener};
 pub use profile::{MasterKey, Profile};

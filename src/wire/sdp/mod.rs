@@ -38,6 +38,9 @@ pub struct Description {
     /// `a=extmap-allow-mixed` (RFC 8285, section 6) for the whole session: one- and two-byte
     /// header extensions may alternate.
     pub extmap_allow_mixed: bool,
+    /// `a=cryptex` (RFC 9335, section 4) for the whole session: its writer takes RTP packets whose
+    /// header extensions and contributing sources are encrypted.
+    pub cryptex: bool,
     /// The media sections in the order of their `m=` lines.
     pub media: Vec<Media>,
 }
@@ -87,6 +90,8 @@ pub struct Media {
     pub extmaps: Vec<Extmap>,
     /// `a=extmap-allow-mixed` for this section alone.
     pub extmap_allow_mixed: bool,
+    /// `a=cryptex` for this section alone.
+    pub cryptex: bool,
     /// The first `a=msid` (RFC 8830).
     pub msid: Option<Msid>,
     /// The streams of `a=ssrc` lines (RFC 5576), in the order of their first mention.
@@ -127,6 +132,7 @@ impl Media {
             codecs: Vec::new(),
             extmaps: Vec::new(),
             extmap_allow_mixed: false,
+            cryptex: false,
             msid: None,
             streams: Vec::new(),
             stream_groups: Vec::new(),

@@ -25,6 +25,7 @@ pub(super) fn description(text: &str) -> Result<Description, ParseError> {
         bundle: session.bundle.unwrap_or_default(),
         ice_lite: session.ice_lite,
         extmap_allow_mixed: session.extmap_allow_mixed,
+        cryptex: session.cryptex,
         media,
     })
 }

@@ -15,6 +15,7 @@ pub(super) struct SessionSection {
     pub(super) bundle: Option<Vec<Mid>>,
     pub(super) ice_lite: bool,
     pub(super) extmap_allow_mixed: bool,
+    pub(super) cryptex: bool,
     direction: Option<Direction>,
     transport: Transport,
     connection: Option<IpAddr>,
@@ -33,6 +34,7 @@ impl SessionSection {
             "group" => self.group(value)?,
             "ice-lite" => self.ice_lite = true,
             "extmap-allow-mixed" => self.extmap_allow_mixed = true,
+            "cryptex" => self.cryptex = true,
             _ => match Direction::parse(name) {
                 Some(direction) => self.direction = Some(direction),
                 None => transport_attribute(&mut self.transport, name, value)?,
@@ -188,6 +190,7 @@ impl Section {
             "rtcp-rsize" => media.rtcp_rsize = true,
             "bundle-only" => media.bundle_only = true,
             "extmap-allow-mixed" => media.extmap_allow_mixed = true,
+            "cryptex" => media.cryptex = true,
             "crypto" => media.crypto = true,
             "sctp-port" => media.sctp_port = Some(number(Some(value))?),
             "max-message-size" => media.max_message_size = Some(number(Some(value))?),

@@ -58,6 +58,20 @@ fn captured_descriptions_survive_writing_and_parsing() {
 }
 
 #[test]
+fn rfc_9335_4_cryptex_is_read_and_written_at_both_levels() {
+    let text = capture("chromium-chromium-av-data.offer.sdp");
+    let plain = Description::parse(&text).unwrap();
+    assert!(!plain.cryptex && plain.media.iter().all(|media| !media.cryptex));
+    let mut told = plain.clone();
+    told.cryptex = true;
+    told.media[1].cryptex = true;
+    let text = told.write();
+    assert_eq!(text.lines().filter(|line| *line == "a=cryptex").count(), 2);
+    let again = Description::parse(&text).unwrap();
+    assert_eq!((again.cryptex, again.media[0].cryptex, again.media[1].cryptex), (true, false, true));
+}
+
+#[test]
 fn a_chromium_offer_is_understood_whole() {
     let offer = Description::parse(&capture("chromium-chromium-av-data.offer.sdp")).unwrap();
     assert_eq!((offer.session_id, offer.version), (7355192200869349356, 2));

@@ -16,6 +16,7 @@ pub(super) fn description(from: &Description) -> String {
     }
     flag(to, "ice-lite", from.ice_lite);
     flag(to, "extmap-allow-mixed", from.extmap_allow_mixed);
+    flag(to, "cryptex", from.cryptex);
     push(to, "msid-semantic", "WMS *");
     session.medias = from.media.iter().map(media).collect();
     session.to_string()
@@ -87,6 +88,7 @@ fn transport(to: &mut Vec<Attribute>, from: &Transport) {
 
 fn extensions(to: &mut Vec<Attribute>, from: &Media) {
     flag(to, "extmap-allow-mixed", from.extmap_allow_mixed);
+    flag(to, "cryptex", from.cryptex);
     for extmap in &from.extmaps {
         let (slash, direction) = extmap.direction.map_or(("", ""), |d| ("/", d.as_str()));
         push(to, "extmap", format!("{}{slash}{direction} {}", extmap.id, extmap.uri));

@@ -60,6 +60,10 @@ pub struct Describe {
     pub server: Option<Server>,
     /// What the server sends, by its last description.
     pub announced: Vec<Announced>,
+    /// Whether this client says that it takes encrypted headers (RFC 9335).
+    pub cryptex: bool,
+    /// Whether both sides said so.
+    pub cryptex_agreed: bool,
     /// The text of the last server description, for tests that look closer.
     pub last: String,
 }
@@ -67,7 +71,16 @@ pub struct Describe {
 impl Describe {
     pub fn new(fingerprint: String) -> Self {
         let lines = vec![Line::own(false), Line::own(true)];
-        Describe { lines, version: 0, fingerprint, server: None, announced: Vec::new(), last: String::new() }
+        Describe {
+            lines,
+            version: 0,
+            fingerprint,
+            server: None,
+            announced: Vec::new(),
+            cryptex: false,
+            cryptex_agreed: false,
+            last: String::new(),
+        }
     }
 
     pub fn offer(&mut self, local: &Credentials, publisher: &Publisher) -> String {
@@ -88,6 +101,8 @@ impl Describe {
         let description = Description::parse(sdp).unwrap_or_else(|error| panic!("{error}\n{sdp}"));
         self.last = sdp.to_owned();
         self.announced.clear();
+        let mut accepted = description.media.iter().filter(|media| !media.rejected());
+        self.cryptex_agreed = self.cryptex && accepted.all(|media| media.cryptex);
         for (at, media) in description.media.iter().enumerate() {
             if self.lines.len() <= at {
                 self.lines.push(Line::own(media.kind == Kind::Video));
@@ -169,6 +184,9 @@ impl Describe {
         );
         let _ =
             write!(sdp, "a=fingerprint:{}\r\na=setup:{setup}\r\na=mid:{}\r\n", self.fingerprint, line.mid);
+        if self.cryptex {
+            sdp.push_str("a=cryptex\r\n");
+        }
         for (id, uri) in &line.extensions {
             let _ = write!(sdp, "a=extmap:{id} {uri}\r\n");
         }

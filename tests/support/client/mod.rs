@@ -54,6 +54,9 @@ pub struct Client {
     pub stopped: bool,
     /// Datagrams that could not be opened.
     pub unopened: u64,
+    /// Packets that came with an encrypted header, and with extensions in a plain one.
+    pub encrypted_headers: u64,
+    pub plain_extensions: u64,
     pub closed: bool,
     /// What the server asks of it is of no interest: it provokes.
     pub lawless: bool,
@@ -61,6 +64,8 @@ pub struct Client {
     server: Option<SocketAddr>,
     dtls: Option<Association>,
     keys: Option<Keys>,
+    /// The keys of the association before.
+    old_keys: Option<Keys>,
     outbox: VecDeque<Packet>,
     next_report: Option<Instant>,
     ssrc: Ssrc,
@@ -86,12 +91,15 @@ impl Client {
             report_blocks: 0,
             stopped: false,
             unopened: 0,
+            encrypted_headers: 0,
+            plain_extensions: 0,
             closed: false,
             lawless: false,
             setup,
             server: None,
             dtls: None,
             keys: None,
+            old_keys: None,
             outbox: VecDeque::new(),
             next_report: None,
             random,
@@ -119,6 +127,47 @@ impl Client {
         if let Some(dtls) = &mut self.dtls {
             dtls.close();
             self.drain_dtls(now);
+        }
+    }
+
+    /// Begins anew with another certificate; the next offer tells of it.
+    pub fn renew(&mut self, dtls: dtls::Context) {
+        self.ice.restart();
+        self.describe.fingerprint = dtls.fingerprint().to_string();
+        self.setup.dtls = dtls;
+        self.dtls = None;
+        self.old_keys = self.keys.take();
+    }
+
+    /// A datagram under the keys before: media if `rtp` is true, or else a report.
+    pub fn under_old_keys(&mut self, rtp: bool) -> Vec<u8> {
+        let keys = self.old_keys.as_mut().expect("there was an association");
+        let mut out = vec![0; 64];
+        let ssrc = self.publisher.audio.ssrc;
+        let header = [&[0x80, publish::OPUS, 0xff, 0xf0, 0, 0, 0, 1][..], &ssrc.0.to_be_bytes()].concat();
+        let len = if rtp {
+            keys.sealer.seal_rtp(&header, &[], b"late", SeqNo(0xfff0), ssrc, &mut out)
+        } else {
+            let mut writer = rtcp::Writer::new(&mut out);
+            writer.receiver_report(ssrc, &[]).expect("it fits");
+            let len = writer.len();
+            keys.sealer.seal_rtcp(&mut out, len)
+        };
+        out.truncate(len.expect("it fits"));
+        out
+    }
+
+    fn apply_cryptex(&mut self) {
+        if let Some(keys) = &mut self.keys {
+            keys.opener.accept_cryptex(self.describe.cryptex_agreed);
+            keys.sealer.use_cryptex(self.describe.cryptex_agreed);
+        }
+    }
+
+    /// Encrypts headers from now on, agreed or not.
+    pub fn send_encrypted_headers(&mut self) {
+        if let Some(keys) = &mut self.keys {
+            keys.sealer.use_cryptex(true);
         }
     }
 
@@ -188,6 +237,7 @@ impl Client {
             self.dtls = Some(Association::new(dtls::Role::Client, &self.setup.dtls, &[expected], seed, now));
         }
         self.receiver.announce(self.describe.announced.clone());
+        self.apply_cryptex();
     }
 
     fn drain_dtls(&mut self, now: Instant) {
@@ -217,6 +267,7 @@ impl Client {
                 dtls::Event::Data(_) => {}
             }
         }
+        self.apply_cryptex();
         datagrams.into_iter().for_each(|datagram| self.send_raw(datagram));
     }
 
@@ -228,11 +279,14 @@ impl Client {
             return;
         };
         let mut out = vec![0; data.len()];
-        let header_len = packet.header_len();
-        match keys.opener.open_rtp(data, header_len, packet.ssrc(), packet.sequence_number(), &mut out) {
+        match keys.opener.open_packet(data, &mut out) {
             Ok(opened) => {
-                let payload = &out[..opened.len];
-                self.receiver.on_packet(now, packet.ssrc(), packet.payload_type().get(), opened.seq, payload);
+                let encrypted = packet.extension_profile().is_some_and(srtp::is_cryptex);
+                self.encrypted_headers += u64::from(encrypted);
+                self.plain_extensions += u64::from(packet.extension_profile().is_some() && !encrypted);
+                let plain = rtp::Packet::parse(&out[..opened.len]).expect("a header that was authentic");
+                let payload_type = plain.payload_type().get();
+                self.receiver.on_packet(now, plain.ssrc(), payload_type, opened.seq, plain.payload());
             }
             // A link may double.
             Err(srtp::OpenError::Replayed) => {}

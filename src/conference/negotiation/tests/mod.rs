@@ -1,5 +1,6 @@
 //! Negotiations with the offers of real endpoints and with a small JSEP peer.
 
+mod cryptex;
 mod offers;
 mod peer;
 mod quirks;

@@ -1,0 +1,71 @@
+// Two Chromium pages whose RTP headers are encrypted (Cryptex, RFC 9335), and one that does not know
+// of it, in one room.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Visitor, launchBrowser, startServer, watch } from './visitors.mjs';
+
+const SECONDS = 5;
+
+let browser;
+before(async () => {
+  browser = await launchBrowser(['--enable-experimental-web-platform-features']);
+});
+after(async () => { await browser?.close(); });
+
+// Makes every connection of the page ask for encrypted headers.
+const encryptHeaders = page => page.addInitScript(() => {
+  const Plain = globalThis.RTCPeerConnection;
+  globalThis.RTCPeerConnection = class extends Plain {
+    constructor(config = {}) {
+      super({ ...config, rtpHeaderEncryptionPolicy: 'negotiate' });
+    }
+  };
+});
+
+const descriptions = visitor => visitor.page.evaluate(() => ({
+  ours: conference.peer.localDescription.sdp,
+  theirs: conference.peer.remoteDescription.sdp,
+  negotiated: conference.peer.getTransceivers().map(one => one.rtpHeaderEncryptionNegotiated),
+}));
+
+test('encrypted headers are agreed on, and pictures and sound arrive', { timeout: 240_000 }, async t => {
+  const server = await startServer();
+  const visitors = [];
+  try {
+    const ada = await Visitor.arrive(browser, 'Ada', `${server.url}?video=360`, encryptHeaders);
+    visitors.push(ada);
+    const link = await ada.create();
+    const bob = await Visitor.arrive(browser, 'Bob', `${link}?video=360`, encryptHeaders);
+    visitors.push(bob);
+    await bob.join();
+    const eve = await Visitor.arrive(browser, 'Eve', `${link}?video=360`);
+    visitors.push(eve);
+    await eve.join();
+    await Promise.all([ada.receives(['Bob', 'Eve']), bob.receives(['Ada', 'Eve']), eve.receives(['Ada', 'Bob'])]);
+
+    for (const visitor of visitors) {
+      const { ours, theirs, negotiated } = await descriptions(visitor);
+      t.diagnostic(`${visitor.name}: transceivers say ${JSON.stringify(negotiated)}`);
+      const asked = visitor !== eve;
+      assert.equal(/^a=cryptex\r?$/m.test(ours), asked, `${visitor.name} asks for it`);
+      assert.equal(/^a=cryptex\r?$/m.test(theirs), asked, `${visitor.name} is told that it is so`);
+    }
+
+    const seen = await watch(visitors, SECONDS);
+    for (const { name, from } of seen) {
+      assert.equal(from.length, 2, `${name} receives both others`);
+      for (const { other, fps, energy } of from) {
+        t.diagnostic(`${name} receives ${other}: ${fps.toFixed(1)} frames/s, audio energy +${energy.toFixed(3)}`);
+        assert.ok(fps > 2, `${name} decodes video of ${other}: ${fps} frames/s`);
+        assert.ok(energy > 0, `${name} hears ${other}: energy +${energy}`);
+      }
+    }
+    assert.deepEqual(visitors.flatMap(({ errors }) => errors), [], 'no errors on any page');
+  } catch (error) {
+    t.diagnostic(`the server's log:\n${server.log()}`);
+    throw error;
+  } finally {
+    await Promise.all(visitors.map(({ page }) => page.close()));
+    await server.stop();
+  }
+});
