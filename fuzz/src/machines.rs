@@ -1,7 +1,7 @@
 //! State machines, driven by scripts of operations: any order, any bytes, any time.
 
 use super::Script;
-use estafette::ice::{Agent, Candidate, Config, Credentials, Mode};
+use estafette::ice::{Agent, Candidate, Config, Credentials, LocalCandidate, Mode, Role};
 use estafette::mux::{Path, Protocol};
 use estafette::random::Random;
 use estafette::{Instant, stun};
@@ -15,13 +15,15 @@ pub fn ice(data: &[u8]) {
     let addresses = [SocketAddr::from(([192, 0, 2, 1], 1)), SocketAddr::from(([198, 51, 100, 2], 2))];
     let mut random = Random::new([1; 32]);
     let credentials = [Credentials::random(&mut random, "0001"), Credentials::random(&mut random, "0002")];
-    let modes = [Mode::Lite, Mode::Controlling { local: addresses[1] }];
+    let modes = [Mode::Lite, Mode::Full];
     let mut agents = [0, 1].map(|at| {
-        let config = Config { mode: modes[at], ..Config::default() };
+        let config = Config { mode: modes[at], role: Role::Controlling, ..Config::default() };
         let mut agent = Agent::new(config, credentials[at].clone(), random.fork(at as u64));
         agent.set_remote_credentials(credentials[1 - at].clone());
         agent
     });
+    let local = LocalCandidate::host(Protocol::Udp, addresses[1], addresses[1], 1);
+    agents[1].add_local_candidate(local).expect("the first one");
     agents[1].add_remote_candidate(Candidate::host(Protocol::Udp, addresses[0], 1)).expect("the first one");
     let (mut now, mut buf) = (Instant::from_millis(1), [0; 1_400]);
     let mut wires: [VecDeque<Vec<u8>>; 2] = Default::default();

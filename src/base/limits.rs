@@ -160,6 +160,10 @@ pub const STUN_TEXT: usize = 763;
 /// Remote candidates of one ICE generation (S-STUN-10): browsers name about ten.
 pub const CANDIDATES: usize = 32;
 
+/// Pairs of a full agent (S-STUN-10; RFC 8445, section 6.1.2.5): three addresses of ours with all
+/// candidates of a peer.
+pub const PAIRS: usize = 100;
+
 /// Addresses known of one participant at once (S-MUX-05): a few interfaces of two families each,
 /// and twice that during a restart.
 pub const ADDRESSES_PER_PARTICIPANT: usize = 8;
@@ -170,6 +174,23 @@ pub const STUN_REPLIES: usize = 8;
 
 /// Transmissions of one connectivity check (Rc of RFC 8489, section 6.2.1).
 pub const CHECK_TRANSMISSIONS: u8 = 7;
+
+/// The same of a full agent, whose waits stop growing at two seconds: as long as a lite one's in all.
+pub const FULL_CHECK_TRANSMISSIONS: u8 = 21;
+
+/// Transmissions of a nomination before the next pair gets it: four seconds.
+pub const NOMINATION_TRANSMISSIONS: u8 = 4;
+
+/// What better pairs get when one works already, before that one is nominated: a long round trip.
+pub const NOMINATION_DELAY: Duration = Duration::from_millis(200);
+
+/// Silence of a selected pair after which a peer that nominates every pair may mean a lesser one:
+/// more than browsers wait between two checks of a path in use.
+pub const NOMINATION_HOLD: Duration = Duration::from_secs(3);
+
+/// Time given to a full agent's generation before it can fail, even without pairs (RFC 8863, section
+/// 4: the time of one check that is never answered).
+pub const ICE_PATIENCE: Duration = Duration::from_millis(39_500);
 
 /// Wait before a check is sent a second time; doubles each time (RFC 8445, section 14.3).
 pub const CHECK_RTO: Duration = Duration::from_millis(500);

@@ -215,8 +215,10 @@ impl Network {
     }
 
     pub(crate) fn poll_event(&mut self, now: Instant) -> Option<Event> {
-        if let Some(event) = self.ice.poll_event() {
-            return Some(self.on_ice(now, event));
+        while let Some(event) = self.ice.poll_event() {
+            if let Some(event) = self.on_ice(now, event) {
+                return Some(event);
+            }
         }
         match self.association.as_mut()?.poll_event()? {
             dtls::Event::Connected { profile, keying } => Some(self.on_connected(profile, &keying)),
@@ -227,8 +229,8 @@ impl Network {
         }
     }
 
-    fn on_ice(&mut self, now: Instant, event: ice::Event) -> Event {
-        match event {
+    fn on_ice(&mut self, now: Instant, event: ice::Event) -> Option<Event> {
+        Some(match event {
             ice::Event::AddressKnown(path) => Event::AddressKnown(path),
             ice::Event::AddressForgotten(path) => Event::AddressForgotten(path),
             ice::Event::Selected(path) => {
@@ -236,7 +238,9 @@ impl Network {
                 Event::Selected(path)
             }
             ice::Event::Disconnected => Event::ConsentExpired,
-        }
+            // The peer's checks may still show a way; the engine's own patience ends it otherwise.
+            ice::Event::Failed => return None,
+        })
     }
 
     fn on_connected(&mut self, profile: u16, keying: &dtls::Keying) -> Event {

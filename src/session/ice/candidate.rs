@@ -1,6 +1,6 @@
 //! Candidates: transport addresses that an agent says it may be reached at.
 
-use crate::wire::mux::Protocol;
+use crate::wire::mux::{Path, Protocol};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -58,25 +58,108 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// A candidate of our own at a public or interface address. Of several the one with the higher
-    /// `preference` is tried first.
+    /// A candidate at a public or interface address. Of several the one with the higher
+    /// `preference` is tried first; UDP goes before TCP (RFC 6544, section 4.2).
     pub fn host(protocol: Protocol, address: SocketAddr, preference: u16) -> Self {
-        let ip = address.ip().to_canonical();
+        Candidate::new(protocol, CandidateKind::Host, address, address, preference)
+    }
+
+    fn new(
+        protocol: Protocol,
+        kind: CandidateKind,
+        address: SocketAddr,
+        base: SocketAddr,
+        preference: u16,
+    ) -> Self {
         let mut hash = crc32fast::Hasher::new();
-        match ip {
+        match base.ip().to_canonical() {
             IpAddr::V4(ip) => hash.update(&ip.octets()),
             IpAddr::V6(ip) => hash.update(&ip.octets()),
         }
-        hash.update(&[u8::from(protocol == Protocol::Tcp)]);
+        hash.update(&[u8::from(protocol == Protocol::Tcp), kind as u8]);
         Candidate {
             foundation: hash.finalize().to_string(),
             component: 1,
             protocol,
-            priority: priority(CandidateKind::Host, preference),
-            address: SocketAddr::new(ip, address.port()),
-            kind: CandidateKind::Host,
+            priority: match protocol {
+                Protocol::Udp => priority(kind, preference),
+                Protocol::Tcp => tcp_priority(preference),
+            },
+            address: canonical(address),
+            kind,
         }
     }
+
+    /// A number that tells foundations apart; it can be mistaken, which delays a check.
+    pub(super) fn foundation_hash(&self) -> u32 {
+        crc32fast::hash(self.foundation.as_bytes())
+    }
+}
+
+/// A candidate of our own: what is announced, and the socket behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LocalCandidate {
+    /// What the peer is told.
+    pub candidate: Candidate,
+    /// The address as bound, which is what [`Path::local`](crate::Path::local) of its datagrams says.
+    pub base: SocketAddr,
+}
+
+impl LocalCandidate {
+    /// A host candidate. `announced` differs from `base` where a translator in front of a server maps
+    /// a public address to it one to one, and where a socket is bound to any address.
+    pub fn host(protocol: Protocol, base: SocketAddr, announced: SocketAddr, preference: u16) -> Self {
+        LocalCandidate { candidate: Candidate::host(protocol, announced, preference), base }
+    }
+
+    /// What a STUN server saw of a UDP socket (RFC 8445, section 5.1.1.2).
+    pub fn server_reflexive(base: SocketAddr, mapped: SocketAddr, preference: u16) -> Self {
+        let kind = CandidateKind::ServerReflexive;
+        LocalCandidate { candidate: Candidate::new(Protocol::Udp, kind, mapped, base, preference), base }
+    }
+
+    /// Host candidates for a server's sockets, each as base and announced address, in order of
+    /// preference, but such that the families take turns, IPv6 first: a family that leads nowhere
+    /// holds up the other for one check only (RFC 8421, section 4).
+    pub fn hosts(protocol: Protocol, sockets: &[(SocketAddr, SocketAddr)]) -> Vec<Self> {
+        let six = |socket: &&(SocketAddr, SocketAddr)| canonical(socket.1).is_ipv6();
+        let (mut sixes, mut fours): (Vec<_>, Vec<_>) = sockets.iter().partition(six);
+        (sixes.reverse(), fours.reverse());
+        let mut hosts = Vec::with_capacity(sockets.len());
+        let mut preference = u16::MAX;
+        while let Some(&(base, announced)) = {
+            let next = if hosts.len() % 2 == 0 { sixes.pop() } else { fours.pop() };
+            next.or_else(|| sixes.pop()).or_else(|| fours.pop())
+        } {
+            hosts.push(LocalCandidate::host(protocol, base, announced, preference));
+            preference = preference.saturating_sub(1);
+        }
+        hosts
+    }
+
+    /// The path of checks to a candidate of the peer's, as our socket shows it; `None` unless both
+    /// are of one family. A socket for both families shows IPv4 addresses in IPv6.
+    pub(super) fn path_to(&self, remote: SocketAddr) -> Option<Path> {
+        let remote = canonical(remote);
+        let ip = match (self.base, remote.ip()) {
+            (SocketAddr::V6(base), IpAddr::V4(ip)) if base.ip().to_ipv4_mapped().is_none() => {
+                IpAddr::V6(ip.to_ipv6_mapped())
+            }
+            (_, ip) => ip,
+        };
+        let path = Path {
+            protocol: self.candidate.protocol,
+            local: self.base,
+            remote: SocketAddr::new(ip, remote.port()),
+        };
+        let same = self.candidate.address.is_ipv4() == remote.is_ipv4();
+        (same && canonical(self.base) != remote && self.candidate.address != remote).then_some(path)
+    }
+}
+
+/// An IPv4 address as itself, not in IPv6.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 impl fmt::Display for Candidate {
@@ -95,6 +178,22 @@ impl fmt::Display for Candidate {
 /// The priority of a candidate of component 1 (RFC 8445, section 5.1.2.1).
 pub(super) const fn priority(kind: CandidateKind, preference: u16) -> u32 {
     kind.preference() << 24 | (preference as u32) << 8 | 255
+}
+
+/// What a passive TCP candidate ranks below all of UDP but relays (RFC 6544, section 4.2).
+const fn tcp_priority(preference: u16) -> u32 {
+    const TYPE: u32 = 90;
+    const PASSIVE: u32 = 4;
+    TYPE << 24 | (PASSIVE << 13 | (preference >> 3) as u32) << 8 | 255
+}
+
+/// What our only address is worth to a lite agent.
+pub(super) const OUR_PRIORITY: u32 = priority(CandidateKind::Host, u16::MAX);
+
+/// What a peer would rank the address at that our check may discover: as its base, but peer-reflexive
+/// (RFC 8445, section 7.1.1).
+pub(super) const fn reflexive_priority(base: u32) -> u32 {
+    CandidateKind::PeerReflexive.preference() << 24 | base & 0x00FF_FFFF
 }
 
 /// The priority of a pair (RFC 8445, section 6.1.2.3). Priorities of the full 32 bits, which the
@@ -146,6 +245,40 @@ mod tests {
         let tcp = Candidate::host(Protocol::Tcp, address("[2001:db8::1]:443"), 0);
         assert!(tcp.to_string().ends_with(" 2001:db8::1 443 typ host tcptype passive"));
         assert_ne!(udp.foundation, tcp.foundation);
+    }
+
+    #[test]
+    fn families_take_turns_and_udp_goes_first() {
+        let socket = |text: &str| (address("[::]:9"), address(text));
+        let sockets =
+            ["192.0.2.1:9", "192.0.2.2:9", "192.0.2.3:9", "[2001:db8::1]:9", "[2001:db8::2]:9"].map(socket);
+        let hosts = LocalCandidate::hosts(Protocol::Udp, &sockets);
+        let order: Vec<_> = hosts.iter().map(|host| host.candidate.address).collect();
+        assert_eq!(order, [3, 0, 4, 1, 2].map(|at| sockets[at].1));
+        assert!(hosts.is_sorted_by(|a, b| a.candidate.priority > b.candidate.priority));
+        let tcp = LocalCandidate::hosts(Protocol::Tcp, &sockets);
+        let mapped = LocalCandidate::server_reflexive(sockets[0].0, sockets[1].1, 0);
+        let best_tcp = tcp.iter().map(|tcp| tcp.candidate.priority).max().unwrap();
+        assert!(
+            best_tcp < mapped.candidate.priority
+                && mapped.candidate.priority < order.len() as u32 + (101 << 24)
+        );
+        assert!(mapped.candidate.to_string().contains(" typ srflx"));
+    }
+
+    #[test]
+    fn a_path_is_what_the_socket_shows() {
+        let local =
+            |base, announced| LocalCandidate::host(Protocol::Udp, address(base), address(announced), 1);
+        let both = local("[::]:9", "192.0.2.1:9");
+        let path = both.path_to(address("203.0.113.1:5")).unwrap();
+        assert_eq!((path.local, path.remote), (address("[::]:9"), address("[::ffff:203.0.113.1]:5")));
+        assert_eq!(both.path_to(address("[2001:db8::5]:5")), None, "another family");
+        assert_eq!(both.path_to(address("192.0.2.1:9")), None, "ourselves");
+        let plain = local("10.0.0.1:9", "192.0.2.1:9");
+        let path = plain.path_to(address("[::ffff:203.0.113.1]:5")).unwrap();
+        assert_eq!(path.remote, address("203.0.113.1:5"));
+        assert_eq!(plain.path_to(address("10.0.0.1:9")), None, "ourselves");
     }
 
     #[test]

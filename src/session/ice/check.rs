@@ -1,31 +1,37 @@
 //! Checks of our own: they prove an address, and while it is selected they keep consent.
 
 use super::agent::Agent;
-use super::candidate::{self, CandidateKind};
+use super::candidate;
 use super::credentials::Generation;
-use super::{Drop, Mode, Outcome};
+use super::pair::Pair;
+use super::{Drop, Outcome, Role};
 use crate::base::limits;
 use crate::base::time::{Duration, Instant};
 use crate::wire::mux::Path;
 use crate::wire::stun::{self, Class, Message, NoSpace, TransactionId, Writer};
 
-/// What a peer would rank the address at that our check may discover (RFC 8445, section 7.1.1).
-pub(super) const OUR_PRIORITY: u32 = candidate::priority(CandidateKind::PeerReflexive, u16::MAX);
-/// Unanswered consent checks after which a proven address takes over that nobody nominated.
-const SILENT: u8 = 2;
-/// The longest wait between the checks of a controlling agent.
+/// The longest wait between the checks of one pair of a full agent: half a minute of doubling would
+/// outlast its peer's patience.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The peer withdraws its consent (RFC 7675, section 5.2).
+/// Errors that we have to understand: the peer withdraws its consent (RFC 7675, section 5.2), or
+/// believes itself in our role.
 const FORBIDDEN: u16 = 403;
+const ROLE_CONFLICT: u16 = 487;
 
-/// The checks of one address: the transaction under way and when to send next.
+/// The checks of one pair: the transaction under way and when to send next.
 #[derive(Debug, Default)]
 pub(super) struct Check {
     id: TransactionId,
     /// Whether an answer to `id` counts.
     awaiting: bool,
+    /// The role that the last request named.
+    role: Role,
     /// Transmissions since the last answer.
-    unanswered: u8,
+    pub(super) unanswered: u8,
+    /// Goes before others: triggered by the peer, or a nomination.
+    urgent: bool,
+    /// Waits for another pair of its foundation.
+    pub(super) frozen: bool,
     sent: Instant,
     next: Option<Instant>,
 }
@@ -36,12 +42,21 @@ impl Check {
         *self = Check { next: Some(now), ..Check::default() };
     }
 
+    /// The same before all others.
+    pub(super) fn start_urgent(&mut self, now: Instant) {
+        *self = Check { next: Some(now), urgent: true, ..Check::default() };
+    }
+
     /// A request came from the address, so an answer is likely: begins, or cuts a back-off short
     /// (RFC 8445, section 7.3.1.4).
     pub(super) fn trigger(&mut self, now: Instant) {
         match self.next {
-            None => self.start(now),
-            Some(next) => self.next = Some(next.min(now.max(self.sent + limits::CHECK_RTO))),
+            None => self.start_urgent(now),
+            Some(_) if self.unanswered == 0 => self.start_urgent(now),
+            Some(next) => {
+                self.next = Some(next.min(now.max(self.sent + limits::CHECK_RTO)));
+                self.urgent = true;
+            }
         }
     }
 
@@ -55,44 +70,27 @@ impl Check {
         *self = Check { next: Some(at), ..Check::default() };
     }
 
-    /// Whether nothing more is going to be sent.
-    pub(super) fn is_idle(&self) -> bool {
-        self.next.is_none()
+    /// Whether something is still going to be sent.
+    pub(super) fn is_active(&self) -> bool {
+        self.next.is_some()
     }
 
     pub(super) fn next(&self) -> Option<Instant> {
         self.next
     }
 
-    /// Uses up a turn: the next comes `interval` later, without one after a back-off.
-    fn take_turn(&mut self, now: Instant, mode: Mode, interval: Option<Duration>) {
-        self.sent = now;
-        self.unanswered = self.unanswered.saturating_add(1);
-        let wait = interval.or_else(|| back_off(self.unanswered, mode));
-        self.next = wait.map(|wait| now + wait);
-    }
-
     fn answered(&mut self, consent: bool) {
         self.awaiting = false;
         self.unanswered = 0;
+        self.urgent = false;
         self.next = self.next.filter(|_| consent);
-    }
-}
-
-/// The wait behind so many transmissions. A lite agent gives up (RFC 8489, section 6.2.1), since the
-/// peer's next request begins anew; the controlling one goes on until it has selected a path.
-fn back_off(sent: u8, mode: Mode) -> Option<Duration> {
-    let wait = limits::CHECK_RTO * (1 << (sent.clamp(1, 8) - 1));
-    match mode {
-        Mode::Lite => (sent < limits::CHECK_TRANSMISSIONS).then_some(wait),
-        Mode::Controlling { .. } => Some(wait.min(PATIENCE)),
     }
 }
 
 impl Agent {
     /// Writes the most wanted check that is due.
     pub(super) fn poll_check(&mut self, now: Instant, buf: &mut [u8]) -> Option<(Path, usize)> {
-        // Each turn moves its check past `now`, so this ends.
+        // Each turn moves its check past `now` or ends it, so this ends.
         while let Some(serial) = self.next_due(now) {
             let transmit = self.take_turn(now, serial, buf);
             if transmit.is_some() {
@@ -102,22 +100,18 @@ impl Agent {
         None
     }
 
-    /// When the next check of this address may leave: consent on time, others in their pace and
+    /// When the next check of this pair may leave: consent on time, others in their pace and
     /// not before the peer's password is known.
-    pub(super) fn turn_of(&self, address: &super::address::Address) -> Option<Instant> {
-        let next = address.check.next()?;
-        self.generations.get(address.epoch)?.remote.as_ref()?;
-        let consent = self.addresses.is_selected(address.serial);
+    pub(super) fn turn_of(&self, pair: &Pair) -> Option<Instant> {
+        let next = pair.check.next().filter(|_| !pair.check.frozen)?;
+        self.generations.get(pair.epoch)?.remote.as_ref()?;
+        let consent = self.pairs.is_selected(pair.serial);
         Some(if consent { next } else { next.max(self.next_check) })
     }
 
     fn next_due(&self, now: Instant) -> Option<u64> {
-        let due = self.addresses.iter().filter(|entry| self.turn_of(entry).is_some_and(|at| at <= now));
-        due.max_by_key(|entry| match self.config.mode {
-            Mode::Lite => candidate::pair_priority(entry.priority, OUR_PRIORITY),
-            Mode::Controlling { .. } => candidate::pair_priority(OUR_PRIORITY, entry.priority),
-        })
-        .map(|entry| entry.serial)
+        let due = self.pairs.iter().filter(|pair| self.turn_of(pair).is_some_and(|at| at <= now));
+        due.max_by_key(|pair| (pair.check.urgent, pair.priority(self.role))).map(|pair| pair.serial)
     }
 
     /// Sends a check, or lets the turn pass if the address has not earned the bytes.
@@ -125,20 +119,31 @@ impl Agent {
         // Drawn at once: it is a good part of what an idle participant costs.
         let (id, jitter) = self.fresh();
         // Consent checks go on for ever and are never repeated (RFC 7675, section 5.1).
-        let consent = self.addresses.is_selected(serial).then_some(jitter);
-        let lite = self.config.mode == Mode::Lite;
-        let allowance = self.addresses.get(serial).and_then(|e| self.addresses.allowance(e.path));
-        let address = self.addresses.get_mut(serial)?;
-        address.check.take_turn(now, self.config.mode, consent);
-        if consent.is_some() || !address.check.awaiting {
-            address.check.id = id;
-            address.check.awaiting = true;
+        let consent = self.pairs.is_selected(serial).then_some(jitter);
+        if consent.is_none() && self.has_run_out(now, serial) {
+            return None;
         }
-        let (path, id) = (address.path, address.check.id);
-        let nominate = !lite && address.nominated.is_some();
-        let generation = self.generations.get(address.epoch)?;
-        let role = if lite { Role::Controlled } else { Role::Controlling { nominate } };
-        let len = write_check(buf, id, generation, role, self.tie_breaker).ok()?;
+        let (lite, role, wait) = (self.full.is_none(), self.role, self.back_off(serial));
+        let allowance = self.pairs.get(serial).and_then(|pair| self.pairs.allowance(pair.path));
+        let pair = self.pairs.get_mut(serial)?;
+        let check = &mut pair.check;
+        if consent.is_some() || !check.awaiting || check.role != role {
+            (check.id, check.awaiting, check.role) = (id, true, role);
+        }
+        check.sent = now;
+        check.urgent = false;
+        check.unanswered = check.unanswered.saturating_add(1);
+        check.next = consent.or(wait).map(|wait| now + wait);
+        let nominate = role == Role::Controlling && pair.nominated.is_some();
+        let request = Request {
+            id: check.id,
+            role,
+            nominate,
+            tie_breaker: self.tie_breaker,
+            priority: candidate::reflexive_priority(pair.local_priority),
+        };
+        let (path, generation) = (pair.path, self.generations.get(pair.epoch)?);
+        let len = request.write(generation, buf).ok()?;
         // A full agent's checks go to addresses that were only named; pace and number bound them.
         if lite && allowance.is_some_and(|credit| credit < len) {
             return None;
@@ -146,8 +151,51 @@ impl Agent {
         if consent.is_none() {
             self.next_check = now + limits::CHECK_PACING;
         }
-        self.addresses.on_sent(path, len);
+        if lite || consent.is_some() {
+            self.pairs.on_sent(path, len);
+        }
         Some((path, len))
+    }
+
+    /// The wait behind a pair's next transmission, twice the one before. A lite agent gives up (RFC
+    /// 8489, section 6.2.1), since the peer's next request begins anew.
+    fn back_off(&self, serial: u64) -> Option<Duration> {
+        let sent = self.pairs.get(serial)?.check.unanswered.saturating_add(1);
+        let doubled = |rto: Duration| rto * (1 << (sent.clamp(1, 8) - 1));
+        if self.full.is_none() {
+            return (sent < limits::CHECK_TRANSMISSIONS).then_some(doubled(limits::CHECK_RTO));
+        }
+        // All pairs get their turn before one has its second (RFC 8445, section 14.3).
+        let active = self.pairs.iter().filter(|pair| pair.check.is_active() && !pair.check.frozen).count();
+        let turn = limits::CHECK_PACING * u32::try_from(active).unwrap_or(u32::MAX);
+        Some(doubled(limits::CHECK_RTO).min(PATIENCE).max(turn))
+    }
+
+    /// Whether a full agent's pair has used up its transmissions; then it has failed.
+    fn has_run_out(&mut self, now: Instant, serial: u64) -> bool {
+        if self.full.is_none() {
+            return false;
+        }
+        let Some(pair) = self.pairs.get_mut(serial) else { return true };
+        let sent = pair.check.unanswered;
+        // A valid pair that does not answer its nomination is valid no more; the next one gets it
+        // (RFC 8445, section 8.1.1).
+        if self.role == Role::Controlling
+            && pair.nominated.is_some()
+            && sent >= limits::NOMINATION_TRANSMISSIONS
+        {
+            pair.unprove();
+            self.consider(now);
+            return false;
+        }
+        let failed = sent >= limits::FULL_CHECK_TRANSMISSIONS;
+        if failed {
+            pair.check.stop();
+            let (foundation, epoch) = (pair.foundation, pair.epoch);
+            self.pairs.thaw_next(foundation, epoch);
+            self.judge();
+        }
+        failed
     }
 
     /// A transaction, and the wait for the next check of consent: 0.8 to 1.2 of the mean, so that peers
@@ -171,120 +219,108 @@ impl Agent {
         message: &Message<'_>,
     ) -> Result<Outcome, Drop> {
         let id = message.transaction_id();
-        let address = self
-            .addresses
+        let pair = self
+            .pairs
             .iter_mut()
-            .find(|entry| entry.check.awaiting && entry.check.id == id)
+            .find(|pair| pair.check.awaiting && pair.check.id == id)
             .ok_or(Drop::UnknownTransaction)?;
-        let remote = self.generations.get(address.epoch).and_then(|g| g.remote.as_ref());
+        let remote = self.generations.get(pair.epoch).and_then(|g| g.remote.as_ref());
         let remote = remote.ok_or(Drop::UnknownTransaction)?;
         if !message.verify_integrity(|pieces| remote.key.tag(pieces)) {
             return Err(Drop::Integrity);
         }
-        if address.path != path {
+        if pair.path != path {
             return Err(Drop::Asymmetric);
         }
         if message.unknown_required().next().is_some() {
             return Err(Drop::UnknownAttribute);
         }
-        address.heard = Some(now);
-        let serial = address.serial;
-        self.addresses.on_received(path, message.len());
+        pair.heard = Some(now);
+        let serial = pair.serial;
+        self.pairs.on_received(path, message.len());
         if message.class() == Class::Success {
+            if let (Some(full), Some(mapped)) = (&self.full, message.xor_mapped_address())
+                && let Some(pair) = self.pairs.get_mut(serial)
+            {
+                pair.local_priority = full.seen_as(path, mapped, pair.local_priority);
+            }
             self.prove(now, serial);
         } else {
-            self.refuse(serial, message.error_code().map(|(code, _)| code));
+            self.refuse(now, serial, message.error_code().map(|(code, _)| code));
         }
         Ok(Outcome::Response)
     }
 
     fn prove(&mut self, now: Instant, serial: u64) {
-        let consent = self.addresses.is_selected(serial);
-        let first = self.config.mode != Mode::Lite && !self.has_nominated(serial);
-        let Some(address) = self.addresses.get_mut(serial) else {
+        let consent = self.pairs.is_selected(serial);
+        let Some(pair) = self.pairs.get_mut(serial) else {
             return;
         };
-        address.proof = Some(now);
-        address.check.answered(consent);
-        if first {
-            // Regular nomination: a second check says so, and its answer selects (RFC 8445,
-            // section 8.1.1).
-            address.nominated = Some(now);
-            address.check.start(now);
-        } else if address.nominated.is_some() {
+        pair.proof = Some(now);
+        pair.check.answered(consent);
+        let (nominated, foundation, epoch) = (pair.nominated.is_some(), pair.foundation, pair.epoch);
+        self.pairs.thaw_all(foundation, epoch);
+        if nominated {
             self.prefer(now, serial);
         }
+        self.consider(now);
         self.fail_over(now);
     }
 
-    /// Whether the generation of this address has a nominated one already.
-    fn has_nominated(&self, serial: u64) -> bool {
-        let epoch = self.addresses.get(serial).map(|entry| entry.epoch);
-        self.addresses.iter().any(|e| Some(e.epoch) == epoch && e.nominated.is_some())
-    }
-
-    /// An error with the peer's password. 403 takes consent back; after any other, 487 included,
-    /// the next turn begins a new transaction: the roles of a lite agent and its peer are fixed.
-    fn refuse(&mut self, serial: u64, code: Option<u16>) {
-        let consent = self.addresses.is_selected(serial);
-        let Some(address) = self.addresses.get_mut(serial) else {
+    /// An error with the peer's password. 403 takes consent back, 487 may switch our role; after any
+    /// other the next turn begins a new transaction.
+    fn refuse(&mut self, now: Instant, serial: u64, code: Option<u16>) {
+        let consent = self.pairs.is_selected(serial);
+        let Some(pair) = self.pairs.get_mut(serial) else {
             return;
         };
-        address.check.awaiting = false;
-        if code != Some(FORBIDDEN) {
-            return;
-        }
-        address.unprove();
-        address.check.stop();
-        let epoch = address.epoch;
-        if consent {
-            self.disconnect(epoch);
-        }
-    }
-
-    /// Moves to a proven address that nobody nominated once the selected one is silent: a NAT gave
-    /// the peer a new address and the peer does not know.
-    pub(super) fn fail_over(&mut self, now: Instant) {
-        let Some(old) = self.addresses.selected().filter(|old| old.check.unanswered >= SILENT) else {
-            return;
-        };
-        let others = self
-            .addresses
-            .iter()
-            .filter(|new| new.epoch == old.epoch && new.is_proven(now) && new.heard > old.heard);
-        if let Some(serial) = others.max_by_key(|new| new.heard).map(|new| new.serial) {
-            self.select(now, serial);
-        }
-    }
-}
-
-/// The attributes that our role adds to a check.
-#[derive(Clone, Copy)]
-enum Role {
-    Controlled,
-    Controlling { nominate: bool },
-}
-
-/// A Binding request of RFC 8445, section 7.2.2.
-fn write_check(
-    buf: &mut [u8],
-    id: TransactionId,
-    generation: &Generation,
-    role: Role,
-    tie_breaker: u64,
-) -> Result<usize, NoSpace> {
-    let remote = generation.remote.as_ref().ok_or(NoSpace)?;
-    let mut writer = Writer::new(buf, Class::Request, stun::BINDING, id)?;
-    writer.username(remote.credentials.ufrag(), generation.local.credentials.ufrag())?;
-    writer.priority(OUR_PRIORITY)?;
-    match role {
-        Role::Controlled => writer.ice_controlled(tie_breaker)?,
-        Role::Controlling { nominate } => {
-            writer.ice_controlling(tie_breaker)?;
-            if nominate {
-                writer.use_candidate()?;
+        pair.check.awaiting = false;
+        let (epoch, role) = (pair.epoch, pair.check.role);
+        match code {
+            Some(FORBIDDEN) => {
+                pair.unprove();
+                pair.check.stop();
+                if consent {
+                    self.disconnect(epoch);
+                }
             }
+            // Unless we have switched since (RFC 8445, section 7.2.5.1).
+            Some(ROLE_CONFLICT) if role == self.role && self.may_switch() => {
+                self.switch(now);
+                // Numbers that lost are not used again (RFC 8445, section 16.1).
+                self.tie_breaker = self.random.next_u64();
+                if let Some(pair) = self.pairs.get_mut(serial).filter(|_| !consent) {
+                    pair.check.start_urgent(now);
+                }
+            }
+            _ => {}
         }
     }
-    writer.finish_with_integrity(|pieces| remote.key.tag(pieces))
+}
+
+/// What a check says.
+struct Request {
+    id: TransactionId,
+    role: Role,
+    nominate: bool,
+    tie_breaker: u64,
+    priority: u32,
+}
+
+impl Request {
+    /// A Binding request of RFC 8445, section 7.2.2.
+    fn write(&self, generation: &Generation, buf: &mut [u8]) -> Result<usize, NoSpace> {
+        let remote = generation.remote.as_ref().ok_or(NoSpace)?;
+        let mut writer = Writer::new(buf, Class::Request, stun::BINDING, self.id)?;
+        writer.username(remote.credentials.ufrag(), generation.local.credentials.ufrag())?;
+        writer.priority(self.priority)?;
+        match self.role {
+            Role::Controlled => writer.ice_controlled(self.tie_breaker)?,
+            Role::Controlling => writer.ice_controlling(self.tie_breaker)?,
+        }
+        if self.nominate {
+            writer.use_candidate()?;
+        }
+        writer.finish_with_integrity(|pieces| remote.key.tag(pieces))
+    }
 }

@@ -21,42 +21,52 @@
 //! Left out: gathering, TURN, STUN servers, several components, full ICE in the controlled role,
 //! and the switch of roles: a lite agent is always controlled (section 6.1.1).
 
-mod address;
 mod agent;
 mod candidate;
 mod check;
+mod checklist;
 mod credentials;
+mod nomination;
+mod pair;
 mod request;
 
 #[cfg(test)]
 mod tests;
 
 pub use agent::Agent;
-pub use candidate::{Candidate, CandidateKind};
+pub use candidate::{Candidate, CandidateKind, LocalCandidate};
 pub use credentials::{Credentials, CredentialsError};
 
 use crate::wire::mux::Path;
-use std::net::SocketAddr;
 
-/// What part the agent plays.
+/// How much of ICE an agent does (RFC 8445, section 2.5).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Public addresses, always controlled: an SFU.
+    /// Public addresses, always controlled, answers only: an SFU.
     #[default]
     Lite,
-    /// Checks the peer's candidates from one address of its own, nominates the first that answers.
-    Controlling {
-        /// Our address, as bound.
-        local: SocketAddr,
-    },
+    /// Makes pairs of both sides' candidates and checks them.
+    Full,
+}
+
+/// Which side nominates (RFC 8445, section 6.1.1).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// This side: it made the first offer, or its peer is lite.
+    Controlling,
+    /// The peer.
+    #[default]
+    Controlled,
 }
 
 /// How an agent behaves. The times of checks and consent are the RFCs' and stand in
 /// [`limits`](crate::limits).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
-    /// What part the agent plays.
+    /// How much of ICE the agent does.
     pub mode: Mode,
+    /// Which side it is to begin with; a lite agent is controlled, whatever stands here.
+    pub role: Role,
     /// Whether candidates at loopback, link-local and private addresses are checked. Off, a peer
     /// cannot aim our checks into our own network.
     pub private_candidates: bool,
@@ -68,7 +78,8 @@ pub struct Config {
 pub enum Event {
     /// A message authenticated with our password came from here for the first time: datagrams of
     /// this path are this participant's. At most
-    /// [`limits::ADDRESSES_PER_PARTICIPANT`](crate::limits::ADDRESSES_PER_PARTICIPANT) at once.
+    /// [`limits::ADDRESSES_PER_PARTICIPANT`](crate::limits::ADDRESSES_PER_PARTICIPANT) at once of a
+    /// lite agent, [`limits::PAIRS`](crate::limits::PAIRS) of a full one.
     AddressKnown(Path),
     /// Datagrams of this path are nobody's any more.
     AddressForgotten(Path),
@@ -77,6 +88,10 @@ pub enum Event {
     Selected(Path),
     /// Consent is lost or was revoked: nothing may be sent until a restart has selected a path.
     Disconnected,
+    /// Each pair of this generation failed and the peer has named all its candidates
+    /// ([`Agent::end_of_candidates`]): unless a check of the peer's still comes, only a restart
+    /// leads to a path. Not before [`limits::ICE_PATIENCE`](crate::limits::ICE_PATIENCE).
+    Failed,
 }
 
 /// What an accepted message was.
@@ -161,7 +176,7 @@ impl Drop {
     }
 }
 
-/// More remote candidates than [`limits::CANDIDATES`](crate::limits::CANDIDATES).
+/// More candidates of one side than [`limits::CANDIDATES`](crate::limits::CANDIDATES).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many remote ICE candidates")]
+#[error("too many ICE candidates")]
 pub struct LimitReached;

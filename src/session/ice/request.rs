@@ -2,7 +2,8 @@
 
 use super::agent::Agent;
 use super::candidate;
-use super::{Drop, Mode, Outcome};
+use super::nomination::Conflict;
+use super::{Drop, Outcome, Role};
 use crate::base::limits;
 use crate::base::time::Instant;
 use crate::crypto::mac::HmacSha1;
@@ -19,8 +20,8 @@ const UNKNOWN_ATTRIBUTE: &str = "Unknown Attribute";
 /// An answer that waits for a poll: what it takes to write it, not its bytes.
 #[derive(Debug)]
 pub(super) struct Reply {
-    /// The address it goes to, if that is still in the table.
-    address: u64,
+    /// Where it goes to, if that is still in the table.
+    pair: u64,
     id: TransactionId,
     answer: Answer,
 }
@@ -52,7 +53,8 @@ impl Agent {
         if generation.lost {
             return Err(Drop::ConsentLost);
         }
-        let answer = Answer::to(message, self.config.mode);
+        let conflict = self.conflict(message);
+        let answer = Answer::to(message, conflict);
         if answer.len(path.remote) > message.len() {
             return Err(Drop::ReplyTooLong);
         }
@@ -60,26 +62,38 @@ impl Agent {
             return Err(Drop::Busy);
         }
 
-        let address = self.addresses.enter(path, generation.epoch);
-        let (serial, proven) = (address.serial, address.is_proven(now));
-        address.heard = Some(now);
-        address.priority = message.priority().unwrap_or(address.priority);
-        if !proven {
-            // Polled before the reply: the peer learns of our check first.
-            address.check.trigger(now);
+        let epoch = generation.epoch;
+        if conflict == Conflict::Switch && answer == Answer::Success {
+            self.switch(now);
         }
         // Only the controlling side nominates (RFC 8445, section 7.1.2).
-        let nominates = self.config.mode == Mode::Lite
+        let nominates = self.role == Role::Controlled
             && answer == Answer::Success
             && message.use_candidate()
             && message.ice_controlling().is_some();
-        if nominates {
-            address.nominated = Some(now);
+        let ours = self.full.as_ref().map_or(candidate::OUR_PRIORITY, |full| full.priority_of(path));
+        let pair = self.pairs.enter(path, epoch).ok_or(Drop::Busy)?;
+        let (serial, proven) = (pair.serial, pair.is_proven(now));
+        pair.heard = Some(now);
+        if !pair.named {
+            pair.local_priority = if proven { pair.local_priority } else { ours };
+            pair.remote_priority = message.priority().unwrap_or(pair.remote_priority);
         }
-        self.addresses.on_received(path, message.len());
+        if answer == Answer::Success {
+            pair.eager |= nominates && !pair.requested;
+            pair.requested = true;
+        }
+        if !proven {
+            // Polled before the reply: the peer learns of our check first.
+            pair.check.trigger(now);
+        }
+        if nominates {
+            pair.nominated = Some(now);
+        }
+        self.pairs.on_received(path, message.len());
         // One at a time is the rule.
         self.replies.reserve_exact(1);
-        self.replies.push_back(Reply { address: serial, id: message.transaction_id(), answer });
+        self.replies.push_back(Reply { pair: serial, id: message.transaction_id(), answer });
         if nominates && proven {
             self.prefer(now, serial);
         }
@@ -90,19 +104,19 @@ impl Agent {
     /// address has not earned, is left out: its sender asks again.
     pub(super) fn poll_reply(&mut self, buf: &mut [u8]) -> Option<(Path, usize)> {
         while let Some(reply) = self.replies.pop_front() {
-            let Some(address) = self.addresses.get(reply.address) else {
+            let Some(pair) = self.pairs.get(reply.pair).filter(|pair| !pair.gone) else {
                 continue;
             };
-            let Some(generation) = self.generations.get(address.epoch) else {
+            let Some(generation) = self.generations.get(pair.epoch) else {
                 continue;
             };
-            let path = address.path;
+            let path = pair.path;
             let len = reply.answer.len(path.remote);
-            if self.addresses.allowance(path).is_some_and(|credit| credit < len) {
+            if self.pairs.allowance(path).is_some_and(|credit| credit < len) {
                 continue;
             }
             if let Ok(len) = reply.write(path.remote, &generation.local.key, buf) {
-                self.addresses.on_sent(path, len);
+                self.pairs.on_sent(path, len);
                 return Some((path, len));
             }
         }
@@ -112,7 +126,7 @@ impl Agent {
 
 impl Answer {
     /// What an authenticated request deserves (RFC 8489, section 6.3.1; RFC 8445, section 7.3.1.1).
-    fn to(message: &Message<'_>, mode: Mode) -> Answer {
+    fn to(message: &Message<'_>, conflict: Conflict) -> Answer {
         let mut kinds = [[0; 2]; NAMED];
         let mut count = 0;
         for (slot, kind) in kinds.iter_mut().zip(message.unknown_required()) {
@@ -122,12 +136,7 @@ impl Answer {
         if count > 0 {
             return Answer::UnknownAttributes { kinds, count };
         }
-        // The roles are fixed on our side, so it is always the peer that has to switch.
-        let conflict = match mode {
-            Mode::Lite => message.ice_controlled(),
-            Mode::Controlling { .. } => message.ice_controlling(),
-        };
-        if conflict.is_some() { Answer::RoleConflict } else { Answer::Success }
+        if conflict == Conflict::Refused { Answer::RoleConflict } else { Answer::Success }
     }
 
     /// Bytes of the whole message.
@@ -180,7 +189,7 @@ mod tests {
         for to in ["192.0.2.1:1", "[::ffff:192.0.2.1]:1", "[2001:db8::1]:1"] {
             let to: SocketAddr = to.parse().unwrap();
             for answer in &answers {
-                let reply = Reply { address: 0, id: TransactionId::default(), answer: *answer };
+                let reply = Reply { pair: 0, id: TransactionId::default(), answer: *answer };
                 let mut buf = [0; 200];
                 let len = reply.write(to, &key, &mut buf).unwrap();
                 assert_eq!(len, answer.len(to), "{answer:?}");

@@ -11,6 +11,7 @@ use crate::base::time::{Duration, Instant};
 use crate::crypto::mac::HmacSha1;
 use crate::wire::mux::Protocol;
 use crate::wire::stun::{self, Class, Message, TransactionId, Writer, attribute};
+use std::net::SocketAddr;
 
 const SERVER: &str = "198.51.100.1:3478";
 const HOME: &str = "192.0.2.10:5000";

@@ -57,9 +57,10 @@ fn s_stun_11_sources_that_are_never_sent_to_are_dropped() {
 fn s_stun_11_candidates_are_filtered_before_they_are_checked() {
     let local = address("192.0.2.10:5000");
     let checked = |private_candidates, remote: &str| {
-        let config = Config { mode: Mode::Controlling { local }, private_candidates };
+        let config = Config { mode: Mode::Full, private_candidates, ..Config::default() };
         let mut agent = Agent::new(config, credentials(1), Random::new([1; 32]));
         agent.set_remote_credentials(credentials(2));
+        agent.add_local_candidate(LocalCandidate::host(Protocol::Udp, local, local, 1)).unwrap();
         agent.add_remote_candidate(Candidate::host(Protocol::Udp, address(remote), 1)).unwrap();
         agent.poll_transmit(Instant::ZERO, &mut [0; limits::MTU]).is_some()
     };

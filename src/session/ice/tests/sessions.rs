@@ -23,10 +23,11 @@ struct Pair {
 impl Pair {
     fn new(seed: u8) -> Pair {
         let (server, peer) = Server::new();
-        let mode = Mode::Controlling { local: address(LOCAL) };
-        let config = Config { mode, private_candidates: true };
+        let config = Config { mode: Mode::Full, role: Role::Controlling, private_candidates: true };
         let mut client = Agent::new(config, peer.ours.clone(), Random::new([seed; 32]));
         client.set_remote_credentials(peer.servers.clone());
+        let local = LocalCandidate::host(Protocol::Udp, address(LOCAL), address(LOCAL), 1);
+        client.add_local_candidate(local).unwrap();
         client.add_remote_candidate(Candidate::host(Protocol::Udp, address(SERVER), 9)).unwrap();
         Pair {
             server,
