@@ -98,6 +98,19 @@ impl Network {
         self.ice.restart(local);
     }
 
+    /// The peer's credentials of this generation, without anything else of a description.
+    pub(crate) fn set_remote_credentials(&mut self, remote: ice::Credentials) {
+        self.ice.set_remote_credentials(remote);
+    }
+
+    /// A candidate of the peer's, besides those of its description.
+    pub(crate) fn add_remote_candidate(
+        &mut self,
+        candidate: ice::Candidate,
+    ) -> Result<(), ice::LimitReached> {
+        self.ice.add_remote_candidate(candidate)
+    }
+
     /// Takes what the peer's description says. The association in use stays unless the fingerprints or
     /// our role changed.
     pub(crate) fn set_remote(&mut self, now: Instant, remote: Remote) {
