@@ -48,6 +48,16 @@ async function assertTalking(t, enter) {
   return { ada, bob, transport };
 }
 
+variant('over ICE-TCP alone', ['--carriers', 'tcp'], async (t, { enter }) => {
+  const { transport } = await assertTalking(t, enter);
+  assert.equal(transport.protocol, 'tcp');
+});
+
+variant('with DTLS 1.3', ['--dtls', '1.3'], async (t, { enter }) => {
+  const { transport } = await assertTalking(t, enter);
+  assert.equal(transport.tls, 'FEFC');
+});
+
 variant('over IPv6 alone', ['--listen', '[::1]:0', '--udp', '[::1]:0'], async (t, { enter }) => {
   const { transport } = await assertTalking(t, enter);
   assert.match(transport.remote, /::1/);

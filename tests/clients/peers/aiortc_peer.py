@@ -3,7 +3,7 @@
 
 usage: aiortc_peer.py publish|view [cm|gcm]
 Says {"offer": sdp} on stdout, takes {"answer": sdp} on stdin, then says {"stats": {...}} every second:
-frames of video and audio decoded, the mean level of the sound, the SRTP profile in use.
+frames of video and audio decoded, and the level of the sound where it was loudest in that second.
 With cm or gcm it offers that SRTP profile alone.
 """
 import array
@@ -80,7 +80,8 @@ async def main(part, profile):
                     seen[track.kind] += 1
                     if track.kind == "audio":
                         samples = array.array("h", bytes(frame.planes[0]))
-                        seen["level"] = sum(map(abs, samples)) / len(samples)
+                        level = sum(map(abs, samples)) / len(samples)
+                        seen["level"] = max(seen["level"], level)
             except MediaStreamError:
                 pass
 
@@ -106,13 +107,12 @@ async def main(part, profile):
     async def tell():
         while True:
             await asyncio.sleep(1)
-            transport = peer.getTransceivers()[0].sender.transport
-            chosen = getattr(transport, "_srtp_profile", None)
             sent = 0
             for report in (await peer.getStats()).values():
                 if report.type == "outbound-rtp":
                     sent += report.packetsSent
-            say({"stats": {**seen, "sent": sent, "state": peer.connectionState, "cipher": str(chosen or profile)}})
+            say({"stats": {**seen, "sent": sent, "state": peer.connectionState, "cipher": profile and PROFILES[profile].decode()}})
+            seen["level"] = 0.0
 
     telling = asyncio.ensure_future(tell())
     await lines.readline()  # anything, or the end: the test is done

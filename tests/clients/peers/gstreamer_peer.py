@@ -89,7 +89,7 @@ def on_level(_, message):
     structure = message.get_structure()
     if structure and structure.get_name() == "level":
         # Decibels below full scale, as amplitude of 16 bits.
-        seen["level"] = 32_768 * 10 ** (structure.get_value("rms")[0] / 20)
+        seen["level"] = max(seen["level"], 32_768 * 10 ** (structure.get_value("rms")[0] / 20))
 
 
 def then(act):
@@ -107,6 +107,12 @@ def on_gathering(*_):
 
 def on_state(*_):
     seen["state"] = web.get_property("connection-state").value_nick
+
+
+def tell():
+    say({"stats": seen})
+    seen["level"] = 0.0
+    return True
 
 
 def listen():
@@ -140,7 +146,7 @@ bus.connect("message::element", on_level)
 bus.connect("message::error", lambda _, message: say({"error": str(message.parse_error())}))
 pipeline.set_state(Gst.State.PLAYING)
 GLib.timeout_add(300, lambda: web.emit("create-offer", None, then(on_offer)) and False)
-GLib.timeout_add(1_000, lambda: say({"stats": seen}) is None)
+GLib.timeout_add(1_000, tell)
 loop = GLib.MainLoop()
 threading.Thread(target=listen, daemon=True).start()
 loop.run()

@@ -34,6 +34,7 @@ setInterval(async () => {
   const stats = [...(await peer.getStats()).values()];
   const transport = stats.find(({ type }) => type === 'transport');
   say({ stats: { ...seen, state: peer.connectionState, cipher: transport?.srtpCipher, tls: transport?.tlsVersion } });
+  seen.level = 0;
 }, 1_000);
 
 // A bar that moves over grey.
@@ -75,7 +76,8 @@ function watch(track) {
   } else {
     sink.ondata = ({ samples }) => {
       seen.audio += 1;
-      seen.level = samples.reduce((sum, sample) => sum + Math.abs(sample), 0) / samples.length;
+      const level = samples.reduce((sum, sample) => sum + Math.abs(sample), 0) / samples.length;
+      seen.level = Math.max(seen.level, level);
     };
   }
 }

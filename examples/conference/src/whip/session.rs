@@ -231,3 +231,33 @@ impl Agreed {
         self.sends
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_names_carry_128_random_bits_and_have_one_form() {
+        let ids: Vec<Id> = (0..64).map(|_| Id::random().expect("generator")).collect();
+        // Each bit is seen both set and clear: 2^-56 is the chance of a false alarm.
+        let (or, and) = ids.iter().fold((0, u128::MAX), |(or, and), id| (or | id.0, and & id.0));
+        assert_eq!((or, and), (u128::MAX, 0));
+        let id = Id(0xabc);
+        let text = id.to_string();
+        assert_eq!(text, format!("{}abc", "0".repeat(29)));
+        assert_eq!(text.parse(), Ok(id));
+        for other in
+            ["", "abc", "+0000000000000000000000000000abc", &text.to_uppercase(), &format!("0{text}")]
+        {
+            assert_eq!(other.parse::<Id>(), Err(()), "{other}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_compared_whole() {
+        assert!(same("s3cret", "s3cret"));
+        for other in ["", "s3cre", "s3cret1", "S3cret"] {
+            assert!(!same("s3cret", other), "{other}");
+        }
+    }
+}

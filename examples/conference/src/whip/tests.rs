@@ -18,6 +18,7 @@ const ROOMY: Limits = Limits { room_size: 4, participants: 8, rooms: 4 };
 struct Server {
     address: SocketAddr,
     lobby: Arc<Lobby>,
+    engine: Engine,
     stop: watch::Sender<bool>,
 }
 
@@ -38,7 +39,7 @@ impl Server {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
         let candidates = vec![socket.local_addr().expect("address")];
         let (engine, _thread) = Engine::start(0, socket, candidates).expect("engine");
-        let lobby = Lobby::new(limits, vec![engine]);
+        let lobby = Lobby::new(limits, vec![engine.clone()]);
         let (stop, stopping) = watch::channel(false);
         let servers: Vec<String> = ice_servers.iter().map(|&uri| uri.to_owned()).collect();
         let whip = Sessions::new(token.map(str::to_owned), &servers);
@@ -47,7 +48,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listener");
         let address = listener.local_addr().expect("address");
         tokio::spawn(web::accept(listener, None, routes));
-        Server { address, lobby, stop }
+        Server { address, lobby, engine, stop }
     }
 
     async fn plain() -> (Server, String) {
@@ -318,6 +319,17 @@ async fn a_viewer_gets_what_is_published_or_is_told_to_come_again() {
     assert!(viewer.body.contains("a=sendonly") && viewer.body.contains("a=ssrc:"));
     assert!(!viewer.body.contains("a=recvonly") && !viewer.body.contains("a=sendrecv"));
     server.has(2).await;
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_media() {
+    let (server, code) = Server::plain().await;
+    let made = server.post(&format!("/whip/{code}"), &one_way(CHROMIUM, "a=sendonly")).await;
+    server.has(1).await;
+    // As when consent expires: the engine has the participant no longer.
+    server.engine.send(Command::Leave { label: 1 }).await;
+    server.has(0).await;
+    assert_eq!(server.ask("GET", made.header("location"), &[], "").await.status, 404);
 }
 
 #[tokio::test]
