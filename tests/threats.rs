@@ -3,11 +3,13 @@
 
 mod support;
 
+use estafette::negotiation::NegotiationError;
 use estafette::rtcp;
 use estafette::rtp::{SeqNo, Ssrc, WireSeq};
-use estafette::{DropReason, Event, Instant, LeaveReason, limits};
+use estafette::{DropReason, Event, Instant, LeaveReason, LimitReached, ice, limits, sdp};
 use std::net::SocketAddr;
 use std::time::Duration;
+use support::client::ice::Credentials;
 use support::client::publish::Plan;
 use support::harness::{Options, held, home, live, millis, seconds, server};
 use support::{Client, Conference, Link};
@@ -29,6 +31,53 @@ fn s_stun_16_an_ice_restart_changes_all_credentials_and_interrupts_nothing() {
     let dropped = conference.engine.stats().datagrams_dropped;
     conference.inject(home(0), &old_check);
     assert_eq!(conference.engine.stats().datagrams_dropped, dropped + 1, "old ones are dead");
+}
+
+#[test]
+fn s_stun_16_a_restart_by_credentials_alone_does_the_same() {
+    let mut conference = live(3, Options::default());
+    let old_check = conference.endpoint(0).ice.check(true);
+    let kept = conference.endpoint(0).ice.local.clone();
+    conference.endpoint(0).ice.restart();
+    let theirs = conference.endpoint(0).ice.local.clone();
+    let remote = ice::Credentials::new(&theirs.ufrag, &theirs.pwd).unwrap();
+    let half = ice::Credentials::new(&theirs.ufrag, &kept.pwd).unwrap();
+    let id = conference.participant(0);
+    let mut participant = conference.engine.participant(id).unwrap();
+    let refused = |result| matches!(result, Err(NegotiationError::State { .. }));
+    assert!(refused(participant.restart_ice(&half)), "both change or none");
+    let ours = participant.restart_ice(&remote).unwrap();
+    assert!(refused(participant.restart_ice(&remote)), "the same again is no restart");
+    let ours = Credentials { ufrag: ours.ufrag().to_owned(), pwd: ours.pwd().to_owned() };
+    assert_ne!(conference.endpoint(0).ice.remote.as_ref(), Some(&ours));
+    let now = conference.now;
+    conference.endpoint(0).ice.set_remote(now, ours);
+    conference.drive(seconds(2));
+    conference.assert_all_seen(60);
+    let silence = conference.seats[1].endpoint.receiver.track("0", false).unwrap().longest_silence;
+    assert!(silence <= millis(60), "{silence:?}");
+    let dropped = conference.engine.stats().datagrams_dropped;
+    conference.inject(home(0), &old_check);
+    assert_eq!(conference.engine.stats().datagrams_dropped, dropped + 1, "old ones are dead");
+    // What is negotiated by descriptions later goes on from there.
+    conference.renegotiate(0);
+    conference.drive(seconds(2));
+    conference.assert_all_seen(120);
+}
+
+#[test]
+fn s_stun_10_trickled_candidates_are_counted_and_bounded() {
+    let mut conference = live(2, Options::default());
+    let id = conference.participant(0);
+    let mut participant = conference.engine.participant(id).unwrap();
+    let candidate = sdp::Candidate::parse("1 1 udp 2122260223 198.51.100.9 9999 typ host").unwrap();
+    for _ in 0..limits::CANDIDATES {
+        assert_eq!(participant.add_remote_candidate(&candidate), Ok(()));
+    }
+    assert_eq!(participant.add_remote_candidate(&candidate), Err(LimitReached));
+    conference.tap = true;
+    conference.drive(seconds(1));
+    assert!(conference.outgoing.iter().all(|packet| packet.to.port() != 9999), "nothing is sent there");
 }
 
 #[test]

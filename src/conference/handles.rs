@@ -7,6 +7,8 @@ use crate::conference::ids::{ParticipantId, RoomId, SourceId};
 use crate::conference::negotiation::NegotiationError;
 use crate::conference::source::SourceInfo;
 use crate::conference::stats::ParticipantStats;
+use crate::session::ice;
+use crate::wire::sdp;
 
 /// A limit of the configuration stands in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -142,6 +144,28 @@ impl Participant<'_> {
     /// [`Event::NegotiationNeeded`](crate::Event::NegotiationNeeded) asks for the next.
     pub fn rollback(&mut self) -> bool {
         self.engine.rollback(self.id)
+    }
+
+    /// Restarts ICE without a description, for signalling that exchanges credentials alone, such as
+    /// WHIP (RFC 9725, section 4.3.3): takes the participant's new credentials and gives ours. Media
+    /// goes on over the old path until one is selected under the new credentials. An offer of ours that
+    /// waits for its answer is rolled back: it names credentials that are gone.
+    ///
+    /// # Errors
+    /// [`NegotiationError::State`] before the first offer, or if user fragment or password is the one
+    /// in use: a restart changes both (RFC 8839, section 4.4.1.1.1). Nothing has changed then.
+    pub fn restart_ice(&mut self, remote: &ice::Credentials) -> Result<ice::Credentials, NegotiationError> {
+        self.engine.restart_ice(self.id, remote)
+    }
+
+    /// Takes a candidate that came after the description (RFC 8838). The engine is ICE-lite: it sends
+    /// nothing to an address that it was not asked from, so candidates are only counted.
+    ///
+    /// # Errors
+    /// [`LimitReached`] past [`crate::limits::CANDIDATES`] since the last restart; the candidate is
+    /// ignored.
+    pub fn add_remote_candidate(&mut self, candidate: &sdp::Candidate) -> Result<(), LimitReached> {
+        self.engine.add_remote_candidate(self.id, candidate)
     }
 
     /// Whether what it is to receive waits for an offer of ours.

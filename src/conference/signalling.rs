@@ -5,6 +5,7 @@ use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::engine::Engine;
 use crate::conference::event::Event;
+use crate::conference::handles::LimitReached;
 use crate::conference::ids::{ParticipantId, SourceId, SubscriptionId};
 use crate::conference::negotiation::{
     self, DtlsRole, Line, LocalTransport, NegotiationError, Payload, Publication, RemoteTransport, Session,
@@ -35,11 +36,7 @@ impl Engine {
         // Only now the random numbers drawn for a restart are spent.
         if answer.outcome.ice_restarted {
             participant.random = random;
-            let ufrag: Box<str> = fresh.ufrag().into();
-            participant.network.restart_ice(fresh);
-            participant.ufrags.push(ufrag.clone());
-            self.by_ufrag.insert(ufrag, id);
-            self.forget_dead_ufrags(id);
+            self.begin_ice_generation(id, fresh);
         }
         if let Some(participant) = self.participants.get_mut(id) {
             participant.negotiation_announced = false;
@@ -86,6 +83,47 @@ impl Engine {
         was_pending
     }
 
+    /// An ICE restart without descriptions; see [`Participant::restart_ice`](super::Participant).
+    pub(super) fn restart_ice(
+        &mut self,
+        id: ParticipantId,
+        remote: &ice::Credentials,
+    ) -> Result<ice::Credentials, NegotiationError> {
+        let gone = NegotiationError::State { what: "the participant has left" };
+        let mut random = self.participants.get(id).ok_or(gone)?.random.clone();
+        let fresh = self.fresh_credentials(&mut random);
+        let participant = self.participants.get_mut(id).ok_or(gone)?;
+        participant.negotiation.restart_ice(negotiated(remote))?;
+        participant.random = random;
+        self.begin_ice_generation(id, fresh.clone());
+        if let Some(participant) = self.participants.get_mut(id) {
+            participant.network.set_remote_credentials(remote.clone());
+        }
+        self.drain_network(self.now, id);
+        self.announce_negotiation(id);
+        Ok(fresh)
+    }
+
+    pub(super) fn add_remote_candidate(
+        &mut self,
+        id: ParticipantId,
+        candidate: &sdp::Candidate,
+    ) -> Result<(), LimitReached> {
+        let Some(participant) = self.participants.get_mut(id) else { return Ok(()) };
+        participant.network.add_remote_candidate(reachable(candidate)).map_err(|_| LimitReached)
+    }
+
+    /// From now on checks under these credentials of ours are answered, and under those before until
+    /// one of the new generation is selected.
+    fn begin_ice_generation(&mut self, id: ParticipantId, fresh: ice::Credentials) {
+        let Some(participant) = self.participants.get_mut(id) else { return };
+        let ufrag: Box<str> = fresh.ufrag().into();
+        participant.network.restart_ice(fresh);
+        participant.ufrags.push(ufrag.clone());
+        self.by_ufrag.insert(ufrag, id);
+        self.forget_dead_ufrags(id);
+    }
+
     /// User fragments that the agent no longer answers to lead nowhere (S-STUN-16).
     pub(super) fn forget_dead_ufrags(&mut self, id: ParticipantId) {
         let Some(participant) = self.participants.get_mut(id) else { return };
@@ -120,8 +158,8 @@ impl Engine {
         let network = &self.participants.get(id)?.network;
         let (local, fingerprint) = (network.local_credentials(), network.local_fingerprint());
         Some(LocalTransport {
-            credentials: described(local),
-            restart: restart.map(described),
+            credentials: negotiated(local),
+            restart: restart.map(negotiated),
             fingerprint: sdp::Fingerprint::parse(&fingerprint.to_string())?,
             candidates: self.config.candidates.clone(),
             tcp_candidates: self.config.tcp_candidates.clone(),
@@ -228,10 +266,28 @@ impl Engine {
     }
 }
 
-fn described(credentials: &ice::Credentials) -> negotiation::Credentials {
+fn negotiated(credentials: &ice::Credentials) -> negotiation::Credentials {
     negotiation::Credentials {
         ufrag: credentials.ufrag().to_owned(),
         pwd: sdp::Password::new(credentials.pwd()),
+    }
+}
+
+/// What the agent takes of a description's candidate.
+fn reachable(candidate: &sdp::Candidate) -> ice::Candidate {
+    let kind = match candidate.kind {
+        sdp::CandidateKind::Host => ice::CandidateKind::Host,
+        sdp::CandidateKind::ServerReflexive => ice::CandidateKind::ServerReflexive,
+        sdp::CandidateKind::PeerReflexive => ice::CandidateKind::PeerReflexive,
+        sdp::CandidateKind::Relayed => ice::CandidateKind::Relayed,
+    };
+    ice::Candidate {
+        foundation: candidate.foundation.clone(),
+        component: candidate.component,
+        protocol: candidate.protocol,
+        priority: candidate.priority,
+        address: candidate.address,
+        kind,
     }
 }
 

@@ -115,6 +115,19 @@ impl Network {
         }
     }
 
+    /// The peer's credentials of this generation, without anything else of a description.
+    pub(crate) fn set_remote_credentials(&mut self, remote: ice::Credentials) {
+        self.ice.set_remote_credentials(remote);
+    }
+
+    /// A candidate of the peer's, besides those of its description.
+    pub(crate) fn add_remote_candidate(
+        &mut self,
+        candidate: ice::Candidate,
+    ) -> Result<(), ice::LimitReached> {
+        self.ice.add_remote_candidate(candidate)
+    }
+
     /// Takes what the peer's description says. The association in use stays unless the fingerprints or
     /// our role changed.
     pub(crate) fn set_remote(&mut self, now: Instant, remote: Remote) {
@@ -164,7 +177,8 @@ impl Network {
 
     /// Forgets a way that is no more: a connection that has ended.
     pub(crate) fn forget_path(&mut self, now: Instant, path: &Path) {
-        self.ice.forget_path(now, path);
+        self.ice.forget_path(path);
+        self.ice.handle_timeout(now);
         self.dtls_path = self.dtls_path.filter(|known| known != path);
     }
 

@@ -54,6 +54,15 @@ pub struct Config {
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub max_participants: u16,
 
+    /// What WHIP and WHEP clients, and scripts that make rooms, have to send as a bearer token; without
+    /// it the room's code is enough
+    #[arg(long, value_name = "TOKEN", value_parser = bearer_token)]
+    pub whip_token: Option<String>,
+
+    /// A STUN or TURN server that WHIP and WHEP clients are told of; may be given several times
+    #[arg(long, value_name = "URI", value_parser = ice_server)]
+    pub ice_server: Vec<String>,
+
     /// Rooms; when all are there, the one that has been empty longest gives way
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub max_rooms: u16,
@@ -112,6 +121,21 @@ impl Config {
             format!("{scheme}://{bound}/")
         }
     }
+}
+
+/// The form of a token in a request (RFC 6750, section 2.1).
+fn bearer_token(text: &str) -> Result<String, &'static str> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    let fits = !text.is_empty() && text.bytes().all(known);
+    fits.then(|| text.to_owned()).ok_or("letters, digits and -._~+/= only")
+}
+
+/// A URI of RFC 7064 or RFC 7065, fit to stand in a header.
+fn ice_server(text: &str) -> Result<String, &'static str> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]?=%".contains(&byte);
+    let schemes = ["stun:", "stuns:", "turn:", "turns:"];
+    let fits = schemes.iter().any(|scheme| text.starts_with(scheme)) && text.bytes().all(known);
+    fits.then(|| text.to_owned()).ok_or("a URI that begins with stun:, stuns:, turn: or turns:")
 }
 
 fn unspecified_like(ip: IpAddr) -> IpAddr {

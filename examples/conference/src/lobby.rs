@@ -115,6 +115,24 @@ impl Lobby {
         Ok(Seat { lobby: self.clone(), engine, code, room: room.number, label })
     }
 
+    /// Whether one more participant fits into the house, whatever room it asks for.
+    pub fn has_place(&self) -> bool {
+        self.state().participants < self.limits.participants
+    }
+
+    /// Participants in the house.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.state().participants
+    }
+
+    /// Makes an empty room. It is the first to give way when all rooms are there.
+    pub fn create(&self) -> Result<Code, Refused> {
+        let code = Code::random().map_err(|_| Refused)?;
+        self.open_room(&mut self.state(), code)?;
+        Ok(code)
+    }
+
     /// Makes a room on the engine with the fewest participants.
     fn open_room(&self, state: &mut State, code: Code) -> Result<(), Refused> {
         if state.rooms.len() >= self.limits.rooms {

@@ -1,6 +1,6 @@
 //! Video conferences in the browser: a web page, its signalling, and the estafette engine.
 //!
-//! `web` serves the page and `signalling` its WebSocket; `lobby` knows who is in which room; `media`
+//! `web` serves the page and `signalling` its WebSocket, `whip` everybody else's WebRTC clients; `lobby` knows who is in which room; `media`
 //! runs the engines, one on each core, around a UDP `socket`. Start with `cargo run --release -p
 //! conference`; `--help` tells the rest.
 
@@ -12,6 +12,7 @@ mod message;
 mod signalling;
 mod socket;
 mod web;
+mod whip;
 
 use clap::Parser;
 use config::Config;
@@ -69,7 +70,8 @@ async fn run(config: &Config) -> Result<Vec<JoinHandle<()>>, Box<dyn Error>> {
     let page_count = participants + 64;
     let pages = Arc::new(Semaphore::new(page_count));
     let (stop, stopping) = watch::channel(false);
-    let routes = web::routes(web::House { lobby, pages: pages.clone(), stopping });
+    let whip = whip::Sessions::new(config.whip_token.clone(), &config.ice_server);
+    let routes = web::routes(web::House { lobby, whip, pages: pages.clone(), stopping });
 
     println!("Open {} in a browser.", config.page_address(listener.local_addr()?));
     tokio::select! {

@@ -1,6 +1,10 @@
 //! The engines: each on a thread with a UDP socket of its own. The only place that knows the
 //! engine's API.
 
+mod calls;
+
+pub use calls::{Call, Part, Refusal};
+
 use crate::lobby::Label;
 use crate::message::{Outbox, Reply};
 use crate::socket::{Batch, Socket};
@@ -23,7 +27,7 @@ const BATCHES: usize = 8;
 /// Sends in a row before receiving again.
 const SENDS: usize = 512;
 
-/// What pages ask of an engine. Whatever is answered goes to the page's outbox, in order with all
+/// What is asked of an engine. Whatever a page is answered goes to the page's outbox, in order with all
 /// else, so that a page sees offers and answers in the order the engine made them.
 #[derive(Debug)]
 pub enum Command {
@@ -33,13 +37,17 @@ pub enum Command {
         room: u64,
         /// The participant's number.
         label: Label,
-        /// Where its offers and answers go.
+        /// What it is there for.
+        part: Part,
+        /// Where a page's offers and answers go; closed when the participant is gone.
         outbox: Outbox,
     },
     /// A page's offer.
     Offer { label: Label, sdp: String },
     /// A page's answer to the engine's offer.
     Answer { label: Label, sdp: String },
+    /// A question of a WHIP or WHEP session.
+    Call { label: Label, call: Call },
     /// The participant is gone.
     Leave { label: Label },
 }
@@ -114,6 +122,7 @@ fn supervise(
 struct Member {
     room: u64,
     label: Label,
+    part: Part,
     outbox: Outbox,
 }
 
@@ -222,7 +231,8 @@ impl Thread {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Join { room, label, outbox } => self.join(room, label, outbox),
+            Command::Join { room, label, part, outbox } => self.join(room, label, part, outbox),
+            Command::Call { label, call } => self.call(label, call),
             Command::Leave { label } => {
                 if let Some(id) = self.ids.get(&label).copied() {
                     if let Some(participant) = self.engine.participant(id) {
@@ -242,12 +252,16 @@ impl Thread {
         }
     }
 
-    fn join(&mut self, room: u64, label: Label, outbox: Outbox) {
+    fn join(&mut self, room: u64, label: Label, part: Part, outbox: Outbox) {
         let id = match self.rooms.get(&room) {
             Some(id) => Some(*id),
             None => self.engine.create_room(RoomConfig::default()).ok(),
         };
-        let config = ParticipantConfig { label: label.to_string(), ..ParticipantConfig::default() };
+        let config = ParticipantConfig {
+            label: label.to_string(),
+            publish: part != Part::Viewer,
+            receive: part != Part::Publisher,
+        };
         let joined = id.and_then(|id| {
             self.rooms.insert(room, id);
             self.engine.room(id)?.join(config).ok()
@@ -255,7 +269,7 @@ impl Thread {
         match joined {
             Some(participant) => {
                 self.ids.insert(label, participant);
-                self.members.insert(participant, Member { room, label, outbox });
+                self.members.insert(participant, Member { room, label, part, outbox });
             }
             None => {
                 tracing::warn!(room, label, "the engine has no place");
@@ -295,6 +309,10 @@ impl Thread {
                 else {
                     return;
                 };
+                // WHIP and WHEP have one offer and one answer.
+                if member.part != Part::Page {
+                    return;
+                }
                 match participant.create_offer() {
                     Ok(offer) => member.outbox.push(&Reply::Offer { sdp: &offer }),
                     // Overtaken by an offer of the page's; the engine asks again if it still needs one.

@@ -1,7 +1,7 @@
 //! One page's WebSocket, from its first message to its last.
 
 use crate::lobby::{Door, Lobby, Seat};
-use crate::media::Command;
+use crate::media::{Command, Part};
 use crate::message::{Inbox, Outbox, Reply, Request, text, tidy_name};
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use std::sync::Arc;
@@ -117,7 +117,8 @@ impl Page {
             self.send(Message::Text(text(&Reply::Refused))).await?;
             return Ok(None);
         };
-        seat.engine().send(Command::Join { room: seat.room(), label: seat.label(), outbox }).await;
+        let (room, label) = (seat.room(), seat.label());
+        seat.engine().send(Command::Join { room, label, part: Part::Page, outbox }).await;
         Ok(Some(seat))
     }
 

@@ -3,6 +3,7 @@
 use crate::lobby::Lobby;
 use crate::message::MESSAGE;
 use crate::signalling;
+use crate::whip;
 use axum::Router;
 use axum::extract::{State, WebSocketUpgrade};
 use axum::http::{HeaderName, StatusCode, header};
@@ -49,7 +50,9 @@ const HEADERS: [(HeaderName, &str); 6] = [
 pub struct House {
     /// The rooms.
     pub lobby: Arc<Lobby>,
-    /// A permit per page; all of them back means that everybody has left.
+    /// The WHIP and WHEP sessions.
+    pub whip: Arc<whip::Sessions>,
+    /// A permit per page or session; all of them back means that everybody has left.
     pub pages: Arc<Semaphore>,
     /// Turns true when the server stops.
     pub stopping: watch::Receiver<bool>,
@@ -69,6 +72,7 @@ pub fn routes(house: House) -> Router {
         .route("/call.js", file(script, include_str!("../page/call.js")))
         .route("/style.css", file("text/css; charset=utf-8", include_str!("../page/style.css")))
         .route("/ws", get(socket))
+        .merge(whip::routes())
         .with_state(house)
 }
 

@@ -317,6 +317,26 @@ impl Negotiation {
         Ok(self.commit(&answer, &before, sections, change))
     }
 
+    /// The participant's ICE credentials are others now, and nothing else: a restart whose
+    /// credentials came without a description. An offer of ours that waits is given up.
+    ///
+    /// # Errors
+    /// [`NegotiationError::State`] before a section was accepted, or if either credential stays.
+    pub fn restart_ice(&mut self, credentials: Credentials) -> Result<(), NegotiationError> {
+        let Some(remote) = self.session.remote.as_mut() else {
+            return Err(NegotiationError::State { what: "there is no session to restart" });
+        };
+        // RFC 8839, section 4.4.1.1.1.
+        if remote.credentials.ufrag == credentials.ufrag || remote.credentials.pwd == credentials.pwd {
+            return Err(NegotiationError::State { what: "a restart changes user fragment and password" });
+        }
+        remote.credentials = credentials;
+        // Those of the generation before mean nothing any more (RFC 8839, section 4.4.1.1.1).
+        remote.candidates = Vec::new();
+        self.pending = None;
+        Ok(())
+    }
+
     /// Gives our unanswered offer up. Returns whether there was one.
     pub fn rollback(&mut self) -> bool {
         self.pending.take().is_some()

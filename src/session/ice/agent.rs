@@ -116,19 +116,12 @@ impl Agent {
         self.full.iter().flat_map(|full| &full.locals)
     }
 
-    /// The connection behind a TCP path is closed. If everything went there, the proven path that was
-    /// heard last takes over; without one nothing can be sent until the peer opens another within
+    /// The connection behind a TCP path is closed. If that path is selected, nothing can be sent until
+    /// another is: one that the peer opens within
     /// [`limits::CONSENT_TIMEOUT`](crate::limits::CONSENT_TIMEOUT), or else [`Event::Disconnected`]
     /// follows.
-    pub fn forget_path(&mut self, now: Instant, path: &Path) {
-        let lost = self.pairs.selected().filter(|pair| pair.path == *path).map(|pair| pair.epoch);
+    pub fn forget_path(&mut self, path: &Path) {
         self.pairs.forget_path(*path);
-        let Some(epoch) = lost else { return };
-        let others = self.pairs.iter().filter(|pair| pair.epoch == epoch && pair.path != *path);
-        let proven = others.filter(|pair| pair.is_proven(now));
-        if let Some(serial) = proven.max_by_key(|pair| pair.heard).map(|pair| pair.serial) {
-            self.select(now, serial);
-        }
     }
 
     /// Takes a STUN message that arrived on `path`.

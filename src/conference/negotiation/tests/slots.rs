@@ -32,6 +32,29 @@ fn a_sendonly_line_carries_no_slot() {
 }
 
 #[test]
+fn a_restart_by_credentials_alone_changes_them_and_voids_our_offer() {
+    let fresh = |ufrag: &str| Credentials { ufrag: ufrag.into(), pwd: Password::new("n".repeat(24)) };
+    let mut early = negotiation();
+    assert!(matches!(early.restart_ice(fresh("new1")), Err(NegotiationError::State { .. })));
+    let (mut negotiation, _) = answered("chromium-vp8-L1T3.offer.sdp");
+    negotiation.assign_send(slot(7, MediaKind::Video)).unwrap();
+    negotiation.create_offer(&local()).unwrap();
+    let before = negotiation.session().clone();
+    negotiation.restart_ice(fresh("new1")).unwrap();
+    assert!(!negotiation.has_local_offer() && negotiation.needed());
+    let session = negotiation.session();
+    assert_eq!(session.lines, before.lines);
+    let (then, now) = (before.remote.unwrap(), session.remote.clone().unwrap());
+    assert_eq!(now.credentials, fresh("new1"));
+    assert_eq!((&now.fingerprints, now.role), (&then.fingerprints, then.role));
+    assert!(
+        matches!(negotiation.restart_ice(fresh("new2")), Err(NegotiationError::State { .. })),
+        "same pwd"
+    );
+    assert!(negotiation.create_offer(&local()).is_ok());
+}
+
+#[test]
 fn a_new_source_is_offered_and_a_chromium_answer_accepted() {
     let (mut negotiation, _) = answered("chromium-vp8-L1T3.offer.sdp");
     negotiation.assign_send(slot(7, MediaKind::Video)).unwrap();

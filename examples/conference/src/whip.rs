@@ -1,0 +1,295 @@
+//! WebRTC clients that are no pages: WHIP (RFC 9725) at `/whip/{room}` publishes into a room, WHEP
+//! (draft-ietf-wish-whep) at `/whep/{room}` receives what is published there. A POST with an offer
+//! makes a session and is answered with all our candidates; the session is a resource of its own,
+//! `/session/{id}`, that takes candidates and ICE restarts (PATCH) and ends with DELETE, with its
+//! media, or with the server.
+//!
+//! A session is one offer and one answer: a viewer gets the sources that are there when it comes, one
+//! for each line of its offer. A wrong code and a full room look alike, as they do to pages.
+
+mod fragment;
+mod session;
+#[cfg(test)]
+mod tests;
+
+pub use session::Sessions;
+
+use crate::lobby::Door;
+use crate::media::{Call, Command, Part, Refusal};
+use crate::message::Outbox;
+use crate::web::House;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use estafette::limits;
+use estafette::sdp::Description;
+use fragment::Fragment;
+use session::{Agreed, Session};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// How long a client may take to send its body.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes of a PATCH: credentials and as many candidates as an agent takes, and room to spare.
+const FRAGMENT: usize = 16 * 1024;
+
+/// When to try again, in seconds: a call may have ended by then.
+const LATER: (HeaderName, &str) = (header::RETRY_AFTER, "5");
+
+const SDP: &str = "application/sdp";
+const SDPFRAG: &str = "application/trickle-ice-sdpfrag";
+
+const ACCEPT_POST: (HeaderName, &str) = (HeaderName::from_static("accept-post"), SDP);
+const ACCEPT_PATCH: (HeaderName, &str) = (HeaderName::from_static("accept-patch"), SDPFRAG);
+
+/// A refusal: its status, and a sentence for people.
+type Refused = Response;
+
+/// The routes of WHIP and WHEP, and the one that makes rooms for scripts.
+pub fn routes() -> Router<House> {
+    let whip = |state, room, request| open(state, room, request, Part::Publisher);
+    let whep = |state, room, request| open(state, room, request, Part::Viewer);
+    let endpoint = || get(nothing).options(|| async { (StatusCode::NO_CONTENT, [ACCEPT_POST]) });
+    Router::new()
+        .route("/whip/{room}", endpoint().post(whip))
+        .route("/whep/{room}", endpoint().post(whep))
+        .route("/session/{id}", get(there).patch(change).delete(end).options(described))
+        .layer(map_response(open_to_pages))
+        .route("/rooms", post(create))
+}
+
+/// Pages of any origin may use what has no secrets but those they bring.
+async fn open_to_pages(mut response: Response) -> Response {
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, if-match"),
+        (
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "location, etag, link, accept-post, accept-patch, retry-after",
+        ),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The resources have no representation, and GET succeeds (RFC 9725, section 4.1).
+async fn nothing() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+/// `POST /rooms`: an empty room, for scripts; pages make their own.
+async fn create(State(house): State<House>, headers: HeaderMap) -> Result<Response, Refused> {
+    house.whip.authorise(&headers)?;
+    let code = house.lobby.create().map_err(|_| full())?.to_string();
+    let page = format!("/r/{code}");
+    let room = serde_json::json!({
+        "code": code, "page": page, "whip": format!("/whip/{code}"), "whep": format!("/whep/{code}"),
+    });
+    let kind = HeaderValue::from_static("application/json");
+    let headers = [(header::CONTENT_TYPE, kind), (header::LOCATION, value(&page)?)];
+    Ok((StatusCode::CREATED, headers, room.to_string()).into_response())
+}
+
+/// `POST /whip/{room}` and `POST /whep/{room}`.
+async fn open(
+    State(house): State<House>,
+    Path(room): Path<String>,
+    request: Request,
+    part: Part,
+) -> Result<Response, Refused> {
+    house.whip.authorise(request.headers())?;
+    if !is(request.headers(), SDP) {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err((status, [ACCEPT_POST], "an offer of type application/sdp is expected").into_response());
+    }
+    if !takes(request.headers(), SDP) {
+        return Err(refused(StatusCode::NOT_ACCEPTABLE, "the answer is of type application/sdp"));
+    }
+    let text = body(request, limits::SDP_TEXT).await?;
+    let offer = Description::parse(&text).map_err(|error| refused(StatusCode::BAD_REQUEST, error))?;
+
+    let permit = house.pages.clone().try_acquire_owned().map_err(|_| full())?;
+    if !house.lobby.has_place() {
+        return Err(full());
+    }
+    let unknown = || refused(StatusCode::NOT_FOUND, "there is no such room, or no place in it");
+    let door = Door::Existing(room.parse().map_err(|_| unknown())?);
+    let name = if part == Part::Viewer { "WHEP guest" } else { "WHIP guest" };
+    let (outbox, inbox) = Outbox::new();
+    let seat = house.lobby.enter(door, name.to_owned(), &outbox).map_err(|_| unknown())?;
+
+    let (engine, label) = (seat.engine().clone(), seat.label());
+    engine.send(Command::Join { room: seat.room(), label, part, outbox }).await;
+    let (answer, answered) = oneshot::channel();
+    engine.send(Command::Call { label, call: Call::Offer { sdp: text, answer } }).await;
+    let sdp = answered.await.unwrap_or(Err(Refusal::Gone)).map_err(no_answer)?;
+    // Whoever is refused from here on gives its seat back.
+    let agreed = Agreed::of(&offer, &sdp).ok_or_else(|| {
+        refused(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "audio or video of the offer has no codec in common with us",
+        )
+    })?;
+    if part == Part::Publisher && !agreed.receives() {
+        return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, "the offer sends nothing"));
+    }
+    if part == Part::Viewer && !agreed.sends() {
+        let status = StatusCode::CONFLICT;
+        return Err((status, [LATER], "nothing that the offer asks for is published now\n").into_response());
+    }
+    seat.set_state(agreed.audio, agreed.video);
+
+    let etag = value(&quoted(&agreed.etag))?;
+    let id = Session::begin(&house, agreed, seat, inbox, permit).ok_or_else(full)?;
+    let mut response = (StatusCode::CREATED, [ACCEPT_PATCH], sdp).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SDP));
+    headers.insert(header::LOCATION, value(&format!("/session/{id}"))?);
+    headers.insert(header::ETAG, etag);
+    for link in house.whip.links() {
+        headers.append(header::LINK, link.clone());
+    }
+    Ok(response)
+}
+
+/// `PATCH /session/{id}`: candidates, or an ICE restart if the credentials are new ones.
+async fn change(
+    State(house): State<House>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let session = find(&house, request.headers(), &id)?;
+    if !is(request.headers(), SDPFRAG) {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        let sentence = "a fragment of type application/trickle-ice-sdpfrag is expected\n";
+        return Err((status, [ACCEPT_PATCH], sentence).into_response());
+    }
+    let tags = tags(request.headers());
+    if tags.is_empty() {
+        let sentence = "If-Match with the session's entity tag is missing, or with * to restart ICE";
+        return Err(refused(StatusCode::PRECONDITION_REQUIRED, sentence));
+    }
+    let text = body(request, FRAGMENT).await?;
+
+    // Held until the engine has answered, so that tag and credentials change together.
+    let mut ice = session.ice.lock().await;
+    if !tags.iter().any(|tag| tag == "*" || *tag == quoted(&ice.etag)) {
+        return Err(refused(StatusCode::PRECONDITION_FAILED, "the ICE session is another one by now"));
+    }
+    let fragment = Fragment::parse(&text)
+        .map_err(|_| refused(StatusCode::BAD_REQUEST, "the fragment cannot be understood"))?;
+    let candidates = fragment.candidates;
+    let fresh = fragment.credentials.filter(|theirs| theirs.ufrag() != ice.remote);
+    let Some(remote) = fresh else {
+        session.call(Call::Candidates(candidates)).await;
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
+    let (answer, answered) = oneshot::channel();
+    let ufrag = remote.ufrag().to_owned();
+    session.call(Call::Restart { remote, candidates, answer }).await;
+    let ours = answered.await.unwrap_or(Err(Refusal::Gone)).map_err(no_answer)?;
+    (ice.remote, ice.etag) = (ufrag, ours.ufrag().to_owned());
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(SDPFRAG)),
+        (header::ETAG, value(&quoted(&ice.etag))?),
+    ];
+    let text = fragment::write(&ours, &session.section, &session.candidates);
+    Ok((StatusCode::OK, headers, text).into_response())
+}
+
+/// `DELETE /session/{id}`. An entity tag is ignored (RFC 9725, section 4.3.1).
+async fn end(
+    State(house): State<House>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Refused> {
+    find(&house, &headers, &id)?.end(&house);
+    Ok(StatusCode::OK)
+}
+
+/// `GET /session/{id}`.
+async fn there(
+    State(house): State<House>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Refused> {
+    find(&house, &headers, &id).map(|_| StatusCode::NO_CONTENT)
+}
+
+/// `OPTIONS /session/{id}`: the same for all, there or not.
+async fn described() -> impl IntoResponse {
+    (StatusCode::NO_CONTENT, [ACCEPT_PATCH])
+}
+
+fn find(house: &House, headers: &HeaderMap, id: &str) -> Result<Arc<Session>, Refused> {
+    house.whip.authorise(headers)?;
+    house.whip.find(id).ok_or_else(|| refused(StatusCode::NOT_FOUND, "there is no such session"))
+}
+
+/// The body as text of at most `limit` bytes.
+async fn body(mut request: Request, limit: usize) -> Result<String, Refused> {
+    DefaultBodyLimit::max(limit).apply(&mut request);
+    let bytes = timeout(PATIENCE, Bytes::from_request(request, &())).await;
+    let bytes = bytes.map_err(|_| refused(StatusCode::REQUEST_TIMEOUT, "the body did not come"))?;
+    let bytes = bytes.map_err(|rejection| refused(rejection.status(), "the body is too large or broken"))?;
+    String::from_utf8(bytes.into()).map_err(|_| refused(StatusCode::BAD_REQUEST, "the body is not UTF-8"))
+}
+
+/// Whether the body has this type, whatever its parameters.
+fn is(headers: &HeaderMap, kind: &str) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let given = given.and_then(|value| value.split(';').next());
+    given.is_some_and(|given| given.trim().eq_ignore_ascii_case(kind))
+}
+
+/// Whether an answer of this type is welcome (RFC 9110, section 12.5.1; weights are not looked at).
+fn takes(headers: &HeaderMap, kind: &str) -> bool {
+    let mut accept = headers.get_all(header::ACCEPT).iter().peekable();
+    if accept.peek().is_none() {
+        return true;
+    }
+    let ranges = accept.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let mut ranges = ranges.map(|range| range.split(';').next().unwrap_or("").trim());
+    ranges
+        .any(|range| [kind, "*/*", "application/*"].iter().any(|welcome| range.eq_ignore_ascii_case(welcome)))
+}
+
+/// The entity tags of `If-Match`, quotes included; `*` also as the quoted one of RFC 9725's examples.
+fn tags(headers: &HeaderMap) -> Vec<String> {
+    let lists = headers.get_all(header::IF_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let tags = lists.flat_map(|list| list.split(',')).map(str::trim).filter(|tag| !tag.is_empty());
+    tags.map(|tag| if tag == "\"*\"" { "*" } else { tag }.to_owned()).collect()
+}
+
+fn quoted(etag: &str) -> String {
+    format!("\"{etag}\"")
+}
+
+fn value(text: &str) -> Result<HeaderValue, Refused> {
+    HeaderValue::from_str(text).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+fn refused(status: StatusCode, why: impl std::fmt::Display) -> Refused {
+    (status, format!("{why}\n")).into_response()
+}
+
+fn full() -> Refused {
+    (StatusCode::SERVICE_UNAVAILABLE, [LATER], "everything is taken now\n").into_response()
+}
+
+fn no_answer(refusal: Refusal) -> Refused {
+    match refusal {
+        Refusal::Gone => full(),
+        Refusal::Unusable(why) => refused(StatusCode::UNPROCESSABLE_ENTITY, why),
+    }
+}

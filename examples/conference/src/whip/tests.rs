@@ -1,0 +1,343 @@
+//! The whole server over real connections: each status a client can see, with recorded offers.
+
+use super::*;
+use crate::lobby::{Limits, Lobby};
+use crate::media::Engine;
+use crate::web;
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+const CHROMIUM: &str = include_str!("../../../../tests/data/sdp/chromium-av-data.offer.sdp");
+const AIORTC: &str = include_str!("../../../../tests/data/sdp/aiortc-av-data.offer.sdp");
+const SIMULCAST: &str = include_str!("../../../../tests/data/sdp/chromium-simulcast-vp8.offer.sdp");
+
+const ROOMY: Limits = Limits { room_size: 4, participants: 8, rooms: 4 };
+
+struct Server {
+    address: SocketAddr,
+    lobby: Arc<Lobby>,
+    engine: Engine,
+    stop: watch::Sender<bool>,
+}
+
+struct Reply {
+    status: u16,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Reply {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+}
+
+impl Server {
+    async fn start(limits: Limits, token: Option<&str>, ice_servers: &[&str]) -> Server {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
+        let candidates = vec![socket.local_addr().expect("address")];
+        let (engine, _thread) = Engine::start(0, socket, candidates).expect("engine");
+        let lobby = Lobby::new(limits, vec![engine.clone()]);
+        let (stop, stopping) = watch::channel(false);
+        let servers: Vec<String> = ice_servers.iter().map(|&uri| uri.to_owned()).collect();
+        let whip = Sessions::new(token.map(str::to_owned), &servers);
+        let pages = Arc::new(Semaphore::new(limits.participants + 2));
+        let routes = web::routes(House { lobby: lobby.clone(), whip, pages, stopping });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listener");
+        let address = listener.local_addr().expect("address");
+        tokio::spawn(web::accept(listener, None, routes));
+        Server { address, lobby, engine, stop }
+    }
+
+    async fn plain() -> (Server, String) {
+        let server = Server::start(ROOMY, None, &[]).await;
+        let code = server.lobby.create().expect("room").to_string();
+        (server, code)
+    }
+
+    async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        let mut stream = TcpStream::connect(self.address).await.expect("connection");
+        let fields: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{fields}\r\n"
+        );
+        // A body that is refused may not be read to its end.
+        let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes).await;
+        let text = String::from_utf8(bytes).expect("text");
+        let (head, body) = text.split_once("\r\n\r\n").expect("head");
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("status");
+        let fields = lines.filter_map(|line| line.split_once(": "));
+        let fields = fields.map(|(name, value)| (name.parse().expect("name"), value.parse().expect("value")));
+        Reply {
+            status: status.parse().expect("number"),
+            headers: fields.collect::<Vec<(HeaderName, HeaderValue)>>().into_iter().collect(),
+            body: body.to_owned(),
+        }
+    }
+
+    async fn post(&self, path: &str, body: &str) -> Reply {
+        self.ask("POST", path, &[("Content-Type", SDP)], body).await
+    }
+
+    async fn patch(&self, path: &str, tag: &str, body: &str) -> Reply {
+        self.ask("PATCH", path, &[("Content-Type", SDPFRAG), ("If-Match", tag)], body).await
+    }
+
+    /// Waits until so many participants are in the house.
+    async fn has(&self, count: usize) {
+        for _ in 0..500 {
+            if self.lobby.count() == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{} participants, not {count}", self.lobby.count());
+    }
+}
+
+/// The offer as a client that only sends, or only receives, makes it.
+fn one_way(offer: &str, direction: &str) -> String {
+    let any = ["a=sendrecv", "a=sendonly", "a=recvonly"];
+    let lines = offer.lines().map(|line| if any.contains(&line) { direction } else { line });
+    lines.map(|line| format!("{line}\r\n")).collect()
+}
+
+#[tokio::test]
+async fn rfc_9725_4_2_a_session_is_made_and_ended() {
+    let (server, code) = Server::plain().await;
+    let made = server.post(&format!("/whip/{code}"), &one_way(CHROMIUM, "a=sendonly")).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    assert_eq!(made.header("content-type"), SDP);
+    assert_eq!(made.header("accept-patch"), SDPFRAG);
+    assert_eq!(made.header("access-control-allow-origin"), "*");
+    assert!(made.header("access-control-expose-headers").contains("location"));
+    assert!(!made.headers.contains_key("link"), "no servers by default");
+    let answer = Description::parse(&made.body).expect("answer");
+    let tagged = &answer.media[0];
+    assert_eq!(made.header("etag"), format!("\"{}\"", tagged.transport.ufrag.as_deref().unwrap()));
+    assert!(tagged.transport.end_of_candidates && tagged.transport.candidates.len() == 1);
+    assert!(made.body.matches("a=recvonly").count() == 2, "{}", made.body);
+    assert!(made.body.contains("a=setup:passive"));
+    let session = made.header("location");
+    assert_eq!(session.len(), "/session/".len() + 32);
+    server.has(1).await;
+
+    assert_eq!(server.ask("GET", session, &[], "").await.status, 204);
+    // An entity tag means nothing here (section 4.3.1).
+    assert_eq!(server.ask("DELETE", session, &[("If-Match", "\"other\"")], "").await.status, 200);
+    server.has(0).await;
+    assert_eq!(server.ask("DELETE", session, &[], "").await.status, 404);
+    assert_eq!(server.patch(session, "*", "a=end-of-candidates\r\n").await.status, 404);
+}
+
+#[tokio::test]
+async fn rfc_9725_4_3_2_candidates_trickle_under_the_right_tag() {
+    let (server, code) = Server::plain().await;
+    let made = server.post(&format!("/whip/{code}"), AIORTC).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let (session, tag) = (made.header("location"), made.header("etag"));
+    let trickle = "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n\
+        a=candidate:1 1 udp 2122260223 192.0.2.1 61764 typ host\r\n";
+
+    let taken = server.patch(session, tag, trickle).await;
+    assert_eq!((taken.status, taken.body.as_str(), taken.header("etag")), (204, "", ""));
+    let several = server.patch(session, &format!("\"other\", {tag}"), trickle).await;
+    assert_eq!(several.status, 204);
+    assert_eq!(server.patch(session, "\"other\"", trickle).await.status, 412);
+    assert_eq!(
+        server.patch(session, &format!("W/{tag}"), trickle).await.status,
+        412,
+        "weak tags never match"
+    );
+    let without = server.ask("PATCH", session, &[("Content-Type", SDPFRAG)], trickle).await;
+    assert_eq!(without.status, 428);
+    let other = server.ask("PATCH", session, &[("Content-Type", SDP), ("If-Match", tag)], trickle).await;
+    assert_eq!((other.status, other.header("accept-patch")), (415, SDPFRAG));
+    assert_eq!(server.patch(session, tag, "nonsense").await.status, 400);
+    assert_eq!(server.patch(session, tag, &"a".repeat(FRAGMENT + 1)).await.status, 413);
+    server.has(1).await;
+}
+
+#[tokio::test]
+async fn rfc_9725_4_3_3_new_credentials_restart_ice() {
+    let (server, code) = Server::plain().await;
+    let made = server.post(&format!("/whip/{code}"), &one_way(CHROMIUM, "a=sendonly")).await;
+    let (session, tag) = (made.header("location"), made.header("etag"));
+    let fresh = |n: u8| format!("a=ice-ufrag:ysX{n}\r\na=ice-pwd:vw5LmwG4y/e6dPP/zAP9Gp5{n}\r\n");
+
+    let restarted = server.patch(session, "*", &fresh(1)).await;
+    assert_eq!((restarted.status, restarted.header("content-type")), (200, SDPFRAG));
+    let next = restarted.header("etag");
+    assert_ne!(next, tag);
+    let ours = Fragment::parse(&restarted.body).expect("fragment");
+    let ufrag = ours.credentials.map(|credentials| credentials.ufrag().to_owned());
+    assert_eq!(next, format!("\"{}\"", ufrag.expect("credentials")));
+    assert_eq!(ours.candidates.len(), 1);
+    assert!(restarted.body.contains("a=ice-lite\r\n") && restarted.body.contains("a=mid:0\r\n"));
+
+    // The session before is gone, so candidates for it come too late.
+    let candidate = "a=candidate:1 1 udp 2122260223 192.0.2.1 61764 typ host\r\n";
+    assert_eq!(server.patch(session, tag, candidate).await.status, 412);
+    assert_eq!(server.patch(session, next, &format!("{}{candidate}", fresh(1))).await.status, 204);
+    // As the RFC's examples have it, and with a tag that is known.
+    let quoted = server.patch(session, "\"*\"", &fresh(2)).await;
+    assert_eq!(quoted.status, 200);
+    assert_eq!(server.patch(session, quoted.header("etag"), &fresh(3)).await.status, 200);
+    // One that cannot be satisfied leaves the session as it is (section 4.3.3).
+    let half = "a=ice-ufrag:ysX9\r\na=ice-pwd:vw5LmwG4y/e6dPP/zAP9Gp53\r\n";
+    assert_eq!(server.patch(session, "*", half).await.status, 422);
+    assert_eq!(server.ask("GET", session, &[], "").await.status, 204);
+}
+
+#[tokio::test]
+async fn rfc_9725_4_1_other_methods_and_preflights() {
+    let (server, code) = Server::plain().await;
+    for endpoint in [format!("/whip/{code}"), format!("/whep/{code}")] {
+        let preflight = [("Origin", "http://a.test"), ("Access-Control-Request-Method", "POST")];
+        let options = server.ask("OPTIONS", &endpoint, &preflight, "").await;
+        assert_eq!((options.status, options.header("accept-post")), (204, SDP));
+        assert_eq!(options.header("access-control-allow-origin"), "*");
+        assert!(options.header("access-control-allow-headers").contains("authorization"));
+        let got = server.ask("GET", &endpoint, &[], "").await;
+        assert_eq!((got.status, got.body.as_str()), (204, ""));
+        for method in ["PUT", "PATCH", "DELETE"] {
+            assert_eq!(server.ask(method, &endpoint, &[], "").await.status, 405, "{method}");
+        }
+    }
+    let session = server.ask("OPTIONS", "/session/0", &[], "").await;
+    assert_eq!((session.status, session.header("accept-patch")), (204, SDPFRAG));
+    assert_eq!(server.ask("POST", "/session/0", &[], "").await.status, 405);
+}
+
+#[tokio::test]
+async fn what_is_no_usable_offer_is_refused_and_leaves_nobody() {
+    let (server, code) = Server::plain().await;
+    let path = format!("/whip/{code}");
+    let sendonly = one_way(CHROMIUM, "a=sendonly");
+    let plain = server.ask("POST", &path, &[("Content-Type", "text/plain")], &sendonly).await;
+    assert_eq!((plain.status, plain.header("accept-post")), (415, SDP));
+    assert_eq!(server.ask("POST", &path, &[], &sendonly).await.status, 415);
+    let with = |accept| [("Content-Type", "application/sdp; charset=utf-8"), ("Accept", accept)];
+    assert_eq!(server.ask("POST", &path, &with("text/html, image/*"), &sendonly).await.status, 406);
+    assert_eq!(server.post(&path, "v=0\r\nnonsense").await.status, 400);
+    assert_eq!(server.post(&path, &"a=x\r\n".repeat(limits::SDP_TEXT / 5 + 1)).await.status, 413);
+    let no_fingerprint: String = sendonly
+        .lines()
+        .filter(|line| !line.starts_with("a=fingerprint"))
+        .map(|line| format!("{line}\r\n"))
+        .collect();
+    assert_eq!(server.post(&path, &no_fingerprint).await.status, 422);
+    assert_eq!(server.post(&path, &one_way(CHROMIUM, "a=recvonly")).await.status, 422, "it sends nothing");
+    let unknown_codecs = sendonly.replace("opus/48000", "lyra/16000");
+    assert_eq!(server.post(&path, &unknown_codecs).await.status, 422, "no partial sessions");
+    server.has(0).await;
+    let welcome = server.ask("POST", &path, &with("text/html, application/*;q=0.1"), &sendonly).await;
+    assert_eq!(welcome.status, 201);
+}
+
+#[tokio::test]
+async fn s_room_01_unknown_and_full_rooms_look_alike_to_sessions() {
+    let server = Server::start(Limits { room_size: 1, ..ROOMY }, None, &[]).await;
+    let code = server.lobby.create().expect("room").to_string();
+    let offer = one_way(CHROMIUM, "a=sendonly");
+    assert_eq!(server.post(&format!("/whip/{code}"), &offer).await.status, 201);
+    let full = server.post(&format!("/whip/{code}"), &offer).await;
+    let unknown = server.post("/whip/0000-0000-0000-0000", &offer).await;
+    let no_code = server.post("/whip/guess", &offer).await;
+    for reply in [&full, &unknown, &no_code] {
+        assert_eq!((reply.status, &reply.body), (404, &full.body));
+    }
+    for session in ["/session/guess", "/session/00000000000000000000000000000000"] {
+        assert_eq!(server.ask("GET", session, &[], "").await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn a_full_house_says_when_to_try_again() {
+    let server = Server::start(Limits { participants: 1, ..ROOMY }, None, &[]).await;
+    let code = server.lobby.create().expect("room").to_string();
+    let offer = one_way(CHROMIUM, "a=sendonly");
+    let first = server.post(&format!("/whip/{code}"), &offer).await;
+    assert_eq!(first.status, 201);
+    let full = server.post(&format!("/whip/{code}"), &offer).await;
+    assert_eq!((full.status, full.header("retry-after")), (503, "5"));
+    assert_eq!(server.ask("DELETE", first.header("location"), &[], "").await.status, 200);
+    server.has(0).await;
+    assert_eq!(server.post(&format!("/whip/{code}"), &offer).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_everywhere_or_nowhere() {
+    let servers = ["stun:stun.example.net", "turn:turn.example.net?transport=udp"];
+    let server = Server::start(ROOMY, Some("s3cret"), &servers).await;
+    let unknown = server.ask("POST", "/rooms", &[], "").await;
+    assert_eq!((unknown.status, unknown.header("www-authenticate")), (401, "Bearer"));
+    let bearer = ("Authorization", "bearer s3cret");
+    let room = server.ask("POST", "/rooms", &[bearer], "").await;
+    assert_eq!(room.status, 201);
+    let room: serde_json::Value = serde_json::from_str(&room.body).expect("json");
+    let path = room["whip"].as_str().expect("path");
+
+    let offer = one_way(CHROMIUM, "a=sendonly");
+    assert_eq!(server.post(path, &offer).await.status, 401);
+    for wrong in ["Bearer s3cres", "Bearer s3cret1", "Bearer ", "s3cret", "Basic s3cret"] {
+        let headers = [("Content-Type", SDP), ("Authorization", wrong)];
+        assert_eq!(server.ask("POST", path, &headers, &offer).await.status, 401, "{wrong}");
+    }
+    let made = server.ask("POST", path, &[("Content-Type", SDP), bearer], &offer).await;
+    assert_eq!(made.status, 201);
+    let links: Vec<_> = made.headers.get_all("link").iter().map(|link| link.to_str().unwrap()).collect();
+    assert_eq!(links, servers.map(|uri| format!("<{uri}>; rel=\"ice-server\"")));
+    let session = made.header("location");
+    for method in ["GET", "DELETE", "PATCH"] {
+        assert_eq!(server.ask(method, session, &[], "").await.status, 401, "{method}");
+    }
+    assert_eq!(server.ask("DELETE", session, &[bearer], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_viewer_gets_what_is_published_or_is_told_to_come_again() {
+    let (server, code) = Server::plain().await;
+    let (whip, whep) = (format!("/whip/{code}"), format!("/whep/{code}"));
+    let watching = one_way(AIORTC, "a=recvonly");
+    let early = server.post(&whep, &watching).await;
+    assert_eq!((early.status, early.header("retry-after")), (409, "5"));
+    server.has(0).await;
+
+    // All rids of a simulcast offer but the one encoding that is taken are left out.
+    let publisher = server.post(&whip, &one_way(SIMULCAST, "a=sendonly")).await;
+    assert_eq!(publisher.status, 201, "{}", publisher.body);
+    assert!(!publisher.body.contains("a=simulcast"));
+    let viewer = server.post(&whep, &watching).await;
+    assert_eq!(viewer.status, 201, "{}", viewer.body);
+    assert!(viewer.body.contains("a=sendonly") && viewer.body.contains("a=ssrc:"));
+    assert!(!viewer.body.contains("a=recvonly") && !viewer.body.contains("a=sendrecv"));
+    server.has(2).await;
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_media() {
+    let (server, code) = Server::plain().await;
+    let made = server.post(&format!("/whip/{code}"), &one_way(CHROMIUM, "a=sendonly")).await;
+    server.has(1).await;
+    // As when consent expires: the engine has the participant no longer.
+    server.engine.send(Command::Leave { label: 1 }).await;
+    server.has(0).await;
+    assert_eq!(server.ask("GET", made.header("location"), &[], "").await.status, 404);
+}
+
+#[tokio::test]
+async fn sessions_end_with_the_server() {
+    let (server, code) = Server::plain().await;
+    let made = server.post(&format!("/whip/{code}"), &one_way(CHROMIUM, "a=sendonly")).await;
+    server.has(1).await;
+    server.stop.send(true).expect("sessions listen");
+    server.has(0).await;
+    assert_eq!(server.ask("GET", made.header("location"), &[], "").await.status, 404);
+}
