@@ -126,6 +126,8 @@ struct Seen {
     repeated: usize,
     probes: usize,
     redundant: usize,
+    /// Older blocks in them.
+    blocks: usize,
 }
 
 impl Seen {
@@ -169,8 +171,10 @@ impl Seen {
             "red" => {
                 let read = red::Payload::parse(packet.payload_type(), payload).expect("redundant data");
                 let blocks: Vec<_> = read.redundant().collect();
-                assert!(blocks.iter().all(|block| negotiated.codecs[&block.payload_type.get()] == "opus"));
-                assert_eq!(negotiated.codecs[&read.primary_type().get()], "opus");
+                let primary = negotiated.codecs[&read.primary_type().get()].as_str();
+                let same = |block: &red::Block<'_>| negotiated.codecs[&block.payload_type.get()] == primary;
+                assert!(matches!(primary, "opus" | "vp8") && blocks.iter().all(same));
+                self.blocks += blocks.len();
                 let len = red::write(&blocks, read.primary_type(), read.primary(), &mut buf).expect("room");
                 assert_eq!(buf[..len], *payload);
                 self.redundant += 1;
@@ -202,7 +206,7 @@ fn every_plain_packet_is_read_by_its_negotiation_and_written_again() {
     let opaque = [ExtensionKind::DependencyDescriptor, ExtensionKind::VideoLayersAllocation];
     assert_eq!(seen.opaque, opaque.into_iter().map(count).sum::<usize>());
     assert!(seen.two_byte > 0 && seen.padded > 0 && seen.repeated > 0 && seen.probes > 0);
-    assert!(seen.redundant > 50);
+    assert!(seen.redundant > 50 && seen.blocks > 50);
 }
 
 #[test]

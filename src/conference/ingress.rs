@@ -214,7 +214,15 @@ impl Engine {
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         let stream = self.streams.get_mut(key).ok_or(DropReason::Unnegotiated)?;
         let source = self.sources.get(stream.source).ok_or(DropReason::Unnegotiated)?;
-        let codec = source.ingress.codec(packet.payload_type()).ok_or(DropReason::Unnegotiated)?;
+        let Some(codec) = source.ingress.codec(packet.payload_type()) else {
+            // A payload type of the line that it moves to, perhaps.
+            let moved = source.names_another(packet);
+            return if moved {
+                self.receive_moved(now, id, packet, data)
+            } else {
+                Err(DropReason::Unnegotiated)
+            };
+        };
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
         let place =
             stream.history.reserve(&mut self.pages, now, data.len()).ok_or(DropReason::HistoryFull)?;
