@@ -14,8 +14,6 @@ use crate::wire::rtp::NoSpace;
 const STREAMS: usize = 4;
 const SPATIAL: u8 = 4;
 const TEMPORAL: usize = 4;
-/// Layers of all streams.
-const LAYERS: usize = STREAMS * SPATIAL as usize;
 
 /// An allocation whose lengths were checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -320,22 +318,24 @@ mod tests {
     fn layers() -> impl Strategy<Value = Vec<Layer>> {
         let one =
             (any::<bool>(), proptest::collection::vec(any::<u32>(), 1..=4), (1u16.., 1u16.., any::<u8>()));
-        (proptest::collection::vec(one, LAYERS), any::<bool>()).prop_map(|(all, sized)| {
-            let mut layers = Vec::new();
-            for (place, (sent, rates, (width, height, rate))) in all.into_iter().enumerate() {
-                if sent {
-                    let rates: Vec<_> =
-                        rates.into_iter().map(|rate| Bitrate::from_kbps(u64::from(rate))).collect();
-                    layers.push(Layer {
-                        stream: place as u8 / 4,
-                        spatial_id: place as u8 % 4,
-                        bitrates: Bitrates::new(&rates).expect("one to four"),
-                        size: sized.then_some((Resolution { width, height }, rate)),
-                    });
+        (proptest::collection::vec(one, STREAMS * usize::from(SPATIAL)), any::<bool>()).prop_map(
+            |(all, sized)| {
+                let mut layers = Vec::new();
+                for (place, (sent, rates, (width, height, rate))) in all.into_iter().enumerate() {
+                    if sent {
+                        let rates: Vec<_> =
+                            rates.into_iter().map(|rate| Bitrate::from_kbps(u64::from(rate))).collect();
+                        layers.push(Layer {
+                            stream: place as u8 / 4,
+                            spatial_id: place as u8 % 4,
+                            bitrates: Bitrates::new(&rates).expect("one to four"),
+                            size: sized.then_some((Resolution { width, height }, rate)),
+                        });
+                    }
                 }
-            }
-            layers
-        })
+                layers
+            },
+        )
     }
 
     proptest! {

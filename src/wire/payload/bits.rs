@@ -35,6 +35,12 @@ impl<'a> BitReader<'a> {
         Some((window >> 16 >> (16 - u32::from(count.min(16)))) as u16)
     }
 
+    /// Passes over bits; `None` if they are not there.
+    pub(super) fn skip(&mut self, count: u32) -> Option<()> {
+        let end = self.at + count as usize;
+        (end <= self.bytes.len() * 8).then(|| self.at = end)
+    }
+
     pub(super) fn flag(&mut self) -> Option<bool> {
         Some(self.read(1)? != 0)
     }

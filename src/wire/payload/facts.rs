@@ -77,7 +77,8 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Reads a payload in clear.
+    /// Reads a payload in clear, without RTP padding: a packet of nothing else has no payload and no
+    /// facts.
     ///
     /// A key frame flag that lies makes the fact a lie: whoever decodes it freezes until the next. It
     /// is no fault here, and nothing but these facts may be concluded from it.

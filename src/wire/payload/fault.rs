@@ -54,6 +54,9 @@ pub enum Fault {
     /// The forbidden bit is set or the OBU header is cut (AV1 specification, section 5.3).
     #[error("an AV1 OBU header is cut or has the forbidden bit")]
     Av1Header,
+    /// The sequence header is cut (section 5.5).
+    #[error("the AV1 sequence header is cut")]
+    Av1Sequence,
     /// The forbidden bit is set or the type is 0, 30 or 31 (RFC 6184, section 5.2).
     #[error("an H.264 NAL unit has the forbidden bit or no known type")]
     H264Header,
@@ -121,7 +124,7 @@ pub enum Fault {
 
 impl Fault {
     /// Each of them, in the order of their discriminants.
-    pub const ALL: [Fault; 36] = [
+    pub const ALL: [Fault; 37] = [
         Self::Empty,
         Self::Vp8Extension,
         Self::Vp8PictureId,
@@ -137,6 +140,7 @@ impl Fault {
         Self::Av1Element,
         Self::Av1Aggregation,
         Self::Av1Header,
+        Self::Av1Sequence,
         Self::H264Header,
         Self::H264Length,
         Self::H264Nested,
@@ -178,6 +182,7 @@ impl Fault {
             Self::Av1Element => "payload.av1.element",
             Self::Av1Aggregation => "payload.av1.aggregation",
             Self::Av1Header => "payload.av1.header",
+            Self::Av1Sequence => "payload.av1.sequence",
             Self::H264Header => "payload.h264.header",
             Self::H264Length => "payload.h264.length",
             Self::H264Nested => "payload.h264.nested",

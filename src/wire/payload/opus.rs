@@ -46,7 +46,7 @@ impl Packet {
         let toc = cursor.byte(Fault::Empty)?;
         let (frames, longest) = match toc & 3 {
             0 => (1, cursor.rest.len()),
-            1 if cursor.rest.len() % 2 != 0 => return Err(cursor.fault(Fault::OpusLength)),
+            1 if !cursor.rest.len().is_multiple_of(2) => return Err(cursor.fault(Fault::OpusLength)),
             1 => (2, cursor.rest.len() / 2),
             2 => {
                 let first = frame_length(&mut cursor)?;
@@ -160,7 +160,7 @@ fn counted_frames(toc: u8, cursor: &mut Cursor<'_>) -> Result<(u8, usize), Parse
     let left = cursor.rest.len().checked_sub(padding).and_then(|bytes| bytes.checked_sub(told));
     let left = left.ok_or(cursor.fault(Fault::OpusLength))?;
     let sharing = if variable { 1 } else { usize::from(count) };
-    if left % sharing != 0 {
+    if !left.is_multiple_of(sharing) {
         return Err(cursor.fault(Fault::OpusLength));
     }
     Ok((count, longest.max(left / sharing)))

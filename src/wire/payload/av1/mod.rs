@@ -4,6 +4,10 @@
 //! may be continued by the packet behind. The last packet of a temporal unit has the RTP marker bit.
 //! Layers and dependencies are told by the [dependency descriptor](super::dependency).
 
+mod sequence;
+
+pub use sequence::SequenceHeader;
+
 use super::cursor::{Cursor, write_leb128};
 use super::{Fault, ParseError};
 use crate::wire::malformed::Malformed;
@@ -105,10 +109,11 @@ impl<'a> Payload<'a> {
         begun.filter_map(|element| Some(ObuHeader::parse(element.data).ok()?.0))
     }
 
-    /// Whether a sequence header begins here: with each coded video sequence, and wherever the sender
-    /// repeats it.
-    pub fn has_sequence_header(&self) -> bool {
-        self.headers().any(|header| header.kind == SEQUENCE_HEADER)
+    /// The sequence header, if a whole one is here: with each coded video sequence, and wherever the
+    /// sender repeats it.
+    pub fn sequence_header(&self) -> Option<SequenceHeader> {
+        let whole = self.elements().filter(|element| !element.continues && !element.continued);
+        whole.filter_map(|element| SequenceHeader::parse(element.data).ok()).next()
     }
 }
 
@@ -269,7 +274,7 @@ mod tests {
         assert!(payload.elements().eq([first, second]));
         let header = ObuHeader { kind: FRAME, layer: None, has_size: true };
         assert!(payload.headers().eq([header]), "the first has its header in an earlier packet");
-        assert!(!payload.has_sequence_header());
+        assert_eq!(payload.sequence_header(), None);
     }
 
     #[test]
