@@ -7,10 +7,13 @@
 mod machines;
 #[path = "parsers.rs"]
 mod parsers;
+#[path = "rtcp.rs"]
+mod rtcp_kinds;
 #[path = "../../benches/support/mod.rs"]
 mod support;
 
 pub use machines::{engine, ice, srtp};
+pub use rtcp_kinds::{rtcp_ccfb, rtcp_feedback, rtcp_reports, rtcp_sdes, rtcp_twcc};
 pub use parsers::{rtcp, rtp, sdp, stun};
 
 /// Takes a script apart: small numbers first, the rest as they come.
