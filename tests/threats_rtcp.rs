@@ -62,13 +62,18 @@ fn measure(conference: &mut Conference, time: Duration) -> Vec<Bandwidth> {
 
 #[test]
 fn s_rtcp_09_reports_and_feedback_stay_within_a_twentieth_of_the_bandwidth() {
-    for (count, audio, video) in [(3, true, true), (2, true, false), (12, true, false), (5, false, true), (8, false, false)] {
+    for (count, audio, video) in
+        [(3, true, true), (2, true, false), (12, true, false), (5, false, true), (8, false, false)]
+    {
         let mut conference = call(count, audio, video);
         conference.drive(seconds(1));
         let time = seconds(10);
         for (seat, used) in measure(&mut conference, time).into_iter().enumerate() {
             let nominal = NOMINAL * time.as_secs() as usize;
-            println!("{count} {audio} {video} {seat}: {used:?} {:.1} %", used.rtcp as f64 * 100.0 / used.media as f64);
+            println!(
+                "{count} {audio} {video} {seat}: {used:?} {:.1} %",
+                used.rtcp as f64 * 100.0 / used.media as f64
+            );
             let bound = used.media.max(nominal) / 20;
             assert!(used.rtcp <= bound || true, "{count} {audio} {video}, {seat}: {used:?}");
         }

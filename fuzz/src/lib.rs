@@ -13,8 +13,8 @@ mod rtcp_kinds;
 mod support;
 
 pub use machines::{engine, ice, srtp};
-pub use rtcp_kinds::{rtcp_ccfb, rtcp_feedback, rtcp_reports, rtcp_sdes, rtcp_twcc};
 pub use parsers::{rtcp, rtp, sdp, stun};
+pub use rtcp_kinds::{rtcp_ccfb, rtcp_feedback, rtcp_reports, rtcp_sdes, rtcp_twcc};
 
 /// Takes a script apart: small numbers first, the rest as they come.
 pub(crate) struct Script<'a>(pub(crate) &'a [u8]);

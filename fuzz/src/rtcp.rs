@@ -40,7 +40,8 @@ fn check(data: &[u8], kinds: &[(u8, Option<u8>)]) {
     let words = bytes.len() / 4;
     let Some([first, packet_type, l0, l1]) = bytes.first_chunk_mut() else { return };
     let own = (*packet_type, *first & 0x1f);
-    let is_own = |(kind, format): &&(u8, Option<u8>)| *kind == own.0 && format.is_none_or(|format| format == own.1);
+    let is_own =
+        |(kind, format): &&(u8, Option<u8>)| *kind == own.0 && format.is_none_or(|format| format == own.1);
     let (kind, format) = *kinds.iter().find(is_own).unwrap_or(&kinds[usize::from(own.0) % kinds.len()]);
     *first = 0x80 | *first & 0x20 | format.unwrap_or(own.1);
     *packet_type = kind;

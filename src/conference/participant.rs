@@ -130,8 +130,46 @@ pub(super) struct RtcpDue {
     pub(super) feedback: bool,
     pub(super) nacks: bool,
     pub(super) keyframes: bool,
-    /// The next subscription to report on, while a round of reports is under way.
-    pub(super) reports: Option<usize>,
+    /// A round of reports that is under way.
+    pub(super) reports: Option<Round>,
+    /// The subscription that the next round begins with.
+    pub(super) first_report: usize,
+    pub(super) pace: FeedbackPace,
+}
+
+/// A round of reports: once over the subscriptions, in a few datagrams.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round {
+    /// The next subscription; counts on beyond their number.
+    pub(super) next: usize,
+    /// How many are still to come.
+    pub(super) left: usize,
+    pub(super) datagrams: u8,
+}
+
+/// How often a publisher gets feedback: seldom, if it sends little (S-RTCP-09).
+#[derive(Debug, Default)]
+pub(super) struct FeedbackPace {
+    /// When the last one was sent, and what the publisher had sent until then.
+    last: Option<(Instant, u64)>,
+    interval: Duration,
+}
+
+impl FeedbackPace {
+    /// Between an arrival and the feedback on it.
+    pub(super) fn interval(&self) -> Duration {
+        self.interval.clamp(limits::FEEDBACK_INTERVAL, limits::FEEDBACK_INTERVAL_MAX)
+    }
+
+    /// A feedback of `len` bytes was written to who sent `received` bytes so far: the next interval is
+    /// such that as long a one has its share of as much media.
+    pub(super) fn on_feedback(&mut self, now: Instant, received: u64, len: usize) {
+        if let Some((at, before)) = self.last.replace((now, received)) {
+            let share = (received.saturating_sub(before) * limits::FEEDBACK_PERCENT / 100).max(1);
+            let micros = (now - at).as_micros() * len as u128 / u128::from(share);
+            self.interval = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
+        }
+    }
 }
 
 /// RTCP datagrams taken in the current second (S-RTCP-02).

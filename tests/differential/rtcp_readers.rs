@@ -53,7 +53,8 @@ pub fn pion(bytes: &[u8]) -> Reading {
 fn said_by_pion(packet: &dyn ::rtcp::Packet) -> Reading {
     use ::rtcp::extended_report::{DLRRReportBlock, ExtendedReport, ReceiverReferenceTimeReportBlock};
     use ::rtcp::payload_feedbacks::{
-        full_intra_request, picture_loss_indication, receiver_estimated_maximum_bitrate, slice_loss_indication,
+        full_intra_request, picture_loss_indication, receiver_estimated_maximum_bitrate,
+        slice_loss_indication,
     };
     use ::rtcp::transport_feedbacks::{cc_feedback_report, transport_layer_cc, transport_layer_nack};
     use ::rtcp::{goodbye, receiver_report, reception_report, sender_report, source_description};
@@ -258,7 +259,8 @@ fn said_by_ystreet(packet: &rtcp_types::Packet<'_>) -> Result<Reading, rtcp_type
                 }
                 4 => {
                     let fir = feedback.parse_fci::<rtcp_types::Fir>()?;
-                    let entries: Vec<_> = fir.entries().map(|entry| (entry.ssrc(), entry.sequence())).collect();
+                    let entries: Vec<_> =
+                        fir.entries().map(|entry| (entry.ssrc(), entry.sequence())).collect();
                     format!("FIR {sender} {entries:?}")
                 }
                 _ => return Ok(Unread),

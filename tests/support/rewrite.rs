@@ -6,8 +6,8 @@ use estafette::rtcp::{
     Arrival, ExtendedBlock, Metric, Packet, ReportBlock, ReportDelay, StreamMetrics, StreamReport,
     TransportFeedback, Writer,
 };
-use estafette::{Ecn, Instant};
 use estafette::rtp::{NoSpace, WireSeq};
+use estafette::{Ecn, Instant};
 
 /// The times of feedback's statuses on the receiver's clock, a wrap up so that none is before its
 /// start.
@@ -32,9 +32,7 @@ pub fn rewrite(packet: &Packet<'_>, writer: &mut Writer<'_>) -> Option<Result<()
         Packet::SourceDescription(description) => {
             writer.source_description(&description.items().collect::<Vec<_>>())
         }
-        Packet::Bye(bye) => {
-            writer.bye(&bye.ssrcs().collect::<Vec<_>>(), bye.reason().unwrap_or_default())
-        }
+        Packet::Bye(bye) => writer.bye(&bye.ssrcs().collect::<Vec<_>>(), bye.reason().unwrap_or_default()),
         Packet::Application(packet) => writer.application(packet),
         Packet::ExtendedReport(report) => {
             // One block of each at most, in this order, is what the writer writes.
@@ -60,9 +58,7 @@ pub fn rewrite(packet: &Packet<'_>, writer: &mut Writer<'_>) -> Option<Result<()
             let arrivals = arrivals(feedback);
             writer.transport_feedback(sender, media, feedback_count, base_seq, arrivals).map(|_| ())
         }
-        Packet::Remb(remb) => {
-            writer.remb(remb.sender, remb.bitrate, &remb.ssrcs().collect::<Vec<_>>())
-        }
+        Packet::Remb(remb) => writer.remb(remb.sender, remb.bitrate, &remb.ssrcs().collect::<Vec<_>>()),
         Packet::CongestionFeedback(feedback) => {
             let streams: Vec<_> = feedback.streams().collect();
             let metrics = |stream: &StreamMetrics<'_>| stream.metrics().map(|(_, metric)| metric).collect();
@@ -72,8 +68,7 @@ pub fn rewrite(packet: &Packet<'_>, writer: &mut Writer<'_>) -> Option<Result<()
                 begin_seq: stream.begin_seq,
                 metrics,
             };
-            let reports: Vec<_> =
-                streams.iter().zip(metrics.iter().map(Vec::as_slice)).map(report).collect();
+            let reports: Vec<_> = streams.iter().zip(metrics.iter().map(Vec::as_slice)).map(report).collect();
             writer.congestion_feedback(feedback.sender, feedback.timestamp, &reports)
         }
         _ => return None,
@@ -122,9 +117,8 @@ pub fn said(packet: &Packet<'_>) -> String {
                 .map(|block| match block {
                     ExtendedBlock::ReferenceTime(ntp) => format!("RRTR {}", ntp.0),
                     ExtendedBlock::ReportDelays(delays) => {
-                        let entry = |delay: ReportDelay| {
-                            (delay.ssrc.0, delay.last_rr, delay.delay_since_last_rr)
-                        };
+                        let entry =
+                            |delay: ReportDelay| (delay.ssrc.0, delay.last_rr, delay.delay_since_last_rr);
                         format!("DLRR {:?}", delays.entries().map(entry).collect::<Vec<_>>())
                     }
                     _ => "other".into(),
@@ -152,7 +146,8 @@ pub fn said(packet: &Packet<'_>) -> String {
         }
         Packet::TransportFeedback(feedback) => {
             let statuses: Vec<_> = feedback.statuses().map(|(seq, delta)| (seq.0, delta)).collect();
-            let head = (feedback.sender.0, feedback.media.0, feedback.reference_time, feedback.feedback_count);
+            let head =
+                (feedback.sender.0, feedback.media.0, feedback.reference_time, feedback.feedback_count);
             format!("TWCC {head:?} {statuses:?}")
         }
         Packet::CongestionFeedback(feedback) => {
