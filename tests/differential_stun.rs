@@ -151,6 +151,12 @@ fn name_of(who: &str, ours: &Result<Said, Fault>, theirs: Option<&Said>) -> Opti
         // 0x8020 was XOR-MAPPED-ADDRESS in a draft before RFC 5389; RFC 8489 knows no such attribute.
         return Some("a draft's number of XOR-MAPPED-ADDRESS, or an address of another family");
     }
+    let unseen = Said { fingerprint: false, ..said.clone() };
+    if who == "ystreet" && unseen == *theirs {
+        // RFC 8489, section 14.5: all is ignored behind the integrity but its successor and FINGERPRINT,
+        // whatever stands between them.
+        return Some("a fingerprint behind what is ignored");
+    }
     None
 }
 

@@ -147,6 +147,14 @@ pub(super) struct Round {
     pub(super) datagrams: u8,
 }
 
+impl Round {
+    /// What is left behind a datagram, unless it was the last that the round may take.
+    pub(super) fn another(self) -> Option<Round> {
+        let datagrams = self.datagrams + 1;
+        (self.left > 0 && datagrams < limits::REPORT_DATAGRAMS).then_some(Round { datagrams, ..self })
+    }
+}
+
 /// How often a publisher gets feedback: seldom, if it sends little (S-RTCP-09).
 #[derive(Debug, Default)]
 pub(super) struct FeedbackPace {
@@ -240,5 +248,39 @@ impl ParticipantState {
                 return ssrc;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_rtcp_09_a_round_ends_with_its_fourth_datagram() {
+        let mut round = Some(Round { next: 0, left: 200, datagrams: 0 });
+        let mut datagrams = 0;
+        while let Some(mut under_way) = round {
+            datagrams += 1;
+            (under_way.next, under_way.left) = (under_way.next + 20, under_way.left - 20);
+            round = under_way.another();
+        }
+        assert_eq!(datagrams, limits::REPORT_DATAGRAMS);
+        assert!(Round { next: 9, left: 0, datagrams: 0 }.another().is_none());
+    }
+
+    #[test]
+    fn s_rtcp_09_feedback_is_seldom_where_little_is_sent() {
+        let second = |n: u64| Instant::from_millis(1_000 * n);
+        let mut pace = FeedbackPace::default();
+        assert_eq!(pace.interval(), limits::FEEDBACK_INTERVAL);
+        pace.on_feedback(second(1), 1_000, 80);
+        assert_eq!(pace.interval(), limits::FEEDBACK_INTERVAL, "nothing to go by yet");
+        // 80 bytes are 3 % of what comes in 267 ms.
+        pace.on_feedback(second(2), 11_000, 80);
+        assert_eq!(pace.interval().as_millis(), 266);
+        pace.on_feedback(second(3), 1_000_000, 80);
+        assert_eq!(pace.interval(), limits::FEEDBACK_INTERVAL);
+        pace.on_feedback(second(4), 1_000_000, 80);
+        assert_eq!(pace.interval(), limits::FEEDBACK_INTERVAL_MAX, "nothing was sent");
     }
 }

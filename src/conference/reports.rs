@@ -149,11 +149,8 @@ impl Engine {
                 named.push((subscription.ssrc, subscription.source));
             }
         }
-        round.datagrams += 1;
-        // A buffer too small for one report ends the round, as does the last datagram it may take; the
-        // next one begins with what did not fit.
-        let goes_on = !named.is_empty() && round.left > 0 && round.datagrams < limits::REPORT_DATAGRAMS;
-        participant.rtcp.reports = goes_on.then_some(round);
+        // A buffer too small for one report ends the round; the next one begins with what did not fit.
+        participant.rtcp.reports = round.another().filter(|_| !named.is_empty());
         participant.rtcp.first_report = round.next.checked_rem(count).unwrap_or(0);
         let mut blocks: SmallVec<[ReportBlock; 4]> = SmallVec::new();
         if first {
