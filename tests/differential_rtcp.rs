@@ -367,7 +367,7 @@ fn others_take_and_refuse_what_was_changed_as_we_do() {
     let mut random = Random::new([2; 32]);
     let mut differences = Differences::new();
     let mut taken = 0;
-    let rounds = 12_000;
+    let rounds = 8_000;
     for round in 0..rounds {
         let mut packet = if round % 3 == 0 {
             captured[random.below(captured.len() as u64) as usize].clone()

@@ -326,7 +326,7 @@ fn others_take_and_refuse_what_was_changed_as_we_do() {
     let recorded = recorded();
     let mut random = Random::new([2; 32]);
     let mut differences = Differences::new();
-    let (rounds, mut taken) = (20_000, 0);
+    let (rounds, mut taken) = (8_000, 0);
     for round in 0..rounds {
         let mut message = if round % 3 == 0 {
             recorded[random.below(recorded.len() as u64) as usize].clone()
