@@ -125,9 +125,7 @@ fn every_recorded_rtcp_packet_is_read_and_written_again() {
             }
         }
     }
-    let expected = [
-        (("BYE", Outcome::Same), 0),
-    ];
+    let expected = [(("BYE", Outcome::Same), 0)];
     let expected: BTreeMap<_, _> = expected.into_iter().collect();
     assert_eq!(seen, expected);
 }

@@ -141,3 +141,28 @@ fn dependency_descriptor() {
 fn layers_allocation() {
     replay("layers_allocation", fuzz::layers_allocation, usize::MAX);
 }
+
+#[test]
+fn rtcp_reports() {
+    replay("rtcp_reports", fuzz::rtcp_reports, usize::MAX);
+}
+
+#[test]
+fn rtcp_sdes() {
+    replay("rtcp_sdes", fuzz::rtcp_sdes, usize::MAX);
+}
+
+#[test]
+fn rtcp_feedback() {
+    replay("rtcp_feedback", fuzz::rtcp_feedback, usize::MAX);
+}
+
+#[test]
+fn rtcp_twcc() {
+    replay("rtcp_twcc", fuzz::rtcp_twcc, usize::MAX);
+}
+
+#[test]
+fn rtcp_ccfb() {
+    replay("rtcp_ccfb", fuzz::rtcp_ccfb, usize::MAX);
+}

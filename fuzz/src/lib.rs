@@ -17,6 +17,8 @@ mod parsers;
 mod rtp_parts;
 #[path = "payload.rs"]
 mod payload;
+#[path = "rtcp.rs"]
+mod rtcp_kinds;
 #[path = "../../benches/support/mod.rs"]
 mod support;
 
@@ -35,6 +37,7 @@ mod support;
 pub use machines::{engine, ice};
 pub use parsers::{rtcp, rtp, sdp, stun};
 pub use srtp_sessions::srtp;
+pub use rtcp_kinds::{rtcp_ccfb, rtcp_feedback, rtcp_reports, rtcp_sdes, rtcp_twcc};
 
 /// Takes a script apart: small numbers first, the rest as they come.
 pub(crate) struct Script<'a>(pub(crate) &'a [u8]);

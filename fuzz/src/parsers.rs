@@ -24,6 +24,13 @@ pub fn stun(data: &[u8]) {
     assert_eq!(again.xor_mapped_address(), message.xor_mapped_address());
     assert_eq!(again.error_code(), message.error_code());
     assert_eq!(again.priority(), message.priority());
+    assert_eq!(again.mapped_address(), message.mapped_address());
+    assert_eq!(again.alternate_server(), message.alternate_server());
+    assert!(again.password_algorithms().eq(message.password_algorithms()));
+    assert_eq!(again.password_algorithm(), message.password_algorithm());
+    assert!(again.unknown_attributes().eq(message.unknown_attributes()));
+    assert_eq!((again.userhash(), again.realm()), (message.userhash(), message.realm()));
+    let _ = message.verify_integrity_sha256(|_| [0; 32]);
     assert!(again.has_integrity() && again.verify_integrity(bytes_in));
     assert!(message.unknown_required().count() <= message.attributes().count());
     let _ = message.verify_integrity(|_| [0; 20]);

@@ -97,8 +97,20 @@ pub const SUBSCRIPTIONS_PER_PARTICIPANT: usize = 112;
 /// Packet arrivals remembered for transport-wide feedback; a power of two, two seconds of 4 Mbit/s.
 pub const ARRIVALS: usize = 1_024;
 
-/// Between two transport-wide feedbacks: libwebrtc's default, at most 5 % of an audio call's rate.
+/// Between two transport-wide feedbacks on a stream of video: libwebrtc's default.
 pub const FEEDBACK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The same on little media, of which feedback must not be too large a share: of one voice it is 4 %
+/// then (S-RTCP-09).
+pub const FEEDBACK_INTERVAL_MAX: Duration = Duration::from_millis(400);
+
+/// Share of what a participant sends that feedback on it may have, in percent, between those two
+/// intervals: less than the 5 % for all RTCP (RFC 3550, section 6.2), for reports take the rest.
+pub const FEEDBACK_PERCENT: u64 = 3;
+
+/// Datagrams of reports in a round to one participant, also the first one (RFC 8108, section 5.2):
+/// some eighty streams of a large room; the next round goes on where this one ends.
+pub const REPORT_DATAGRAMS: u8 = 4;
 
 /// Between two reports of one participant (RFC 3550, section 6.2, for sessions above 72 kbit/s).
 pub const REPORT_INTERVAL: Duration = Duration::from_millis(1_000);

@@ -446,7 +446,8 @@ impl Engine {
             && !participant.rtcp.feedback
             && participant.arrivals.pending()
         {
-            self.arm(id, Timer::Feedback, now + limits::FEEDBACK_INTERVAL);
+            let interval = participant.rtcp.pace.interval();
+            self.arm(id, Timer::Feedback, now + interval);
         }
     }
 

@@ -131,8 +131,54 @@ pub(super) struct RtcpDue {
     pub(super) feedback: bool,
     pub(super) nacks: bool,
     pub(super) keyframes: bool,
-    /// The next subscription to report on, while a round of reports is under way.
-    pub(super) reports: Option<usize>,
+    /// A round of reports that is under way.
+    pub(super) reports: Option<Round>,
+    /// The subscription that the next round begins with.
+    pub(super) first_report: usize,
+    pub(super) pace: FeedbackPace,
+}
+
+/// A round of reports: once over the subscriptions, in a few datagrams.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round {
+    /// The next subscription; counts on beyond their number.
+    pub(super) next: usize,
+    /// How many are still to come.
+    pub(super) left: usize,
+    pub(super) datagrams: u8,
+}
+
+impl Round {
+    /// What is left behind a datagram, unless it was the last that the round may take.
+    pub(super) fn another(self) -> Option<Round> {
+        let datagrams = self.datagrams + 1;
+        (self.left > 0 && datagrams < limits::REPORT_DATAGRAMS).then_some(Round { datagrams, ..self })
+    }
+}
+
+/// How often a publisher gets feedback: seldom, if it sends little (S-RTCP-09).
+#[derive(Debug, Default)]
+pub(super) struct FeedbackPace {
+    /// When the last one was sent, and what the publisher had sent until then.
+    last: Option<(Instant, u64)>,
+    interval: Duration,
+}
+
+impl FeedbackPace {
+    /// Between an arrival and the feedback on it.
+    pub(super) fn interval(&self) -> Duration {
+        self.interval.clamp(limits::FEEDBACK_INTERVAL, limits::FEEDBACK_INTERVAL_MAX)
+    }
+
+    /// A feedback of `len` bytes was written to who sent `received` bytes so far: the next interval is
+    /// such that as long a one has its share of as much media.
+    pub(super) fn on_feedback(&mut self, now: Instant, received: u64, len: usize) {
+        if let Some((at, before)) = self.last.replace((now, received)) {
+            let share = (received.saturating_sub(before) * limits::FEEDBACK_PERCENT / 100).max(1);
+            let micros = (now - at).as_micros() * len as u128 / u128::from(share);
+            self.interval = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
+        }
+    }
 }
 
 /// RTCP datagrams taken in the current second (S-RTCP-02).
@@ -208,5 +254,39 @@ impl ParticipantState {
                 return ssrc;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_rtcp_09_a_round_ends_with_its_fourth_datagram() {
+        let mut round = Some(Round { next: 0, left: 200, datagrams: 0 });
+        let mut datagrams = 0;
+        while let Some(mut under_way) = round {
+            datagrams += 1;
+            (under_way.next, under_way.left) = (under_way.next + 20, under_way.left - 20);
+            round = under_way.another();
+        }
+        assert_eq!(datagrams, limits::REPORT_DATAGRAMS);
+        assert!(Round { next: 9, left: 0, datagrams: 0 }.another().is_none());
+    }
+
+    #[test]
+    fn s_rtcp_09_feedback_is_seldom_where_little_is_sent() {
+        let second = |n: u64| Instant::from_millis(1_000 * n);
+        let mut pace = FeedbackPace::default();
+        assert_eq!(pace.interval(), limits::FEEDBACK_INTERVAL);
+        pace.on_feedback(second(1), 1_000, 80);
+        assert_eq!(pace.interval(), limits::FEEDBACK_INTERVAL, "nothing to go by yet");
+        // 80 bytes are 3 % of what comes in 267 ms.
+        pace.on_feedback(second(2), 11_000, 80);
+        assert_eq!(pace.interval().as_millis(), 266);
+        pace.on_feedback(second(3), 1_000_000, 80);
+        assert_eq!(pace.interval(), limits::FEEDBACK_INTERVAL);
+        pace.on_feedback(second(4), 1_000_000, 80);
+        assert_eq!(pace.interval(), limits::FEEDBACK_INTERVAL_MAX, "nothing was sent");
     }
 }

@@ -6,7 +6,7 @@ use crate::base::time::Instant;
 use crate::conference::engine::Engine;
 use crate::conference::ids::{ParticipantId, SourceId};
 use crate::conference::negotiation::MediaKind;
-use crate::conference::participant::{ParticipantState, Timer};
+use crate::conference::participant::{ParticipantState, Round, Timer};
 use crate::conference::source::{SenderClock, Stream};
 use crate::wire::rtcp::{FirEntry, NtpTime, ReportBlock, SenderInfo, Writer};
 use crate::wire::rtp::{RtpTime, Ssrc, WireSeq};
@@ -63,7 +63,8 @@ impl Engine {
         if !receives && !sends {
             return;
         }
-        participant.rtcp.reports = Some(0);
+        let left = participant.subscriptions.len();
+        participant.rtcp.reports = Some(Round { next: participant.rtcp.first_report, left, datagrams: 0 });
         // Spread over 0.8 to 1.2 intervals, so that a room's reports do not fall together
         // (RFC 3550, section 6.3.1).
         let interval = limits::REPORT_INTERVAL / 1_000 * (800 + participant.random.below(401) as u32);
@@ -80,8 +81,8 @@ impl Engine {
             return None;
         }
         let mut writer = Writer::new(buf.get_mut(..room)?);
-        if let Some(first) = participant.rtcp.reports {
-            self.write_reports(now, id, first, &mut writer);
+        if let Some(round) = participant.rtcp.reports {
+            self.write_reports(now, id, round, &mut writer);
         } else if !participant.reduced_size_rtcp {
             // A compound begins with a report (RFC 3550, section 6.1).
             writer.receiver_report(participant.ssrc, &[]).ok()?;
@@ -100,20 +101,22 @@ impl Engine {
         keys.sealer.seal_rtcp(buf, len).ok()
     }
 
-    /// Sender reports on subscriptions from `first` on, receiver report blocks on published streams, and
-    /// the CNAMEs that tie streams together.
-    fn write_reports(&mut self, now: Instant, id: ParticipantId, first: usize, writer: &mut Writer<'_>) {
+    /// Sender reports on the round's subscriptions that sent anything since the last (RFC 3550,
+    /// section 6.4), receiver report blocks on published streams, and the CNAMEs that tie streams together.
+    fn write_reports(&mut self, now: Instant, id: ParticipantId, mut round: Round, writer: &mut Writer<'_>) {
         let Some(participant) = self.participants.get_mut(id) else {
             return;
         };
         let mut named: SmallVec<[(Ssrc, SourceId); 32]> = SmallVec::new();
-        let mut next = first;
+        let (first, count) = (round.datagrams == 0, participant.subscriptions.len());
         // 28 bytes of report and 28 of description each, after the blocks.
-        let reserve = if first == 0 { 400 } else { 40 };
-        while let Some(key) =
-            participant.subscriptions.get(next).filter(|_| writer.room() > reserve + 28 * (named.len() + 2))
-        {
-            next += 1;
+        let reserve = if first { 400 } else { 40 };
+        while round.left > 0 && writer.room() > reserve + 28 * (named.len() + 2) {
+            let key = participant.subscriptions.get(round.next.checked_rem(count).unwrap_or(0));
+            (round.next, round.left) = (round.next + 1, round.left - 1);
+            let Some(key) = key else {
+                continue;
+            };
             let Some(subscription) = self.subscriptions.get_mut(*key) else {
                 continue;
             };
@@ -130,6 +133,9 @@ impl Engine {
             };
             let (ntp, rtp) = clock.at(now, rate);
             let sent = &subscription.sent;
+            if sent.packets == subscription.reported_packets {
+                continue;
+            }
             let info = SenderInfo {
                 ssrc: subscription.ssrc,
                 ntp: NtpTime(ntp),
@@ -139,14 +145,15 @@ impl Engine {
             };
             if writer.sender_report(&info, &[]).is_ok() {
                 subscription.reported = Some((NtpTime(ntp).middle(), now));
+                subscription.reported_packets = subscription.sent.packets;
                 named.push((subscription.ssrc, subscription.source));
             }
         }
-        // A buffer too small for one report ends the round: what does not fit is lost.
-        let goes_on = next > first && next < participant.subscriptions.len();
-        participant.rtcp.reports = goes_on.then_some(next);
+        // A buffer too small for one report ends the round; the next one begins with what did not fit.
+        participant.rtcp.reports = round.another().filter(|_| !named.is_empty());
+        participant.rtcp.first_report = round.next.checked_rem(count).unwrap_or(0);
         let mut blocks: SmallVec<[ReportBlock; 4]> = SmallVec::new();
-        if first == 0 {
+        if first {
             let streams = participant.sources.iter().filter_map(|source| self.sources.get(*source)?.stream);
             for key in streams.take(BLOCKS) {
                 blocks.extend(self.streams.get_mut(key).map(|stream| stream.block(now)));
@@ -258,12 +265,18 @@ impl Engine {
         let ssrc = participant.ssrc;
         let count = participant.arrivals.take_count();
         let (base, arrivals) = participant.arrivals.report();
+        let before = writer.len();
         let statuses = writer.transport_feedback(ssrc, media, count, WireSeq(base), arrivals).unwrap_or(0);
         participant.arrivals.reported(statuses);
         if participant.arrivals.pending() {
             // The rest goes with the next datagram, if this one took anything at all.
             participant.rtcp.feedback = statuses > 0;
-            self.arm(id, Timer::Feedback, now + limits::FEEDBACK_INTERVAL);
+            let interval = participant.rtcp.pace.interval();
+            self.arm(id, Timer::Feedback, now + interval);
+        } else {
+            // A datagram of its own, mostly.
+            let len = writer.len() - before + TRAILER;
+            participant.rtcp.pace.on_feedback(now, participant.traffic.bytes_received, len);
         }
     }
 }

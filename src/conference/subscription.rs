@@ -40,6 +40,8 @@ pub(super) struct Subscription {
     pub(super) retransmissions: Retransmissions,
     /// Middle bits of the last sender report's wall time, and when it was sent: for the round trip.
     pub(super) reported: Option<(u32, Instant)>,
+    /// Packets that the last sender report told of.
+    pub(super) reported_packets: u64,
     /// Its numbers while it does not receive; while it does they stand in the source's audience.
     pub(super) rewriter: Rewriter,
 }
@@ -67,6 +69,7 @@ impl Subscription {
             negotiated: false,
             retransmissions: Retransmissions::default(),
             reported: None,
+            reported_packets: 0,
             rewriter,
         }
     }

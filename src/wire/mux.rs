@@ -126,6 +126,40 @@ mod tests {
     }
 
     #[test]
+    fn rfc_7983_7_and_rfc_5761_4_decide_for_all_first_two_bytes() {
+        // The RFC's own figure, as bounds: what begins at which first byte.
+        let ranges: [(u8, Option<Kind>); 9] = [
+            (0, Some(Kind::Stun)),
+            (4, None),
+            (16, None), // ZRTP
+            (20, Some(Kind::Dtls)),
+            (64, None), // TURN channels
+            (80, None),
+            (128, Some(Kind::Rtp)),
+            (192, None),
+            (255, None),
+        ];
+        for first in 0..=255u8 {
+            let range = ranges.iter().rfind(|(begin, _)| *begin <= first).map(|(_, kind)| *kind);
+            for second in 0..=255u8 {
+                // Payload types 64 to 95 with the marker bit are RTCP's packet types.
+                let rtcp = second >> 7 == 1 && (64..96).contains(&(second & 0x7f));
+                let expected = match range.flatten() {
+                    Some(Kind::Rtp) if rtcp => Some(Kind::Rtcp),
+                    other => other,
+                };
+                assert_eq!(kind_of(&[first, second]), expected, "{first} {second}");
+                assert_eq!(kind_of(&[first, second, 0xff, 0xff, 0xff]), expected, "{first} {second}");
+            }
+            // One byte says nothing of RTP and RTCP, and no datagram of either has one.
+            if (128..192).contains(&first) {
+                assert_eq!(kind_of(&[first]), None);
+            }
+        }
+        assert_eq!(kind_of(&[]), None);
+    }
+
+    #[test]
     fn s_mux_03_rtcp_is_told_by_its_packet_type() {
         for second in 0..=255u8 {
             let expected = if (192..=223).contains(&second) { Kind::Rtcp } else { Kind::Rtp };

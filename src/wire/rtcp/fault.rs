@@ -69,6 +69,9 @@ pub enum Fault {
     /// A NACK without a whole pair of number and mask.
     #[error("a NACK is missing or cut")]
     Nack,
+    /// A picture loss indication with content, which RFC 4585, section 6.3.1.2, forbids.
+    #[error("a picture loss indication with content")]
+    PictureLoss,
     /// A slice loss indication without a whole entry.
     #[error("a slice loss is missing or cut")]
     SliceLoss,
@@ -112,7 +115,7 @@ pub enum Fault {
 
 impl Fault {
     /// Each of them, in the order of their discriminants.
-    pub const ALL: [Fault; 33] = [
+    pub const ALL: [Fault; 34] = [
         Self::Header,
         Self::Version,
         Self::Length,
@@ -133,6 +136,7 @@ impl Fault {
         Self::ReferenceTime,
         Self::ReportDelay,
         Self::Nack,
+        Self::PictureLoss,
         Self::SliceLoss,
         Self::IntraRequest,
         Self::BitrateLimit,
@@ -171,6 +175,7 @@ impl Fault {
             Self::ReferenceTime => "rtcp.xr_rrtr",
             Self::ReportDelay => "rtcp.xr_dlrr",
             Self::Nack => "rtcp.nack",
+            Self::PictureLoss => "rtcp.pli",
             Self::SliceLoss => "rtcp.sli",
             Self::IntraRequest => "rtcp.fir",
             Self::BitrateLimit => "rtcp.tmmbr",

@@ -72,7 +72,10 @@ pub struct Pli {
 
 impl Pli {
     pub(super) fn parse(body: &[u8]) -> Result<Self, ParseError> {
-        let ([sender, media], _) = ssrcs(body)?;
+        let ([sender, media], rest) = ssrcs(body)?;
+        if !rest.is_empty() {
+            return Err(ParseError::at(8, Fault::PictureLoss));
+        }
         Ok(Pli { sender, media })
     }
 }
@@ -176,6 +179,7 @@ mod tests {
         }
         for (len, offset) in [(0, 0), (3, 0), (4, 4), (7, 4)] {
             assert_eq!(Pli::parse(&vec![0; len]).err(), at(offset, Fault::Ssrc), "{len} bytes");
+            assert_eq!(Pli::parse(&vec![0; 9 + len]).err(), at(8, Fault::PictureLoss), "{len} bytes");
             assert_eq!(Nack::parse(&vec![0; len]).err(), at(offset, Fault::Ssrc), "{len} bytes");
         }
     }
