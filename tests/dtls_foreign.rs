@@ -34,7 +34,11 @@ fn a_participant_with_an_rsa_certificate_leaves_for_a_named_reason() {
             _ => None,
         })
         .collect();
-    let [reason] = left[..] else { panic!("{left:?} since {joined:?}") };
+    let dropped: Vec<_> = estafette::DropReason::all()
+        .map(|reason| (reason.name(), world.engine.stats().dropped(reason)))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    let [reason] = left[..] else { panic!("{left:?} since {joined:?} {dropped:?} {:?}", world.events) };
     assert_eq!(reason, LeaveReason::Handshake(dtls::FailReason::UnsupportedCertificate));
     assert_eq!(reason.name(), "dtls.unsupported_certificate");
 }

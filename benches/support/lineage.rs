@@ -21,6 +21,7 @@ pub(crate) struct Lineage {
 }
 
 impl Lineage {
+    #[allow(dead_code)]
     pub(crate) fn offering(profile: srtp::Profile) -> Lineage {
         let theirs = match profile {
             srtp::Profile::AeadAes128Gcm => SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
@@ -53,7 +54,7 @@ impl Lineage {
             .with_srtp_protection_profiles(vec![theirs])
             .with_client_auth(ClientAuthType::RequireAnyClientCert)
             .with_insecure_skip_verify(true)
-            .build(false, Some(ENGINE))
+            .build(true, Some(ENGINE))
             .expect("a sound configuration");
         #[allow(clippy::disallowed_methods)]
         let started = std::time::Instant::now();

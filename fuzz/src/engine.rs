@@ -41,7 +41,8 @@ pub fn engine_wire(data: &[u8]) {
                 }
             }
             5 => {
-                let packets = world.packets(Media::Video, usize::from(operation >> 5) * 150, 2);
+                // An empty payload is padding, which is absorbed.
+                let packets = world.packets(Media::Video, 1 + usize::from(operation >> 5) * 150, 2);
                 assert_eq!(world.forward(&packets), 2, "I-07: media goes on");
                 continue;
             }
@@ -228,8 +229,10 @@ pub fn engine_room(data: &[u8]) {
 fn reaches_all(world: &mut World, size: u8) {
     world.settle();
     let before = world.engine.stats();
-    let mut packets = world.packets(Media::Audio, usize::from(size) * 100, 2);
-    packets.extend(world.packets(Media::Video, usize::from(size) * 100, 1));
+    // An empty payload is padding, which is absorbed.
+    let len = 1 + usize::from(size) * 100;
+    let mut packets = world.packets(Media::Audio, len, 2);
+    packets.extend(world.packets(Media::Video, len, 1));
     let left = world.forward(&packets);
     let after = world.engine.stats();
     assert_eq!(after.media_received - before.media_received, 3, "I-07: all of it was taken");

@@ -122,7 +122,8 @@ impl Association {
     /// Takes a datagram of the pair that ICE validated.
     ///
     /// # Errors
-    /// [`Drop`]: nothing in it was of use; the association is as it was.
+    /// [`Drop`]: nothing in it was of use; the association is as it was, unless this was the last of
+    /// [`limits::DTLS_FORGERIES`].
     pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<(), Drop> {
         let stage = match &self.engine {
             None => return Err(Drop::Closed),
