@@ -37,7 +37,7 @@ impl Cipher {
     }
 
     fn try_derive(master: &MasterKey, first_label: u8) -> Option<Cipher> {
-        let mut salt = [0; 14];
+        let mut salt = Zeroizing::new([0; 14]);
         let salt = salt.get_mut(..master.salt().len())?;
         derive(master, first_label + 2, salt)?;
         // As a number: both transforms add the SSRC and the index to it, exclusively.

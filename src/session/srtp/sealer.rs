@@ -195,13 +195,14 @@ mod tests {
             let (key, salt) = (vec![1; profile.key_len()], vec![2; profile.salt_len()]);
             let mut sealer = Sealer::new(&MasterKey::new(profile, &key, &salt).unwrap());
             let len = 12 + 3 + 5 + profile.rtp_overhead();
-            let mut buf = vec![0; len];
+            let mut buf = vec![0; len + 16];
             for short in 0..len {
                 let out = &mut buf[..short];
                 let sealed = sealer.seal_rtp(&[0; 12], &[1; 3], &[2; 5], SeqNo(1), Ssrc(1), out);
                 assert_eq!(sealed, Err(SealError::NoSpace));
             }
-            let sealed = sealer.seal_rtp(&[0; 12], &[1; 3], &[2; 5], SeqNo(1), Ssrc(1), &mut buf);
+            let out = &mut buf[..len];
+            let sealed = sealer.seal_rtp(&[0; 12], &[1; 3], &[2; 5], SeqNo(1), Ssrc(1), out);
             assert_eq!(sealed, Ok(len));
             let place = sealer.seal_rtp_in_place(SeqNo(2), Ssrc(1), usize::MAX, &mut buf, 1);
             assert_eq!(place, Err(SealError::NoSpace));

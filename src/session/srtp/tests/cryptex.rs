@@ -101,7 +101,7 @@ fn rfc_9335_5_1_extensions_of_other_forms_are_refused() {
     let mut buf = packet(1, 2, Some(0xbede), &ELEMENTS, b"payload");
     buf.resize(buf.len() + 16, 0);
     for header_len in 0..22 {
-        let sealed = sealer.seal_rtp_in_place(SeqNo(1), Ssrc(7), header_len, &mut buf, 30);
+        let sealed = sealer.seal_rtp_in_place(SeqNo(1), Ssrc(7), header_len, &mut buf, 10);
         assert_eq!(sealed, Err(SealError::Extension), "{header_len}");
     }
 }
@@ -182,7 +182,7 @@ proptest! {
     fn what_is_sealed_whole_opens_whole(
         profile in profiles(),
         cryptex: bool,
-        seq in 0..0x3_0000u64,
+        seq in 0..0x1_0000u64,
         csrcs in 0..16u8,
         form in proptest::option::of(prop_oneof![Just(0xbede), Just(0x1000)]),
         words in 0..6usize,
@@ -199,10 +199,7 @@ proptest! {
         let elements = if form.is_some() && !told { &elements[..] } else { &[] };
         let expected = packet(seq, csrcs, form, elements, &payload);
         prop_assert_eq!(sealed.len(), expected.len() + profile.rtp_overhead());
-        // The first packet may be of the first cycle or of the one before.
-        if seq < 0x2_0000 {
-            prop_assert_eq!(open_whole(&mut opener, &sealed), Ok(expected));
-        }
+        prop_assert_eq!(open_whole(&mut opener, &sealed), Ok(expected));
     }
 
     #[test]
