@@ -8,7 +8,10 @@
 //! TCP; `feedback` and `reports` are RTCP in and out; `participant`, `room`, `source` and `subscription` are who and what.
 
 mod config;
+mod digest;
 mod drops;
+#[cfg(test)]
+mod effort;
 mod egress;
 mod engine;
 mod event;
