@@ -64,6 +64,10 @@
 #[doc = include_str!("../README.md")]
 struct ReadmeDoctests;
 
+// The tests of the engine's effort use what the benches use, which know this crate by its name.
+#[cfg(test)]
+extern crate self as estafette;
+
 mod base;
 mod conference;
 mod congestion;

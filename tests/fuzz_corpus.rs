@@ -166,3 +166,13 @@ fn rtcp_twcc() {
 fn rtcp_ccfb() {
     replay("rtcp_ccfb", fuzz::rtcp_ccfb, usize::MAX);
 }
+
+#[test]
+fn framing() {
+    replay("framing", fuzz::framing, 200);
+}
+
+#[test]
+fn engine_streams() {
+    replay("engine_streams", fuzz::engine_streams, 20);
+}

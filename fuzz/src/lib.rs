@@ -19,6 +19,8 @@ mod rtp_parts;
 mod payload;
 #[path = "rtcp.rs"]
 mod rtcp_kinds;
+#[path = "streams.rs"]
+mod streams;
 #[path = "../../benches/support/mod.rs"]
 mod support;
 
@@ -38,6 +40,7 @@ pub use machines::{engine, ice};
 pub use parsers::{rtcp, rtp, sdp, stun};
 pub use srtp_sessions::srtp;
 pub use rtcp_kinds::{rtcp_ccfb, rtcp_feedback, rtcp_reports, rtcp_sdes, rtcp_twcc};
+pub use streams::{engine_streams, framing};
 
 /// Takes a script apart: small numbers first, the rest as they come.
 pub(crate) struct Script<'a>(pub(crate) &'a [u8]);

@@ -9,7 +9,10 @@
 
 mod budget;
 mod config;
+mod digest;
 mod drops;
+#[cfg(test)]
+mod effort;
 mod egress;
 mod engine;
 mod event;

@@ -105,6 +105,11 @@ impl Streams {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
+    /// Those that somebody authenticated on.
+    pub(super) fn proven(&self) -> impl Iterator<Item = &Path> {
+        self.by_path.iter().filter(|(_, connection)| connection.prove_by.is_none()).map(|(path, _)| path)
+    }
+
     fn open(&mut self, now: Instant, path: Path) -> Result<(), StreamEnd> {
         if path.protocol != Protocol::Tcp {
             return Err(StreamEnd::NotTcp);
@@ -252,7 +257,8 @@ impl Engine {
     /// A stream's connection has ended: its address is nobody's any more. A participant without another
     /// one has [`limits::CONSENT_TIMEOUT`] to come back.
     pub fn close_stream(&mut self, path: Path) {
-        if self.connections.remove(&path) {
+        self.connections.remove(&path);
+        if path.protocol == Protocol::Tcp {
             self.lose_path(path);
         }
     }

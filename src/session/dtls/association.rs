@@ -73,13 +73,16 @@ pub struct Association {
     pub(super) forged: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Phase {
     Handshake,
     /// The peer's certificate is the expected one.
     Matched,
     Established,
 }
+
+#[path = "digest.rs"]
+mod digest;
 
 impl Association {
     /// Starts an association; a client's first flight is ready to be polled.

@@ -26,6 +26,7 @@ mod candidate;
 mod check;
 mod checklist;
 mod credentials;
+mod digest;
 mod nomination;
 mod pair;
 mod request;

@@ -6,6 +6,7 @@ use super::error::OpenError;
 use super::profile::MasterKey;
 use super::sources::{ContextId, RtcpSources, RtpSources};
 use crate::wire::rtp::{Packet, SeqNo, Ssrc, WireSeq};
+use std::hash::{Hash as _, Hasher};
 
 /// Opens what one peer sent under its key.
 ///
@@ -51,6 +52,12 @@ impl Opener {
             rtp_overhead: key.profile().rtp_overhead(),
             cryptex: false,
         }
+    }
+
+    /// Folds everything but the keys into the digest of its owner's state (I-03).
+    pub(crate) fn digest(&self, state: &mut impl Hasher) {
+        self.rtp_sources.hash(state);
+        self.rtcp_sources.hash(state);
     }
 
     /// Whether packets are opened whose header Cryptex encrypted: once both sides said that they

@@ -7,6 +7,7 @@ use super::opener::rtcp_sender;
 use super::profile::MasterKey;
 use super::sources::INDEX_END;
 use crate::wire::rtp::{SeqNo, Ssrc};
+use std::hash::{Hash as _, Hasher};
 
 /// The first index of SRTCP that does not exist (RFC 3711, section 3.4).
 const RTCP_INDEX_END: u32 = 1 << 31;
@@ -38,6 +39,11 @@ impl Sealer {
             rtcp_index: 1,
             cryptex: false,
         }
+    }
+
+    /// Folds everything but the keys into the digest of its owner's state (I-03).
+    pub(crate) fn digest(&self, state: &mut impl Hasher) {
+        self.rtcp_index.hash(state);
     }
 
     /// Whether contributing sources and header extensions are encrypted as well: once both sides
