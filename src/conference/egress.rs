@@ -59,6 +59,9 @@ impl Engine {
     fn write_control(&mut self, now: Instant, id: ParticipantId, buf: &mut [u8]) -> Option<Written> {
         let participant = self.participants.get_mut(id)?;
         if let Some((path, len)) = participant.network.poll_transmit(now, buf) {
+            if participant.network.is_full() {
+                self.checks.note(id, buf.get(..len).unwrap_or_default());
+            }
             self.sent(id, len);
             return Some(Written { path, len, segment_size: None });
         }

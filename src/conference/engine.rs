@@ -17,7 +17,7 @@ use crate::conference::source::{Source, Stream};
 use crate::conference::stats::{EngineStats, Traffic};
 use crate::conference::subscription::Subscription;
 use crate::forwarding::history::Pages;
-use crate::session::dtls;
+use crate::session::{dtls, ice};
 use crate::transport::network;
 use crate::wire::mux::{Ecn, Path};
 use std::collections::VecDeque;
@@ -80,6 +80,7 @@ pub struct Engine {
 
     pub(super) by_path: Table<Path, ParticipantId>,
     pub(super) by_ufrag: Table<Box<str>, ParticipantId>,
+    pub(super) checks: ice::Checks<ParticipantId>,
     /// Participants with something to send, in turn.
     pub(super) ready: VecDeque<ParticipantId>,
     pub(super) deadlines: Deadlines<ParticipantId>,
@@ -127,6 +128,7 @@ impl Engine {
             subscriptions: Slots::new(),
             by_path: table(&mut random),
             by_ufrag: table(&mut random),
+            checks: ice::Checks::new(&mut random),
             ready: VecDeque::new(),
             deadlines: Deadlines::new(),
             events: VecDeque::new(),

@@ -229,6 +229,7 @@ impl Negotiation {
                 DtlsRole::Client => Setup::Active,
             },
             extmap_allow_mixed: self.session.extmap_allow_mixed,
+            ice_lite: local.ice_lite && !offer.ice_lite,
         };
         let sdp = answer.description(self.session_id, self.version, &sections).write();
         self.pending = None;
@@ -263,6 +264,7 @@ impl Negotiation {
             credentials: &local.credentials,
             setup: Setup::ActPass,
             extmap_allow_mixed: self.session.remote.is_none() || self.session.extmap_allow_mixed,
+            ice_lite: local.ice_lite && !self.session.remote.as_ref().is_some_and(|remote| remote.ice_lite),
         };
         let sdp = offer.description(self.session_id, self.version, &sections).write();
         self.pending = Some(sections);

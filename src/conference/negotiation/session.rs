@@ -246,6 +246,8 @@ pub struct LocalTransport {
     pub fingerprint: Fingerprint,
     /// Our UDP candidates, most preferred first.
     pub candidates: Vec<SocketAddr>,
+    /// Whether we are an ICE-lite agent; with a participant that is one, we are not and do not say so.
+    pub ice_lite: bool,
 }
 
 /// The data channels of a description (RFC 8841).
