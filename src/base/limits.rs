@@ -176,6 +176,10 @@ pub const CANDIDATES: usize = 32;
 /// candidates of a peer.
 pub const PAIRS: usize = 100;
 
+/// Checks of all full agents on one socket whose answers find their way by transaction; a power of
+/// two, three seconds of a thousand agents at full pace.
+pub const CHECKS: usize = 65_536;
+
 /// Addresses known of one participant at once (S-MUX-05): a few interfaces of two families each,
 /// and twice that during a restart.
 pub const ADDRESSES_PER_PARTICIPANT: usize = 8;
@@ -190,15 +194,16 @@ pub const CHECK_TRANSMISSIONS: u8 = 7;
 /// The same of a full agent, whose waits stop growing at two seconds: as long as a lite one's in all.
 pub const FULL_CHECK_TRANSMISSIONS: u8 = 21;
 
-/// Transmissions of a nomination before the next pair gets it: four seconds.
-pub const NOMINATION_TRANSMISSIONS: u8 = 4;
+/// Transmissions of a nomination, half a second apart, before the next pair gets it: to give up while
+/// only the answers are lost would leave both sides with different pairs.
+pub const NOMINATION_TRANSMISSIONS: u8 = 8;
 
 /// What better pairs get when one works already, before that one is nominated: a long round trip.
 pub const NOMINATION_DELAY: Duration = Duration::from_millis(200);
 
 /// Silence of a selected pair after which a peer that nominates every pair may mean a lesser one:
-/// more than browsers wait between two checks of a path in use.
-pub const NOMINATION_HOLD: Duration = Duration::from_secs(3);
+/// more than browsers, two and a half seconds, and str0m, three, wait between two checks of a path.
+pub const NOMINATION_HOLD: Duration = Duration::from_secs(4);
 
 /// Time given to a full agent's generation before it can fail, even without pairs (RFC 8863, section
 /// 4: the time of one check that is never answered).

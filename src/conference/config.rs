@@ -3,7 +3,8 @@
 use crate::base::limits;
 use crate::base::units::Bitrate;
 use crate::conference::negotiation::Codec;
-use crate::session::dtls;
+use crate::session::{dtls, ice};
+use crate::wire::mux::Protocol;
 use std::net::SocketAddr;
 
 /// The configuration of an engine.
@@ -16,6 +17,17 @@ pub struct EngineConfig {
     /// The same of TCP, where connections are accepted (RFC 6544, passive): what comes over them goes to
     /// [`Engine::handle_stream`](crate::Engine::handle_stream). Participants prefer UDP.
     pub tcp_candidates: Vec<SocketAddr>,
+    /// How much of ICE is done. [`Lite`](ice::Mode::Lite), the default, suits public addresses. With
+    /// [`Full`](ice::Mode::Full) the candidates of participants are checked as well, which opens a NAT or
+    /// a firewall in front of this engine. With a participant that is lite itself this side is full
+    /// always (RFC 8445, section 6.1.1).
+    pub ice: ice::Mode,
+    /// The address as bound of each of `candidates`, which is what [`Path::local`](crate::Path::local)
+    /// says; empty if they are the same. Only full ICE asks for it.
+    pub candidate_bases: Vec<SocketAddr>,
+    /// Whether full ICE also checks candidates at loopback, link-local and private addresses: off, no
+    /// participant can aim checks into the engine's own network (S-STUN-11).
+    pub private_candidates: bool,
     /// This engine's number among those that share a port; it begins every ICE user fragment, where
     /// [`crate::mux::engine_of`] finds it.
     pub number: u16,
@@ -44,6 +56,9 @@ impl Default for EngineConfig {
         EngineConfig {
             candidates: Vec::new(),
             tcp_candidates: Vec::new(),
+            ice: ice::Mode::Lite,
+            candidate_bases: Vec::new(),
+            private_candidates: false,
             number: 0,
             certificate: None,
             dtls: dtls::Config::default(),
@@ -107,7 +122,20 @@ impl EngineConfig {
         if candidates.any(unreachable) {
             return Err(ConfigError::Candidate);
         }
+        if !self.candidate_bases.is_empty() && self.candidate_bases.len() != self.candidates.len() {
+            return Err(ConfigError::OutOfRange("candidate_bases"));
+        }
         Ok(())
+    }
+
+    /// Our candidates for full ICE, as the descriptions rank them.
+    pub(super) fn local_candidates(&self) -> impl Iterator<Item = ice::LocalCandidate> {
+        let preferences = (0..u16::MAX).rev();
+        self.candidates.iter().enumerate().zip(preferences).map(|((index, announced), preference)| {
+            let base = self.candidate_bases.get(index).unwrap_or(announced);
+            // The descriptions begin at the largest preference.
+            ice::LocalCandidate::host(Protocol::Udp, *base, *announced, preference + 1)
+        })
     }
 }
 

@@ -60,6 +60,9 @@ impl Engine {
     fn write_control(&mut self, now: Instant, id: ParticipantId, buf: &mut [u8]) -> Option<Written> {
         let participant = self.participants.get_mut(id)?;
         while let Some((path, len)) = participant.network.poll_transmit(now, buf) {
+            if participant.network.is_full() {
+                self.checks.note(id, buf.get(..len).unwrap_or_default());
+            }
             // What finds no room for its frame is lost like any datagram.
             if let Some(written) = enclose(path, buf, len) {
                 self.sent(id, len);

@@ -18,7 +18,7 @@ use crate::conference::stats::{EngineStats, Traffic};
 use crate::conference::streams::{StreamEnd, Streams};
 use crate::conference::subscription::Subscription;
 use crate::forwarding::history::Pages;
-use crate::session::dtls;
+use crate::session::{dtls, ice};
 use crate::transport::network;
 use crate::wire::mux::{Ecn, Path, Protocol};
 use std::collections::VecDeque;
@@ -88,6 +88,7 @@ pub struct Engine {
     pub(super) by_path: Table<Path, ParticipantId>,
     pub(super) by_ufrag: Table<Box<str>, ParticipantId>,
     pub(super) connections: Streams,
+    pub(super) checks: ice::Checks<ParticipantId>,
     /// Participants with something to send, in turn.
     pub(super) ready: VecDeque<ParticipantId>,
     pub(super) deadlines: Deadlines<ParticipantId>,
@@ -140,6 +141,7 @@ impl Engine {
             by_path: table(&mut random),
             by_ufrag: table(&mut random),
             connections: Streams::new(&mut random),
+            checks: ice::Checks::new(&mut random),
             ready: VecDeque::new(),
             deadlines: Deadlines::new(),
             events: VecDeque::new(),

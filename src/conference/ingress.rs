@@ -139,8 +139,9 @@ impl Engine {
                 let ufrag = username.split_once(':').map_or(username, |(ours, _)| ours);
                 Some(*self.by_ufrag.get(ufrag).ok_or(DropReason::UnknownUsername)?)
             }
-            // Checks of ours go to addresses in the table, so their answers come from there.
-            _ => by_path,
+            // Checks of ours go to addresses in the table, so their answers come from there; but those
+            // of a full agent go to candidates.
+            _ => by_path.or_else(|| self.checks.find(message.transaction_id())),
         };
         let id = named.ok_or(DropReason::UnknownAddress)?;
         if by_path.is_some_and(|other| other != id && self.uses(other, &datagram.path)) {

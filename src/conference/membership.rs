@@ -4,7 +4,7 @@ use crate::base::deadlines::Deadlines;
 use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::budget::PublishBudget;
-use crate::conference::config::{ParticipantConfig, RoomConfig, SubscribeRule};
+use crate::conference::config::{EngineConfig, ParticipantConfig, RoomConfig, SubscribeRule};
 use crate::conference::drops::{DropReason, DropTally};
 use crate::conference::engine::Engine;
 use crate::conference::event::{Event, LeaveReason};
@@ -76,7 +76,7 @@ impl Engine {
         let mut random = room.random.fork(room.joined);
         let credentials = self.fresh_credentials(&mut random);
         let ufrag: Box<str> = credentials.ufrag().into();
-        let network = Network::new(credentials, self.dtls.clone(), random.fork(1));
+        let network = Network::new(credentials, self.ice_config(), self.dtls.clone(), random.fork(1));
         let [publishing, receiving] = &self.negotiation;
         let negotiable = if config.publish { publishing } else { receiving }.clone();
         let id = self.participants.insert_with(|_| ParticipantState {
@@ -120,6 +120,11 @@ impl Engine {
     }
 
     /// User fragments are unique on the socket (S-STUN-16); 128 random bits need a second try never.
+    fn ice_config(&self) -> ice::Config {
+        let EngineConfig { ice: mode, private_candidates, .. } = self.config;
+        ice::Config { mode, role: ice::Role::Controlled, private_candidates }
+    }
+
     pub(super) fn fresh_credentials(&self, random: &mut crate::base::random::Random) -> ice::Credentials {
         let prefix = format!("{:04x}", self.config.number);
         loop {

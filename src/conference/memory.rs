@@ -25,7 +25,8 @@ const fn itself() -> usize {
     let tables = (size_of::<ParticipantState>() + 2 * (size_of::<Path>() + 64) * 8) * 5 / 4;
     let keys = size_of::<network::Keys>();
     let contexts = limits::SSRCS_PER_SESSION * (192 + size_of::<Role>()) + 2 * 16 * limits::SSRCS_PER_KEY;
-    let addresses = limits::ADDRESSES_PER_PARTICIPANT * 256 + limits::STUN_REPLIES * 128;
+    // A full agent has pairs of candidates as well.
+    let addresses = limits::PAIRS * 320 + 2 * limits::CANDIDATES * 192 + limits::STUN_REPLIES * 128;
     let addresses = addresses + limits::ADDRESSES_PER_PARTICIPANT * streams::BOUND;
     tables + keys + contexts + addresses + 8 * limits::ARRIVALS
 }

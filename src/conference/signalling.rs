@@ -3,6 +3,7 @@
 
 use crate::base::limits;
 use crate::base::time::Instant;
+use crate::conference::config::EngineConfig;
 use crate::conference::engine::Engine;
 use crate::conference::event::Event;
 use crate::conference::handles::LimitReached;
@@ -68,7 +69,12 @@ impl Engine {
             .participants
             .get_mut(id)
             .ok_or(NegotiationError::State { what: "the participant has left" })?;
+        let first = participant.negotiation.session().remote.is_none();
         participant.negotiation.accept_answer(sdp)?;
+        if first {
+            // Who offers first controls (RFC 8445, section 6.1.1).
+            participant.network.set_ice_role(ice::Role::Controlling);
+        }
         self.apply_session(self.now, id);
         self.announce_negotiation(id);
         Ok(())
@@ -163,6 +169,7 @@ impl Engine {
             fingerprint: sdp::Fingerprint::parse(&fingerprint.to_string())?,
             candidates: self.config.candidates.clone(),
             tcp_candidates: self.config.tcp_candidates.clone(),
+            ice_lite: self.config.ice == ice::Mode::Lite,
         })
     }
 
@@ -175,7 +182,7 @@ impl Engine {
         participant.reduced_size_rtcp = session.lines.iter().any(|line| line.rtcp_rsize);
         participant.network.set_cryptex(session.cryptex);
         if let Some(remote) = &session.remote {
-            participant.apply_remote(now, remote);
+            participant.apply_remote(now, remote, &self.config);
         }
         self.drain_network(now, id);
         self.apply_sources(id, &session);
@@ -304,7 +311,7 @@ fn info_of(
 }
 
 impl ParticipantState {
-    fn apply_remote(&mut self, now: Instant, remote: &RemoteTransport) {
+    fn apply_remote(&mut self, now: Instant, remote: &RemoteTransport, config: &EngineConfig) {
         let parsed = |fingerprint: &sdp::Fingerprint| dtls::Fingerprint::parse(&fingerprint.to_string()).ok();
         let mut fingerprints: Vec<_> = remote.fingerprints.iter().filter_map(parsed).collect();
         fingerprints.shrink_to_fit();
@@ -318,7 +325,14 @@ impl ParticipantState {
         else {
             return;
         };
-        self.network.set_remote(now, Remote { credentials, fingerprints, role });
+        // A lite agent has no use for candidates.
+        let full = config.ice == ice::Mode::Full || remote.ice_lite;
+        let locals = full.then(|| config.local_candidates().collect()).unwrap_or_default();
+        let usable = remote.candidates.iter().filter(|_| full);
+        let candidates = usable.map(ice::Candidate::from).collect();
+        let ice_lite = remote.ice_lite;
+        self.network
+            .set_remote(now, Remote { credentials, ice_lite, locals, candidates, fingerprints, role });
     }
 }
 

@@ -43,6 +43,10 @@ pub(crate) enum Event {
 /// What an offer or an answer tells of the peer's transport.
 pub(crate) struct Remote {
     pub(crate) credentials: ice::Credentials,
+    pub(crate) ice_lite: bool,
+    /// Ours and the peer's, unless we are lite.
+    pub(crate) locals: Vec<ice::LocalCandidate>,
+    pub(crate) candidates: Vec<ice::Candidate>,
     pub(crate) fingerprints: Vec<dtls::Fingerprint>,
     pub(crate) role: dtls::Role,
 }
@@ -75,9 +79,14 @@ pub(crate) struct Keys {
 }
 
 impl Network {
-    pub(crate) fn new(local: ice::Credentials, dtls: dtls::Context, random: Random) -> Self {
+    pub(crate) fn new(
+        local: ice::Credentials,
+        ice: ice::Config,
+        dtls: dtls::Context,
+        random: Random,
+    ) -> Self {
         Network {
-            ice: ice::Agent::new(ice::Config::default(), local, random.fork(0)),
+            ice: ice::Agent::new(ice, local, random.fork(0)),
             expected: None,
             association: None,
             dtls_path: None,
@@ -100,6 +109,16 @@ impl Network {
     /// Whether checks to this user fragment of ours are answered.
     pub(crate) fn answers_to(&self, ufrag: &str) -> bool {
         self.ice.answers_to(ufrag)
+    }
+
+    /// Which side nominates, until a conflict shows otherwise; of no effect on a lite agent.
+    pub(crate) fn set_ice_role(&mut self, role: ice::Role) {
+        self.ice.set_role(role);
+    }
+
+    /// Whether checks go to addresses that nothing came from, so that their answers name nobody.
+    pub(crate) fn is_full(&self) -> bool {
+        self.ice.mode() == ice::Mode::Full
     }
 
     /// Begins anew with other credentials of ours; the old pair serves until a new one is selected.
@@ -133,6 +152,16 @@ impl Network {
     /// our role changed.
     pub(crate) fn set_remote(&mut self, now: Instant, remote: Remote) {
         self.ice.set_remote_credentials(remote.credentials);
+        if remote.ice_lite {
+            self.ice.set_remote_lite();
+        }
+        // What is beyond the agent's limits is left out: it has the best, which come first.
+        for local in remote.locals {
+            let _ = self.ice.add_local_candidate(local);
+        }
+        for candidate in remote.candidates {
+            let _ = self.ice.add_remote_candidate(candidate);
+        }
         let expected = Expected { role: remote.role, fingerprints: remote.fingerprints };
         if self.expected.as_ref() == Some(&expected) {
             return;

@@ -19,6 +19,8 @@ pub(super) struct Describe<'a> {
     pub(super) setup: Setup,
     pub(super) extmap_allow_mixed: bool,
     pub(super) cryptex: bool,
+    /// Of us; two lite agents would never connect (RFC 8445, section 6.1.1).
+    pub(super) ice_lite: bool,
 }
 
 impl Describe<'_> {
@@ -35,7 +37,7 @@ impl Describe<'_> {
             session_id,
             version,
             bundle,
-            ice_lite: true,
+            ice_lite: self.ice_lite,
             extmap_allow_mixed: self.extmap_allow_mixed,
             // Its sections say so: a bundle of theirs is whole or not at all.
             cryptex: false,

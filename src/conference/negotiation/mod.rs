@@ -234,6 +234,7 @@ impl Negotiation {
             },
             extmap_allow_mixed: self.session.extmap_allow_mixed,
             cryptex: self.session.cryptex,
+            ice_lite: local.ice_lite && !offer.ice_lite,
         };
         let sdp = answer.description(self.session_id, self.version, &sections).write();
         self.pending = None;
@@ -269,6 +270,7 @@ impl Negotiation {
             setup: Setup::ActPass,
             extmap_allow_mixed: self.session.remote.is_none() || self.session.extmap_allow_mixed,
             cryptex: self.config.cryptex && (self.session.remote.is_none() || self.session.cryptex),
+            ice_lite: local.ice_lite && !self.session.remote.as_ref().is_some_and(|remote| remote.ice_lite),
         };
         let sdp = offer.description(self.session_id, self.version, &sections).write();
         self.pending = Some(sections);

@@ -251,6 +251,8 @@ pub struct LocalTransport {
     pub candidates: Vec<SocketAddr>,
     /// Our passive TCP candidates (RFC 6544), most preferred first; UDP is preferred to all of them.
     pub tcp_candidates: Vec<SocketAddr>,
+    /// Whether we are an ICE-lite agent; with a participant that is one, we are not and do not say so.
+    pub ice_lite: bool,
 }
 
 /// The data channels of a description (RFC 8841).

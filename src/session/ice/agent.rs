@@ -31,6 +31,8 @@ pub struct Agent {
     pub(super) next_check: Instant,
     /// Remote candidates of this generation.
     pub(super) candidates: usize,
+    /// The peer nominates several pairs again and again.
+    pub(super) alternates: bool,
     /// What only a full agent has.
     pub(super) full: Option<Box<Full>>,
     /// Events that wait; a disconnection takes back a selection that nobody saw.
@@ -54,6 +56,7 @@ impl Agent {
             replies: VecDeque::new(),
             next_check: Instant::ZERO,
             candidates: 0,
+            alternates: false,
             full,
             disconnected: false,
             selected: false,
@@ -101,6 +104,7 @@ impl Agent {
         }
         self.candidates = 0;
         self.failed = false;
+        self.alternates = false;
         if let Some(full) = &mut self.full {
             full.restart();
         }
@@ -117,11 +121,17 @@ impl Agent {
     }
 
     /// The connection behind a TCP path is closed. If that path is selected, nothing can be sent until
-    /// another is: one that the peer opens within
-    /// [`limits::CONSENT_TIMEOUT`](crate::limits::CONSENT_TIMEOUT), or else [`Event::Disconnected`]
+    /// another is: the proven one that was heard last, at once, or one that the peer opens within
+    /// [`limits::CONSENT_TIMEOUT`](crate::limits::CONSENT_TIMEOUT); else [`Event::Disconnected`]
     /// follows.
-    pub fn forget_path(&mut self, path: &Path) {
+    pub fn forget_path(&mut self, now: Instant, path: &Path) {
         self.pairs.forget_path(*path);
+        self.fail_over(now);
+    }
+
+    /// How much of ICE this agent does: what it was configured for, or all of it with a lite peer.
+    pub fn mode(&self) -> Mode {
+        self.config.mode
     }
 
     /// Takes a STUN message that arrived on `path`.
@@ -200,10 +210,7 @@ impl Agent {
         let turns = self.pairs.iter().filter_map(|pair| self.turn_of(pair));
         let ends = self.pairs.iter().filter_map(|pair| pair.proof_ends());
         let full = self.full.iter().flat_map(|full| [full.nominate_at, full.hope_ends()]).flatten();
-        // A path was forgotten, by a command: there may be another to move to.
-        let gone = self.pairs.selected().is_some_and(|pair| pair.gone);
-        let moves = self.successor(|pair| gone && pair.proof.is_some()).map(|_| Instant::ZERO);
-        turns.chain(ends).chain(full).chain(moves).min()
+        turns.chain(ends).chain(full).min()
     }
 
     /// Whether a message with the right password came from this path, so that datagrams from there
@@ -245,6 +252,7 @@ impl fmt::Debug for Agent {
             .field("role", &self.role)
             .field("tie_breaker", &self.tie_breaker)
             .field("pairs", &self.pairs)
+            .field("alternates", &self.alternates)
             .field("full", &self.full)
             .field("replies", &self.replies)
             .field("next_check", &self.next_check)

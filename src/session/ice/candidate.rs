@@ -1,6 +1,7 @@
 //! Candidates: transport addresses that an agent says it may be reached at.
 
 use crate::wire::mux::{Path, Protocol};
+use crate::wire::sdp;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -162,6 +163,25 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
+impl From<&sdp::Candidate> for Candidate {
+    /// What a description says; who opens a TCP connection is left out, it is always the peer.
+    fn from(described: &sdp::Candidate) -> Self {
+        Candidate {
+            foundation: described.foundation.clone(),
+            component: described.component,
+            protocol: described.protocol,
+            priority: described.priority,
+            address: described.address,
+            kind: match described.kind {
+                sdp::CandidateKind::Host => CandidateKind::Host,
+                sdp::CandidateKind::ServerReflexive => CandidateKind::ServerReflexive,
+                sdp::CandidateKind::PeerReflexive => CandidateKind::PeerReflexive,
+                sdp::CandidateKind::Relayed => CandidateKind::Relayed,
+            },
+        }
+    }
+}
+
 impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Candidate { foundation, component, protocol, priority, address, kind } = self;
@@ -279,6 +299,15 @@ mod tests {
         let path = plain.path_to(address("[::ffff:203.0.113.1]:5")).unwrap();
         assert_eq!(path.remote, address("203.0.113.1:5"));
         assert_eq!(plain.path_to(address("10.0.0.1:9")), None, "ourselves");
+    }
+
+    #[test]
+    fn what_a_description_says_is_written_the_same_and_host_names_are_no_candidates() {
+        let line = "candidate:4 1 udp 1677729535 192.0.2.9 50000 typ srflx";
+        let described = sdp::Candidate::parse(line).unwrap();
+        assert_eq!(Candidate::from(&described).to_string(), line);
+        let hidden = "candidate:4 1 udp 2113937151 1d3a4a4b-9c0e-4f1a-8a36-2f1f0f2c6f10.local 50000 typ host";
+        assert_eq!(sdp::Candidate::parse(hidden), None);
     }
 
     #[test]

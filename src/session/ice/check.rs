@@ -160,10 +160,15 @@ impl Agent {
     /// The wait behind a pair's next transmission, twice the one before. A lite agent gives up (RFC
     /// 8489, section 6.2.1), since the peer's next request begins anew.
     fn back_off(&self, serial: u64) -> Option<Duration> {
-        let sent = self.pairs.get(serial)?.check.unanswered.saturating_add(1);
+        let pair = self.pairs.get(serial)?;
+        let sent = pair.check.unanswered.saturating_add(1);
         let doubled = |rto: Duration| rto * (1 << (sent.clamp(1, 8) - 1));
         if self.full.is_none() {
             return (sent < limits::CHECK_TRANSMISSIONS).then_some(doubled(limits::CHECK_RTO));
+        }
+        // One pair only, and media waits for it.
+        if self.role == Role::Controlling && pair.nominated.is_some() {
+            return Some(limits::CHECK_RTO);
         }
         // All pairs get their turn before one has its second (RFC 8445, section 14.3).
         let active = self.pairs.iter().filter(|pair| pair.check.is_active() && !pair.check.frozen).count();
@@ -235,7 +240,7 @@ impl Agent {
         if message.unknown_required().next().is_some() {
             return Err(Drop::UnknownAttribute);
         }
-        pair.heard = Some(now);
+        pair.hear(now);
         let serial = pair.serial;
         self.pairs.on_received(path, message.len());
         if message.class() == Class::Success {
@@ -285,10 +290,7 @@ impl Agent {
                 }
             }
             // Unless we have switched since (RFC 8445, section 7.2.5.1).
-            Some(ROLE_CONFLICT) if role == self.role && self.may_switch() => {
-                self.switch(now);
-                // Numbers that lost are not used again (RFC 8445, section 16.1).
-                self.tie_breaker = self.random.next_u64();
+            Some(ROLE_CONFLICT) if role == self.role && self.yield_to_error(now) => {
                 if let Some(pair) = self.pairs.get_mut(serial).filter(|_| !consent) {
                     pair.check.start_urgent(now);
                 }

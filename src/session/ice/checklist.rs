@@ -18,8 +18,9 @@ pub(super) struct Full {
     ended: bool,
     /// Pairs of two candidates that there was no room for.
     pub(super) refused: u64,
-    /// The role is not negotiable any more in this generation (S-STUN-09).
-    pub(super) fixed: bool,
+    /// What has switched our role in this generation already (S-STUN-09).
+    pub(super) switched_by_error: bool,
+    pub(super) switched_by_request: bool,
     /// The peer is lite, so it never is.
     pub(super) peer_is_lite: bool,
     /// When the best pair that is valid by then is nominated.
@@ -52,7 +53,8 @@ impl Full {
     pub(super) fn restart(&mut self) {
         self.remotes.clear();
         self.ended = false;
-        self.fixed = false;
+        self.switched_by_error = false;
+        self.switched_by_request = false;
         self.nominate_at = None;
         self.hope = Hope::New;
     }
@@ -115,7 +117,7 @@ impl Agent {
     /// A candidate of the peer's, at any time ("trickle", RFC 8838). A lite agent only counts them: it
     /// sends nothing to an address that it was not asked from.
     ///
-    /// One that may not be sent to, and one of another family than all of ours, is ignored. So is a
+    /// One that is known already, one that may not be sent to, and one of another family than all of ours, is ignored. So is a
     /// TCP candidate: the connection is the peer's to open (RFC 6544, section 4.5), and its pair comes
     /// into being with the first check on it. Host names, those of mDNS among them, are no
     /// candidates at all.
@@ -123,11 +125,15 @@ impl Agent {
     /// # Errors
     /// [`LimitReached`] past [`limits::CANDIDATES`] in one generation; the candidate is ignored.
     pub fn add_remote_candidate(&mut self, candidate: Candidate) -> Result<(), LimitReached> {
+        let address = canonical(candidate.address);
+        let known = |full: &Full| full.remotes.iter().any(|remote| remote.address == address);
+        if candidate.protocol == Protocol::Udp && self.full.as_deref().is_some_and(known) {
+            return Ok(());
+        }
         if self.candidates >= limits::CANDIDATES {
             return Err(LimitReached);
         }
         self.candidates += 1;
-        let address = canonical(candidate.address);
         let allowed = self.config.private_candidates || !candidate::is_private(address);
         if !allowed || !candidate::is_sendable(address) || candidate.protocol != Protocol::Udp {
             return Ok(());

@@ -1,6 +1,42 @@
 //! ICE (RFC 8445) for one participant: which addresses are the peer's, and which one is in use.
 //!
-//! The agent is ICE-lite by default: it has public addresses, so it sends no checks to candidates
+//! Two agents that find each other; the network between them is two buffers:
+//!
+//! ```
+//! use estafette::ice::{Agent, Config, Credentials, LocalCandidate, Mode, Role};
+//! use estafette::{Instant, Path, Protocol, limits, random::Random, stun};
+//!
+//! let mut random = Random::new([7; 32] /* 32 secret random bytes */);
+//! let addresses = ["192.0.2.1:1000".parse()?, "198.51.100.1:2000".parse()?];
+//! let secrets = [Credentials::random(&mut random, ""), Credentials::random(&mut random, "")];
+//! let mut agents = [Role::Controlling, Role::Controlled].map(|role| {
+//!     let (own, other) = if role == Role::Controlling { (0, 1) } else { (1, 0) };
+//!     let config = Config { mode: Mode::Full, role, ..Config::default() };
+//!     let mut agent = Agent::new(config, secrets[own].clone(), random.fork(own as u64));
+//!     let [local, remote] = [own, other]
+//!         .map(|at| LocalCandidate::host(Protocol::Udp, addresses[at], addresses[at], 1));
+//!     agent.add_local_candidate(local).expect("the first");
+//!     // What the peer's description says.
+//!     agent.set_remote_credentials(secrets[other].clone());
+//!     agent.add_remote_candidate(remote.candidate).expect("the first");
+//!     agent
+//! });
+//! let (mut now, mut buf) = (Instant::from_millis(1), [0; limits::MTU]);
+//! while agents.iter().any(|agent| agent.selected().is_none()) {
+//!     for at in [0, 1] {
+//!         agents[at].handle_timeout(now);
+//!         while let Some((Path { protocol, local, remote }, len)) = agents[at].poll_transmit(now, &mut buf) {
+//!             let seen = Path { protocol, local: remote, remote: local };
+//!             agents[1 - at].handle_datagram(now, seen, &stun::Message::parse(&buf[..len])?).ok();
+//!         }
+//!     }
+//!     now = agents.iter().filter_map(|agent| agent.poll_timeout()).min().expect("something is to come");
+//! }
+//! assert_eq!(agents[0].selected().expect("selected").remote, addresses[1]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **Lite** is the default: an SFU has public addresses, so it sends no checks to candidates
 //! that a description names, answers the peer's, and lets the peer nominate. Two things go beyond
 //! the RFC's lite agent. An authenticated request does not cover its source address, which an
 //! on-path attacker may therefore forge; so each new address gets a check of ours, and only an
@@ -8,18 +44,26 @@
 //! [`Agent::allowance`] bounds what may be sent there. And consent (RFC 7675) is kept by our own
 //! checks on the selected path: 30 s without an answer end the connection.
 //!
-//! A change of address is thus: request with USE-CANDIDATE from the new one, our check, its
+//! **Full** makes pairs of both sides' candidates, whenever they come (RFC 8838), and checks the best
+//! first, one every 50 ms. The controlling side nominates the best valid pair once: at once, or when
+//! better ones had a fifth of a second more. A role conflict switches us at most once by
+//! a request's number and once by a 487 in a generation. With a lite peer call [`Agent::set_remote_lite`]: then this side does the work.
+//!
+//! A peer that controls may nominate one pair, or (RFC 5245) every pair it checks: then the best of
+//! them is selected while it lives. What is nominated on second thought is followed at once.
+//!
+//! A change of address is a request with USE-CANDIDATE from the new one, our check, its
 //! answer, [`Event::Selected`]. A peer whose NAT gave it a new address without its knowledge does
 //! not nominate; there the agent moves once the old address left two consent checks unanswered
 //! and the new one is proven. A restart is: [`Agent::restart`], then
 //! [`Agent::set_remote_credentials`]; the old path serves until one of the new generation is
 //! selected.
 //!
-//! [`Mode::Controlling`] is the other side, for clients of tests and examples: it checks the
-//! candidates it is given, nominates the first that answers and keeps consent.
+//! Over TCP (RFC 6544) the peer opens the connections: their paths appear with its first check, and go
+//! with [`Agent::forget_path`]. Of many agents behind one socket the [`Directory`] finds the right one.
 //!
-//! Left out: gathering, TURN, STUN servers, several components, full ICE in the controlled role,
-//! and the switch of roles: a lite agent is always controlled (section 6.1.1).
+//! Left out: gathering, TURN, STUN servers, name resolution (the owner adds what it knows), relayed
+//! candidates of our own, and several components.
 
 mod agent;
 mod candidate;
@@ -27,6 +71,7 @@ mod check;
 mod checklist;
 mod credentials;
 mod digest;
+mod directory;
 mod nomination;
 mod pair;
 mod request;
@@ -37,6 +82,8 @@ mod tests;
 pub use agent::Agent;
 pub use candidate::{Candidate, CandidateKind, LocalCandidate};
 pub use credentials::{Credentials, CredentialsError};
+pub(crate) use directory::Checks;
+pub use directory::Directory;
 
 use crate::wire::mux::Path;
 

@@ -6,9 +6,12 @@ use super::{Mode, Role};
 use crate::base::limits;
 use crate::base::time::Instant;
 use crate::wire::stun::Message;
+use std::cmp::Ordering;
 
 /// Unanswered consent checks after which a proven address takes over that nobody nominated.
 const SILENT: u8 = 2;
+/// The same for one that was there before: chance lets two checks in a row go missing, hardly five.
+const LOST: u8 = 5;
 /// Transmissions within which a better pair is waited for before another is nominated.
 const HOPEFUL: u8 = 2;
 
@@ -32,20 +35,38 @@ impl Agent {
         let Some(theirs) = theirs else { return Conflict::None };
         let we_control = self.tie_breaker >= theirs;
         // Who has the larger number controls, so it switches if it does not yet.
-        if we_control != (self.role == Role::Controlling) && self.may_switch() {
+        let full = self.full.as_ref().filter(|full| !full.peer_is_lite && !full.switched_by_request);
+        if we_control != (self.role == Role::Controlling) && full.is_some() {
             Conflict::Switch
         } else {
             Conflict::Refused
         }
     }
 
-    /// One switch for each generation, and none where one side is lite (RFC 8445, section 6.1.1).
-    pub(super) fn may_switch(&self) -> bool {
-        self.full.as_ref().is_some_and(|full| !full.fixed && !full.peer_is_lite)
+    /// The peer believes in another role than ours, and its request says so with the number that wins.
+    pub(super) fn yield_to_request(&mut self, now: Instant) {
+        if let Some(full) = &mut self.full {
+            full.switched_by_request = true;
+            self.switch(now);
+        }
+    }
+
+    /// The peer refused a request in our role: true, and the role is the other one, unless that was
+    /// done in this generation already (S-STUN-09) or the peer is lite.
+    pub(super) fn yield_to_error(&mut self, now: Instant) -> bool {
+        let Some(full) = self.full.as_mut().filter(|full| !full.peer_is_lite && !full.switched_by_error)
+        else {
+            return false;
+        };
+        full.switched_by_error = true;
+        // Numbers that lost are not used again (RFC 8445, section 16.1).
+        self.tie_breaker = self.random.next_u64();
+        self.switch(now);
+        true
     }
 
     /// Takes the other role. What was nominated under the old one counts only if it is selected.
-    pub(super) fn switch(&mut self, now: Instant) {
+    fn switch(&mut self, now: Instant) {
         self.role = match self.role {
             Role::Controlling => Role::Controlled,
             Role::Controlled => Role::Controlling,
@@ -55,7 +76,6 @@ impl Agent {
             pair.nominated = None;
         }
         if let Some(full) = &mut self.full {
-            full.fixed = true;
             full.nominate_at = None;
         }
         self.consider(now);
@@ -117,17 +137,39 @@ impl Agent {
         if old.gone {
             return false;
         }
-        let (was, is) = (old.priority(self.role), new.priority(self.role));
-        if self.role == Role::Controlling || !new.eager {
+        if self.role == Role::Controlling {
             return old.nominated > new.nominated;
         }
-        // Who nominates each pair with its first check wants the best of them (RFC 5245, section
-        // 8.1.1.2), as long as that one lives.
-        let silent = old.heard.is_none_or(|at| now - at >= limits::NOMINATION_HOLD);
-        if old.nominated > new.nominated { !old.eager || was >= is } else { was > is && !silent }
+        let (was, is) = (old.priority(self.role), new.priority(self.role));
+        let all = self.alternates || new.eager;
+        if old.nominated > new.nominated {
+            // The older nomination, whose proof came late.
+            return !(all && (self.alternates || old.eager)) || was >= is;
+        }
+        // Who nominates each pair that it checks wants the best of them (RFC 5245, section 8.1.1.2), as
+        // long as that one lives, or is nominated still.
+        let recent = |at: Option<Instant>| at.is_some_and(|at| now - at < limits::NOMINATION_HOLD);
+        let meant = recent(old.nominated) || (new.eager && recent(old.heard));
+        match was.cmp(&is) {
+            Ordering::Less => false,
+            Ordering::Equal => self.alternates && meant,
+            Ordering::Greater => all && meant,
+        }
     }
 
-    /// Moves to this pair. Its proof is fresh, so consent is asked for one interval later.
+    /// Notes that the peer nominates this pair. One that comes back to an older nomination right after
+    /// a newer one means all of them.
+    pub(super) fn note_nomination(&mut self, now: Instant, serial: u64) {
+        let selected = self.pairs.selected().filter(|pair| pair.serial != serial);
+        let newer = selected.and_then(|pair| pair.nominated.map(|at| (at, pair.epoch)));
+        let Some(pair) = self.pairs.get_mut(serial) else { return };
+        if let (Some((newer, epoch)), Some(older)) = (newer, pair.nominated) {
+            self.alternates |= epoch == pair.epoch && newer > older && now - newer < limits::NOMINATION_HOLD;
+        }
+        pair.nominated = Some(now);
+    }
+
+    /// Moves to this pair. Consent is asked for one interval after its proof.
     pub(super) fn select(&mut self, now: Instant, serial: u64) {
         if self.pairs.is_selected(serial) {
             return;
@@ -142,7 +184,7 @@ impl Agent {
             return;
         };
         new.nominated = new.nominated.or(Some(now));
-        new.check.schedule(now + limits::CONSENT_INTERVAL);
+        new.check.schedule(new.proof.unwrap_or(now) + limits::CONSENT_INTERVAL);
         let (epoch, priority) = (new.epoch, new.priority(role));
         self.pairs.set_selected(serial);
         if self.full.is_some() {
@@ -165,7 +207,7 @@ impl Agent {
     /// Moves to a proven pair that nobody nominated once the selected one is silent or its connection
     /// gone: a NAT gave the peer a new address and the peer does not know.
     pub(super) fn fail_over(&mut self, now: Instant) {
-        let Some(serial) = self.successor(|pair| pair.is_proven(now)) else { return };
+        let Some(serial) = self.successor(now) else { return };
         match self.role {
             Role::Controlled => self.select(now, serial),
             // The peer has to be told.
@@ -173,14 +215,17 @@ impl Agent {
         }
     }
 
-    /// The pair to move to, if the selected one is silent or gone.
-    pub(super) fn successor(&self, is_proven: impl Fn(&Pair) -> bool) -> Option<u64> {
+    /// The pair to move to, if there is reason: one that appeared when the selected one fell silent;
+    /// or just before consent ends any other, but that is not for us to choose while we control (RFC
+    /// 8445, section 8.1.1).
+    fn successor(&self, now: Instant) -> Option<u64> {
         let old = self.pairs.selected().filter(|old| old.gone || old.check.unanswered >= SILENT)?;
+        let last_resort = self.role == Role::Controlled && old.check.unanswered >= LOST;
         let others = self.pairs.iter().filter(|new| {
-            let newer = old.gone || new.heard > old.heard;
+            let newer = old.gone || new.since >= old.heard || (last_resort && new.heard > old.heard);
             // One that we have nominated is about to be selected.
             let under_way = self.role == Role::Controlling && new.nominated > old.nominated;
-            new.serial != old.serial && new.epoch == old.epoch && is_proven(new) && newer && !under_way
+            new.serial != old.serial && new.epoch == old.epoch && new.is_proven(now) && newer && !under_way
         });
         others.max_by_key(|new| new.heard).map(|new| new.serial)
     }
@@ -207,10 +252,9 @@ impl Agent {
     }
 
     /// Decides the role anew, as a description does (RFC 8445, section 6.1.1): the side that offered
-    /// first controls. Ignored by a lite agent, with a lite peer, and once the roles of this
-    /// generation were settled by a conflict.
+    /// first controls. Ignored by a lite agent and with a lite peer.
     pub fn set_role(&mut self, role: Role) {
-        if self.may_switch() {
+        if self.full.as_ref().is_some_and(|full| !full.peer_is_lite) {
             self.role = role;
         }
     }

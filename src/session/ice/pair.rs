@@ -30,6 +30,8 @@ pub(super) struct Pair {
     /// When a message with the right password last came from here; `None` for a candidate that is
     /// only named.
     pub(super) heard: Option<Instant>,
+    /// When the first one did.
+    pub(super) since: Option<Instant>,
     /// The peer has sent a request here.
     pub(super) requested: bool,
     /// The first of them nominated already: what an aggressive peer does with each pair (RFC 5245,
@@ -52,6 +54,12 @@ pub(super) struct Pair {
 impl Pair {
     pub(super) fn is_proven(&self, now: Instant) -> bool {
         self.proof.is_some_and(|at| now - at < limits::CONSENT_TIMEOUT)
+    }
+
+    /// A message with the right password came from here.
+    pub(super) fn hear(&mut self, now: Instant) {
+        self.heard = Some(now);
+        self.since.get_or_insert(now);
     }
 
     /// When the proof is too old.
@@ -193,6 +201,7 @@ impl Pairs {
             foundation: 0,
             named: false,
             heard: None,
+            since: None,
             requested: false,
             eager: false,
             proof: None,

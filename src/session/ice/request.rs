@@ -64,7 +64,7 @@ impl Agent {
 
         let epoch = generation.epoch;
         if conflict == Conflict::Switch && answer == Answer::Success {
-            self.switch(now);
+            self.yield_to_request(now);
         }
         // Only the controlling side nominates (RFC 8445, section 7.1.2).
         let nominates = self.role == Role::Controlled
@@ -74,7 +74,7 @@ impl Agent {
         let ours = self.full.as_ref().map_or(candidate::OUR_PRIORITY, |full| full.priority_of(path));
         let pair = self.pairs.enter(path, epoch).ok_or(Drop::Busy)?;
         let (serial, proven) = (pair.serial, pair.is_proven(now));
-        pair.heard = Some(now);
+        pair.hear(now);
         if !pair.named {
             pair.local_priority = if proven { pair.local_priority } else { ours };
             pair.remote_priority = message.priority().unwrap_or(pair.remote_priority);
@@ -88,7 +88,7 @@ impl Agent {
             pair.check.trigger(now);
         }
         if nominates {
-            pair.nominated = Some(now);
+            self.note_nomination(now, serial);
         }
         self.pairs.on_received(path, message.len());
         // One at a time is the rule.

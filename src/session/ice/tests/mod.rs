@@ -1,5 +1,8 @@
-//! A lite agent under test, a peer that says whatever a test wants, and time.
+//! Agents under test, a peer that says whatever a test wants, and time.
 
+mod ends;
+mod full;
+mod lists;
 mod messages;
 mod paths;
 mod sessions;

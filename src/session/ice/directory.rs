@@ -1,0 +1,242 @@
+//! Many agents behind one socket: whose a datagram is, by one look-up.
+
+use super::Event;
+use crate::base::limits;
+use crate::base::random::Random;
+use crate::base::table::{Table, table};
+use crate::wire::mux::Path;
+use crate::wire::stun::{self, Class, Message, TransactionId};
+use std::collections::VecDeque;
+use std::hash::Hash;
+
+/// Finds the agent that a datagram is for, each under a key of its owner's choice.
+///
+/// A request names its agent by user fragment, a response by the transaction of a check, everything
+/// else by the path it came on. None of this is authentic: the agent, or the DTLS and SRTP behind it,
+/// decides. Feed it with each agent's fragments, events and datagrams; what an agent owns here is
+/// bounded as the agent is.
+#[derive(Debug)]
+pub struct Directory<K> {
+    by_ufrag: Table<Box<str>, K>,
+    by_path: Table<Path, K>,
+    checks: Checks<K>,
+    owned: Table<K, Owned>,
+}
+
+/// What leads to one agent.
+#[derive(Debug, Default)]
+struct Owned {
+    ufrags: Vec<Box<str>>,
+    paths: Vec<Path>,
+}
+
+impl<K: Copy + Eq + Hash> Directory<K> {
+    /// An empty directory; `random` keys its hashes.
+    pub fn new(random: &mut Random) -> Self {
+        let checks = Checks::new(random);
+        Directory { by_ufrag: table(random), by_path: table(random), checks, owned: table(random) }
+    }
+
+    /// Requests for this local fragment are `key`'s. False, and nothing changed, if it is another's:
+    /// fragments are unique on a socket.
+    pub fn add_ufrag(&mut self, ufrag: &str, key: K) -> bool {
+        if self.by_ufrag.contains_key(ufrag) {
+            return self.by_ufrag.get(ufrag) == Some(&key);
+        }
+        self.by_ufrag.insert(ufrag.into(), key);
+        self.owned.entry(key).or_default().ufrags.push(ufrag.into());
+        true
+    }
+
+    /// After a restart: forgets the fragments that `answers` does not hold for, which is
+    /// [`Agent::answers_to`](super::Agent::answers_to).
+    pub fn retain_ufrags(&mut self, key: K, answers: impl Fn(&str) -> bool) {
+        let Some(owned) = self.owned.get_mut(&key) else { return };
+        let by_ufrag = &mut self.by_ufrag;
+        owned.ufrags.retain(|ufrag| {
+            let alive = answers(ufrag);
+            if !alive {
+                by_ufrag.remove(ufrag);
+            }
+            alive
+        });
+    }
+
+    /// Follows the paths that an agent's events name.
+    pub fn on_event(&mut self, key: K, event: Event) {
+        match event {
+            Event::AddressKnown(path) => {
+                self.by_path.insert(path, key);
+                self.owned.entry(key).or_default().paths.push(path);
+            }
+            Event::AddressForgotten(path) => {
+                if let Some(owned) = self.owned.get_mut(&key) {
+                    owned.paths.retain(|known| *known != path);
+                }
+                self.forget_path(key, &path);
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes a datagram that an agent wrote, so that an answer from an address it was never heard
+    /// from finds it; only full agents need this.
+    pub fn on_transmit(&mut self, key: K, datagram: &[u8]) {
+        self.checks.note(key, datagram);
+    }
+
+    /// Whose datagrams of this path are.
+    pub fn find(&self, path: &Path) -> Option<K> {
+        self.by_path.get(path).copied()
+    }
+
+    /// Whom a STUN message is for.
+    pub fn find_stun(&self, path: &Path, message: &Message<'_>) -> Option<K> {
+        match message.class() {
+            Class::Request => {
+                let username = message.username()?;
+                let ufrag = username.split_once(':').map_or(username, |(ours, _)| ours);
+                self.by_ufrag.get(ufrag).copied()
+            }
+            Class::Success | Class::Error => {
+                self.checks.find(message.transaction_id()).or_else(|| self.find(path))
+            }
+            Class::Indication => self.find(path),
+        }
+    }
+
+    /// Forgets all of an agent's.
+    pub fn remove(&mut self, key: K) {
+        let Some(owned) = self.owned.remove(&key) else { return };
+        for ufrag in &owned.ufrags {
+            self.by_ufrag.remove(ufrag);
+        }
+        for path in &owned.paths {
+            self.forget_path(key, path);
+        }
+    }
+
+    /// Another agent may have the path by now.
+    fn forget_path(&mut self, key: K, path: &Path) {
+        if self.by_path.get(path) == Some(&key) {
+            self.by_path.remove(path);
+        }
+    }
+}
+
+/// The latest checks that were sent to addresses which nobody was heard from.
+#[derive(Debug)]
+pub(crate) struct Checks<K> {
+    by_id: Table<TransactionId, K>,
+    order: VecDeque<TransactionId>,
+}
+
+impl<K: Copy> Checks<K> {
+    pub(crate) fn new(random: &mut Random) -> Self {
+        Checks { by_id: table(random), order: VecDeque::new() }
+    }
+
+    /// Notes a datagram if it is a Binding request: the first two bytes say so, the twelve behind the
+    /// cookie are the transaction.
+    pub(crate) fn note(&mut self, key: K, datagram: &[u8]) {
+        let Some(([kind @ .., _, _, _, _, _, _], rest)) = datagram.split_first_chunk::<8>() else { return };
+        let (Some(id), true) = (rest.first_chunk::<12>(), u16::from_be_bytes(*kind) == stun::BINDING) else {
+            return;
+        };
+        let id = TransactionId(*id);
+        if self.by_id.insert(id, key).is_some() {
+            return;
+        }
+        self.order.push_back(id);
+        if self.order.len() > limits::CHECKS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_id.remove(&oldest);
+        }
+    }
+
+    pub(crate) fn find(&self, id: TransactionId) -> Option<K> {
+        self.by_id.get(&id).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::mux::Protocol;
+    use crate::wire::stun::Writer;
+
+    fn path(port: u16) -> Path {
+        let address = |host: u8, port| ([192, 0, 2, host], port).into();
+        Path { protocol: Protocol::Udp, local: address(1, 1), remote: address(2, port) }
+    }
+
+    fn message(class: Class, id: u32, username: Option<&str>) -> Vec<u8> {
+        let mut buf = [0; 200];
+        let mut whole = [0; 12];
+        whole[..4].copy_from_slice(&id.to_be_bytes());
+        let mut writer = Writer::new(&mut buf, class, stun::BINDING, TransactionId(whole)).unwrap();
+        if let Some(username) = username {
+            writer.attribute(stun::attribute::USERNAME, username.as_bytes()).unwrap();
+        }
+        let len = writer.finish().unwrap();
+        buf[..len].to_vec()
+    }
+
+    #[test]
+    fn each_kind_of_message_finds_its_agent() {
+        let mut directory = Directory::new(&mut Random::new([1; 32]));
+        assert!(directory.add_ufrag("ours", 7) && directory.add_ufrag("other", 8));
+        assert!(!directory.add_ufrag("ours", 8) && directory.add_ufrag("ours", 7));
+        let find = |directory: &Directory<u32>, datagram: &[u8]| {
+            directory.find_stun(&path(5), &Message::parse(datagram).unwrap())
+        };
+        let request = message(Class::Request, 1, Some("ours:peer"));
+        assert_eq!(find(&directory, &request), Some(7));
+        assert_eq!(find(&directory, &message(Class::Request, 1, Some("nobody:peer"))), None);
+        assert_eq!(find(&directory, &message(Class::Request, 1, None)), None);
+
+        let answer = message(Class::Success, 2, None);
+        assert_eq!(find(&directory, &answer), None);
+        directory.on_transmit(8, &message(Class::Request, 2, None));
+        assert_eq!(find(&directory, &answer), Some(8));
+
+        let keep_alive = message(Class::Indication, 3, None);
+        directory.on_event(7, Event::AddressKnown(path(5)));
+        assert_eq!((find(&directory, &keep_alive), directory.find(&path(5))), (Some(7), Some(7)));
+        // It changes hands; the first owner's farewell does not matter any more.
+        directory.on_event(8, Event::AddressKnown(path(5)));
+        directory.on_event(7, Event::AddressForgotten(path(5)));
+        assert_eq!(directory.find(&path(5)), Some(8));
+
+        directory.retain_ufrags(7, |ufrag| ufrag != "ours");
+        assert_eq!(find(&directory, &request), None);
+        directory.remove(8);
+        assert_eq!((directory.find(&path(5)), directory.owned.len()), (None, 1));
+        directory.remove(7);
+        assert!(directory.by_ufrag.is_empty() && directory.by_path.is_empty() && directory.owned.is_empty());
+    }
+
+    #[test]
+    fn checks_are_bounded_and_the_latest_are_kept() {
+        let mut checks = Checks::new(&mut Random::new([1; 32]));
+        let last = u32::try_from(limits::CHECKS).unwrap();
+        for id in 0..=last {
+            checks.note(id, &message(Class::Request, id, None));
+            // Sent again, and what is no check.
+            checks.note(id, &message(Class::Request, id, None));
+            checks.note(id, &message(Class::Success, !id, None));
+            checks.note(id, &[0, 1, 0]);
+        }
+        assert_eq!((checks.by_id.len(), checks.order.len()), (limits::CHECKS, limits::CHECKS));
+        let id = |id: u32| {
+            let mut whole = [0; 12];
+            whole[..4].copy_from_slice(&id.to_be_bytes());
+            TransactionId(whole)
+        };
+        assert_eq!(
+            (checks.find(id(0)), checks.find(id(1)), checks.find(id(last))),
+            (None, Some(1), Some(last))
+        );
+    }
+}
