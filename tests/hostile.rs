@@ -157,8 +157,12 @@ impl Siege {
             Call::Join => {
                 let label =
                     if b.is_multiple_of(3) { format!("{b}") } else { text.chars().take(b % 70).collect() };
-                let config =
-                    ParticipantConfig { label, publish: b.is_multiple_of(2), receive: !b.is_multiple_of(5) };
+                let config = ParticipantConfig {
+                    label,
+                    publish: b.is_multiple_of(2),
+                    receive: !b.is_multiple_of(5),
+                    renegotiates: !b.is_multiple_of(3),
+                };
                 let joined = room.and_then(|id| engine.room(id)).map(|mut room| room.join(config));
                 known.participants.extend(joined.and_then(Result::ok));
             }

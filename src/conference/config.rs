@@ -134,11 +134,15 @@ pub struct ParticipantConfig {
     pub publish: bool,
     /// Whether it receives the sources of others.
     pub receive: bool,
+    /// Whether it takes offers of ours. One that does not (WHEP is such a protocol) is never asked for
+    /// one; instead each line on which its offer takes media is answered as sending, and one that
+    /// carries no source yet carries the first of its kind that comes, until that ends.
+    pub renegotiates: bool,
 }
 
 impl Default for ParticipantConfig {
     fn default() -> Self {
-        ParticipantConfig { label: String::new(), publish: true, receive: true }
+        ParticipantConfig { label: String::new(), publish: true, receive: true, renegotiates: true }
     }
 }
 

@@ -25,6 +25,7 @@ mod reports;
 mod room;
 mod signalling;
 mod source;
+mod spare;
 mod stats;
 mod subscription;
 

@@ -4,8 +4,8 @@
 //! `/session/{id}`, that takes candidates and ICE restarts (PATCH) and ends with DELETE, with its
 //! media, or with the server.
 //!
-//! A session is one offer and one answer: a viewer gets the sources that are there when it comes, one
-//! for each line of its offer. A wrong code and a full room look alike, as they do to pages.
+//! A session is one offer and one answer: each line of a viewer's offer carries one source, that is
+//! there or comes later; when that ends, the viewer has to come again for another. A wrong code and a full room look alike, as they do to pages.
 
 mod fragment;
 mod session;
@@ -141,8 +141,7 @@ async fn open(
         return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, "the offer sends nothing"));
     }
     if part == Part::Viewer && !agreed.sends() {
-        let why = "nothing that the offer asks for is published now";
-        return Err(refused(StatusCode::CONFLICT, why).with(LATER));
+        return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, "the offer takes nothing"));
     }
     seat.set_state(agreed.audio, agreed.video);
 
