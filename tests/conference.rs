@@ -113,6 +113,46 @@ fn s_room_04_nothing_is_forwarded_of_who_may_not_publish() {
 }
 
 #[test]
+fn one_that_takes_no_offers_gets_sources_that_come_later_on_lines_it_offered() {
+    let mut conference = Conference::new(Options::default());
+    let room = conference.room();
+    let viewer = conference.client(0, Plan::default(), 0);
+    let config = ParticipantConfig { publish: false, renegotiates: false, ..ParticipantConfig::default() };
+    let viewer = conference.join_as(room, viewer, config.clone());
+    let late = conference.client(3, Plan::default(), 0);
+    assert_eq!(conference.seats[viewer].endpoint.describe.last.matches("a=sendonly").count(), 2);
+    conference.connect();
+    conference.drive(seconds(1));
+    let first = conference.add(room, 1);
+    conference.connect();
+    conference.drive(seconds(2));
+    let whole = |conference: &Conference, seat: usize, publisher: &str| {
+        let track = |video| conference.seats[seat].endpoint.receiver.track(publisher, video);
+        [false, true].map(|video| track(video).map_or(0, |track| track.whole()))
+    };
+    let [audio, video] = whole(&conference, viewer, "room");
+    assert!(audio > 80 && video > 40, "{audio} packets, {video} frames");
+
+    // Both lines are taken, so a second publisher is not seen; nor is a third when the first left.
+    conference.add(room, 2);
+    conference.connect();
+    conference.leave(first);
+    conference.drive(seconds(1));
+    let gone = whole(&conference, viewer, "room");
+    conference.drive(seconds(2));
+    assert_eq!(whole(&conference, viewer, "room"), gone);
+    let id = conference.participant(viewer);
+    let asked = |event: &Event| matches!(event, Event::NegotiationNeeded(who) if *who == id);
+    assert!(!conference.events.iter().any(|(_, event)| asked(event)), "it is never asked for an answer");
+    // Who comes now is answered with what there is.
+    let late = conference.join_as(room, late, config);
+    conference.connect();
+    conference.drive(seconds(2));
+    let [audio, video] = whole(&conference, late, "2");
+    assert!(audio > 80 && video > 40, "{audio} packets, {video} frames");
+}
+
+#[test]
 fn s_room_05_rooms_and_participants_over_the_limit_are_refused() {
     let engine = EngineConfig {
         max_rooms: 2,

@@ -161,6 +161,7 @@ impl Siege {
                     label,
                     publish: b.is_multiple_of(2),
                     receive: !b.is_multiple_of(5),
+                    renegotiates: !b.is_multiple_of(3),
                     ..ParticipantConfig::default()
                 };
                 let joined = room.and_then(|id| engine.room(id)).map(|mut room| room.join(config));

@@ -182,6 +182,10 @@ pub struct ParticipantConfig {
     pub max_publish_packets: u32,
     /// Its RTP in bits per second, headers included, at most [`limits::PUBLISH_BITRATE`]; likewise.
     pub max_publish_bitrate: Bitrate,
+    /// Whether it takes offers of ours. One that does not (WHEP is such a protocol) is never asked for
+    /// one; instead each line on which its offer takes media is answered as sending, and one that
+    /// carries no source yet carries the first of its kind that comes, until that ends.
+    pub renegotiates: bool,
 }
 
 impl Default for ParticipantConfig {
@@ -190,6 +194,7 @@ impl Default for ParticipantConfig {
             label: String::new(),
             publish: true,
             receive: true,
+            renegotiates: true,
             max_publish_packets: limits::PUBLISH_PACKETS,
             max_publish_bitrate: limits::PUBLISH_BITRATE,
         }

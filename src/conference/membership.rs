@@ -100,6 +100,7 @@ impl Engine {
             sources: SmallVec::new(),
             sources_published: 0,
             subscriptions: Vec::new(),
+            spares: Vec::new(),
             ssrc: Ssrc(random.next_u32() | 1),
             ssrcs: random.next_u32(),
             cname: format!("{:016x}", random.next_u64()),
@@ -312,6 +313,7 @@ impl Engine {
         if let Some(source) = self.sources.get_mut(source_id) {
             source.subscriptions.push(key);
         }
+        self.take_reserved_line(id, key, kind);
         self.announce_negotiation(id);
         Ok(())
     }

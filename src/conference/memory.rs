@@ -3,6 +3,7 @@
 use crate::base::limits;
 use crate::conference::participant::{ParticipantState, Role, SendEntry};
 use crate::conference::source::{Listener, Source, Stream};
+use crate::conference::spare::Spare;
 use crate::conference::streams;
 use crate::conference::subscription::Subscription;
 use crate::forwarding::history;
@@ -59,6 +60,8 @@ const fn source() -> usize {
 const fn received() -> usize {
     let subscription = size_of::<Subscription>() * 5 / 4 + 2 * size_of::<Listener>();
     let repair = limits::RETRANSMISSIONS_REMEMBERED * 16;
-    limits::SUBSCRIPTIONS_PER_PARTICIPANT * (subscription + repair)
+    let spares = 2 * limits::SPARE_LINES * size_of::<Spare>();
+    spares
+        + limits::SUBSCRIPTIONS_PER_PARTICIPANT * (subscription + repair)
         + limits::SEND_QUEUE * size_of::<SendEntry>()
 }

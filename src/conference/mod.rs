@@ -30,6 +30,7 @@ mod reports;
 mod room;
 mod signalling;
 mod source;
+mod spare;
 mod stats;
 mod streams;
 mod subscription;

@@ -8,6 +8,7 @@ use crate::conference::config::ParticipantConfig;
 use crate::conference::drops::DropTally;
 use crate::conference::ids::{RoomId, SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation::Negotiation;
+use crate::conference::spare::Spare;
 use crate::conference::stats::Traffic;
 use crate::congestion::arrivals::Arrivals;
 use crate::transport::network::Network;
@@ -227,6 +228,8 @@ pub(super) struct ParticipantState {
     /// Sources it ever published: the number of the next one.
     pub(super) sources_published: u32,
     pub(super) subscriptions: Vec<SubscriptionId>,
+    /// Lines that wait for a source, if it takes no offers of ours.
+    pub(super) spares: Vec<Spare>,
     /// Ours towards it: the sender of reports and feedback.
     pub(super) ssrc: Ssrc,
     /// Binds its sources' streams together for their receivers (RFC 3550, section 6.5.1); random, so it

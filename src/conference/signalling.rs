@@ -33,7 +33,10 @@ impl Engine {
         let Some(participant) = self.participants.get_mut(id) else {
             return Err(NegotiationError::State { what: "the participant has left" });
         };
-        let answer = participant.negotiation.accept_offer(sdp, &local)?;
+        participant.reserve_lines();
+        let answer = participant.negotiation.accept_offer(sdp, &local);
+        participant.keep_reserved_lines();
+        let answer = answer?;
         // Only now the random numbers drawn for a restart are spent.
         if answer.outcome.ice_restarted {
             participant.random = random;
@@ -148,8 +151,9 @@ impl Engine {
         let Some(participant) = self.participants.get_mut(id) else {
             return;
         };
-        // Before the first offer came there is nothing to add to: its answer carries what fits.
-        let begun = participant.negotiation.session().remote.is_some();
+        // Before the first offer came there is nothing to add to: its answer carries what fits. Some take
+        // no offers.
+        let begun = participant.negotiation.session().remote.is_some() && participant.config.renegotiates;
         if begun && participant.negotiation.needed() && !participant.negotiation_announced {
             participant.negotiation_announced = true;
             self.emit(Event::NegotiationNeeded(id));
@@ -252,7 +256,7 @@ impl Engine {
         }
     }
 
-    fn apply_subscriptions(&mut self, now: Instant, id: ParticipantId, session: &Session) {
+    pub(super) fn apply_subscriptions(&mut self, now: Instant, id: ParticipantId, session: &Session) {
         let Some(participant) = self.participants.get(id) else {
             return;
         };

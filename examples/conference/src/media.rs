@@ -125,7 +125,6 @@ fn supervise(config: &EngineConfig, sockets: &Sockets, mut commands: mpsc::Recei
 struct Member {
     room: u64,
     label: Label,
-    part: Part,
     outbox: Outbox,
 }
 
@@ -297,6 +296,8 @@ impl Thread {
             label: label.to_string(),
             publish: part != Part::Viewer,
             receive: part != Part::Publisher,
+            // WHIP and WHEP have one offer and one answer.
+            renegotiates: part == Part::Page,
         };
         let joined = id.and_then(|id| {
             self.rooms.insert(room, id);
@@ -305,7 +306,7 @@ impl Thread {
         match joined {
             Some(participant) => {
                 self.ids.insert(label, participant);
-                self.members.insert(participant, Member { room, label, part, outbox });
+                self.members.insert(participant, Member { room, label, outbox });
             }
             None => {
                 tracing::warn!(room, label, "the engine has no place");
@@ -345,10 +346,6 @@ impl Thread {
                 else {
                     return;
                 };
-                // WHIP and WHEP have one offer and one answer.
-                if member.part != Part::Page {
-                    return;
-                }
                 match participant.create_offer() {
                     Ok(offer) => member.outbox.push(&Reply::Offer { sdp: &offer }),
                     // Overtaken by an offer of the page's; the engine asks again if it still needs one.

@@ -4,8 +4,8 @@
 //! `/session/{id}`, that takes candidates and ICE restarts (PATCH) and ends with DELETE, with its
 //! media, or with the server.
 //!
-//! A session is one offer and one answer: a viewer gets the sources that are there when it comes, one
-//! for each line of its offer. A wrong code and a full room look alike, as they do to pages.
+//! A session is one offer and one answer: each line of a viewer's offer carries one source, that is
+//! there or comes later; when that ends, the viewer has to come again for another. A wrong code and a full room look alike, as they do to pages.
 
 mod fragment;
 mod session;
@@ -48,9 +48,6 @@ const SDPFRAG: &str = "application/trickle-ice-sdpfrag";
 
 const ACCEPT_POST: (HeaderName, &str) = (HeaderName::from_static("accept-post"), SDP);
 const ACCEPT_PATCH: (HeaderName, &str) = (HeaderName::from_static("accept-patch"), SDPFRAG);
-
-/// A refusal: its status, and a sentence for people.
-type Refused = Response;
 
 /// The routes of WHIP and WHEP, and the one that makes rooms for scripts.
 pub fn routes() -> Router<House> {
@@ -109,8 +106,8 @@ async fn open(
 ) -> Result<Response, Refused> {
     house.whip.authorise(request.headers())?;
     if !is(request.headers(), SDP) {
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err((status, [ACCEPT_POST], "an offer of type application/sdp is expected").into_response());
+        let why = "an offer of type application/sdp is expected";
+        return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why).with(ACCEPT_POST));
     }
     if !takes(request.headers(), SDP) {
         return Err(refused(StatusCode::NOT_ACCEPTABLE, "the answer is of type application/sdp"));
@@ -144,8 +141,7 @@ async fn open(
         return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, "the offer sends nothing"));
     }
     if part == Part::Viewer && !agreed.sends() {
-        let status = StatusCode::CONFLICT;
-        return Err((status, [LATER], "nothing that the offer asks for is published now\n").into_response());
+        return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, "the offer takes nothing"));
     }
     seat.set_state(agreed.audio, agreed.video);
 
@@ -170,9 +166,8 @@ async fn change(
 ) -> Result<Response, Refused> {
     let session = find(&house, request.headers(), &id)?;
     if !is(request.headers(), SDPFRAG) {
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        let sentence = "a fragment of type application/trickle-ice-sdpfrag is expected\n";
-        return Err((status, [ACCEPT_PATCH], sentence).into_response());
+        let why = "a fragment of type application/trickle-ice-sdpfrag is expected";
+        return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why).with(ACCEPT_PATCH));
     }
     let tags = tags(request.headers());
     if tags.is_empty() {
@@ -276,15 +271,40 @@ fn quoted(etag: &str) -> String {
 }
 
 fn value(text: &str) -> Result<HeaderValue, Refused> {
-    HeaderValue::from_str(text).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    let ours = "a header of ours has no form";
+    HeaderValue::from_str(text).map_err(|_| refused(StatusCode::INTERNAL_SERVER_ERROR, ours))
 }
 
-fn refused(status: StatusCode, why: impl std::fmt::Display) -> Refused {
-    (status, format!("{why}\n")).into_response()
+/// Why a request is refused: its status, a sentence for people, and what may help.
+#[derive(Debug)]
+struct Refused {
+    status: StatusCode,
+    why: String,
+    help: Option<(HeaderName, &'static str)>,
+}
+
+fn refused(status: StatusCode, why: impl ToString) -> Refused {
+    Refused { status, why: why.to_string(), help: None }
+}
+
+impl Refused {
+    fn with(self, help: (HeaderName, &'static str)) -> Refused {
+        Refused { help: Some(help), ..self }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, format!("{}\n", self.why)).into_response();
+        if let Some((name, value)) = self.help {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
 }
 
 fn full() -> Refused {
-    (StatusCode::SERVICE_UNAVAILABLE, [LATER], "everything is taken now\n").into_response()
+    refused(StatusCode::SERVICE_UNAVAILABLE, "everything is taken now").with(LATER)
 }
 
 fn no_answer(refusal: Refusal) -> Refused {

@@ -221,8 +221,10 @@ impl Receiver {
             Ok(content) => content,
             Err(error) => return violations.push(format!("{error} in {:?} of {seq}", track.announced)),
         };
-        let label = content.publisher.to_string();
-        if content.room != room || track.publisher() != label || content.video != track.announced.video {
+        // A line that was answered before its source came names no publisher.
+        let (label, named) = (content.publisher.to_string(), track.announced.stream != "room");
+        let misled = named && track.publisher() != label;
+        if content.room != room || misled || content.video != track.announced.video {
             return violations.push(format!("{content:?} on {:?} in room {room}", track.announced));
         }
         track.on_packet(now, seq, content);

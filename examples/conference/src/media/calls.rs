@@ -14,7 +14,7 @@ pub enum Part {
     Page,
     /// A WHIP session: sends.
     Publisher,
-    /// A WHEP session: receives what there is when it comes.
+    /// A WHEP session: receives what there is, and what comes for lines that are left.
     Viewer,
 }
 

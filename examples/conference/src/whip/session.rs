@@ -1,11 +1,11 @@
 //! Sessions from their answer to their end.
 
+use super::{Refused, refused};
 use crate::lobby::{Label, Seat};
 use crate::media::{Call, Command, Engine};
 use crate::message::Inbox;
 use crate::web::House;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use estafette::sdp::{Candidate, Description, Direction, Kind, Media};
 use std::collections::HashMap;
 use std::fmt;
@@ -63,7 +63,7 @@ impl Sessions {
     }
 
     /// Refuses a request without the right bearer token, if there is to be one.
-    pub(super) fn authorise(&self, headers: &HeaderMap) -> Result<(), Response> {
+    pub(super) fn authorise(&self, headers: &HeaderMap) -> Result<(), Refused> {
         let Some(token) = &self.token else { return Ok(()) };
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given = given.and_then(|value| value.split_once(' '));
@@ -72,8 +72,8 @@ impl Sessions {
                 Ok(())
             }
             _ => {
-                let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-                Err((StatusCode::UNAUTHORIZED, challenge, "a bearer token is needed\n").into_response())
+                let challenge = (header::WWW_AUTHENTICATE, "Bearer");
+                Err(refused(StatusCode::UNAUTHORIZED, "a bearer token is needed").with(challenge))
             }
         }
     }
