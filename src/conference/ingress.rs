@@ -217,9 +217,8 @@ impl Engine {
         let source = self.sources.get(stream.source).ok_or(DropReason::Unnegotiated)?;
         let Some(codec) = source.ingress.codec(packet.payload_type()) else {
             // A payload type of the line that it moves to, perhaps.
-            let moved = source.names_another(packet);
-            return if moved {
-                self.receive_moved(now, id, packet, data)
+            return if source.names_another(packet) {
+                self.receive_aside(now, id, Some(Role::Media(key)), data)
             } else {
                 Err(DropReason::Unnegotiated)
             };

@@ -140,7 +140,7 @@ pub(super) struct RtcpDue {
 }
 
 /// A round of reports: once over the subscriptions, in a few datagrams.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct Round {
     /// The next subscription; counts on beyond their number.
     pub(super) next: usize,
@@ -158,7 +158,7 @@ impl Round {
 }
 
 /// How often a publisher gets feedback: seldom, if it sends little (S-RTCP-09).
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Hash)]
 pub(super) struct FeedbackPace {
     /// When the last one was sent, and what the publisher had sent until then.
     last: Option<(Instant, u64)>,

@@ -207,8 +207,7 @@ impl Network {
 
     /// Forgets a way that is no more: a connection that has ended.
     pub(crate) fn forget_path(&mut self, now: Instant, path: &Path) {
-        self.ice.forget_path(path);
-        self.ice.handle_timeout(now);
+        self.ice.forget_path(now, path);
         self.dtls_path = self.dtls_path.filter(|known| known != path);
     }
 
