@@ -242,8 +242,8 @@ fn compare_av1(payload: &[u8]) {
         }
         (Err(_), None) => {}
         (Ok(ours), None) => {
-            // AV1 RTP specification, section 4.5: the size field of an OBU is superfluous, so what it says
-            // changes nothing for a forwarder; the other refuses one that does not fit.
+            // AV1 RTP specification, section 4.5: an OBU's own size "SHOULD" not be there; the length of its
+            // element decides, and the other refuses a size that does not agree with it.
             assert!(ours.elements().any(|element| element.data[0] & 0x02 != 0), "{payload:02x?}");
         }
         (Err(error), Some(_)) => match error.fault {

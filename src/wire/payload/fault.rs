@@ -42,13 +42,13 @@ pub enum Fault {
     /// The scalability structure is cut.
     #[error("the VP9 scalability structure ends after the payload")]
     Vp9Structure,
-    /// The length of an OBU element is cut or above 32 bits (AV1 RTP specification, section 4.4).
+    /// The length of an OBU element is cut or above 32 bits (AV1 RTP specification, section 4.5).
     #[error("the length of an AV1 OBU element is cut or too large")]
     Av1Length,
     /// An OBU element is empty or runs past the end.
     #[error("an AV1 OBU element is empty or ends after the payload")]
     Av1Element,
-    /// A new coded video sequence that begins with a fragment's rest.
+    /// A new coded video sequence that begins with a fragment's rest (section 4.4).
     #[error("an AV1 coded video sequence begins inside an OBU")]
     Av1Aggregation,
     /// The forbidden bit is set or the OBU header is cut (AV1 specification, section 5.3).

@@ -184,6 +184,31 @@ fn each_format_tells_where_a_key_frame_begins() {
 }
 
 #[test]
+fn layers_and_switching_points_are_told_as_each_format_has_them() {
+    let read = |format, payload: &[u8]| {
+        let facts = Facts::read(format, payload, None).expect("whole");
+        assert_eq!(facts.begins_key_frame, Some(false));
+        (facts.spatial_id, facts.temporal_id, facts.layer_access, facts.switching_up, facts.discardable)
+    };
+    // VP8: TID 2, with Y and without; N.
+    assert_eq!(read(Format::Vp8, &[0x90, 0x20, 0xa0, 1]), (0, 2, true, false, false));
+    assert_eq!(read(Format::Vp8, &[0xb0, 0x20, 0x80, 1]), (0, 2, false, false, true));
+    // VP9: TID 1 and SID 2 with U and D; the same of a key picture; without U.
+    assert_eq!(read(Format::Vp9, &[0x68, 0x35, 7]), (2, 1, false, true, false));
+    assert_eq!(read(Format::Vp9, &[0x28, 0x05, 7]), (2, 0, true, false, false));
+    assert_eq!(read(Format::Vp9, &[0x68, 0x24, 7]), (2, 1, false, false, false));
+    // AV1: an OBU of temporal layer 2 and spatial layer 1.
+    assert_eq!(read(Format::Av1, &[0x10, 0x34, 0x48, 1]), (1, 2, false, false, false));
+    // H.264: a slice that others depend on, and one that none does.
+    assert_eq!(read(Format::H264, &[0x61, 0x9a]), (0, 0, false, false, false));
+    assert_eq!(read(Format::H264, &[0x01, 0x9a]), (0, 0, false, false, true));
+    // H.265: TSA and STSA of temporal layer 1, and a plain slice.
+    assert_eq!(read(Format::H265, &[0x04, 2, 0x80]), (0, 1, true, true, false));
+    assert_eq!(read(Format::H265, &[0x08, 2, 0x80]), (0, 1, true, false, false));
+    assert_eq!(read(Format::H265, &[0x02, 2, 0x80]), (0, 1, false, false, false));
+}
+
+#[test]
 fn s_desc_03_a_lying_key_frame_flag_is_no_key_frame_where_it_shows() {
     // The flag says key frame, the start code is another.
     let payload = [0x10, 0x10, 0, 0, 0x9d, 1, 0x2b, 0x40, 1, 0xb4, 0];

@@ -1,7 +1,8 @@
 //! AV1: the aggregation header and the OBUs behind it (AV1 RTP specification, section 4).
 //!
 //! A payload is a list of OBU elements; the first may continue an OBU of the packet before, the last
-//! may be continued by the packet behind. The last packet of a temporal unit has the RTP marker bit.
+//! may be continued by the packet behind. The last packet of a temporal unit should have the RTP marker
+//! bit; whether it has or not, the next one has another timestamp.
 //! Layers and dependencies are told by the [dependency descriptor](super::dependency).
 
 mod sequence;
@@ -15,7 +16,7 @@ use crate::wire::rtp::NoSpace;
 
 /// OBU type of a sequence header (AV1 specification, section 6.2.2).
 pub const SEQUENCE_HEADER: u8 = 1;
-/// OBU type of a temporal delimiter, which is not sent over RTP.
+/// OBU type of a temporal delimiter, which senders should leave out (AV1 RTP specification, section 5).
 pub const TEMPORAL_DELIMITER: u8 = 2;
 /// OBU type of a frame header.
 pub const FRAME_HEADER: u8 = 3;

@@ -39,8 +39,8 @@ struct Flags {
     chains: bool,
 }
 
-/// Bits in front of what the flags announce.
-const MANDATORY_BITS: [u8; 2] = [16, 8];
+/// Bits in front of what the flags announce: the mandatory fields and the flags themselves.
+const HEAD_BITS: u32 = 24 + 5;
 
 impl<'a> Descriptor<'a> {
     /// Reads the mandatory fields and the flags.
@@ -133,9 +133,8 @@ impl<'a> Descriptor<'a> {
     /// Behind the flags, of which there is a byte if anything follows the mandatory fields.
     fn behind_flags(&self) -> BitReader<'a> {
         let mut bits = BitReader::new(self.bytes);
-        for count in MANDATORY_BITS.into_iter().chain([5]) {
-            let _ = bits.read(count);
-        }
+        // Of three bytes nothing is read behind the mandatory fields.
+        let _ = bits.skip(HEAD_BITS);
         bits
     }
 }

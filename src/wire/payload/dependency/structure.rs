@@ -10,7 +10,7 @@ use crate::wire::rtp::NoSpace;
 const MAX_SPATIAL_ID: u8 = 3;
 const MAX_TEMPORAL_ID: u8 = 7;
 
-/// How a frame relates to a decode target (section A.4).
+/// How a frame relates to a decode target (section A.8.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Indication {
     /// The target does not have the frame.
@@ -44,6 +44,11 @@ impl Indications {
     pub fn new(indications: impl IntoIterator<Item = Indication>) -> Indications {
         let places = (0..DECODE_TARGETS).zip(indications);
         Indications(places.fold(0, |bits, (target, indication)| bits | (indication as u64) << (2 * target)))
+    }
+
+    /// Those of the first so many targets alone.
+    fn of_first(self, targets: u8) -> Indications {
+        Indications(self.0 & u64::MAX.checked_shr(64 - 2 * u32::from(targets)).unwrap_or(0))
     }
 
     /// Of one decode target.
@@ -178,7 +183,8 @@ impl Structure {
     /// # Errors
     /// [`NoSpace`] unless there are 1 to 32 targets, 1 to 64 templates and no more chains than targets,
     /// each target's chain exists, the templates climb the layers one temporal or spatial step at a
-    /// time, and there is no resolution or one per spatial layer.
+    /// time, and there is no resolution or one per spatial layer. What templates say of further targets
+    /// and chains is left out.
     pub fn new(
         id_offset: u8,
         target_chains: &[u8],
@@ -200,6 +206,10 @@ impl Structure {
         }
         structure.templates_len = templates.len() as u8;
         structure.templates.get_mut(..templates.len()).ok_or(NoSpace)?.copy_from_slice(templates);
+        for template in structure.templates_mut() {
+            template.indications = template.indications.of_first(target_chains.len() as u8);
+            template.chains &= u128::MAX.checked_shr(128 - 4 * u32::from(chains)).unwrap_or(0);
+        }
         let mut below = None;
         if templates.is_empty()
             || !templates.iter().all(|template| step(below.replace(*template), template).is_some())
@@ -301,7 +311,7 @@ impl Structure {
         Some(())
     }
 
-    /// The layers of a target are the highest among the templates it has (section A.8.3).
+    /// The layers of a target are the highest among the templates it has (section A.8.2).
     fn find_targets(&mut self) {
         for (number, target) in self.targets.iter_mut().enumerate().take(usize::from(self.targets_len)) {
             for template in self.templates.iter().take(usize::from(self.templates_len)) {

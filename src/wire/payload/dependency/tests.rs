@@ -221,6 +221,20 @@ fn inconsistent_structures_are_not_made() {
     assert!(refused(&[0, 0], 1, &templates, &[Resolution::default(); 2]), "another number of layers");
 }
 
+#[test]
+fn what_templates_say_beyond_targets_and_chains_is_left_out() {
+    let whole = small(0);
+    let excess = whole.templates().iter().map(|template| Template {
+        indications: Indications::new((0..32).map(|target| match target {
+            0 | 1 => template.indications.of(target),
+            _ => Indication::Required,
+        })),
+        ..template.with_chains([template.chain(0), 9, 9])
+    });
+    let excess: Vec<_> = excess.collect();
+    assert_eq!(Structure::new(0, &[0, 0], 1, &excess, &[]), Ok(whole));
+}
+
 fn structure() -> impl Strategy<Value = Structure> {
     let indication = (0u64..4).prop_map(Indication::from_bits);
     let template = (
