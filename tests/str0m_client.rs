@@ -14,7 +14,7 @@ use str0m::{Candidate, Input, Output, Rtc};
 use support::harness::{Endpoint, Options, home};
 use support::{Conference, Link, Packet, Stage};
 
-use estafette::Instant;
+use estafette::{EngineConfig, Instant, ice};
 
 /// The standard library's clock is read once; only differences from it are used.
 #[derive(Clone, Copy)]
@@ -85,11 +85,18 @@ struct Foreign {
     heard: BTreeMap<u32, BTreeSet<u32>>,
     violations: Vec<String>,
     offers: u32,
+    /// A firewall in front of the engine lets nothing in from where nothing went out to.
+    walled: bool,
 }
 
 impl Foreign {
     fn new(index: u32, clock: Clock, now: Instant) -> Self {
-        let mut rtc = Rtc::builder().build(clock.to_std(now));
+        Self::with(index, clock, now, false)
+    }
+
+    /// A client that may be ICE-lite itself, as another server would be.
+    fn with(index: u32, clock: Clock, now: Instant, lite: bool) -> Self {
+        let mut rtc = Rtc::builder().set_ice_lite(lite).build(clock.to_std(now));
         let address = home(index);
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("a host candidate"));
         Foreign {
@@ -115,6 +122,7 @@ impl Foreign {
             heard: BTreeMap::new(),
             violations: Vec::new(),
             offers: 0,
+            walled: false,
         }
     }
 
@@ -237,6 +245,7 @@ impl Endpoint for Foreign {
     }
 
     fn handle_datagram(&mut self, now: Instant, packet: &Packet) {
+        self.walled = false;
         let received =
             Receive::new(Protocol::Udp, packet.from, packet.to, &packet.data).expect("a known protocol");
         let input = Input::Receive(self.clock.to_std(now), received);
@@ -266,6 +275,9 @@ impl Endpoint for Foreign {
     }
 
     fn poll_transmit(&mut self, _now: Instant) -> Option<Packet> {
+        if self.walled {
+            self.outbox.clear();
+        }
         self.outbox.pop_front()
     }
 
@@ -355,4 +367,42 @@ fn f_02_reordering_and_duplicates_leave_str0m_undisturbed() {
     let mut conference = call(2, 4, link);
     conference.drive(Duration::from_secs(3));
     assert_whole(&conference, 70, 15);
+}
+
+/// Two clients, both behind the firewall or both lite, and an engine that does this much of ICE.
+fn full(ice: ice::Mode, lite: bool, walled: bool) -> (Conference<Foreign>, bool) {
+    let options = Options::default();
+    let engine = EngineConfig { ice, private_candidates: true, ..options.engine.clone() };
+    let mut conference = Conference::<Foreign>::new(Options { engine, ..options });
+    conference.watch.full_ice = ice == ice::Mode::Full || lite;
+    let room = conference.room();
+    let clock = Clock::start();
+    for index in 0..2 {
+        let mut foreign = Foreign::with(index, clock, conference.now, lite);
+        foreign.walled = walled;
+        conference.join(room, foreign);
+    }
+    let connected =
+        |conference: &mut Conference<Foreign>| conference.seats.iter().all(|seat| seat.endpoint.connected);
+    let connected = conference.drive_until(Duration::from_secs(10), connected);
+    (conference, connected)
+}
+
+#[test]
+fn rfc_8445_6_1_1_a_lite_participant_makes_the_engine_full() {
+    for mode in [ice::Mode::Lite, ice::Mode::Full] {
+        let (mut conference, connected) = full(mode, true, false);
+        assert!(connected, "{mode:?}");
+        conference.drive(Duration::from_secs(3));
+        assert_whole(&conference, 70, 12);
+    }
+}
+
+#[test]
+fn a_full_engine_opens_its_own_firewall_and_a_lite_one_does_not() {
+    let (mut conference, connected) = full(ice::Mode::Full, false, true);
+    assert!(connected);
+    conference.drive(Duration::from_secs(3));
+    assert_whole(&conference, 70, 12);
+    assert!(!full(ice::Mode::Lite, false, true).1);
 }

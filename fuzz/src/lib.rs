@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 #![allow(dead_code, unreachable_pub)]
 
+#[path = "ice.rs"]
+mod ice_agents;
 #[path = "machines.rs"]
 mod machines;
 #[path = "parsers.rs"]
@@ -10,7 +12,8 @@ mod parsers;
 #[path = "../../benches/support/mod.rs"]
 mod support;
 
-pub use machines::{engine, ice, srtp};
+pub use ice_agents::ice;
+pub use machines::{engine, srtp};
 pub use parsers::{rtcp, rtp, sdp, stun};
 
 /// Takes a script apart: small numbers first, the rest as they come.
