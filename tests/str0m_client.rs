@@ -15,7 +15,7 @@ use str0m::{Candidate, Input, Output, Rtc};
 use support::harness::{Endpoint, Options, home};
 use support::{Conference, Link, Packet, Stage};
 
-use estafette::{Instant, dtls};
+use estafette::{EngineConfig, Instant, dtls, ice};
 
 /// The standard library's clock is read once; only differences from it are used.
 #[derive(Clone, Copy)]
@@ -68,9 +68,11 @@ struct Manner {
     version: DtlsVersion,
     /// Whether it waits for the engine to begin (`a=setup:passive`).
     passive: bool,
+    /// Whether it is ICE-lite, as another server would be.
+    lite: bool,
 }
 
-const USUAL: Manner = Manner { version: DtlsVersion::Dtls12, passive: false };
+const USUAL: Manner = Manner { version: DtlsVersion::Dtls12, passive: false, lite: false };
 
 struct Foreign {
     index: u32,
@@ -97,11 +99,16 @@ struct Foreign {
     heard: BTreeMap<u32, BTreeSet<u32>>,
     violations: Vec<String>,
     offers: u32,
+    /// A firewall in front of the engine lets nothing in from where nothing went out to.
+    walled: bool,
 }
 
 impl Foreign {
     fn new(index: u32, manner: Manner, clock: Clock, now: Instant) -> Self {
-        let mut rtc = Rtc::builder().set_dtls_version(manner.version).build(clock.to_std(now));
+        let mut rtc = Rtc::builder()
+            .set_dtls_version(manner.version)
+            .set_ice_lite(manner.lite)
+            .build(clock.to_std(now));
         let address = home(index);
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("a host candidate"));
         Foreign {
@@ -128,6 +135,7 @@ impl Foreign {
             heard: BTreeMap::new(),
             violations: Vec::new(),
             offers: 0,
+            walled: false,
         }
     }
 
@@ -251,6 +259,7 @@ impl Endpoint for Foreign {
     }
 
     fn handle_datagram(&mut self, now: Instant, packet: &Packet) {
+        self.walled = false;
         let received =
             Receive::new(Protocol::Udp, packet.from, packet.to, &packet.data).expect("a known protocol");
         let input = Input::Receive(self.clock.to_std(now), received);
@@ -280,6 +289,9 @@ impl Endpoint for Foreign {
     }
 
     fn poll_transmit(&mut self, _now: Instant) -> Option<Packet> {
+        if self.walled {
+            self.outbox.clear();
+        }
         self.outbox.pop_front()
     }
 
@@ -377,7 +389,7 @@ fn f_02_reordering_and_duplicates_leave_str0m_undisturbed() {
 
 #[test]
 fn str0m_meets_the_engine_under_both_versions_and_in_both_roles() {
-    let of = |version, passive| Manner { version, passive };
+    let of = |version, passive| Manner { version, passive, lite: false };
     let (old, new) = (DtlsVersion::Dtls12, DtlsVersion::Dtls13);
     let manners = [of(old, false), of(old, true), of(new, false), of(new, true)];
     let options = Options { versions: dtls::Versions::Auto, seed: 5, ..Options::default() };
@@ -393,11 +405,49 @@ fn str0m_meets_the_engine_under_both_versions_and_in_both_roles() {
 
 #[test]
 fn str0m_under_dtls_1_3_alone_and_with_loss() {
-    let manner = Manner { version: DtlsVersion::Dtls13, passive: false };
+    let manner = Manner { version: DtlsVersion::Dtls13, passive: false, lite: false };
     let (versions, link) = (dtls::Versions::V13, Link::lossy(0.05));
     let mut conference = call_of(&[manner; 2], Options { versions, link, seed: 6, ..Options::default() });
     conference.drive(Duration::from_secs(3));
     conference.seats.iter_mut().for_each(|seat| seat.endpoint.paused = true);
     conference.drive(Duration::from_secs(1));
     assert_whole(&conference, 50, 20);
+}
+
+/// Two clients, both behind the firewall or both lite, and an engine that does this much of ICE.
+fn full(ice: ice::Mode, lite: bool, walled: bool) -> (Conference<Foreign>, bool) {
+    let options = Options::default();
+    let engine = EngineConfig { ice, private_candidates: true, ..options.engine.clone() };
+    let mut conference = Conference::<Foreign>::new(Options { engine, ..options });
+    conference.watch.full_ice = ice == ice::Mode::Full || lite;
+    let room = conference.room();
+    let clock = Clock::start();
+    for index in 0..2 {
+        let mut foreign = Foreign::new(index, Manner { lite, ..USUAL }, clock, conference.now);
+        foreign.walled = walled;
+        conference.join(room, foreign);
+    }
+    let connected =
+        |conference: &mut Conference<Foreign>| conference.seats.iter().all(|seat| seat.endpoint.connected);
+    let connected = conference.drive_until(Duration::from_secs(10), connected);
+    (conference, connected)
+}
+
+#[test]
+fn rfc_8445_6_1_1_a_lite_participant_makes_the_engine_full() {
+    for mode in [ice::Mode::Lite, ice::Mode::Full] {
+        let (mut conference, connected) = full(mode, true, false);
+        assert!(connected, "{mode:?}");
+        conference.drive(Duration::from_secs(3));
+        assert_whole(&conference, 70, 12);
+    }
+}
+
+#[test]
+fn a_full_engine_opens_its_own_firewall_and_a_lite_one_does_not() {
+    let (mut conference, connected) = full(ice::Mode::Full, false, true);
+    assert!(connected);
+    conference.drive(Duration::from_secs(3));
+    assert_whole(&conference, 70, 12);
+    assert!(!full(ice::Mode::Lite, false, true).1);
 }

@@ -4,43 +4,38 @@
 #![allow(dead_code, unreachable_pub)]
 
 #[path = "dtls.rs"]
-mod dtls;
+mod dtls_targets;
 #[path = "engine.rs"]
-mod engine;
-#[path = "machines.rs"]
-mod machines;
+mod engine_targets;
+#[path = "ice.rs"]
+mod ice_targets;
 #[path = "negotiation.rs"]
-mod negotiation;
+mod negotiation_targets;
 #[path = "parsers.rs"]
-mod parsers;
-#[path = "rtp.rs"]
-mod rtp_parts;
+mod parsers_targets;
 #[path = "payload.rs"]
-mod payload;
+mod payload_targets;
 #[path = "rtcp.rs"]
-mod rtcp_kinds;
-#[path = "streams.rs"]
-mod streams;
-#[path = "../../benches/support/mod.rs"]
-mod support;
-
-pub use dtls::dtls;
-pub use engine::{engine_inner, engine_room, engine_wire};
-pub use machines::{ice, srtp};
-pub use negotiation::negotiation;
-pub use parsers::{rtcp, rtp, sdp, stun};
-pub use rtp_parts::{extensions, fec, red, rtx};
-pub use payload::{av1, dependency_descriptor, h264, h265, layers_allocation, opus, vp8, vp9};
+mod rtcp_targets;
+#[path = "rtp.rs"]
+mod rtp_targets;
 #[path = "srtp.rs"]
-mod srtp_sessions;
+mod srtp_targets;
+#[path = "streams.rs"]
+mod streams_targets;
 #[path = "../../benches/support/mod.rs"]
 mod support;
 
-pub use machines::{engine, ice};
-pub use parsers::{rtcp, rtp, sdp, stun};
-pub use srtp_sessions::srtp;
-pub use rtcp_kinds::{rtcp_ccfb, rtcp_feedback, rtcp_reports, rtcp_sdes, rtcp_twcc};
-pub use streams::{engine_streams, framing};
+pub use dtls_targets::dtls;
+pub use engine_targets::{engine_inner, engine_room, engine_wire};
+pub use ice_targets::ice;
+pub use negotiation_targets::negotiation;
+pub use parsers_targets::{rtcp, rtp, sdp, stun};
+pub use payload_targets::{av1, dependency_descriptor, h264, h265, layers_allocation, opus, vp8, vp9};
+pub use rtcp_targets::{rtcp_ccfb, rtcp_feedback, rtcp_reports, rtcp_sdes, rtcp_twcc};
+pub use rtp_targets::{extensions, fec, red, rtx};
+pub use srtp_targets::srtp;
+pub use streams_targets::{engine_streams, framing};
 
 /// Takes a script apart: small numbers first, the rest as they come.
 pub(crate) struct Script<'a>(pub(crate) &'a [u8]);

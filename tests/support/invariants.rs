@@ -1,7 +1,7 @@
 //! The invariants of the threat model as far as they can be seen from outside, checked after every step.
 
 use estafette::mux::{Kind, kind_of};
-use estafette::{DropReason, Engine, Instant, ParticipantId, framing, rtp, stun};
+use estafette::{DropReason, Engine, Instant, ParticipantId, framing, limits, rtp, stun};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 struct Account {
     received: u64,
     sent: u64,
+    /// Of full ICE.
+    checks: u64,
     proven: bool,
 }
 
@@ -42,6 +44,8 @@ pub struct Watch {
     datagrams_sent: u64,
     bytes_sent: u64,
     datagrams_received: u64,
+    /// The engine does full ICE: it also checks what participants name, in a bounded number.
+    pub full_ice: bool,
 }
 
 impl Watch {
@@ -70,7 +74,14 @@ impl Watch {
         self.datagrams_sent += 1;
         self.bytes_sent += data.len() as u64;
         let account = self.accounts.entry(to).or_default();
-        account.sent += data.len() as u64;
+        let check = kind_of(data) == Some(Kind::Stun)
+            && stun::Message::parse(data).is_ok_and(|message| message.class() == stun::Class::Request);
+        if self.full_ice && check && !account.proven {
+            account.checks += 1;
+            assert!(account.checks <= limits::FULL_CHECK_TRANSMISSIONS.into(), "S-STUN-10: {to}");
+        } else {
+            account.sent += data.len() as u64;
+        }
         let unproven = !account.proven;
         assert!(
             !unproven || account.sent <= 3 * account.received,

@@ -31,8 +31,8 @@ pub struct Agent {
     pub(super) next_check: Instant,
     /// Remote candidates of this generation.
     pub(super) candidates: usize,
-    /// The peer nominates several pairs again and again.
-    pub(super) alternates: bool,
+    /// How often the peer came back to a nomination of before.
+    pub(super) returns: u8,
     /// What only a full agent has.
     pub(super) full: Option<Box<Full>>,
     /// Events that wait; a disconnection takes back a selection that nobody saw.
@@ -56,7 +56,7 @@ impl Agent {
             replies: VecDeque::new(),
             next_check: Instant::ZERO,
             candidates: 0,
-            alternates: false,
+            returns: 0,
             full,
             disconnected: false,
             selected: false,
@@ -104,7 +104,7 @@ impl Agent {
         }
         self.candidates = 0;
         self.failed = false;
-        self.alternates = false;
+        self.returns = 0;
         if let Some(full) = &mut self.full {
             full.restart();
         }
@@ -170,6 +170,11 @@ impl Agent {
                 pair.unprove();
             }
         }
+        self.look_ahead(now);
+    }
+
+    /// What commands left to the next moment that is known: nominations, and the time of hope.
+    fn look_ahead(&mut self, now: Instant) {
         if self.full.is_some() {
             self.consider(now);
             self.judge_at(now);
@@ -182,6 +187,7 @@ impl Agent {
     /// A `buf` of [`limits::MTU`](crate::limits::MTU) always suffices; what does not fit a smaller one is lost as on
     /// the way.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<(Path, usize)> {
+        self.look_ahead(now);
         self.poll_check(now, buf).or_else(|| self.poll_reply(buf))
     }
 
@@ -252,7 +258,7 @@ impl fmt::Debug for Agent {
             .field("role", &self.role)
             .field("tie_breaker", &self.tie_breaker)
             .field("pairs", &self.pairs)
-            .field("alternates", &self.alternates)
+            .field("returns", &self.returns)
             .field("full", &self.full)
             .field("replies", &self.replies)
             .field("next_check", &self.next_check)

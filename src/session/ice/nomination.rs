@@ -12,6 +12,8 @@ use std::cmp::Ordering;
 const SILENT: u8 = 2;
 /// The same for one that was there before: chance lets two checks in a row go missing, hardly five.
 const LOST: u8 = 5;
+/// Returns to an older nomination that show a peer which nominates several pairs for good.
+const ALTERNATING: u8 = 2;
 /// Transmissions within which a better pair is waited for before another is nominated.
 const HOPEFUL: u8 = 2;
 
@@ -23,6 +25,13 @@ pub(super) enum Conflict {
     Refused,
     /// We have to.
     Switch,
+}
+
+/// What we would nominate.
+struct Wish {
+    serial: u64,
+    /// A better pair may still become valid.
+    better: bool,
 }
 
 impl Agent {
@@ -71,39 +80,48 @@ impl Agent {
             Role::Controlling => Role::Controlled,
             Role::Controlled => Role::Controlling,
         };
+        self.forget_nominations();
+        self.consider(now);
+    }
+
+    fn forget_nominations(&mut self) {
         let selected = self.pairs.selected().map(|pair| pair.serial);
         for pair in self.pairs.iter_mut().filter(|pair| Some(pair.serial) != selected) {
             pair.nominated = None;
         }
-        if let Some(full) = &mut self.full {
-            full.nominate_at = None;
-        }
-        self.consider(now);
     }
 
     /// Nominates, if that is for us to do and not done: at once when the best pair is valid, else
     /// when the better ones have had their time (RFC 8445, section 8.1.1).
     pub(super) fn consider(&mut self, now: Instant) {
+        let wish = self.wish(now);
+        let Some(full) = &mut self.full else { return };
+        match wish {
+            None => full.nominate_at = None,
+            Some(Wish { better: true, .. }) if full.nominate_at.is_none_or(|at| at > now) => {
+                full.nominate_at.get_or_insert(now + limits::NOMINATION_DELAY);
+            }
+            Some(Wish { serial, .. }) => self.nominate(now, serial),
+        }
+    }
+
+    /// The best valid pair, if one is to be nominated.
+    fn wish(&self, now: Instant) -> Option<Wish> {
         let epoch = self.generations.current.epoch;
         let current = || self.pairs.iter().filter(|pair| pair.epoch == epoch);
         let done = current().any(|pair| pair.nominated.is_some());
-        let Some(full) = self.full.as_ref().filter(|_| self.role == Role::Controlling && !done) else {
-            return;
-        };
+        if self.role == Role::Controlled || done {
+            return None;
+        }
         let valid = current().filter(|pair| pair.is_proven(now) && !pair.gone);
-        let Some(best) = valid.max_by_key(|pair| pair.priority(self.role)) else { return };
+        let best = valid.max_by_key(|pair| pair.priority(self.role))?;
         let better = current().any(|pair| {
             pair.proof.is_none()
                 && pair.check.is_active()
                 && pair.check.unanswered <= HOPEFUL
                 && pair.priority(self.role) > best.priority(self.role)
         });
-        let due = full.nominate_at.is_some_and(|at| at <= now);
-        if !better || due {
-            self.nominate(now, best.serial);
-        } else if let Some(full) = &mut self.full {
-            full.nominate_at.get_or_insert(now + limits::NOMINATION_DELAY);
-        }
+        Some(Wish { serial: best.serial, better })
     }
 
     /// A second check says which pair it is, and its answer selects it.
@@ -141,10 +159,10 @@ impl Agent {
             return old.nominated > new.nominated;
         }
         let (was, is) = (old.priority(self.role), new.priority(self.role));
-        let all = self.alternates || new.eager;
+        let alternates = self.returns >= ALTERNATING;
         if old.nominated > new.nominated {
             // The older nomination, whose proof came late.
-            return !(all && (self.alternates || old.eager)) || was >= is;
+            return !(alternates || old.eager && new.eager) || was >= is;
         }
         // Who nominates each pair that it checks wants the best of them (RFC 5245, section 8.1.1.2), as
         // long as that one lives, or is nominated still.
@@ -152,19 +170,23 @@ impl Agent {
         let meant = recent(old.nominated) || (new.eager && recent(old.heard));
         match was.cmp(&is) {
             Ordering::Less => false,
-            Ordering::Equal => self.alternates && meant,
-            Ordering::Greater => all && meant,
+            Ordering::Equal => alternates && meant,
+            Ordering::Greater => (alternates || new.eager) && meant,
         }
     }
 
-    /// Notes that the peer nominates this pair. One that comes back to an older nomination right after
-    /// a newer one means all of them.
+    /// Notes that the peer nominates this pair. One that comes back to older nominations right after
+    /// newer ones means all of them.
     pub(super) fn note_nomination(&mut self, now: Instant, serial: u64) {
         let selected = self.pairs.selected().filter(|pair| pair.serial != serial);
         let newer = selected.and_then(|pair| pair.nominated.map(|at| (at, pair.epoch)));
         let Some(pair) = self.pairs.get_mut(serial) else { return };
-        if let (Some((newer, epoch)), Some(older)) = (newer, pair.nominated) {
-            self.alternates |= epoch == pair.epoch && newer > older && now - newer < limits::NOMINATION_HOLD;
+        if let (Some((newer, epoch)), Some(older)) = (newer, pair.nominated)
+            && epoch == pair.epoch
+            && newer > older
+            && now - newer < limits::NOMINATION_HOLD
+        {
+            self.returns = self.returns.saturating_add(1);
         }
         pair.nominated = Some(now);
     }
@@ -247,15 +269,20 @@ impl Agent {
     /// candidates are added; give ours with [`add_local_candidate`](Agent::add_local_candidate).
     pub fn set_remote_lite(&mut self) {
         self.config.mode = Mode::Full;
-        self.role = Role::Controlling;
+        self.full.get_or_insert_default();
+        self.set_role(Role::Controlling);
         self.full.get_or_insert_default().peer_is_lite = true;
     }
 
     /// Decides the role anew, as a description does (RFC 8445, section 6.1.1): the side that offered
     /// first controls. Ignored by a lite agent and with a lite peer.
     pub fn set_role(&mut self, role: Role) {
-        if self.full.as_ref().is_some_and(|full| !full.peer_is_lite) {
+        let Some(full) = self.full.as_mut().filter(|full| !full.peer_is_lite) else { return };
+        if self.role != role {
             self.role = role;
+            // If there is something to nominate, it is due.
+            full.nominate_at = Some(Instant::ZERO);
+            self.forget_nominations();
         }
     }
 }

@@ -5,6 +5,7 @@ mod full;
 mod lists;
 mod messages;
 mod paths;
+mod scripts;
 mod sessions;
 
 use super::*;
