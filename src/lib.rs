@@ -48,6 +48,7 @@
 //! | [`srtp`] | [`srtp::Opener`] and [`srtp::Sealer`], one for each direction | encrypting RTP |
 //! | [`dtls`] | [`dtls::Association`], a DTLS-SRTP handshake | keys for SRTP |
 //! | [`ice`] | [`ice::Agent`], one participant's connectivity | many agents behind one socket |
+//! | [`framing`] | datagrams over a stream (RFC 4571) | ICE over TCP |
 //! | [`negotiation`] | offers and answers (JSEP) as values | an SFU's signalling |
 //! | [`Engine`] | rooms, participants, sources, subscriptions | a conference server |
 //! | [`limits`] | every bound there is, with its reason | sizing a machine |
@@ -62,6 +63,10 @@
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadmeDoctests;
+
+// The tests of the engine's effort use what the benches use, which know this crate by its name.
+#[cfg(test)]
+extern crate self as estafette;
 
 mod base;
 mod conference;
@@ -78,11 +83,12 @@ pub use base::{limits, random};
 pub use conference::{
     ConfigError, Datagram, DropReason, Engine, EngineConfig, EngineStats, Event, JoinError, LeaveReason,
     LimitReached, Participant, ParticipantConfig, ParticipantId, ParticipantStats, Room, RoomConfig, RoomId,
-    SourceId, SourceInfo, SubscribeError, SubscribeRule, Transmit, TransmitId, negotiation,
+    SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule, Transmit, TransmitId, negotiation,
     participant_memory_bound,
 };
 pub use crypto::secret::Secret;
 pub use session::{dtls, ice, srtp};
+pub use transport::framing;
 pub use wire::malformed::Malformed;
 pub use wire::mux::{Ecn, Path, Protocol};
 pub use wire::{mux, payload, rtcp, rtp, sdp, stun};

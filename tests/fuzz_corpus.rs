@@ -61,3 +61,13 @@ fn srtp() {
 fn engine() {
     replay("engine", fuzz::engine, 30);
 }
+
+#[test]
+fn framing() {
+    replay("framing", fuzz::framing, 200);
+}
+
+#[test]
+fn engine_streams() {
+    replay("engine_streams", fuzz::engine_streams, 20);
+}

@@ -10,7 +10,7 @@ pub(crate) mod peer;
 use estafette::mux::{self, Ecn, Path, Protocol};
 use estafette::{
     Datagram, Engine, EngineConfig, Event, Instant, ParticipantConfig, ParticipantId, RoomConfig, RoomId,
-    SubscribeRule, srtp,
+    SubscribeRule, framing, limits, srtp,
 };
 use handshake::Dialect;
 use offer::Direction;
@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) peers: Vec<Peer>,
     pub(crate) participants: Vec<ParticipantId>,
     pub(crate) events: Vec<Event>,
+    /// What carries the datagrams of everybody.
+    over: Protocol,
     kept: Kept,
     by_address: HashMap<SocketAddr, usize>,
     dialect: Box<dyn Dialect>,
@@ -56,6 +58,7 @@ impl World {
             peers: Vec::new(),
             participants: Vec::new(),
             events: Vec::new(),
+            over: Protocol::Udp,
             kept: Kept::default(),
             by_address: HashMap::new(),
             dialect,
@@ -65,7 +68,12 @@ impl World {
 
     /// A room with one publisher and `listeners` who receive its audio and video.
     pub(crate) fn connected(dialect: Box<dyn Dialect>, listeners: usize) -> World {
-        let mut world = World::new(dialect);
+        World::connected_over(Protocol::Udp, dialect, listeners)
+    }
+
+    /// The same, with datagrams carried by what is said here.
+    pub(crate) fn connected_over(over: Protocol, dialect: Box<dyn Dialect>, listeners: usize) -> World {
+        let mut world = World { over, ..World::new(dialect) };
         world.join(Direction::Send, 1);
         world.settle();
         for _ in 0..listeners {
@@ -155,8 +163,8 @@ impl World {
         let mut any = false;
         while let Some(datagram) = self.peers[peer].poll_transmit() {
             any = true;
-            let path = path(self.peers[peer].address);
-            self.engine.handle_datagram(self.now, Datagram { path, ecn: Ecn::NotEct, data: &datagram });
+            let path = self.path(self.peers[peer].address);
+            hand(&mut self.engine, self.now, path, &datagram);
         }
         any
     }
@@ -192,7 +200,7 @@ impl World {
 
     /// The same, fetching after every `burst` packets, as an embedder that receives in batches does.
     pub(crate) fn forward_bursts(&mut self, packets: &[Vec<u8>], burst: usize) -> usize {
-        let path = path(self.peers[0].address);
+        let path = self.path(self.peers[0].address);
         let bursts = packets.chunks(burst);
         bursts
             .map(|burst| {
@@ -204,12 +212,13 @@ impl World {
     /// What the clients say to what the engine sent them.
     pub(crate) fn answers(&mut self) -> Vec<(Path, Vec<u8>)> {
         let kept = std::mem::take(&mut self.kept);
+        let over = self.over;
         let mut answers = Vec::new();
         for (to, datagram) in kept.iter() {
             if let Some(&at) = self.by_address.get(&to) {
                 let peer = &mut self.peers[at];
                 peer.handle_datagram(self.now, datagram);
-                answers.extend(std::iter::from_fn(|| peer.poll_transmit()).map(|data| (path(to), data)));
+                answers.extend(std::iter::from_fn(|| peer.poll_transmit()).map(|data| (way(over, to), data)));
             }
         }
         answers
@@ -217,10 +226,10 @@ impl World {
 
     /// A check of every client's own.
     pub(crate) fn checks(&mut self) -> Vec<(Path, Vec<u8>)> {
-        let mut said = Vec::new();
+        let (mut said, over) = (Vec::new(), self.over);
         for peer in &mut self.peers {
             peer.check();
-            let path = path(peer.address);
+            let path = way(over, peer.address);
             said.extend(std::iter::from_fn(|| peer.poll_transmit()).map(|data| (path, data)));
         }
         said
@@ -229,7 +238,7 @@ impl World {
     #[inline(never)]
     pub(crate) fn receive(&mut self, datagrams: &[(Path, Vec<u8>)]) {
         for (path, data) in datagrams {
-            self.engine.handle_datagram(self.now, Datagram { path: *path, ecn: Ecn::NotEct, data });
+            hand(&mut self.engine, self.now, *path, data);
         }
     }
 
@@ -242,11 +251,15 @@ impl World {
 
     /// Hands in the publisher's packets and fetches nothing.
     pub(crate) fn hand_in(&mut self, packets: &[Vec<u8>]) {
-        let path = path(self.peers[0].address);
+        let path = self.path(self.peers[0].address);
         for data in packets {
             self.now += Duration::from_micros(100);
-            self.engine.handle_datagram(self.now, Datagram { path, ecn: Ecn::NotEct, data });
+            hand(&mut self.engine, self.now, path, data);
         }
+    }
+
+    fn path(&self, remote: SocketAddr) -> Path {
+        way(self.over, remote)
     }
 
     /// The SRTP profile that everybody has.
@@ -285,7 +298,25 @@ impl Kept {
 }
 
 pub(crate) fn path(remote: SocketAddr) -> Path {
-    Path { protocol: Protocol::Udp, local: ENGINE, remote }
+    way(Protocol::Udp, remote)
+}
+
+fn way(protocol: Protocol, remote: SocketAddr) -> Path {
+    Path { protocol, local: ENGINE, remote }
+}
+
+/// Hands in a datagram as it arrives: by itself, or in a frame of a stream, every other one cut in two.
+fn hand(engine: &mut Engine, now: Instant, path: Path, data: &[u8]) {
+    if path.protocol != Protocol::Tcp {
+        return engine.handle_datagram(now, Datagram { path, ecn: Ecn::NotEct, data });
+    }
+    let mut frame = [0; limits::DATAGRAM + framing::PREFIX];
+    let len = framing::write(data, &mut frame).expect("a datagram fits");
+    let cut = if data.last().is_some_and(|last| last & 1 == 0) { len / 2 } else { len };
+    for piece in [&frame[..cut], &frame[cut..len]] {
+        // Whether it still takes them shows itself in what it sends.
+        let _ = engine.handle_stream(now, path, piece);
+    }
 }
 
 /// The work that benches time and allocations are counted of: datagrams in, then datagrams out. Packets
@@ -301,7 +332,7 @@ pub(crate) fn exchange(
 ) -> usize {
     for data in burst {
         *now += Duration::from_millis(1);
-        engine.handle_datagram(*now, Datagram { path, ecn: Ecn::NotEct, data });
+        hand(engine, *now, path, data);
     }
     drain(engine, *now, buf, kept)
 }
@@ -311,7 +342,17 @@ fn drain(engine: &mut Engine, now: Instant, buf: &mut [u8], kept: &mut Kept) -> 
     let mut sent = 0;
     while let Some(transmit) = engine.poll_transmit(now, buf) {
         let bytes = &buf[..transmit.len];
-        if mux::kind_of(bytes) == Some(mux::Kind::Rtp) {
+        if transmit.path.protocol == Protocol::Tcp {
+            let mut rest = bytes;
+            while let Some((prefix, behind)) = rest.split_first_chunk() {
+                let (frame, tail) = behind.split_at(u16::from_be_bytes(*prefix).into());
+                rest = tail;
+                match mux::kind_of(frame) {
+                    Some(mux::Kind::Rtp) => sent += 1,
+                    _ => kept.push(transmit.path.remote, frame),
+                }
+            }
+        } else if mux::kind_of(bytes) == Some(mux::Kind::Rtp) {
             sent += transmit.segment_size.map_or(1, |size| transmit.len.div_ceil(size.get().into()));
         } else {
             kept.push(transmit.path.remote, bytes);

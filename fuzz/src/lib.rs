@@ -7,11 +7,14 @@
 mod machines;
 #[path = "parsers.rs"]
 mod parsers;
+#[path = "streams.rs"]
+mod streams;
 #[path = "../../benches/support/mod.rs"]
 mod support;
 
 pub use machines::{engine, ice, srtp};
 pub use parsers::{rtcp, rtp, sdp, stun};
+pub use streams::{engine_streams, framing};
 
 /// Takes a script apart: small numbers first, the rest as they come.
 pub(crate) struct Script<'a>(pub(crate) &'a [u8]);

@@ -121,6 +121,24 @@ pub const EVENTS: usize = 16_384;
 /// Pages of all histories of one engine: 1 GiB.
 pub const HISTORY_PAGES: usize = 65_536;
 
+// --- streams -----------------------------------------------------------------------------------
+
+/// From a frame's first byte to its last (S-MUX-06): TCP repeats what was lost within a few seconds, or
+/// the connection is dead.
+pub const STREAM_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// From a stream's beginning to its first authenticated check: a browser sends one at once, and again
+/// within seconds.
+pub const STREAM_PROOF_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Streams of one engine at once that nobody has authenticated on (S-MUX-07); those that somebody has
+/// are bounded by each participant's addresses. A whole room of the largest size may come back at once.
+pub const STREAMS_UNPROVEN: usize = 1_024;
+
+/// Buffers for frames in pieces that are kept for the next one: enough for the streams of a large room
+/// that are cut at the same moment.
+pub const STREAM_BUFFERS: usize = 64;
+
 // --- STUN and ICE ------------------------------------------------------------------------------
 
 /// Bytes of a STUN USERNAME: two fragments of 256 characters and the colon between them (RFC 8839,

@@ -105,6 +105,13 @@ impl<K: Key, T> Slots<K, T> {
         if slot.generation == key.generation() { slot.value.as_mut() } else { None }
     }
 
+    /// Everything there is, in the order of the slots.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &T)> {
+        (0..)
+            .zip(&self.slots)
+            .filter_map(|(index, slot)| Some((K::from_parts(index, slot.generation), slot.value.as_ref()?)))
+    }
+
     pub(crate) fn contains(&self, key: K) -> bool {
         self.get(key).is_some()
     }

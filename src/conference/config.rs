@@ -8,9 +8,13 @@ use std::net::SocketAddr;
 /// The configuration of an engine.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// Addresses announced to participants as host candidates: where this engine's socket is reached
-    /// from outside. Behind NAT the public address stands here.
+    /// Addresses announced to participants as host candidates, the preferred ones first: where this
+    /// engine's UDP socket is reached from outside. Behind NAT the public address stands here, while
+    /// [`Path::local`](crate::Path::local) is the one that is bound.
     pub candidates: Vec<SocketAddr>,
+    /// The same of TCP, where connections are accepted (RFC 6544, passive): what comes over them goes to
+    /// [`Engine::handle_stream`](crate::Engine::handle_stream). Participants prefer UDP.
+    pub tcp_candidates: Vec<SocketAddr>,
     /// This engine's number among those that share a port; it begins every ICE user fragment, where
     /// [`crate::mux::engine_of`] finds it.
     pub number: u16,
@@ -34,6 +38,7 @@ impl Default for EngineConfig {
     fn default() -> Self {
         EngineConfig {
             candidates: Vec::new(),
+            tcp_candidates: Vec::new(),
             number: 0,
             certificate: None,
             dtls: dtls::Config::default(),
@@ -89,7 +94,11 @@ impl EngineConfig {
         let unreachable = |address: &SocketAddr| {
             address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast()
         };
-        if self.candidates.iter().any(unreachable) {
+        let mut candidates = self.candidates.iter().chain(&self.tcp_candidates);
+        if candidates.clone().count() > limits::CANDIDATES {
+            return Err(ConfigError::OutOfRange("candidates"));
+        }
+        if candidates.any(unreachable) {
             return Err(ConfigError::Candidate);
         }
         Ok(())

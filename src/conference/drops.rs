@@ -2,6 +2,7 @@
 
 use crate::base::counters::{Counters, Tally};
 use crate::session::{dtls, ice, srtp};
+use crate::transport::framing;
 use crate::transport::network::Refusal;
 use crate::wire::{rtcp, rtp, stun};
 
@@ -48,6 +49,10 @@ pub enum DropReason {
     AboveMtu,
     /// An event was lost because the embedder did not fetch events.
     EventLost,
+    /// A TCP stream was refused: too many unauthenticated ones ([`crate::limits::STREAMS_UNPROVEN`]).
+    StreamRefused,
+    /// A TCP stream was closed because nobody authenticated on it in time.
+    StreamUnproven,
     /// Malformed STUN.
     Stun(stun::ParseError),
     /// Refused by ICE.
@@ -60,9 +65,11 @@ pub enum DropReason {
     Rtp(rtp::ParseError),
     /// Malformed RTCP.
     Rtcp(rtcp::ParseError),
+    /// A TCP stream was closed because its bytes are not frames.
+    Framing(framing::Fault),
 }
 
-const PLAIN: [DropReason; 19] = [
+const PLAIN: [DropReason; 21] = [
     DropReason::TooLong,
     DropReason::UnknownProtocol,
     DropReason::UnknownAddress,
@@ -82,6 +89,8 @@ const PLAIN: [DropReason; 19] = [
     DropReason::Unsubscribed,
     DropReason::AboveMtu,
     DropReason::EventLost,
+    DropReason::StreamRefused,
+    DropReason::StreamUnproven,
 ];
 const STUN: usize = PLAIN.len();
 const ICE: usize = STUN + stun::ParseError::ALL.len();
@@ -89,7 +98,8 @@ const DTLS: usize = ICE + ice::Drop::ALL.len();
 const SRTP: usize = DTLS + dtls::Drop::ALL.len();
 const RTP: usize = SRTP + srtp::OpenError::ALL.len();
 const RTCP: usize = RTP + rtp::ParseError::ALL.len();
-const COUNT: usize = RTCP + rtcp::ParseError::ALL.len();
+const FRAMING: usize = RTCP + rtcp::ParseError::ALL.len();
+const COUNT: usize = FRAMING + framing::Fault::ALL.len();
 
 /// Drops of an engine, and of one participant.
 pub(super) type DropCounters = Counters<COUNT>;
@@ -118,12 +128,15 @@ impl DropReason {
             DropReason::Unsubscribed => 16,
             DropReason::AboveMtu => 17,
             DropReason::EventLost => 18,
+            DropReason::StreamRefused => 19,
+            DropReason::StreamUnproven => 20,
             DropReason::Stun(reason) => STUN + reason as usize,
             DropReason::Ice(reason) => ICE + reason as usize,
             DropReason::Dtls(reason) => DTLS + reason as usize,
             DropReason::Srtp(reason) => SRTP + reason as usize,
             DropReason::Rtp(reason) => RTP + reason as usize,
             DropReason::Rtcp(reason) => RTCP + reason as usize,
+            DropReason::Framing(fault) => FRAMING + fault as usize,
         }
     }
 
@@ -149,12 +162,15 @@ impl DropReason {
             DropReason::Unsubscribed => "unsubscribed",
             DropReason::AboveMtu => "above_mtu",
             DropReason::EventLost => "event_lost",
+            DropReason::StreamRefused => "stream_refused",
+            DropReason::StreamUnproven => "stream_unproven",
             DropReason::Stun(reason) => reason.name(),
             DropReason::Ice(reason) => reason.name(),
             DropReason::Dtls(reason) => reason.name(),
             DropReason::Srtp(reason) => reason.name(),
             DropReason::Rtp(reason) => reason.name(),
             DropReason::Rtcp(reason) => reason.name(),
+            DropReason::Framing(fault) => fault.name(),
         }
     }
 
@@ -166,7 +182,9 @@ impl DropReason {
         let srtp = srtp::OpenError::ALL.iter().copied().map(DropReason::Srtp);
         let rtp = rtp::ParseError::ALL.iter().copied().map(DropReason::Rtp);
         let rtcp = rtcp::ParseError::ALL.iter().copied().map(DropReason::Rtcp);
-        PLAIN.into_iter().chain(stun).chain(ice).chain(dtls).chain(srtp).chain(rtp).chain(rtcp)
+        let framing = framing::Fault::ALL.iter().copied().map(DropReason::Framing);
+        let sessions = stun.chain(ice).chain(dtls).chain(srtp);
+        PLAIN.into_iter().chain(sessions).chain(rtp).chain(rtcp).chain(framing)
     }
 }
 

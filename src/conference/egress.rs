@@ -13,7 +13,8 @@ use crate::conference::source::Stream;
 use crate::conference::subscription::{EgressExtensions, Subscription, UNNEGOTIATED};
 use crate::forwarding::history::Pages;
 use crate::session::srtp::Sealer;
-use crate::wire::mux::Path;
+use crate::transport::framing;
+use crate::wire::mux::{Path, Protocol};
 use crate::wire::rtp::{self, HeaderWriter, PayloadType, RtpTime, SeqNo};
 use std::num::NonZeroU16;
 
@@ -58,9 +59,12 @@ impl Engine {
     /// The next datagram that is not media.
     fn write_control(&mut self, now: Instant, id: ParticipantId, buf: &mut [u8]) -> Option<Written> {
         let participant = self.participants.get_mut(id)?;
-        if let Some((path, len)) = participant.network.poll_transmit(now, buf) {
-            self.sent(id, len);
-            return Some(Written { path, len, segment_size: None });
+        while let Some((path, len)) = participant.network.poll_transmit(now, buf) {
+            // What finds no room for its frame is lost like any datagram.
+            if let Some(written) = enclose(path, buf, len) {
+                self.sent(id, len);
+                return Some(written);
+            }
         }
         // A flight's timer starts when the flight has left.
         let at = participant.network.poll_timeout();
@@ -69,8 +73,9 @@ impl Engine {
         self.requeue(id);
         let path = path?;
         let len = self.write_rtcp(now, id, buf)?;
+        let written = enclose(path, buf, len)?;
         self.sent(id, len);
-        Some(Written { path, len, segment_size: None })
+        Some(written)
     }
 
     fn sent(&mut self, id: ParticipantId, bytes: usize) {
@@ -94,12 +99,16 @@ impl Engine {
             abs_send_time: rtp::abs_send_time(now),
         };
         let (mut len, mut segment, mut count) = (0, 0, 0);
+        // In a stream each datagram has its length in front, and the sizes may differ.
+        let framed = path.protocol == Protocol::Tcp;
+        let front = if framed { framing::PREFIX } else { 0 };
         let mut exhausted = false;
         while count < limits::TRANSMIT_BURST && !exhausted {
             let Some(entry) = egress.queue.front() else { break };
             // The first datagram sets the size; none after it may be longer.
-            let room = buf.get_mut(len..).unwrap_or_default();
-            let most = if count == 0 { room.len().min(self.config.mtu) } else { segment.min(room.len()) };
+            let room = buf.get_mut(len + front..).unwrap_or_default();
+            let longest = if framed || count == 0 { self.config.mtu } else { segment };
+            let most = room.len().min(longest);
             let outcome = desk.seal(entry, egress.transport_seq, room, most, count > 0);
             if matches!(outcome, Sealed::NextTime) {
                 break;
@@ -111,9 +120,13 @@ impl Engine {
                     participant.traffic.retransmitted += u64::from(retransmission);
                     egress.transport_seq = egress.transport_seq.wrapping_add(1);
                     segment = if count == 0 { written } else { segment };
-                    len += written;
+                    let prefix = framing::prefix(written).filter(|_| framed);
+                    if let (Some(prefix), Some(place)) = (prefix, buf.get_mut(len..len + front)) {
+                        place.copy_from_slice(&prefix);
+                    }
+                    len += front + written;
                     count += 1;
-                    if written < segment {
+                    if written < segment && !framed {
                         break;
                     }
                 }
@@ -129,8 +142,8 @@ impl Engine {
             // Begins at the front again: the same few cache lines for every packet.
             egress.queue.clear();
         }
-        participant.traffic.on_sent(len, count);
-        self.traffic.on_sent(len, count);
+        participant.traffic.on_sent(len - count * front, count);
+        self.traffic.on_sent(len - count * front, count);
         participant.traffic.forwarded += count as u64;
         self.traffic.forwarded += count as u64;
         if exhausted {
@@ -138,9 +151,21 @@ impl Engine {
             self.drops.add(DropReason::Unsubscribed.index());
             self.remove(id, LeaveReason::KeyExhausted);
         }
-        let several = u16::try_from(segment).ok().filter(|_| count > 1);
+        let several = u16::try_from(segment).ok().filter(|_| count > 1 && !framed);
         (count > 0).then_some(Written { path, len, segment_size: several.and_then(NonZeroU16::new) })
     }
+}
+
+/// A datagram at the start of `buf` as it goes its way: behind its length in a stream.
+fn enclose(path: Path, buf: &mut [u8], len: usize) -> Option<Written> {
+    let written = Written { path, len, segment_size: None };
+    if path.protocol != Protocol::Tcp {
+        return Some(written);
+    }
+    let frame = buf.get_mut(..framing::PREFIX + len)?;
+    frame.copy_within(..len, framing::PREFIX);
+    *frame.first_chunk_mut()? = framing::prefix(len)?;
+    Some(Written { len: framing::PREFIX + len, ..written })
 }
 
 /// What the packets of one transmit are made from.

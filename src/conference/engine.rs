@@ -15,11 +15,12 @@ use crate::conference::participant::{ParticipantState, Timer};
 use crate::conference::room::RoomState;
 use crate::conference::source::{Source, Stream};
 use crate::conference::stats::{EngineStats, Traffic};
+use crate::conference::streams::{StreamEnd, Streams};
 use crate::conference::subscription::Subscription;
 use crate::forwarding::history::Pages;
 use crate::session::dtls;
 use crate::transport::network;
-use crate::wire::mux::{Ecn, Path};
+use crate::wire::mux::{Ecn, Path, Protocol};
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -41,6 +42,12 @@ pub struct TransmitId(pub u64);
 
 /// One or more datagrams that [`Engine::poll_transmit`] wrote, in the shape of generic segmentation
 /// offload: all of one path, each of `segment_size` bytes, the last one possibly shorter.
+///
+/// On a path of TCP the bytes are whole frames of RFC 4571, the lengths included, to be written to the
+/// stream as they are. A stream that takes them more slowly than they come is the embedder's to bound:
+/// whole transmits may be left out there like datagrams that are lost, but once a part of one was
+/// written the rest has to follow. Some hundred kilobytes are as much as is of use: what waits longer
+/// than a round trip is better asked for again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transmit {
     /// Its name.
@@ -51,7 +58,7 @@ pub struct Transmit {
     pub ecn: Ecn,
     /// Bytes written at the start of the buffer.
     pub len: usize,
-    /// The datagrams' size when there are several.
+    /// The datagrams' size when there are several; `None` for streams.
     pub segment_size: Option<NonZeroU16>,
 }
 
@@ -80,6 +87,7 @@ pub struct Engine {
 
     pub(super) by_path: Table<Path, ParticipantId>,
     pub(super) by_ufrag: Table<Box<str>, ParticipantId>,
+    pub(super) connections: Streams,
     /// Participants with something to send, in turn.
     pub(super) ready: VecDeque<ParticipantId>,
     pub(super) deadlines: Deadlines<ParticipantId>,
@@ -127,6 +135,7 @@ impl Engine {
             subscriptions: Slots::new(),
             by_path: table(&mut random),
             by_ufrag: table(&mut random),
+            connections: Streams::new(&mut random),
             ready: VecDeque::new(),
             deadlines: Deadlines::new(),
             events: VecDeque::new(),
@@ -140,7 +149,8 @@ impl Engine {
     }
 
     /// Takes a datagram. Its bytes are the caller's again on return; what cannot be used is dropped and
-    /// counted ([`EngineStats::dropped`]).
+    /// counted ([`EngineStats::dropped`]). On a path of TCP it is one frame without its length, of an
+    /// embedder that does [`Self::handle_stream`]'s part itself.
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
         let now = self.advance(now);
         self.traffic.datagrams_received += 1;
@@ -163,17 +173,18 @@ impl Engine {
             self.run_timers(now, id);
             self.requeue(id);
         }
+        self.end_overdue_streams(now);
         self.skip_stale_deadlines();
     }
 
     /// Writes the next transmit at the start of `buf`, or returns `None` when there is nothing to send.
     ///
     /// A `buf` of [`EngineConfig::mtu`] bytes gives one datagram at a time, a larger one lets a burst to
-    /// one participant leave together. `now` is taken as the time of departure. A `buf` too small for
-    /// the next datagram loses it.
+    /// one participant leave together; over TCP each datagram takes two bytes more. `now` is taken as the
+    /// time of departure. A `buf` too small for the next datagram loses it.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
         let now = self.advance(now);
-        if self.deadlines.peek().is_some_and(|(at, _)| at <= now) {
+        if self.next_deadline().is_some_and(|at| at <= now) {
             self.handle_timeout(now);
         }
         while let Some(&id) = self.ready.front() {
@@ -221,7 +232,12 @@ impl Engine {
         if !self.ready.is_empty() {
             return Some(self.now);
         }
-        self.deadlines.peek().map(|(at, _)| at)
+        self.next_deadline()
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let participants = self.deadlines.peek().map(|(at, _)| at);
+        [participants, self.connections.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Tells when a transmit truly left, where the embedder knows better than the `now` of its poll.
@@ -238,6 +254,8 @@ impl Engine {
             participants: self.participants.len(),
             sources: self.sources.len(),
             subscriptions: self.subscriptions.len(),
+            streams: self.connections.count().0,
+            streams_unproven: self.connections.count().1,
             history_pages: self.pages.used(),
             datagrams_received: traffic.datagrams_received,
             bytes_received: traffic.bytes_received,
@@ -340,11 +358,9 @@ impl Engine {
                 Timer::Keyframes => participant.rtcp.keyframes = true,
                 Timer::Reports => self.begin_reports(now, id),
                 Timer::Prune => self.prune(now, id),
-                Timer::Connect => {
-                    if !participant.connected {
-                        self.remove(id, LeaveReason::ConnectTimeout);
-                    }
-                }
+                Timer::Connect if !participant.connected => self.remove(id, LeaveReason::ConnectTimeout),
+                Timer::Connect if participant.path.is_none() => self.remove(id, LeaveReason::ConsentExpired),
+                Timer::Connect => {}
             }
         }
         self.make_ready(id);
@@ -395,11 +411,14 @@ impl Engine {
     }
 
     fn forget_path(&mut self, id: ParticipantId, path: Path) {
-        if self.by_path.get(&path) == Some(&id) {
-            self.by_path.remove(&path);
-        }
         if let Some(participant) = self.participants.get_mut(id) {
             participant.paths.retain(|known| *known != path);
+        }
+        if self.by_path.get(&path) == Some(&id) {
+            self.by_path.remove(&path);
+            if path.protocol == Protocol::Tcp {
+                self.end_stream(path, StreamEnd::Forgotten);
+            }
         }
     }
 
@@ -408,15 +427,19 @@ impl Engine {
             return;
         };
         let before = participant.path.replace(path);
-        let connected = participant.connected;
+        let (connected, announced) = (participant.connected, participant.announced);
+        if connected {
+            participant.timers.set(Timer::Connect, None);
+            participant.announced = true;
+        }
         self.forget_dead_ufrags(id);
         if !connected || before == Some(path) {
             return;
         }
-        self.emit(match before {
+        self.emit(match announced {
             // The handshake was done before a path was selected.
-            None => Event::Connected { participant: id, path },
-            Some(_) => Event::PathChanged { participant: id, path },
+            false => Event::Connected { participant: id, path },
+            true => Event::PathChanged { participant: id, path },
         });
     }
 }

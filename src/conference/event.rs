@@ -2,6 +2,7 @@
 
 use crate::conference::ids::{ParticipantId, RoomId, SourceId};
 use crate::conference::source::SourceInfo;
+use crate::conference::streams::StreamEnd;
 use crate::session::dtls;
 use crate::wire::mux::Path;
 
@@ -22,6 +23,13 @@ pub enum Event {
         participant: ParticipantId,
         /// The new way.
         path: Path,
+    },
+    /// A stream is at its end: close its connection, if it is still there.
+    StreamClosed {
+        /// Which.
+        path: Path,
+        /// Why.
+        reason: StreamEnd,
     },
     /// The participant is gone with all that belonged to it.
     Left {
@@ -59,7 +67,8 @@ pub enum LeaveReason {
     Closed,
     /// It did not connect within [`crate::limits::CONNECT_TIMEOUT`].
     ConnectTimeout,
-    /// Its consent to receive was not renewed for 30 s (RFC 7675, section 5.1).
+    /// Its consent to receive was not renewed for 30 s (RFC 7675, section 5.1), or its connection ended
+    /// and none took its place for as long.
     ConsentExpired,
     /// The handshake failed.
     Handshake(dtls::FailReason),

@@ -15,6 +15,7 @@ use crate::conference::participant::{Egress, ParticipantState, RtcpBudget, RtcpD
 use crate::conference::room::RoomState;
 use crate::conference::source::{Listener, Source};
 use crate::conference::stats::Traffic;
+use crate::conference::streams::StreamEnd;
 use crate::conference::subscription::Subscription;
 use crate::congestion::arrivals::Arrivals;
 use crate::forwarding::rewrite::Rewriter;
@@ -93,6 +94,7 @@ impl Engine {
             paths: SmallVec::new(),
             ufrags: SmallVec::from_elem(ufrag.clone(), 1),
             connected: false,
+            announced: false,
             sources: SmallVec::new(),
             sources_published: 0,
             subscriptions: Vec::new(),
@@ -159,6 +161,7 @@ impl Engine {
         for path in &participant.paths {
             if self.by_path.get(path) == Some(&id) {
                 self.by_path.remove(path);
+                self.end_stream(*path, StreamEnd::Left);
             }
         }
         for ufrag in &participant.ufrags {
@@ -193,13 +196,17 @@ impl Engine {
         };
         // New keys: every SSRC proves itself anew.
         participant.contexts.clear();
-        participant.timers.set(Timer::Connect, None);
-        let before = std::mem::replace(&mut participant.connected, true);
+        participant.connected = true;
         let path = participant.path;
+        let announced = participant.announced;
+        if path.is_some() {
+            participant.timers.set(Timer::Connect, None);
+            participant.announced = true;
+        }
         for key in participant.subscriptions.clone() {
             self.seat(now, key);
         }
-        if let (false, Some(path)) = (before, path) {
+        if let (false, Some(path)) = (announced, path) {
             self.emit(Event::Connected { participant: id, path });
         }
         self.arm_reports(now, id);

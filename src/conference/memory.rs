@@ -4,6 +4,7 @@ use crate::base::limits;
 use crate::conference::participant::{ParticipantState, Role, SendEntry};
 use crate::conference::source::{Listener, Source, Stream};
 use crate::conference::spare::Spare;
+use crate::conference::streams;
 use crate::conference::subscription::Subscription;
 use crate::forwarding::history;
 use crate::transport::network;
@@ -26,6 +27,7 @@ const fn itself() -> usize {
     let keys = size_of::<network::Keys>();
     let contexts = limits::SSRCS_PER_SESSION * (192 + size_of::<Role>()) + 2 * 16 * limits::SSRCS_PER_KEY;
     let addresses = limits::ADDRESSES_PER_PARTICIPANT * 256 + limits::STUN_REPLIES * 128;
+    let addresses = addresses + limits::ADDRESSES_PER_PARTICIPANT * streams::BOUND;
     tables + keys + contexts + addresses + 8 * limits::ARRIVALS
 }
 

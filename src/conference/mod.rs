@@ -4,11 +4,14 @@
 //! The engine is a handful of slot maps side by side: rooms, participants, sources, streams,
 //! subscriptions, and the pool of history pages. They name each other by key, so that a publisher's
 //! history and a subscriber's transport are borrowed at once and each thing has one owner. The files
-//! follow a packet: `engine` (the five verbs), `ingress`, `fanout`, `egress`; `feedback` and `reports`
-//! are RTCP in and out; `participant`, `room`, `source` and `subscription` are who and what.
+//! follow a packet: `engine` (the five verbs), `ingress`, `fanout`, `egress`; `streams` is
+//! TCP; `feedback` and `reports` are RTCP in and out; `participant`, `room`, `source` and `subscription` are who and what.
 
 mod config;
+mod digest;
 mod drops;
+#[cfg(test)]
+mod effort;
 mod egress;
 mod engine;
 mod event;
@@ -27,6 +30,7 @@ mod signalling;
 mod source;
 mod spare;
 mod stats;
+mod streams;
 mod subscription;
 
 pub use config::{ConfigError, EngineConfig, ParticipantConfig, RoomConfig, SubscribeRule};
@@ -38,3 +42,4 @@ pub use ids::{ParticipantId, RoomId, SourceId};
 pub use memory::participant_memory_bound;
 pub use source::SourceInfo;
 pub use stats::{EngineStats, ParticipantStats};
+pub use streams::StreamEnd;

@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use std::collections::VecDeque;
 
 /// What a participant's SSRC turned out to be, by the context that its first packet opened.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) enum Role {
     /// Not settled: the next packet may tell, after another negotiation for instance.
     Open,
@@ -29,7 +29,7 @@ pub(super) enum Role {
 }
 
 /// One datagram of media that waits to be sealed: names, not bytes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct SendEntry {
     pub(super) subscription: SubscriptionId,
     pub(super) stream: StreamId,
@@ -42,7 +42,7 @@ pub(super) struct SendEntry {
 }
 
 /// What waits to leave for one participant.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Hash)]
 pub(super) struct Egress {
     pub(super) queue: VecDeque<SendEntry>,
     /// Whether the participant stands in the engine's line of those with something to send.
@@ -85,7 +85,7 @@ impl Timer {
 }
 
 /// The deadlines of one participant and the one that stands in the engine's queue for it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Hash)]
 pub(super) struct Timers {
     at: [Option<Instant>; Timer::ALL.len()],
     pub(super) queued: Option<Instant>,
@@ -126,7 +126,7 @@ impl Timers {
 }
 
 /// RTCP that is due to a participant; written when its turn to send comes.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Hash)]
 pub(super) struct RtcpDue {
     pub(super) feedback: bool,
     pub(super) nacks: bool,
@@ -174,6 +174,8 @@ pub(super) struct ParticipantState {
     /// Our user fragments that lead here: two after an ICE restart.
     pub(super) ufrags: SmallVec<[Box<str>; 1]>,
     pub(super) connected: bool,
+    /// [`crate::Event::Connected`] was said.
+    pub(super) announced: bool,
     pub(super) sources: SmallVec<[SourceId; 2]>,
     /// Sources it ever published: the number of the next one.
     pub(super) sources_published: u32,

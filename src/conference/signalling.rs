@@ -166,6 +166,7 @@ impl Engine {
             restart: restart.map(negotiated),
             fingerprint: sdp::Fingerprint::parse(&fingerprint.to_string())?,
             candidates: self.config.candidates.clone(),
+            tcp_candidates: self.config.tcp_candidates.clone(),
         })
     }
 

@@ -150,7 +150,7 @@ impl Ingress {
 }
 
 /// One subscription as the fan-out sees it: small, walked in order.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct Listener {
     pub(super) subscription: SubscriptionId,
     pub(super) subscriber: ParticipantId,
@@ -178,7 +178,7 @@ pub(super) struct Stream {
 }
 
 /// A sender report as it was received: which wall time its timestamp stands for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct SenderClock {
     pub(super) ntp: u64,
     pub(super) rtp: u32,

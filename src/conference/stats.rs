@@ -47,6 +47,10 @@ pub struct EngineStats {
     pub sources: usize,
     /// Subscriptions now.
     pub subscriptions: usize,
+    /// TCP streams now.
+    pub streams: usize,
+    /// Of those: nobody authenticated on them yet.
+    pub streams_unproven: usize,
     /// Pages of history in use now, [`crate::limits::HISTORY_PAGE`] bytes each.
     pub history_pages: usize,
     /// Datagrams handed in.

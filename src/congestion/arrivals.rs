@@ -5,7 +5,7 @@ use crate::base::limits;
 use crate::base::time::Instant;
 
 /// Arrival times of the latest transport-wide numbers. Numbers are extended here from their 16 bits.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Hash)]
 pub(crate) struct Arrivals {
     /// `times[n % len]` is the arrival of number `n` in microseconds plus one; zero is "not come".
     times: Vec<u64>,

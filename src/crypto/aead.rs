@@ -4,6 +4,7 @@
 //! as the next there. It works in place, so that a copy comes first, and does not wipe its
 //! expanded keys.
 
+use super::work;
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 /// Bytes of a tag.
@@ -48,6 +49,7 @@ impl GcmKey {
         if source.len() != plain.len() {
             return false;
         }
+        work::pay();
         plain.copy_from_slice(source);
         let nonce = Nonce::assume_unique_for_key(nonce);
         self.0.open_in_place_separate_tag(nonce, Aad::from(aad), (*tag).into(), plain, 0..).is_ok()

@@ -8,6 +8,7 @@ pub(crate) mod digest;
 pub(crate) mod mac;
 pub(crate) mod secret;
 pub(crate) mod stream;
+pub(crate) mod work;
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -78,7 +78,7 @@ impl Pages {
 }
 
 /// A packet as the history keeps it: header extensions that are passed on, then the payload.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(crate) struct Stored {
     pub(crate) seq: SeqNo,
     pub(crate) timestamp: u32,
@@ -106,6 +106,7 @@ pub(crate) struct Committed {
     pub(crate) marker: bool,
 }
 
+#[derive(Hash)]
 struct PageInUse {
     id: u32,
     filled: u16,
@@ -113,6 +114,7 @@ struct PageInUse {
 }
 
 /// One stream's packets.
+#[derive(Hash)]
 pub(crate) struct History {
     pages: VecDeque<PageInUse>,
     /// The number of `pages[0]` among all pages this stream ever had.

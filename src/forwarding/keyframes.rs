@@ -4,7 +4,7 @@ use crate::base::limits;
 use crate::base::time::Instant;
 
 /// Whether a key frame is wanted and when the source was last asked.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, Hash)]
 pub(crate) struct Keyframes {
     wanted: bool,
     asked: Option<Instant>,

@@ -13,7 +13,7 @@ pub(crate) struct Reported {
 }
 
 /// Counters over the packets of one stream, repaired ones included when they come.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub(crate) struct Reception {
     clock_rate: u32,
     base: u64,

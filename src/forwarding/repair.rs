@@ -5,7 +5,7 @@ use crate::base::limits;
 use crate::base::time::{Duration, Instant};
 use crate::wire::rtp::SeqNo;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 struct Gap {
     seq: u64,
     due: Instant,
@@ -22,7 +22,7 @@ pub(crate) enum Arrival {
 }
 
 /// The packets that a stream lacks, in the order of their numbers.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Hash)]
 pub(crate) struct Missing {
     gaps: Vec<Gap>,
 }

@@ -7,7 +7,7 @@
 use crate::wire::rtp::SeqNo;
 
 /// The mapping of one subscription, small enough to stand in the fan-out list itself.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(crate) struct Rewriter {
     /// First number of the subscription that this mapping may give; below it nothing is sent.
     floor: u64,

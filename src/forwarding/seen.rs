@@ -10,7 +10,7 @@ use crate::wire::rtp::SeqNo;
 const WORDS: usize = limits::HISTORY_PACKETS / 64;
 
 /// A window of numbers behind the highest one.
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 pub(crate) struct Seen {
     words: Box<[u64; WORDS]>,
     highest: u64,

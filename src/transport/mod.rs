@@ -1,3 +1,4 @@
 //! Floor 4: one participant's path. Knows nothing of rooms, layers or rates.
 
+pub mod framing;
 pub(crate) mod network;

@@ -11,6 +11,7 @@ use crate::crypto::secret::Secret;
 use crate::session::{dtls, ice, srtp};
 use crate::wire::mux::Path;
 use crate::wire::stun;
+use std::hash::{Hash as _, Hasher};
 
 /// Why a datagram of this participant was dropped before it meant anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +159,17 @@ impl Network {
         association.handle_datagram(now, datagram).map_err(Refusal::Dtls)
     }
 
+    /// Forgets a way that is no more: a connection that has ended.
+    pub(crate) fn forget_path(&mut self, now: Instant, path: &Path) {
+        self.ice.forget_path(now, path);
+        self.dtls_path = self.dtls_path.filter(|known| known != path);
+    }
+
+    /// Where everything goes.
+    pub(crate) fn selected(&self) -> Option<Path> {
+        self.ice.selected()
+    }
+
     /// Whether media may come from this address.
     #[inline]
     pub(crate) fn knows(&self, path: &Path) -> bool {
@@ -180,6 +192,20 @@ impl Network {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let dtls = self.association.as_ref().and_then(dtls::Association::poll_timeout);
         [self.ice.poll_timeout(), dtls].into_iter().flatten().min()
+    }
+
+    /// Folds all but the secrets into the digest of the engine's state (I-03).
+    pub(crate) fn digest(&self, state: &mut impl Hasher) {
+        self.ice.digest(state);
+        (self.expected.is_some(), self.association.is_some(), self.dtls_path).hash(state);
+        if let Some(association) = &self.association {
+            association.digest(state);
+        }
+        if let Some(keys) = &self.keys {
+            keys.opener.digest(state);
+            keys.sealer.digest(state);
+        }
+        self.random.clone().next_u64().hash(state);
     }
 
     /// The next datagram of ICE or DTLS, written at the start of `buf`.

@@ -5,12 +5,13 @@ use super::client::{Client, Setup};
 use super::invariants::Watch;
 use super::net::{Link, Network, Packet};
 use super::seeded_dtls;
+use super::stream::Stream;
 use estafette::{
     Datagram, Ecn, Engine, EngineConfig, EngineStats, Event, Instant, LeaveReason, ParticipantConfig,
-    ParticipantId, Path, Protocol, RoomConfig, RoomId, dtls,
+    ParticipantId, Path, Protocol, RoomConfig, RoomId, StreamEnd, dtls,
 };
 use sha1::{Digest as _, Sha1};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub struct Options {
     /// Bytes of the buffer that transmits are written to.
     pub arena: usize,
     pub record: bool,
+    /// Where clients see the server, if a NAT stands before it.
+    pub public: Option<SocketAddr>,
 }
 
 impl Default for Options {
@@ -51,12 +54,17 @@ impl Default for Options {
         Options {
             seed: 1,
             link: Link::delay(Duration::from_millis(20)),
-            engine: EngineConfig { candidates: vec![server()], ..EngineConfig::default() },
+            engine: EngineConfig {
+                candidates: vec![server()],
+                tcp_candidates: vec![server()],
+                ..EngineConfig::default()
+            },
             handshakes: 1,
             versions: dtls::Versions::default(),
             signalling: Duration::from_millis(30),
             arena: 64 * 1_024,
             record: false,
+            public: None,
         }
     }
 }
@@ -74,6 +82,11 @@ pub fn home(index: u32) -> SocketAddr {
 /// The way from the engine to `remote`.
 pub fn path_to(remote: SocketAddr) -> Path {
     Path { protocol: Protocol::Udp, local: server(), remote }
+}
+
+/// The same of a stream.
+pub fn stream_to(remote: SocketAddr) -> Path {
+    Path { protocol: Protocol::Tcp, ..path_to(remote) }
 }
 
 pub fn seconds(n: u64) -> Duration {
@@ -138,6 +151,10 @@ pub struct Conference<E: Endpoint = Client> {
     pub outgoing: Vec<Packet>,
     /// Whether `outgoing` is kept.
     pub tap: bool,
+    /// The connections of those who talk over TCP, by their addresses.
+    pub streams: BTreeMap<SocketAddr, Stream>,
+    /// Connections that the engine gave up in answer to their bytes.
+    pub ends: Vec<(SocketAddr, StreamEnd)>,
     options: Options,
     client_dtls: dtls::Context,
     buf: Vec<u8>,
@@ -170,6 +187,8 @@ impl<E: Endpoint> Conference<E> {
             transcript: options.record.then(Transcript::default),
             outgoing: Vec::new(),
             tap: false,
+            streams: BTreeMap::new(),
+            ends: Vec::new(),
             buf: vec![0; options.arena],
             options,
             client_dtls,
@@ -250,7 +269,9 @@ impl<E: Endpoint> Conference<E> {
     fn next(&self) -> Option<Instant> {
         let seats = self.seats.iter().filter_map(|seat| seat.endpoint.poll_timeout()).min();
         let negotiation = self.negotiations.first().map(|(at, _)| *at);
-        [self.engine.poll_timeout(), self.net.next_arrival(), seats, negotiation].into_iter().flatten().min()
+        let streams = self.streams.values().filter_map(Stream::next_arrival).min();
+        let wires = [self.net.next_arrival(), streams];
+        [self.engine.poll_timeout(), seats, negotiation].into_iter().chain(wires).flatten().min()
     }
 
     /// Everything that is due now.
@@ -259,6 +280,7 @@ impl<E: Endpoint> Conference<E> {
         while let Some(packet) = self.net.receive(now) {
             self.deliver(&packet);
         }
+        self.carry_streams();
         self.engine.handle_timeout(now);
         for seat in &mut self.seats {
             if seat.endpoint.poll_timeout().is_some_and(|at| at <= now) {
@@ -272,7 +294,7 @@ impl<E: Endpoint> Conference<E> {
 
     /// Hands a datagram to whoever is at its destination.
     pub fn deliver(&mut self, packet: &Packet) {
-        if packet.to == server() {
+        if packet.to == server() || Some(packet.to) == self.options.public {
             return self.inject(packet.from, &packet.data);
         }
         if let Some(seat) = self.seats.iter_mut().rfind(|seat| seat.addresses.contains(&packet.to)) {
@@ -289,6 +311,55 @@ impl<E: Endpoint> Conference<E> {
         self.engine.handle_datagram(self.now, Datagram { path: path_to(from), ecn: Ecn::NotEct, data });
     }
 
+    /// Hands over what arrived on connections.
+    fn carry_streams(&mut self) {
+        let now = self.now;
+        for address in self.streams.keys().copied().collect::<Vec<_>>() {
+            while let Some(piece) = self.streams.get_mut(&address).and_then(|s| s.arrive_up(now)) {
+                self.inject_stream(address, &piece);
+            }
+            while let Some(datagrams) = self.streams.get_mut(&address).and_then(|s| s.arrive_down(now)) {
+                for data in datagrams {
+                    self.deliver(&Packet { from: server(), to: address, data });
+                }
+            }
+        }
+    }
+
+    /// Hands bytes to the engine as if they came over a connection from `from`.
+    pub fn inject_stream(&mut self, from: SocketAddr, piece: &[u8]) {
+        let (now, seed) = (self.now, self.options.seed);
+        let taken = self.engine.handle_stream(now, stream_to(from), piece);
+        if taken == Err(StreamEnd::Refused) {
+            self.ends.push((from, StreamEnd::Refused));
+            return;
+        }
+        let stream = self.streams.entry(from).or_insert_with(|| Stream::new(seed, Duration::ZERO));
+        for datagram in stream.read_along(now, piece) {
+            self.watch.received(from, &datagram);
+            if let Some(transcript) = &mut self.transcript {
+                transcript.add(now, from, server(), &datagram);
+            }
+        }
+        if let Err(end) = taken {
+            self.streams.remove(&from);
+            self.ends.push((from, end));
+        }
+    }
+
+    /// A client's connection ends.
+    pub fn hang_up(&mut self, address: SocketAddr) {
+        self.streams.remove(&address);
+        self.engine.close_stream(stream_to(address));
+    }
+
+    /// The client at `address` talks over a connection from now on.
+    pub fn connect_stream(&mut self, address: SocketAddr) {
+        let seed = self.options.seed ^ u64::from(address.port()) << 32 ^ self.streams.len() as u64;
+        self.engine.open_stream(stream_to(address)).expect("there is room for a stream");
+        self.streams.insert(address, Stream::new(seed, Duration::from_millis(20)));
+    }
+
     /// Takes all that the engine and the clients have to say.
     pub fn drain(&mut self) {
         self.drain_with(usize::MAX);
@@ -301,19 +372,31 @@ impl<E: Endpoint> Conference<E> {
         while let Some(transmit) = self.engine.poll_transmit(now, &mut self.buf[..room]) {
             assert!(transmit.len <= room && transmit.len > 0);
             assert_eq!(transmit.path.local, server());
-            let size = transmit.segment_size.map_or(transmit.len, |size| usize::from(size.get()));
-            for datagram in self.buf[..transmit.len].chunks(size) {
-                assert!(datagram.len() <= self.options.engine.mtu, "S-RTP-10: {} bytes", datagram.len());
-                let to = transmit.path.remote;
-                self.watch.sent(to, datagram);
+            let (to, written) = (transmit.path.remote, &self.buf[..transmit.len]);
+            let framed = transmit.path.protocol == Protocol::Tcp;
+            let datagrams = if framed {
+                assert_eq!(transmit.segment_size, None);
+                whole_frames(written)
+            } else {
+                let size = transmit.segment_size.map_or(transmit.len, |size| usize::from(size.get()));
+                written.chunks(size).map(<[u8]>::to_vec).collect()
+            };
+            if framed {
+                self.streams.get_mut(&to).expect("a connection").send_down(now, written);
+            }
+            for data in datagrams {
+                assert!(data.len() <= self.options.engine.mtu, "S-RTP-10: {} bytes", data.len());
+                self.watch.sent(to, &data);
                 if let Some(transcript) = &mut self.transcript {
-                    transcript.add(now, server(), to, datagram);
+                    transcript.add(now, server(), to, &data);
                 }
-                let packet = Packet { from: server(), to, data: datagram.to_vec() };
+                let packet = Packet { from: self.options.public.unwrap_or(server()), to, data };
                 if self.tap {
                     self.outgoing.push(packet.clone());
                 }
-                self.net.send(now, packet);
+                if !framed {
+                    self.net.send(now, packet);
+                }
             }
         }
         while let Some(event) = self.engine.poll_event() {
@@ -321,7 +404,10 @@ impl<E: Endpoint> Conference<E> {
         }
         for seat in &mut self.seats {
             while let Some(packet) = seat.endpoint.poll_transmit(now) {
-                self.net.send(now, packet);
+                match self.streams.get_mut(&packet.from) {
+                    Some(stream) => stream.send_up(now, &packet.data),
+                    None => self.net.send(now, packet),
+                }
             }
         }
     }
@@ -330,6 +416,9 @@ impl<E: Endpoint> Conference<E> {
         match &event {
             Event::NegotiationNeeded(id) => {
                 self.negotiations.insert((self.now + self.options.signalling, *id));
+            }
+            Event::StreamClosed { path, .. } => {
+                self.streams.remove(&path.remote);
             }
             Event::Left { participant, reason, .. } => {
                 for seat in self.seats.iter_mut().filter(|seat| seat.participant == Some(*participant)) {
@@ -396,6 +485,12 @@ impl Conference<Client> {
         self.add_with(room, index, Plan { first_seq: 65_400 - 7 * u64::from(index), ..Plan::default() })
     }
 
+    /// The same over TCP.
+    pub fn add_over_tcp(&mut self, room: RoomId, index: u32) -> usize {
+        self.connect_stream(home(index));
+        self.add(room, index)
+    }
+
     pub fn add_with(&mut self, room: RoomId, index: u32, plan: Plan) -> usize {
         let client = self.client(index, plan, 0);
         self.join(room, client)
@@ -447,6 +542,18 @@ impl Conference<Client> {
             }
         }
     }
+}
+
+/// The frames of a transmit, which holds whole ones.
+fn whole_frames(mut written: &[u8]) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    while let Some((prefix, rest)) = written.split_first_chunk() {
+        let (frame, behind) = rest.split_at(usize::from(u16::from_be_bytes(*prefix)));
+        frames.push(frame.to_vec());
+        written = behind;
+    }
+    assert!(written.is_empty());
+    frames
 }
 
 /// What one client saw of another.

@@ -1,7 +1,7 @@
 //! The invariants of the threat model as far as they can be seen from outside, checked after every step.
 
 use estafette::mux::{Kind, kind_of};
-use estafette::{DropReason, Engine, Instant, ParticipantId, rtp, stun};
+use estafette::{DropReason, Engine, Instant, ParticipantId, framing, rtp, stun};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -126,7 +126,10 @@ impl Watch {
         assert_eq!(stats.datagrams_received, received, "I-06: {stats:?}");
         let queued = stats.packets_forwarded + stats.packets_dropped + held;
         assert_eq!(stats.packets_queued, queued, "I-06: {held} held, {stats:?}");
-        let reasons = stats.dropped_in_all() - stats.dropped(DropReason::EventLost);
+        let streams = framing::Fault::ALL.map(DropReason::Framing);
+        let others = [DropReason::EventLost, DropReason::StreamRefused, DropReason::StreamUnproven];
+        let others: u64 = streams.into_iter().chain(others).map(|reason| stats.dropped(reason)).sum();
+        let reasons = stats.dropped_in_all() - others;
         assert_eq!(reasons, stats.datagrams_dropped + stats.packets_dropped, "I-06: {stats:?}");
     }
 }

@@ -12,6 +12,7 @@ pub mod invariants;
 pub mod media;
 pub mod net;
 pub mod seeded_dtls;
+pub mod stream;
 
 pub use client::Client;
 pub use harness::{Conference, Endpoint, Options};

@@ -1,7 +1,8 @@
 //! The command line, and what follows from it.
 
-use clap::Parser;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use clap::{Parser, ValueEnum};
+use estafette::dtls;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 ///
 ///   conference --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
 ///
-/// Behind a NAT, forward the UDP ports and announce the address others see:
+/// Behind a NAT, forward the ports of media (UDP and TCP) and announce the address others see:
 ///
 ///   conference --udp 0.0.0.0:40000 --public-address 203.0.113.7 ...
 #[derive(Debug, Clone, Parser)]
@@ -24,10 +25,24 @@ pub struct Config {
     pub listen: SocketAddr,
 
     /// Where media is received (UDP). Engine number n, from 0, takes PORT + n; port 0 lets the
-    /// system choose. By default the address of --listen, or all addresses when that is localhost:
-    /// some browsers refuse media from 127.0.0.1
+    /// system choose. [::] means all addresses of IPv6 and of IPv4. By default the address of
+    /// --listen, or all addresses when that is localhost: some browsers refuse media from 127.0.0.1
     #[arg(long, value_name = "IP:PORT")]
     pub udp: Option<SocketAddr>,
+
+    /// Where media is received over TCP, by browsers whose network lets no UDP through. Engine
+    /// number n takes PORT + n. By default each engine's address for UDP, on another port if that
+    /// one is taken
+    #[arg(long, value_name = "IP:PORT")]
+    pub tcp: Option<SocketAddr>,
+
+    /// What browsers are offered to send media over
+    #[arg(long, value_enum, default_value_t = Carriers::Both)]
+    pub carriers: Carriers,
+
+    /// DTLS versions spoken; auto is the higher one that the browser speaks
+    #[arg(long, value_enum, default_value_t = DtlsVersions::V12)]
+    pub dtls: DtlsVersions,
 
     /// The address that browsers are told to send media to, instead of this machine's own; may be
     /// given several times
@@ -68,6 +83,40 @@ pub struct Config {
     pub max_rooms: u16,
 }
 
+/// What media is carried over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Carriers {
+    /// UDP, or else TCP
+    Both,
+    /// UDP alone
+    Udp,
+    /// TCP alone, to try it out
+    Tcp,
+}
+
+/// A choice of DTLS versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DtlsVersions {
+    /// 1.2 alone
+    #[value(name = "1.2")]
+    V12,
+    /// 1.3 alone
+    #[value(name = "1.3")]
+    V13,
+    /// Whichever is higher
+    Auto,
+}
+
+impl From<DtlsVersions> for dtls::Versions {
+    fn from(versions: DtlsVersions) -> dtls::Versions {
+        match versions {
+            DtlsVersions::V12 => dtls::Versions::V12,
+            DtlsVersions::V13 => dtls::Versions::V13,
+            DtlsVersions::Auto => dtls::Versions::Auto,
+        }
+    }
+}
+
 impl Config {
     /// How many engines to run.
     pub fn engine_count(&self) -> u16 {
@@ -79,10 +128,32 @@ impl Config {
     pub fn udp_address(&self, engine: u16) -> Option<SocketAddr> {
         let base = self.udp.unwrap_or_else(|| {
             let ip = self.listen.ip();
-            SocketAddr::new(if ip.is_loopback() { unspecified_like(ip) } else { ip }, 0)
+            SocketAddr::new(if ip.is_loopback() { every_address(ip) } else { ip }, 0)
         });
-        let port = if base.port() == 0 { 0 } else { base.port().checked_add(engine)? };
-        Some(SocketAddr::new(base.ip(), port))
+        numbered(base, engine)
+    }
+
+    /// Listens for engine number `engine`, whose UDP socket is bound to `udp`. `None` if TCP is not
+    /// offered.
+    pub fn listen_for_media(&self, engine: u16, udp: SocketAddr) -> Result<Option<TcpListener>, String> {
+        if self.carriers == Carriers::Udp {
+            return Ok(None);
+        }
+        if let Some(base) = self.tcp {
+            let address = numbered(base, engine).ok_or("--tcp leaves no port for the last engine")?;
+            return TcpListener::bind(address).map(Some).map_err(|error| {
+                format!("cannot listen on {address} (TCP): {error}; choose another with --tcp")
+            });
+        }
+        // The port in the description is the one that counts.
+        let bound = TcpListener::bind(udp).or_else(|_| TcpListener::bind((udp.ip(), 0)));
+        bound.map(Some).map_err(|error| format!("cannot listen on {} (TCP): {error}", udp.ip()))
+    }
+
+    /// The addresses announced for an engine's sockets: over UDP and over TCP.
+    pub fn announced(&self, udp: SocketAddr, tcp: Option<SocketAddr>) -> [Vec<SocketAddr>; 2] {
+        let udp = if self.carriers == Carriers::Tcp { Vec::new() } else { self.candidates(udp) };
+        [udp, tcp.map(|bound| self.candidates(bound)).unwrap_or_default()]
     }
 
     /// The addresses announced for a socket bound to `bound`, most useful first.
@@ -94,12 +165,16 @@ impl Config {
         if ips.is_empty() {
             // A page from this machine reaches the loopback; any other needs a real address.
             if self.listen.ip().is_loopback() {
-                ips.push(self.listen.ip());
+                let both = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+                let reached = |ip: &IpAddr| {
+                    if ip.is_ipv6() { bound.is_ipv6() && exists(*ip) } else { takes_ipv4(bound) }
+                };
+                ips.extend(both.into_iter().filter(reached));
             }
-            ips.extend(own_addresses(bound.is_ipv6()));
+            ips.extend(own_addresses(takes_ipv4(bound), bound.is_ipv6()));
         }
         if ips.is_empty() {
-            ips.push(Ipv4Addr::LOCALHOST.into());
+            ips.push(if bound.is_ipv6() { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() });
         }
         let mut found = Vec::new();
         for ip in ips {
@@ -138,25 +213,44 @@ fn ice_server(text: &str) -> Result<String, &'static str> {
     fits.then(|| text.to_owned()).ok_or("a URI that begins with stun:, stuns:, turn: or turns:")
 }
 
-fn unspecified_like(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    }
+/// The address of engine number `engine`; `None` if its port would be past the last.
+fn numbered(base: SocketAddr, engine: u16) -> Option<SocketAddr> {
+    let port = if base.port() == 0 { 0 } else { base.port().checked_add(engine)? };
+    Some(SocketAddr::new(base.ip(), port))
 }
 
-/// The addresses this machine would use towards the world, found by asking the system for a route.
-/// Connecting a UDP socket sends nothing; the targets are addresses reserved for documentation.
-fn own_addresses(with_ipv6: bool) -> Vec<IpAddr> {
+/// All addresses, of both families where one socket can have both.
+fn every_address(like: IpAddr) -> IpAddr {
+    let all = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
+    if like.is_ipv6() || takes_ipv4(all) { all.ip() } else { Ipv4Addr::UNSPECIFIED.into() }
+}
+
+/// Whether a socket bound to this address is reached over IPv4: some systems give one that is bound to
+/// all of IPv6 no part in it.
+fn takes_ipv4(bound: SocketAddr) -> bool {
+    let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), 9);
+    let dual = || UdpSocket::bind((bound.ip(), 0)).and_then(|socket| socket.connect(mapped)).is_ok();
+    bound.is_ipv4() || (bound.ip().is_unspecified() && dual())
+}
+
+/// Whether this machine has the address.
+fn exists(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
+}
+
+/// The addresses this machine would use towards the world, found by asking the system for a route; that
+/// of IPv6 first, as RFC 6724 prefers it. Connecting a UDP socket sends nothing; the targets are
+/// addresses reserved for documentation.
+fn own_addresses(with_ipv4: bool, with_ipv6: bool) -> Vec<IpAddr> {
     let towards = |from: IpAddr, to: IpAddr| -> Option<IpAddr> {
         let socket = UdpSocket::bind((from, 0)).ok()?;
         socket.connect((to, 9)).ok()?;
         let ip = socket.local_addr().ok()?.ip();
         (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
     };
-    let v4 = towards(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into());
+    let v4 = || towards(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into());
     let v6 = || towards(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
-    v4.into_iter().chain(with_ipv6.then(v6).flatten()).collect()
+    with_ipv6.then(v6).flatten().into_iter().chain(with_ipv4.then(v4).flatten()).collect()
 }
 
 #[cfg(test)]
@@ -186,6 +280,52 @@ mod tests {
     fn localhost_is_announced_first_when_the_page_is_local() {
         let candidates = config(&[]).candidates("0.0.0.0:4000".parse().unwrap());
         assert_eq!(candidates[0], "127.0.0.1:4000".parse().unwrap());
+    }
+
+    #[test]
+    fn a_page_of_this_machine_is_told_of_both_loopbacks() {
+        let all: SocketAddr = "[::]:4000".parse().unwrap();
+        let candidates = config(&[]).candidates(all);
+        let has = |text: &str| candidates.contains(&text.parse().unwrap());
+        assert_eq!(has("127.0.0.1:4000"), takes_ipv4(all), "{candidates:?}");
+        assert_eq!(has("[::1]:4000"), exists(Ipv6Addr::LOCALHOST.into()), "{candidates:?}");
+        // A socket of IPv4 alone is not reached over IPv6.
+        let v4 = config(&[]).candidates("0.0.0.0:4000".parse().unwrap());
+        assert!(v4.iter().all(SocketAddr::is_ipv4), "{v4:?}");
+        // Nor is a page from elsewhere sent to its own loopback.
+        let public = config(&["--listen", "0.0.0.0:443"]).candidates(all);
+        assert!(
+            public.len() == 1 || public.iter().all(|candidate| !candidate.ip().is_loopback()),
+            "{public:?}"
+        );
+    }
+
+    #[test]
+    fn tcp_follows_udp_or_its_own_option() {
+        let udp = UdpSocket::bind("127.0.0.1:0").expect("bind").local_addr().expect("an address");
+        let first = config(&[]).listen_for_media(0, udp).expect("bound").expect("offered");
+        let bound = first.local_addr().expect("an address");
+        // The same port is taken now: another one does.
+        let second = config(&[]).listen_for_media(0, bound).expect("bound").expect("offered");
+        assert_ne!(second.local_addr().expect("an address"), bound);
+        // But not if it was asked for.
+        let asked = config(&["--tcp", &bound.to_string()]);
+        assert!(asked.listen_for_media(0, udp).is_err());
+        let none = config(&["--carriers", "udp"]);
+        assert!(none.listen_for_media(0, udp).expect("nothing to bind").is_none());
+        let only = config(&["--carriers", "tcp"]).announced(udp, Some(bound));
+        assert_eq!(only, [vec![], vec![bound]]);
+        assert_eq!(config(&[]).announced(udp, Some(bound)), [vec![udp], vec![bound]]);
+    }
+
+    #[test]
+    fn dtls_versions_are_named_by_number() {
+        for (name, versions) in
+            [("1.2", dtls::Versions::V12), ("1.3", dtls::Versions::V13), ("auto", dtls::Versions::Auto)]
+        {
+            assert_eq!(dtls::Versions::from(config(&["--dtls", name]).dtls), versions);
+        }
+        assert!(Config::try_parse_from(["conference", "--dtls", "1.1"]).is_err());
     }
 
     #[test]

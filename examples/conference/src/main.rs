@@ -1,7 +1,8 @@
 //! Video conferences in the browser: a web page, its signalling, and the estafette engine.
 //!
-//! `web` serves the page and `signalling` its WebSocket, `whip` everybody else's WebRTC clients; `lobby` knows who is in which room; `media`
-//! runs the engines, one on each core, around a UDP `socket`. Start with `cargo run --release -p
+//! `web` serves the page and `signalling` its WebSocket, `whip` everybody else's WebRTC clients; `lobby`
+//! knows who is in which room; `media` runs the engines, one on each core, around a UDP `socket` and TCP
+//! `streams`. Start with `cargo run --release -p
 //! conference`; `--help` tells the rest.
 
 mod code;
@@ -11,12 +12,15 @@ mod media;
 mod message;
 mod signalling;
 mod socket;
+mod streams;
 mod web;
 mod whip;
 
 use clap::Parser;
 use config::Config;
+use estafette::EngineConfig;
 use lobby::{Limits, Lobby};
+use media::Sockets;
 use std::error::Error;
 use std::net::UdpSocket;
 use std::process::ExitCode;
@@ -93,9 +97,14 @@ fn start_engines(config: &Config) -> Result<Vec<Running>, Box<dyn Error>> {
         let socket = UdpSocket::bind(address).map_err(|error| {
             format!("cannot listen on {address} (UDP): {error}; choose another with --udp")
         })?;
-        let candidates = config.candidates(socket.local_addr()?);
-        tracing::info!(number, bound = %socket.local_addr()?, announced = ?candidates, "engine");
-        Ok(media::Engine::start(number, socket, candidates)?)
+        let udp = socket.local_addr()?;
+        let listener = config.listen_for_media(number, udp)?;
+        let tcp = listener.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
+        let [candidates, tcp_candidates] = config.announced(udp, tcp);
+        tracing::info!(number, bound = %udp, announced = ?candidates, over_tcp = ?tcp_candidates, "engine");
+        let mut setup = EngineConfig { number, candidates, tcp_candidates, ..EngineConfig::default() };
+        setup.dtls.versions = config.dtls.into();
+        Ok(media::Engine::start(setup, Sockets { udp: socket, tcp: listener })?)
     };
     (0..config.engine_count()).map(start).collect()
 }

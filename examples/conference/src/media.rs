@@ -1,5 +1,5 @@
-//! The engines: each on a thread with a UDP socket of its own. The only place that knows the
-//! engine's API.
+//! The engines: each on a thread with a UDP socket and a TCP listener of its own. The only place that
+//! knows the engine's API.
 
 mod calls;
 
@@ -8,11 +8,12 @@ pub use calls::{Call, Part, Refusal};
 use crate::lobby::Label;
 use crate::message::{Outbox, Reply};
 use crate::socket::{Batch, Socket};
+use crate::streams::{Notice, Streams};
 use estafette::{
-    Datagram, EngineConfig, Event, Instant, LeaveReason, ParticipantConfig, ParticipantId, RoomConfig, RoomId,
+    Datagram, EngineConfig, Event, Instant, LeaveReason, ParticipantConfig, ParticipantId, Protocol,
+    RoomConfig, RoomId,
 };
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Clock};
@@ -52,6 +53,14 @@ pub enum Command {
     Leave { label: Label },
 }
 
+/// What an engine receives media on.
+pub struct Sockets {
+    /// Datagrams.
+    pub udp: std::net::UdpSocket,
+    /// Connections, if they are offered.
+    pub tcp: Option<std::net::TcpListener>,
+}
+
 /// The way to one engine.
 #[derive(Debug, Clone)]
 pub struct Engine(mpsc::Sender<Command>);
@@ -64,15 +73,11 @@ impl Engine {
     }
 
     /// Starts an engine on a thread of its own. It ends when all handles are gone.
-    pub fn start(
-        number: u16,
-        socket: std::net::UdpSocket,
-        candidates: Vec<SocketAddr>,
-    ) -> std::io::Result<(Engine, JoinHandle<()>)> {
+    pub fn start(config: EngineConfig, sockets: Sockets) -> std::io::Result<(Engine, JoinHandle<()>)> {
         let (engine, commands) = Engine::channel();
         let thread = std::thread::Builder::new()
-            .name(format!("engine-{number}"))
-            .spawn(move || supervise(number, &socket, &candidates, commands))?;
+            .name(format!("engine-{}", config.number))
+            .spawn(move || supervise(&config, &sockets, commands))?;
         Ok((engine, thread))
     }
 
@@ -95,17 +100,15 @@ impl Engine {
 
 /// Keeps an engine running: should it ever panic, its participants are disconnected, come back by
 /// themselves, and find a new one at the same port. Other engines notice nothing.
-fn supervise(
-    number: u16,
-    socket: &std::net::UdpSocket,
-    candidates: &[SocketAddr],
-    mut commands: mpsc::Receiver<Command>,
-) {
+fn supervise(config: &EngineConfig, sockets: &Sockets, mut commands: mpsc::Receiver<Command>) {
+    let number = config.number;
     loop {
         let run = || -> Result<(), Box<dyn std::error::Error>> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let socket = socket.try_clone()?;
-            runtime.block_on(async { Thread::new(number, socket, candidates)?.run(&mut commands).await })
+            let udp = sockets.udp.try_clone()?;
+            let tcp = sockets.tcp.as_ref().map(std::net::TcpListener::try_clone).transpose()?;
+            let sockets = Sockets { udp, tcp };
+            runtime.block_on(async { Thread::new(config.clone(), sockets)?.run(&mut commands).await })
         };
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(())) => return,
@@ -134,6 +137,7 @@ impl Drop for Member {
 struct Thread {
     engine: estafette::Engine,
     socket: Socket,
+    streams: Streams,
     origin: Clock,
     rooms: HashMap<u64, RoomId>,
     members: HashMap<ParticipantId, Member>,
@@ -143,21 +147,16 @@ struct Thread {
 }
 
 impl Thread {
-    fn new(
-        number: u16,
-        socket: std::net::UdpSocket,
-        candidates: &[SocketAddr],
-    ) -> Result<Thread, Box<dyn std::error::Error>> {
+    fn new(config: EngineConfig, sockets: Sockets) -> Result<Thread, Box<dyn std::error::Error>> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)?;
-        let config = EngineConfig { candidates: candidates.to_vec(), number, ..EngineConfig::default() };
-        let burst = config.mtu;
+        let burst = config.mtu + estafette::framing::PREFIX;
         let engine = estafette::Engine::new(config, seed, Instant::ZERO)?;
-        let socket = Socket::new(socket)?;
+        let (socket, streams) = (Socket::new(sockets.udp)?, Streams::new(sockets.tcp)?);
         // A UDP datagram's 16-bit length bounds what the kernel takes at once.
         let out = vec![0; (socket.segments() * burst).min(65_000)];
         let (rooms, members, ids) = Default::default();
-        Ok(Thread { engine, socket, origin: Clock::now(), rooms, members, ids, out })
+        Ok(Thread { engine, socket, streams, origin: Clock::now(), rooms, members, ids, out })
     }
 
     fn now(&self) -> Instant {
@@ -179,6 +178,7 @@ impl Thread {
             };
             tokio::select! {
                 ready = self.socket.readable() => { ready?; self.receive(&mut batch); }
+                notice = self.streams.notice() => self.notice(notice),
                 command = commands.recv() => match command {
                     Some(command) => self.command(command),
                     None => break,
@@ -212,6 +212,37 @@ impl Thread {
         }
     }
 
+    /// Something happened to a connection.
+    fn notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Accepted(stream) => {
+                if let Some(path) = self.streams.add(stream)
+                    && let Err(end) = self.engine.open_stream(path)
+                {
+                    tracing::debug!(remote = %path.remote, %end, "connection refused");
+                    self.streams.close(&path);
+                }
+            }
+            Notice::Readable(path, serial) => {
+                let now = self.now();
+                let engine = &mut self.engine;
+                let alive = self.streams.read(path, serial, |piece| {
+                    engine
+                        .handle_stream(now, path, piece)
+                        .inspect_err(|end| {
+                            tracing::debug!(remote = %path.remote, %end, "connection ended");
+                        })
+                        .is_ok()
+                });
+                if !alive {
+                    self.engine.close_stream(path);
+                    self.streams.close(&path);
+                }
+            }
+            Notice::Writable(path, serial) => self.streams.resume(path, serial),
+        }
+    }
+
     /// Carries out what the engine wants; true if it wants more than one turn allows.
     fn flush(&mut self) -> bool {
         while let Some(event) = self.engine.poll_event() {
@@ -222,8 +253,13 @@ impl Thread {
             let Some(transmit) = self.engine.poll_transmit(now, &mut self.out) else {
                 return false;
             };
+            let contents = &self.out[..transmit.len];
+            if transmit.path.protocol == Protocol::Tcp {
+                self.streams.write(&transmit.path, contents);
+                continue;
+            }
             let segment_size = transmit.segment_size.map(|size| usize::from(size.get()));
-            self.socket.send(&transmit.path, transmit.ecn, segment_size, &self.out[..transmit.len]);
+            self.socket.send(&transmit.path, transmit.ecn, segment_size, contents);
         }
         true
     }
@@ -323,6 +359,7 @@ impl Thread {
                     tracing::info!(room = member.room, label = member.label, remote = %path.remote, "connected");
                 }
             }
+            Event::StreamClosed { path, .. } => self.streams.close(&path),
             Event::Left { reason: LeaveReason::Removed, .. } => {}
             Event::Left { participant, reason, .. } => self.end(participant, &format!("{reason:?}")),
             _ => {}

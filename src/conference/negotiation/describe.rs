@@ -7,7 +7,7 @@ use crate::wire::mux::Protocol;
 use crate::wire::rtp::ExtensionKind;
 use crate::wire::sdp::{
     Candidate, CandidateKind, Codec, Description, Direction, Extmap, Feedback, Kind, Media, Setup, Stream,
-    StreamGroup, Transport,
+    StreamGroup, TcpType, Transport,
 };
 use std::net::SocketAddr;
 
@@ -27,8 +27,7 @@ impl Describe<'_> {
         let bundle = accepted.filter_map(|section| section.mid.clone()).collect();
         // The first accepted section speaks for the transport of all (RFC 9143, section 7.3.1).
         if let Some(tagged) = media.iter_mut().find(|media| media.port != 0) {
-            let candidates = self.local.candidates.iter().enumerate();
-            tagged.transport.candidates = candidates.map(candidate).collect();
+            tagged.transport.candidates = candidates(self.local);
             tagged.transport.end_of_candidates = true;
         }
         Description {
@@ -130,18 +129,34 @@ fn sending(line: &Line, media: &mut Media) {
     media.streams = std::iter::once(slot.ssrc).chain(rtx).map(stream).collect();
 }
 
-/// A host candidate (RFC 8445, section 5.1.2.1): earlier addresses are preferred.
-fn candidate((index, address): (usize, &SocketAddr)) -> Candidate {
-    let preference = 65_535u32.saturating_sub(u32::try_from(index).unwrap_or(u32::MAX));
-    Candidate {
-        foundation: (index + 1).to_string(),
-        component: 1,
-        protocol: Protocol::Udp,
-        priority: (126 << 24) | (preference << 8) | 255,
-        address: *address,
-        kind: CandidateKind::Host,
-        tcp_type: None,
-    }
+/// Host candidates; earlier addresses are preferred, and all of UDP to all of TCP.
+fn candidates(local: &LocalTransport) -> Vec<Candidate> {
+    let (udp, tcp) = (local.candidates.iter(), local.tcp_candidates.iter());
+    let udp = (0..).zip(udp).map(|(index, address)| (Protocol::Udp, udp_priority(index), *address));
+    let tcp = (0..).zip(tcp).map(|(index, address)| (Protocol::Tcp, tcp_priority(index), *address));
+    let candidate =
+        |(index, (protocol, priority, address)): (usize, (Protocol, u32, SocketAddr))| Candidate {
+            // Each address is a base of its own.
+            foundation: (index + 1).to_string(),
+            component: 1,
+            protocol,
+            priority,
+            address,
+            kind: CandidateKind::Host,
+            tcp_type: (protocol == Protocol::Tcp).then_some(TcpType::Passive),
+        };
+    udp.chain(tcp).enumerate().map(candidate).collect()
+}
+
+/// RFC 8445, section 5.1.2.1, with the type preference of a host.
+fn udp_priority(index: u32) -> u32 {
+    (126 << 24) | (65_535u32.saturating_sub(index) << 8) | 255
+}
+
+/// The same for TCP (RFC 6544, section 4.2): a type preference below that of any UDP candidate but a
+/// relay's, and a local preference that begins with the direction's, 4 of 7 for passive.
+fn tcp_priority(index: u32) -> u32 {
+    (90 << 24) | (((4 << 13) | 8_191u32.saturating_sub(index)) << 8) | 255
 }
 
 /// Whether `kind` is one that sections of ours may have.

@@ -211,7 +211,8 @@ pub struct RemoteTransport {
     pub fingerprints: Vec<Fingerprint>,
     /// Our role in the DTLS handshake.
     pub role: DtlsRole,
-    /// Its UDP candidates for RTP; others are left out.
+    /// Its UDP candidates for RTP; others are left out, since it is always the participant that opens a
+    /// TCP connection.
     pub candidates: Vec<Candidate>,
     /// Whether it is an ICE-lite agent.
     pub ice_lite: bool,
@@ -246,6 +247,8 @@ pub struct LocalTransport {
     pub fingerprint: Fingerprint,
     /// Our UDP candidates, most preferred first.
     pub candidates: Vec<SocketAddr>,
+    /// Our passive TCP candidates (RFC 6544), most preferred first; UDP is preferred to all of them.
+    pub tcp_candidates: Vec<SocketAddr>,
 }
 
 /// The data channels of a description (RFC 8841).

@@ -10,14 +10,14 @@ use super::record::Fragment;
 use crate::base::limits;
 
 /// The fragments of one handshake.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Hash)]
 pub(super) struct Assembly {
     messages: Vec<Message>,
     /// Bytes of fragmented messages handed out so far.
     spent: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 struct Message {
     kind: u8,
     number: u16,
@@ -26,7 +26,7 @@ struct Message {
     pieces: Vec<Piece>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 struct Piece {
     offset: usize,
     body: Box<[u8]>,

@@ -69,13 +69,16 @@ pub struct Association {
     lost: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Phase {
     Handshake,
     /// The peer's certificate is the expected one.
     Matched,
     Established,
 }
+
+#[path = "digest.rs"]
+mod digest;
 
 impl Association {
     /// Starts an association; a client's first flight is ready to be polled.

@@ -165,6 +165,13 @@ impl Addresses {
         }
     }
 
+    /// Removes the entries of a path, the selected one included.
+    pub(super) fn forget_path(&mut self, path: Path) {
+        while let Some(index) = self.entries.iter().position(|entry| entry.path == path) {
+            self.forget(index);
+        }
+    }
+
     fn forget(&mut self, index: usize) {
         // Indices come from searches of the same vector.
         let gone = self.entries.remove(index);

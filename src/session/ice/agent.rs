@@ -126,6 +126,19 @@ impl Agent {
         Ok(())
     }
 
+    /// Forgets a path that is no more, of a TCP connection that has ended. If everything went there, the
+    /// proven path that was heard last takes over; without one nothing is sent until the peer has
+    /// another one checked.
+    pub fn forget_path(&mut self, now: Instant, path: &Path) {
+        let lost = self.addresses.selected().filter(|entry| entry.path == *path).map(|entry| entry.epoch);
+        self.addresses.forget_path(*path);
+        let Some(epoch) = lost else { return };
+        let others = self.addresses.iter().filter(|entry| entry.epoch == epoch && entry.is_proven(now));
+        if let Some(serial) = others.max_by_key(|entry| entry.heard).map(|entry| entry.serial) {
+            self.select(now, serial);
+        }
+    }
+
     /// Takes a STUN message that arrived on `path`.
     ///
     /// Without the right password it changes nothing and costs one HMAC at most.

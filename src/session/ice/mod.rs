@@ -26,6 +26,7 @@ mod agent;
 mod candidate;
 mod check;
 mod credentials;
+mod digest;
 mod request;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::error::OpenError;
 use super::profile::MasterKey;
 use super::sources::{ContextId, RtcpSources, RtpSources};
 use crate::wire::rtp::{SeqNo, Ssrc, WireSeq};
+use std::hash::{Hash as _, Hasher};
 
 /// Opens what one peer sent under its key.
 ///
@@ -46,6 +47,12 @@ impl Opener {
             rtp_sources: RtpSources::default(),
             rtcp_sources: RtcpSources::default(),
         }
+    }
+
+    /// Folds everything but the keys into the digest of its owner's state (I-03).
+    pub(crate) fn digest(&self, state: &mut impl Hasher) {
+        self.rtp_sources.hash(state);
+        self.rtcp_sources.hash(state);
     }
 
     /// The context of a source, if one of its RTP packets was authentic.

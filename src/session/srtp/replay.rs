@@ -4,7 +4,7 @@
 ///
 /// A ring of words: each belongs to the 64 indices around the newest that its place fits. The word
 /// of the newest index has no bit beyond it; stepping into the next word forgets the oldest.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Window<const WORDS: usize> {
     newest: u64,
     seen: [u64; WORDS],

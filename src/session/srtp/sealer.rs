@@ -6,6 +6,7 @@ use super::opener::rtcp_sender;
 use super::profile::MasterKey;
 use super::sources::INDEX_END;
 use crate::wire::rtp::{SeqNo, Ssrc};
+use std::hash::{Hash as _, Hasher};
 
 /// The first index of SRTCP that does not exist (RFC 3711, section 3.4).
 const RTCP_INDEX_END: u32 = 1 << 31;
@@ -35,6 +36,11 @@ impl Sealer {
             // As libsrtp does, so that no receiver meets a zero that it takes for "none yet".
             rtcp_index: 1,
         }
+    }
+
+    /// Folds everything but the keys into the digest of its owner's state (I-03).
+    pub(crate) fn digest(&self, state: &mut impl Hasher) {
+        self.rtcp_index.hash(state);
     }
 
     /// Bytes that sealing adds to an RTP packet.

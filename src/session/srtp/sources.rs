@@ -28,7 +28,7 @@ impl ContextId {
 
 /// The sources of RTP. Nothing hashes: strangers choose SSRCs, and the usual few are compared in
 /// two or three nanoseconds, 64 in twenty.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Hash)]
 pub(super) struct RtpSources {
     ssrcs: Vec<Ssrc>,
     contexts: Vec<Window<RTP_WORDS>>,
@@ -141,7 +141,7 @@ impl RtpSources {
 }
 
 /// The sources of RTCP: few packets, no roll-over, nothing to forget.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Hash)]
 pub(super) struct RtcpSources(Vec<(Ssrc, Window<RTCP_WORDS>)>);
 
 impl RtcpSources {

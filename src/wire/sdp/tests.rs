@@ -1,5 +1,6 @@
 use super::*;
 use crate::base::limits;
+use crate::wire::mux::Protocol;
 use proptest::prelude::*;
 
 /// The descriptions of real endpoints in `tests/data/sdp`, by file name, in the order of names.
@@ -130,6 +131,22 @@ fn simulcast_lists_the_encodings() {
     let media = section("a=rid:a send\r\na=simulcast:recv ~a,b;c send x\r\n");
     let simulcast = media.simulcast.unwrap();
     assert_eq!((simulcast.send, simulcast.receive), (vec!["x".into()], vec!["a".into(), "c".into()]));
+}
+
+#[test]
+fn rfc_6544_4_5_tcp_candidates_tell_who_opens_the_connection() {
+    for (text, tcp_type) in [
+        ("1 1 tcp 1518280447 192.0.2.7 9 typ host tcptype active", TcpType::Active),
+        ("2 1 tcp 1518149375 2001:db8::7 443 typ host tcptype passive", TcpType::Passive),
+        ("3 1 tcp 1518083839 192.0.2.7 3478 typ srflx tcptype so", TcpType::SimultaneousOpen),
+    ] {
+        let candidate = Candidate::parse(text).unwrap();
+        assert_eq!((candidate.protocol, candidate.tcp_type), (Protocol::Tcp, Some(tcp_type)));
+        assert_eq!(candidate.to_string(), text);
+        let loud = text.replacen(" tcp ", " TCP ", 1) + " generation 0 network-cost 999";
+        assert_eq!(Candidate::parse(&loud), Some(candidate));
+    }
+    assert_eq!(Candidate::parse("4 1 tcp 1 192.0.2.7 9 typ host tcptype sideways"), None);
 }
 
 #[test]

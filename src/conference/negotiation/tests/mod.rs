@@ -22,6 +22,7 @@ fn local() -> LocalTransport {
         restart: None,
         fingerprint: Fingerprint { algorithm: "sha-256".into(), bytes: vec![0xAB; 32] },
         candidates: vec!["203.0.113.1:3478".parse().unwrap(), "[2001:db8::1]:3478".parse().unwrap()],
+        tcp_candidates: vec![],
     }
 }
 

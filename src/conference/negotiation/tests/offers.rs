@@ -201,3 +201,64 @@ fn versions_count_up_and_the_same_calls_give_the_same_text() {
     let versions = [first, second].map(|sdp| Description::parse(&sdp).unwrap().version);
     assert_eq!(versions, [1, 2]);
 }
+
+#[test]
+fn rfc_6544_4_2_tcp_candidates_are_passive_and_below_all_of_udp() {
+    let tcp_candidates = vec!["[2001:db8::1]:443".parse().unwrap(), "203.0.113.1:443".parse().unwrap()];
+    let local = LocalTransport { tcp_candidates, ..local() };
+    let mut negotiation = negotiation();
+    let answer = negotiation.accept_offer(&capture("chromium-vp8-L1T3.offer.sdp"), &local).unwrap();
+    let expected = [
+        "a=candidate:1 1 udp 2130706431 203.0.113.1 3478 typ host",
+        "a=candidate:2 1 udp 2130706175 2001:db8::1 3478 typ host",
+        "a=candidate:3 1 tcp 1520435199 2001:db8::1 443 typ host tcptype passive",
+        "a=candidate:4 1 tcp 1520434943 203.0.113.1 443 typ host tcptype passive",
+    ];
+    let written = |sdp: &str| -> Vec<String> {
+        sdp.lines().filter(|line| line.starts_with("a=candidate:")).map(str::to_owned).collect()
+    };
+    assert_eq!(written(&answer.sdp), expected, "most preferred first");
+    negotiation.assign_send(slot(1, MediaKind::Audio)).unwrap();
+    assert_eq!(written(&negotiation.create_offer(&local).unwrap()), expected, "in our offers, too");
+    for media in sections(&answer.sdp) {
+        for candidate in &media.transport.candidates {
+            let line = format!("a=candidate:{candidate}");
+            assert!(expected.contains(&line.as_str()), "read as it was written: {line}");
+        }
+    }
+}
+
+#[test]
+fn with_tcp_alone_no_udp_port_is_named() {
+    let tcp_candidates = vec!["203.0.113.1:443".parse().unwrap()];
+    let local = LocalTransport { candidates: vec![], tcp_candidates, ..local() };
+    let answer = negotiation().accept_offer(&capture("chromium-vp8-L1T3.offer.sdp"), &local).unwrap();
+    // Port 9 and no address: the candidates count (RFC 8829, section 5.3.1).
+    assert!(answer.sdp.contains("m=video 9 UDP/TLS/RTP/SAVPF"), "{}", answer.sdp);
+    assert!(answer.sdp.contains("c=IN IP4 0.0.0.0"), "{}", answer.sdp);
+    assert_eq!(answer.sdp.matches(" tcptype passive").count(), 1, "{}", answer.sdp);
+}
+
+#[test]
+fn rfc_6544_4_5_a_participants_tcp_and_mdns_candidates_are_left_out() {
+    let offer = capture("chromium-vp8-L1T3.offer.sdp");
+    let candidates = [
+        "a=candidate:1 1 udp 2122260223 192.0.2.7 50000 typ host",
+        "a=candidate:2 1 tcp 1518280447 192.0.2.7 9 typ host tcptype active",
+        "a=candidate:3 1 tcp 1518214911 2001:db8::7 9 typ host tcptype active generation 0",
+        "a=candidate:4 1 tcp 1518149375 192.0.2.7 50001 typ host tcptype passive",
+        "a=candidate:5 1 udp 2122194687 1d3a4a4b-9c0e-4f1a-8a36-2f1f0f2c6f10.local 50002 typ host",
+        "a=candidate:6 1 udp 2122129151 2001:db8::7 50003 typ host",
+        "a=candidate:7 2 udp 2122063615 192.0.2.7 50004 typ host",
+    ]
+    .join("\r\n");
+    let kept = offer.lines().filter(|line| !line.starts_with("a=candidate:"));
+    let mut offer: String = kept.flat_map(|line| [line, "\r\n"]).collect();
+    offer.push_str(&candidates);
+    offer.push_str("\r\n");
+    let mut negotiation = negotiation();
+    negotiation.accept_offer(&offer, &local()).unwrap();
+    let remote = negotiation.session().remote.as_ref().unwrap();
+    let ports: Vec<u16> = remote.candidates.iter().map(|candidate| candidate.address.port()).collect();
+    assert_eq!(ports, [50_000, 50_003], "UDP of both families, for RTP, with an address");
+}

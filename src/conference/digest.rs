@@ -1,0 +1,79 @@
+//! What an engine is, as a number: for the proof that unauthenticated input changes nothing (I-03).
+
+use crate::conference::engine::Engine;
+use crate::conference::participant::ParticipantState;
+use crate::conference::source::{Source, Stream};
+use crate::conference::subscription::Subscription;
+use foldhash::quality::FixedState;
+use std::hash::{BuildHasher as _, Hash, Hasher};
+
+impl Engine {
+    /// A digest of all state that inputs may change: tables, addresses, phases, windows, numbers, queues
+    /// and timers, but no counters, no secrets, no moment, and no streams that nobody authenticated on.
+    /// Equal states of one engine have equal digests. For tests alone.
+    #[doc(hidden)]
+    pub fn state_digest(&self) -> u64 {
+        let mut state = FixedState::with_seed(0).build_hasher();
+        for (id, room) in self.rooms.iter() {
+            (id, &room.participants, room.joined).hash(&mut state);
+        }
+        for (id, participant) in self.participants.iter() {
+            id.hash(&mut state);
+            participant.digest(&mut state);
+        }
+        for (id, source) in self.sources.iter() {
+            id.hash(&mut state);
+            source.digest(&mut state);
+        }
+        for (id, stream) in self.streams.iter() {
+            id.hash(&mut state);
+            stream.digest(&mut state);
+        }
+        for (id, subscription) in self.subscriptions.iter() {
+            id.hash(&mut state);
+            subscription.digest(&mut state);
+        }
+        (unordered(self.by_path.iter()), unordered(self.by_ufrag.iter())).hash(&mut state);
+        (&self.ready, self.deadlines.peek(), self.events.len(), self.pages.used()).hash(&mut state);
+        unordered(self.connections.proven()).hash(&mut state);
+        state.finish()
+    }
+}
+
+/// A table's entries, whose order means nothing.
+fn unordered(entries: impl Iterator<Item = impl Hash>) -> u64 {
+    entries.fold(0, |sum, entry| sum.wrapping_add(FixedState::with_seed(1).hash_one(entry)))
+}
+
+impl ParticipantState {
+    fn digest(&self, state: &mut impl Hasher) {
+        (&self.egress, self.path, &self.contexts, &self.arrivals, &self.timers, &self.rtcp).hash(state);
+        self.network.digest(state);
+        (self.room, self.negotiation_announced, &self.paths[..], &self.ufrags[..]).hash(state);
+        (self.connected, self.announced, &self.sources[..], self.sources_published).hash(state);
+        (&self.subscriptions, self.ssrc, self.ssrcs, self.reduced_size_rtcp, self.rtt).hash(state);
+        self.random.clone().next_u64().hash(state);
+    }
+}
+
+impl Source {
+    fn digest(&self, state: &mut impl Hasher) {
+        (self.info.participant, self.stream, &self.audience, &self.subscriptions).hash(state);
+        (self.keyframes, self.fir_seq).hash(state);
+    }
+}
+
+impl Stream {
+    fn digest(&self, state: &mut impl Hasher) {
+        (self.source, self.ssrc, &self.history, &self.reception, &self.missing).hash(state);
+        (&self.seen, self.newest, self.sender_report).hash(state);
+    }
+}
+
+impl Subscription {
+    fn digest(&self, state: &mut impl Hasher) {
+        (self.subscriber, self.source, self.ssrc, self.rtx_ssrc, self.rtx_next).hash(state);
+        (self.seat, self.negotiated, self.reported, self.rewriter).hash(state);
+        (self.sent.packets, self.sent.payload_bytes).hash(state);
+    }
+}
