@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::lobby::{Limits, Lobby};
-use crate::media::Engine;
+use crate::media::{Engine, Sockets};
 use crate::web;
+use estafette::EngineConfig;
 use estafette::sdp::Direction;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,7 +40,8 @@ impl Server {
     async fn start(limits: Limits, token: Option<&str>, ice_servers: &[&str]) -> Server {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
         let candidates = vec![socket.local_addr().expect("address")];
-        let (engine, _thread) = Engine::start(0, socket, candidates).expect("engine");
+        let config = EngineConfig { candidates, ..EngineConfig::default() };
+        let (engine, _thread) = Engine::start(config, Sockets { udp: socket, tcp: None }).expect("engine");
         let lobby = Lobby::new(limits, vec![engine.clone()]);
         let (stop, stopping) = watch::channel(false);
         let servers: Vec<String> = ice_servers.iter().map(|&uri| uri.to_owned()).collect();
