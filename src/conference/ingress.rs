@@ -1,18 +1,13 @@
 //! The way in of a datagram: told apart, its participant found by one look-up, authenticated, kept.
 
 use crate::base::limits;
-use crate::base::time::{Duration, Instant};
+use crate::base::time::Instant;
 use crate::conference::drops::DropReason;
 use crate::conference::engine::{Datagram, Engine};
 use crate::conference::ids::{ParticipantId, SourceId, StreamId};
-use crate::conference::negotiation::Payload;
 use crate::conference::participant::{Role, Timer};
-use crate::conference::source::Source;
-use crate::conference::source::Stream;
-use crate::forwarding::history::{Committed, History};
-use crate::forwarding::reception::Reception;
+use crate::forwarding::history::Committed;
 use crate::forwarding::repair::{Arrival, Missing};
-use crate::forwarding::seen::Seen;
 use crate::session::srtp;
 use crate::wire::mux::{self, Kind, Path};
 use crate::wire::rtp::{self, ExtensionKind, SeqNo, rtx};
@@ -53,10 +48,10 @@ impl Noted {
 }
 
 /// A packet whose payload stands in the scratch buffer: it came before its stream, or inside another.
-struct Aside {
-    seq: SeqNo,
-    codec: u8,
-    payload: Range<usize>,
+pub(super) struct Aside {
+    pub(super) seq: SeqNo,
+    pub(super) codec: u8,
+    pub(super) payload: Range<usize>,
 }
 
 /// What became of a datagram.
@@ -218,7 +213,10 @@ impl Engine {
             .opener
             .open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), out)
             .map_err(DropReason::Srtp)
-            .and_then(|opened| Ok((opened, without_padding(packet, out, &opened)?)));
+            .and_then(|opened| {
+                participant.budget.take(now, data.len());
+                Ok((opened, without_padding(packet, out, &opened)?))
+            });
         let (opened, payload_len) = match opened {
             Ok(opened) => opened,
             Err(reason) => {
@@ -226,7 +224,6 @@ impl Engine {
                 return Err(reason);
             }
         };
-        participant.budget.take(now, data.len());
         self.note_arrival(now, id, noted.transport_seq);
         let kept = noted.committed(now, packet, opened.seq, codec, payload_len);
         self.accept(now, id, key, kept, false)
@@ -268,35 +265,6 @@ impl Engine {
         Ok((opened, payload_len))
     }
 
-    /// Gives the SSRC of a packet in the scratch buffer its place, and keeps the packet there.
-    pub(super) fn bind(
-        &mut self,
-        now: Instant,
-        id: ParticipantId,
-        (source, payload): (SourceId, Payload),
-        packet: &rtp::Packet<'_>,
-        opened: &srtp::Opened,
-        payload_len: u16,
-    ) -> Result<Taken, DropReason> {
-        match payload {
-            Payload::Rtx(_) => {
-                self.set_role(id, opened.context, Role::Repair(source));
-                self.accept_repair(now, id, source, packet, payload_len)
-            }
-            Payload::Media(codec) => {
-                let key = self.begin_stream(now, id, source, packet, opened.seq);
-                let key = key.ok_or(DropReason::Unnegotiated)?;
-                self.set_role(id, opened.context, Role::Media(key));
-                let transport_seq =
-                    self.sources.get(source).and_then(|source| source.ingress.transport_seq(packet));
-                self.note_arrival(now, id, transport_seq);
-                // The one copy in a stream's life: its first packet came before its history.
-                let aside = Aside { seq: opened.seq, codec: codec.0, payload: 0..usize::from(payload_len) };
-                self.accept_aside(now, id, key, packet, aside, false)
-            }
-        }
-    }
-
     /// A retransmission (RFC 4588): opened aside, since its payload begins with the number it repairs.
     fn receive_repair(
         &mut self,
@@ -314,7 +282,7 @@ impl Engine {
     }
 
     /// Keeps the original packet that a retransmission in the scratch buffer carries.
-    fn accept_repair(
+    pub(super) fn accept_repair(
         &mut self,
         now: Instant,
         id: ParticipantId,
@@ -345,7 +313,7 @@ impl Engine {
     }
 
     /// Copies a packet that was opened into the scratch buffer to its stream's history.
-    fn accept_aside(
+    pub(super) fn accept_aside(
         &mut self,
         now: Instant,
         id: ParticipantId,
@@ -370,7 +338,7 @@ impl Engine {
 
     /// Notes an authentic packet for the transport's feedback, which is due an interval after the first
     /// arrival.
-    fn note_arrival(&mut self, now: Instant, id: ParticipantId, transport_seq: Option<u16>) {
+    pub(super) fn note_arrival(&mut self, now: Instant, id: ParticipantId, transport_seq: Option<u16>) {
         let Some(participant) = self.participants.get_mut(id) else { return };
         let Some(wire) = transport_seq else { return };
         participant.arrivals.on_packet(now, wire);
@@ -445,113 +413,6 @@ impl Engine {
             self.arm(id, Timer::Prune, now + limits::HISTORY_AGE);
         }
     }
-
-    /// Which source a packet belongs to: by its mid, by an SSRC that was signalled, by a payload type
-    /// that only one line has (RFC 9143, section 9.2).
-    pub(super) fn place_of(
-        &self,
-        now: Instant,
-        id: ParticipantId,
-        packet: &rtp::Packet<'_>,
-    ) -> Option<(SourceId, Payload)> {
-        let participant = self.participants.get(id)?;
-        let sources = || participant.sources.iter().filter_map(|key| Some((*key, self.sources.get(*key)?)));
-        let payload_of = |source: &Source| source.ingress.payload(packet.payload_type());
-        let mid_at = |source: &Source| source.mid_of(packet);
-        let by_mid = sources().find(|(_, source)| mid_at(source) == Some(source.info.mid.as_bytes()));
-        // A mid that names none of them is of a line that is gone (S-RTP-04).
-        if by_mid.is_none() && sources().any(|(_, source)| mid_at(source).is_some()) {
-            return None;
-        }
-        let by_ssrc = || sources().find(|(_, source)| source.ingress.signalled(packet.ssrc()));
-        let by_payload = || {
-            let mut fitting = sources().filter(|(_, source)| payload_of(source).is_some());
-            let (key, source) = fitting.next().filter(|_| fitting.next().is_none())?;
-            // A guess takes no live stream's place: late packets of a line that ended look like this.
-            let media = matches!(payload_of(source), Some(Payload::Media(_)));
-            (!media || !self.speaks(now, key)).then_some((key, source))
-        };
-        let (key, source) = by_mid.or_else(by_ssrc).or_else(by_payload)?;
-        Some((key, payload_of(source)?))
-    }
-
-    /// Gives a source its (new) stream; its subscriptions go on without a gap.
-    fn begin_stream(
-        &mut self,
-        now: Instant,
-        id: ParticipantId,
-        source_id: SourceId,
-        packet: &rtp::Packet<'_>,
-        seq: SeqNo,
-    ) -> Option<StreamId> {
-        let source = self.sources.get_mut(source_id)?;
-        let clock_rate = source.ingress.clock_rate(packet.payload_type())?;
-        let nack = source.ingress.nack;
-        let before = source.stream;
-        let key = self.streams.insert_with(|_| Stream {
-            source: source_id,
-            ssrc: packet.ssrc(),
-            clock_rate,
-            history: History::new(),
-            reception: Reception::new(clock_rate, seq),
-            missing: Missing::default(),
-            seen: Seen::new(seq),
-            newest: None,
-            sender_report: None,
-            nack,
-        });
-        source.stream = Some(key);
-        let ended = before.and_then(|before| self.streams.remove(before));
-        let left = source.left.take();
-        if ended.is_some() || left.is_some() {
-            let newest = ended.as_ref().map_or(left, |ended| ended.newest);
-            if let Some(mut ended) = ended {
-                ended.history.clear(&mut self.pages);
-            }
-            if let Some((_, timestamp, at)) = newest {
-                let passed =
-                    u128::from(clock_rate) * (now - at).max(Duration::from_millis(1)).as_micros() / 1_000_000;
-                let shift = timestamp.wrapping_add(passed as u32).wrapping_sub(packet.timestamp().0);
-                source.audience.iter_mut().for_each(|listener| listener.rewriter.restart(shift));
-            }
-            self.retire(id, before, source_id);
-        }
-        self.want_keyframe(now, source_id);
-        self.arm_reports(now, id);
-        Some(key)
-    }
-
-    /// Whether a source's stream is alive: then no SSRC that it replaced takes its place back
-    /// (S-SIM-02).
-    fn speaks(&self, now: Instant, source: SourceId) -> bool {
-        let stream = self.sources.get(source).and_then(|source| self.streams.get(source.stream?));
-        stream.and_then(|stream| stream.newest).is_some_and(|(_, _, at)| now - at < limits::STREAM_SILENCE)
-    }
-
-    /// The SSRC of a stream that was replaced waits for its successor to fall silent.
-    fn retire(&mut self, id: ParticipantId, ended: Option<StreamId>, source: SourceId) {
-        let Some(participant) = self.participants.get_mut(id) else {
-            return;
-        };
-        for role in &mut participant.contexts {
-            if matches!(role, Role::Media(stream) if Some(*stream) == ended) {
-                *role = Role::Retired(source);
-            }
-        }
-    }
-
-    pub(super) fn set_role(&mut self, id: ParticipantId, context: srtp::ContextId, role: Role) {
-        let Some(participant) = self.participants.get_mut(id) else {
-            return;
-        };
-        let at = context.index();
-        if participant.contexts.len() <= at {
-            participant.contexts.resize(at + 1, Role::Open);
-        }
-        if let Some(slot) = participant.contexts.get_mut(at) {
-            *slot = role;
-        }
-    }
 }
 
 /// The payload's length without its padding (RFC 3550, section 5.1; S-RTP-02).
@@ -592,7 +453,7 @@ impl crate::conference::source::Ingress {
         noted
     }
 
-    fn transport_seq(&self, packet: &rtp::Packet<'_>) -> Option<u16> {
+    pub(super) fn transport_seq(&self, packet: &rtp::Packet<'_>) -> Option<u16> {
         let value = packet.extension(self.id_of(ExtensionKind::TransportSequenceNumber)?)?;
         value.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
     }
