@@ -1,4 +1,4 @@
-//! Reading and writing headers and feedback, beside another implementation in the same run.
+//! Reading and writing headers and feedback, beside other implementations in the same run.
 
 use std::hint::black_box;
 
@@ -8,6 +8,7 @@ use estafette::Instant;
 use estafette::rtcp::{self, Compound};
 use estafette::rtp::{self, HeaderWriter, PayloadType, RtpTime, Ssrc, WireSeq};
 use rtc_shared::marshal::{Marshal, Unmarshal};
+use rtp_types::{RtpPacket, RtpPacketBuilder};
 
 /// Identifiers of the four extensions of a usual audio packet.
 const MID: u8 = 4;
@@ -59,7 +60,43 @@ fn forward(datagram: &[u8], out: &mut [u8]) -> Option<usize> {
     writer.finish().ok()
 }
 
-/// The same work through the other implementation.
+/// The same work through rtp-types, which leaves elements to its callers.
+#[inline(never)]
+fn forward_types(datagram: &[u8], out: &mut [u8]) -> Option<usize> {
+    let packet = RtpPacket::parse(datagram).ok()?;
+    let (profile, mut rest) = packet.extension()?;
+    let (mut mid, mut level, mut time, mut transport) = (None, None, None, None);
+    while let [first, tail @ ..] = rest {
+        if *first == 0 {
+            rest = tail;
+            continue;
+        }
+        let (value, tail) = tail.split_at_checked(usize::from(first & 15) + 1)?;
+        match first >> 4 {
+            MID => mid = Some(value),
+            LEVEL => level = Some(value),
+            ABS_SEND_TIME => time = Some(value),
+            TRANSPORT => transport = Some(value),
+            _ => {}
+        }
+        rest = tail;
+    }
+    let [d, e] = u16::from_be_bytes(transport?.try_into().ok()?).wrapping_add(1).to_be_bytes();
+    let ([a, b, c], [mid], [level]) = (time?, mid?, level?) else { return None };
+    let (heads, mid, level) = ([TRANSPORT << 4 | 1, ABS_SEND_TIME << 4 | 2], *mid, *level);
+    let elements = [heads[0], d, e, heads[1], *c, *b, *a, MID << 4, mid, LEVEL << 4, level, 0];
+    RtpPacketBuilder::<&[u8], &[u8]>::new()
+        .marker_bit(packet.marker_bit())
+        .payload_type(packet.payload_type())
+        .sequence_number(packet.sequence_number().wrapping_add(17))
+        .timestamp(packet.timestamp().wrapping_add(1_000))
+        .ssrc(packet.ssrc() ^ 1)
+        .extension(profile, &elements)
+        .write_into(out)
+        .ok()
+}
+
+/// The same work through rtc-rtp.
 #[inline(never)]
 fn forward_theirs(datagram: &Bytes, out: &mut [u8]) -> Option<usize> {
     let mut header = ::rtp::Header::unmarshal(&mut datagram.clone()).ok()?;
@@ -80,6 +117,11 @@ fn rtp_header(criterion: &mut Criterion) {
     let datagram = datagram();
     let shared = Bytes::from(datagram.clone());
     let mut out = [0; 128];
+    let mut other = [0; 128];
+    // All do the same work.
+    let len = forward(&datagram, &mut out).expect("four extensions");
+    assert_eq!(forward_types(&datagram, &mut other), Some(len));
+    assert_eq!(out[..len], other[..len]);
     let mut group = criterion.benchmark_group("rtp header, 4 extensions");
     group.bench_function("parse", |bench| {
         bench.iter(|| rtp::Packet::parse(black_box(&datagram)).map(|packet| packet.header_len()));
@@ -90,8 +132,17 @@ fn rtp_header(criterion: &mut Criterion) {
             Some(packet.extensions().fold(0, |sum, (id, value)| sum + usize::from(id) + value.len()))
         });
     });
+    group.bench_function("parse: rtp-types", |bench| {
+        bench.iter(|| RtpPacket::parse(black_box(&datagram)).map(|packet| packet.payload_offset()));
+    });
+    group.bench_function("parse: rtc-rtp", |bench| {
+        bench.iter(|| ::rtp::Header::unmarshal(&mut black_box(&shared).clone()).map(|header| header.ssrc));
+    });
     group.bench_function("parse, find, write", |bench| {
         bench.iter(|| forward(black_box(&datagram), black_box(&mut out)));
+    });
+    group.bench_function("parse, find, write: rtp-types", |bench| {
+        bench.iter(|| forward_types(black_box(&datagram), black_box(&mut out)));
     });
     group.bench_function("parse, find, write: rtc-rtp", |bench| {
         bench.iter(|| forward_theirs(black_box(&shared), black_box(&mut out)));

@@ -1,18 +1,13 @@
 //! The way in of a datagram: told apart, its participant found by one look-up, authenticated, kept.
 
 use crate::base::limits;
-use crate::base::time::{Duration, Instant};
+use crate::base::time::Instant;
 use crate::conference::drops::DropReason;
 use crate::conference::engine::{Datagram, Engine};
 use crate::conference::ids::{ParticipantId, SourceId, StreamId};
-use crate::conference::negotiation::Payload;
 use crate::conference::participant::{Role, Timer};
-use crate::conference::source::Source;
-use crate::conference::source::Stream;
-use crate::forwarding::history::{Committed, History};
-use crate::forwarding::reception::Reception;
+use crate::forwarding::history::Committed;
 use crate::forwarding::repair::{Arrival, Missing};
-use crate::forwarding::seen::Seen;
 use crate::session::srtp;
 use crate::wire::mux::{self, Kind, Path};
 use crate::wire::rtp::{self, ExtensionKind, SeqNo, rtx};
@@ -56,10 +51,10 @@ impl Noted {
 }
 
 /// A packet that was opened aside: it came before its stream, or inside another.
-struct Aside<'p> {
-    seq: SeqNo,
-    codec: u8,
-    payload: &'p [u8],
+pub(super) struct Aside<'p> {
+    pub(super) seq: SeqNo,
+    pub(super) codec: u8,
+    pub(super) payload: &'p [u8],
 }
 
 /// Why a packet that was opened whole in a history is not kept there.
@@ -236,7 +231,11 @@ impl Engine {
             .opener
             .open_rtp(data, packet.header_len(), packet.ssrc(), packet.sequence_number(), out)
             .map_err(DropReason::Srtp)
-            .and_then(|opened| Ok((opened, payload_len(packet, out.get(..opened.len).unwrap_or_default())?)));
+            .and_then(|opened| {
+                participant.budget.take(now, data.len());
+                let payload = out.get(..opened.len).unwrap_or_default();
+                Ok((opened, payload_len(packet, payload)?))
+            });
         let (opened, payload_len) = match opened {
             Ok(opened) => opened,
             Err(reason) => {
@@ -244,7 +243,6 @@ impl Engine {
                 return Err(reason);
             }
         };
-        participant.budget.take(now, data.len());
         self.note_arrival(now, id, noted.transport_seq);
         let kept = noted.committed(now, packet, opened.seq, codec, payload_len);
         self.accept(now, id, key, kept, false)
@@ -339,51 +337,12 @@ impl Engine {
                 self.accept_repair(now, id, source, &packet, payload)
             }
             Some(Role::Repair(_) | Role::Media(_)) => self.rebind(now, id, &packet, payload, opened),
-            _ => {
-                if !self.participants.get(id).is_some_and(|participant| participant.config.publish) {
-                    return Err(DropReason::NotPublishing);
-                }
-                let place = self.place_of(now, id, &packet).ok_or(DropReason::Unnegotiated)?;
-                self.bind(now, id, place, &packet, payload, opened)
-            }
-        }
-    }
-
-    fn names_another(&self, source: SourceId, packet: &rtp::Packet<'_>) -> bool {
-        self.sources.get(source).is_some_and(|source| source.names_another(packet))
-    }
-
-    /// Gives the SSRC of an authentic packet its role, and keeps the packet.
-    pub(super) fn bind(
-        &mut self,
-        now: Instant,
-        id: ParticipantId,
-        (source, format): (SourceId, Payload),
-        packet: &rtp::Packet<'_>,
-        payload: &[u8],
-        opened: &srtp::Opened,
-    ) -> Result<Taken, DropReason> {
-        match format {
-            Payload::Rtx(_) => {
-                self.set_role(id, opened.context, Role::Repair(source));
-                self.accept_repair(now, id, source, packet, payload)
-            }
-            Payload::Media(codec) => {
-                let key = self.begin_stream(now, id, source, packet, opened.seq);
-                let key = key.ok_or(DropReason::Unnegotiated)?;
-                self.set_role(id, opened.context, Role::Media(key));
-                let transport_seq =
-                    self.sources.get(source).and_then(|source| source.ingress.transport_seq(packet));
-                self.note_arrival(now, id, transport_seq);
-                // The one copy in a stream's life: its first packet came before its history.
-                let aside = Aside { seq: opened.seq, codec: codec.0, payload };
-                self.keep_aside(now, id, key, packet, aside, false)
-            }
+            _ => self.accept_first(now, id, &packet, payload, opened),
         }
     }
 
     /// Keeps the original packet that a retransmission carries.
-    fn accept_repair(
+    pub(super) fn accept_repair(
         &mut self,
         now: Instant,
         id: ParticipantId,
@@ -413,7 +372,7 @@ impl Engine {
     }
 
     /// Copies a packet that was opened aside to its stream's history.
-    fn keep_aside(
+    pub(super) fn keep_aside(
         &mut self,
         now: Instant,
         id: ParticipantId,
@@ -438,7 +397,7 @@ impl Engine {
 
     /// Notes an authentic packet for the transport's feedback, which is due an interval after the first
     /// arrival.
-    fn note_arrival(&mut self, now: Instant, id: ParticipantId, transport_seq: Option<u16>) {
+    pub(super) fn note_arrival(&mut self, now: Instant, id: ParticipantId, transport_seq: Option<u16>) {
         let Some(participant) = self.participants.get_mut(id) else { return };
         let Some(wire) = transport_seq else { return };
         participant.arrivals.on_packet(now, wire);
@@ -512,113 +471,6 @@ impl Engine {
         }
         if any {
             self.arm(id, Timer::Prune, now + limits::HISTORY_AGE);
-        }
-    }
-
-    /// Which source a packet belongs to: by its mid, by an SSRC that was signalled, by a payload type
-    /// that only one line has (RFC 9143, section 9.2).
-    pub(super) fn place_of(
-        &self,
-        now: Instant,
-        id: ParticipantId,
-        packet: &rtp::Packet<'_>,
-    ) -> Option<(SourceId, Payload)> {
-        let participant = self.participants.get(id)?;
-        let sources = || participant.sources.iter().filter_map(|key| Some((*key, self.sources.get(*key)?)));
-        let payload_of = |source: &Source| source.ingress.payload(packet.payload_type());
-        let mid_at = |source: &Source| source.mid_of(packet);
-        let by_mid = sources().find(|(_, source)| mid_at(source) == Some(source.info.mid.as_bytes()));
-        // A mid that names none of them is of a line that is gone (S-RTP-04).
-        if by_mid.is_none() && sources().any(|(_, source)| mid_at(source).is_some()) {
-            return None;
-        }
-        let by_ssrc = || sources().find(|(_, source)| source.ingress.signalled(packet.ssrc()));
-        let by_payload = || {
-            let mut fitting = sources().filter(|(_, source)| payload_of(source).is_some());
-            let (key, source) = fitting.next().filter(|_| fitting.next().is_none())?;
-            // A guess takes no live stream's place: late packets of a line that ended look like this.
-            let media = matches!(payload_of(source), Some(Payload::Media(_)));
-            (!media || !self.speaks(now, key)).then_some((key, source))
-        };
-        let (key, source) = by_mid.or_else(by_ssrc).or_else(by_payload)?;
-        Some((key, payload_of(source)?))
-    }
-
-    /// Gives a source its (new) stream; its subscriptions go on without a gap.
-    fn begin_stream(
-        &mut self,
-        now: Instant,
-        id: ParticipantId,
-        source_id: SourceId,
-        packet: &rtp::Packet<'_>,
-        seq: SeqNo,
-    ) -> Option<StreamId> {
-        let source = self.sources.get_mut(source_id)?;
-        let clock_rate = source.ingress.clock_rate(packet.payload_type())?;
-        let nack = source.ingress.nack;
-        let before = source.stream;
-        let key = self.streams.insert_with(|_| Stream {
-            source: source_id,
-            ssrc: packet.ssrc(),
-            clock_rate,
-            history: History::new(),
-            reception: Reception::new(clock_rate, seq),
-            missing: Missing::default(),
-            seen: Seen::new(seq),
-            newest: None,
-            sender_report: None,
-            nack,
-        });
-        source.stream = Some(key);
-        let ended = before.and_then(|before| self.streams.remove(before));
-        let left = source.left.take();
-        if ended.is_some() || left.is_some() {
-            let newest = ended.as_ref().map_or(left, |ended| ended.newest);
-            if let Some(mut ended) = ended {
-                ended.history.clear(&mut self.pages);
-            }
-            if let Some((_, timestamp, at)) = newest {
-                let passed =
-                    u128::from(clock_rate) * (now - at).max(Duration::from_millis(1)).as_micros() / 1_000_000;
-                let shift = timestamp.wrapping_add(passed as u32).wrapping_sub(packet.timestamp().0);
-                source.audience.iter_mut().for_each(|listener| listener.rewriter.restart(shift));
-            }
-            self.retire(id, before, source_id);
-        }
-        self.want_keyframe(now, source_id);
-        self.arm_reports(now, id);
-        Some(key)
-    }
-
-    /// Whether a source's stream is alive: then no SSRC that it replaced takes its place back
-    /// (S-SIM-02).
-    fn speaks(&self, now: Instant, source: SourceId) -> bool {
-        let stream = self.sources.get(source).and_then(|source| self.streams.get(source.stream?));
-        stream.and_then(|stream| stream.newest).is_some_and(|(_, _, at)| now - at < limits::STREAM_SILENCE)
-    }
-
-    /// The SSRC of a stream that was replaced waits for its successor to fall silent.
-    fn retire(&mut self, id: ParticipantId, ended: Option<StreamId>, source: SourceId) {
-        let Some(participant) = self.participants.get_mut(id) else {
-            return;
-        };
-        for role in &mut participant.contexts {
-            if matches!(role, Role::Media(stream) if Some(*stream) == ended) {
-                *role = Role::Retired(source);
-            }
-        }
-    }
-
-    pub(super) fn set_role(&mut self, id: ParticipantId, context: srtp::ContextId, role: Role) {
-        let Some(participant) = self.participants.get_mut(id) else {
-            return;
-        };
-        let at = context.index();
-        if participant.contexts.len() <= at {
-            participant.contexts.resize(at + 1, Role::Open);
-        }
-        if let Some(slot) = participant.contexts.get_mut(at) {
-            *slot = role;
         }
     }
 }
@@ -697,7 +549,7 @@ impl crate::conference::source::Ingress {
         Ok((kept, noted.transport_seq))
     }
 
-    fn transport_seq(&self, packet: &rtp::Packet<'_>) -> Option<u16> {
+    pub(super) fn transport_seq(&self, packet: &rtp::Packet<'_>) -> Option<u16> {
         let value = packet.extension(self.id_of(ExtensionKind::TransportSequenceNumber)?)?;
         value.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
     }

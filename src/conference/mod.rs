@@ -4,9 +4,11 @@
 //! The engine is a handful of slot maps side by side: rooms, participants, sources, streams,
 //! subscriptions, and the pool of history pages. They name each other by key, so that a publisher's
 //! history and a subscriber's transport are borrowed at once and each thing has one owner. The files
-//! follow a packet: `engine` (the five verbs), `ingress`, `fanout`, `egress`; `streams` is
-//! TCP; `feedback` and `reports` are RTCP in and out; `participant`, `room`, `source` and `subscription` are who and what.
+//! follow a packet: `engine` (the five verbs), `ingress` with `binding` and `budget`, `fanout`, `egress`;
+//! `streams` is TCP; `feedback` and `reports` are RTCP in and out; `participant`, `room`, `source` and
+//! `subscription` are who and what.
 
+mod binding;
 mod budget;
 mod config;
 mod digest;
@@ -25,7 +27,6 @@ mod membership;
 mod memory;
 pub mod negotiation;
 mod participant;
-mod rebinding;
 mod reports;
 mod room;
 mod signalling;

@@ -3,12 +3,20 @@
 //! [`Packet`] is a view: the header is checked once and every getter is then a plain read. The header
 //! of an SRTP datagram is in clear, so a view of it is whole but for the payload, which is still
 //! ciphertext and tag; so padding, which hides in the payload, has a function of its own,
-//! [`padding_len`]. [`HeaderWriter`] writes the header of a forwarded packet into the caller's
-//! buffer, and [`ExtensionKind`] names the extensions that mean something to an SFU.
+//! [`padding_len`]. [`HeaderWriter`] writes a header into the caller's buffer, its extensions in the
+//! one-byte, the two-byte or the shortest possible form.
 //!
-//! Left out: contributing sources are read but not written (nothing is mixed here), and extensions in
-//! a form other than those of RFC 8285 are skipped; [`Packet::extension_profile`] tells which, so that
-//! Cryptex (RFC 9335) can be refused where it was not negotiated.
+//! [`ExtensionKind`] names the extensions that mean something to an SFU; most have a type that reads
+//! and writes their values, from [`AudioLevel`] to [`VideoTiming`]. Dependency descriptor and video
+//! layers allocation are described by [`payload`](crate::payload), generic frame descriptor and
+//! corruption detection stay opaque.
+//!
+//! What may stand in a payload's place has a module of its own: [`rtx`] (RFC 4588), [`red`] (RFC 2198)
+//! and the headers of [`fec`] (RFC 5109, RFC 8627 and the draft of it that browsers send).
+//!
+//! Left out: extensions in a form other than those of RFC 8285 are skipped;
+//! [`Packet::extension_profile`] tells which, so that Cryptex (RFC 9335) can be refused where it was
+//! not negotiated. FEC neither recovers nor protects packets here.
 
 mod extensions;
 pub mod fec;

@@ -1,0 +1,211 @@
+//! Which SSRC belongs where: found by its first packet, followed when it moves to another m-line
+//! (RFC 9143, section 9.2).
+
+use crate::base::limits;
+use crate::base::time::{Duration, Instant};
+use crate::conference::drops::DropReason;
+use crate::conference::engine::Engine;
+use crate::conference::ids::{ParticipantId, SourceId, StreamId};
+use crate::conference::ingress::{Aside, Taken};
+use crate::conference::negotiation::Payload;
+use crate::conference::participant::Role;
+use crate::conference::source::{Source, Stream};
+use crate::forwarding::history::History;
+use crate::forwarding::reception::Reception;
+use crate::forwarding::repair::Missing;
+use crate::forwarding::seen::Seen;
+use crate::session::srtp;
+use crate::wire::rtp::{self, SeqNo};
+
+impl Engine {
+    /// An authentic packet of an SSRC without a place: it gets one, and the packet is kept.
+    pub(super) fn accept_first(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        packet: &rtp::Packet<'_>,
+        payload: &[u8],
+        opened: &srtp::Opened,
+    ) -> Result<Taken, DropReason> {
+        if !self.participants.get(id).is_some_and(|participant| participant.config.publish) {
+            return Err(DropReason::NotPublishing);
+        }
+        let place = self.place_of(now, id, packet).ok_or(DropReason::Unnegotiated)?;
+        self.bind(now, id, place, packet, payload, opened)
+    }
+
+    /// An authentic packet names another m-line than the one its SSRC belongs to: the SSRC follows it,
+    /// within its participant's lines and at a bounded rate (S-RTP-06).
+    pub(super) fn rebind(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        packet: &rtp::Packet<'_>,
+        payload: &[u8],
+        opened: &srtp::Opened,
+    ) -> Result<Taken, DropReason> {
+        let place = self.place_of(now, id, packet).ok_or(DropReason::Unnegotiated)?;
+        let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
+        if participant.rebound.is_some_and(|at| now - at < limits::REBINDING_INTERVAL) {
+            return Err(DropReason::Rebinding);
+        }
+        participant.rebound = Some(now);
+        self.unbind(id, opened);
+        self.bind(now, id, place, packet, payload, opened)
+    }
+
+    /// Ends the stream that an SSRC had; what its source receives next goes on where it ended.
+    fn unbind(&mut self, id: ParticipantId, opened: &srtp::Opened) {
+        let Some(participant) = self.participants.get(id) else { return };
+        let role = participant.contexts.get(opened.context.index()).copied();
+        if let Some(Role::Media(key)) = role
+            && let Some(mut stream) = self.streams.remove(key)
+        {
+            stream.history.clear(&mut self.pages);
+            if let Some(source) = self.sources.get_mut(stream.source) {
+                (source.stream, source.left) = (None, stream.newest);
+            }
+        }
+        self.set_role(id, opened.context, Role::Open);
+    }
+
+    pub(super) fn names_another(&self, source: SourceId, packet: &rtp::Packet<'_>) -> bool {
+        self.sources.get(source).is_some_and(|source| source.names_another(packet))
+    }
+
+    /// Gives the SSRC of an authentic packet its role, and keeps the packet.
+    pub(super) fn bind(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        (source, format): (SourceId, Payload),
+        packet: &rtp::Packet<'_>,
+        payload: &[u8],
+        opened: &srtp::Opened,
+    ) -> Result<Taken, DropReason> {
+        match format {
+            Payload::Rtx(_) => {
+                self.set_role(id, opened.context, Role::Repair(source));
+                self.accept_repair(now, id, source, packet, payload)
+            }
+            Payload::Media(codec) => {
+                let key = self.begin_stream(now, id, source, packet, opened.seq);
+                let key = key.ok_or(DropReason::Unnegotiated)?;
+                self.set_role(id, opened.context, Role::Media(key));
+                let transport_seq =
+                    self.sources.get(source).and_then(|source| source.ingress.transport_seq(packet));
+                self.note_arrival(now, id, transport_seq);
+                // The one copy in a stream's life: its first packet came before its history.
+                let aside = Aside { seq: opened.seq, codec: codec.0, payload };
+                self.keep_aside(now, id, key, packet, aside, false)
+            }
+        }
+    }
+
+    /// Which source a packet belongs to: by its mid, by an SSRC that was signalled, by a payload type
+    /// that only one line has (RFC 9143, section 9.2).
+    fn place_of(
+        &self,
+        now: Instant,
+        id: ParticipantId,
+        packet: &rtp::Packet<'_>,
+    ) -> Option<(SourceId, Payload)> {
+        let participant = self.participants.get(id)?;
+        let sources = || participant.sources.iter().filter_map(|key| Some((*key, self.sources.get(*key)?)));
+        let payload_of = |source: &Source| source.ingress.payload(packet.payload_type());
+        let mid_at = |source: &Source| source.mid_of(packet);
+        let by_mid = sources().find(|(_, source)| mid_at(source) == Some(source.info.mid.as_bytes()));
+        // A mid that names none of them is of a line that is gone (S-RTP-04).
+        if by_mid.is_none() && sources().any(|(_, source)| mid_at(source).is_some()) {
+            return None;
+        }
+        let by_ssrc = || sources().find(|(_, source)| source.ingress.signalled(packet.ssrc()));
+        let by_payload = || {
+            let mut fitting = sources().filter(|(_, source)| payload_of(source).is_some());
+            let (key, source) = fitting.next().filter(|_| fitting.next().is_none())?;
+            // A guess takes no live stream's place: late packets of a line that ended look like this.
+            let media = matches!(payload_of(source), Some(Payload::Media(_)));
+            (!media || !self.speaks(now, key)).then_some((key, source))
+        };
+        let (key, source) = by_mid.or_else(by_ssrc).or_else(by_payload)?;
+        Some((key, payload_of(source)?))
+    }
+
+    /// Gives a source its (new) stream; its subscriptions go on without a gap.
+    fn begin_stream(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        source_id: SourceId,
+        packet: &rtp::Packet<'_>,
+        seq: SeqNo,
+    ) -> Option<StreamId> {
+        let source = self.sources.get_mut(source_id)?;
+        let clock_rate = source.ingress.clock_rate(packet.payload_type())?;
+        let nack = source.ingress.nack;
+        let before = source.stream;
+        let key = self.streams.insert_with(|_| Stream {
+            source: source_id,
+            ssrc: packet.ssrc(),
+            clock_rate,
+            history: History::new(),
+            reception: Reception::new(clock_rate, seq),
+            missing: Missing::default(),
+            seen: Seen::new(seq),
+            newest: None,
+            sender_report: None,
+            nack,
+        });
+        source.stream = Some(key);
+        let ended = before.and_then(|before| self.streams.remove(before));
+        let left = source.left.take();
+        if ended.is_some() || left.is_some() {
+            let newest = ended.as_ref().map_or(left, |ended| ended.newest);
+            if let Some(mut ended) = ended {
+                ended.history.clear(&mut self.pages);
+            }
+            if let Some((_, timestamp, at)) = newest {
+                let passed =
+                    u128::from(clock_rate) * (now - at).max(Duration::from_millis(1)).as_micros() / 1_000_000;
+                let shift = timestamp.wrapping_add(passed as u32).wrapping_sub(packet.timestamp().0);
+                source.audience.iter_mut().for_each(|listener| listener.rewriter.restart(shift));
+            }
+            self.retire(id, before, source_id);
+        }
+        self.want_keyframe(now, source_id);
+        self.arm_reports(now, id);
+        Some(key)
+    }
+
+    /// Whether a source's stream is alive: then no SSRC that it replaced takes its place back
+    /// (S-SIM-02).
+    pub(super) fn speaks(&self, now: Instant, source: SourceId) -> bool {
+        let stream = self.sources.get(source).and_then(|source| self.streams.get(source.stream?));
+        stream.and_then(|stream| stream.newest).is_some_and(|(_, _, at)| now - at < limits::STREAM_SILENCE)
+    }
+
+    /// The SSRC of a stream that was replaced waits for its successor to fall silent.
+    fn retire(&mut self, id: ParticipantId, ended: Option<StreamId>, source: SourceId) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        for role in &mut participant.contexts {
+            if matches!(role, Role::Media(stream) if Some(*stream) == ended) {
+                *role = Role::Retired(source);
+            }
+        }
+    }
+
+    pub(super) fn set_role(&mut self, id: ParticipantId, context: srtp::ContextId, role: Role) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let at = context.index();
+        if participant.contexts.len() <= at {
+            participant.contexts.resize(at + 1, Role::Open);
+        }
+        if let Some(slot) = participant.contexts.get_mut(at) {
+            *slot = role;
+        }
+    }
+}
