@@ -112,17 +112,23 @@ fn s_rtcp_09_four_compounds_at_start_and_in_a_round() {
     assert!(compounds.iter().all(|compounds| *compounds > 0), "{compounds:?}");
 }
 
+/// A length past the end.
+const TOO_LONG: &[u8] = &[0x80, 201, 0, 9, 0, 0, 0, 1];
+/// A request without a number behind a good report.
+const REPORT_AND_CUT: &[u8] = &[0x80, 201, 0, 1, 0, 0, 0, 1, 0x81, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
+
 /// Authentic bytes that are no RTCP, or not to their end.
 const MALFORMED: [&[u8]; 8] = [
-    &[],
-    &[0x80],
-    &[0x00; 12],
-    // A length past the end, a count that does not fit, padding of nothing.
-    &[0x80, 201, 0, 9, 0, 0, 0, 1],
+    TOO_LONG,
+    REPORT_AND_CUT,
+    // A count that does not fit, padding of nothing.
     &[0x85, 201, 0, 1, 0, 0, 0, 1],
     &[0xa0, 201, 0, 1, 0, 0, 0, 0],
-    // Requests that are cut, behind a good report and alone.
-    &[0x80, 201, 0, 1, 0, 0, 0, 1, 0x81, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2],
+    // Behind a good report: half a header, and another version.
+    &[0x80, 201, 0, 1, 0, 0, 0, 1, 0x81, 206],
+    &[0x80, 201, 0, 1, 0, 0, 0, 1, 0x41, 206, 0, 0],
+    // A description without end, a request that is cut.
+    &[0x81, 202, 0, 2, 0, 0, 0, 7, 1, 2, b'a', b'b'],
     &[0x84, 206, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9],
 ];
 
@@ -155,13 +161,13 @@ fn s_rtcp_01_what_follows_a_malformed_packet_is_dropped_and_counted() {
     let mut conference = live(2, Options::default());
     let id = conference.participant(0);
     let fault = |conference: &mut Conference, fault| {
-        let mut participant = conference.engine.participant(id).expect("it is there");
+        let participant = conference.engine.participant(id).expect("it is there");
         participant.stats().dropped(DropReason::Rtcp(fault))
     };
-    conference.endpoint(0).send_plain_rtcp(MALFORMED[6]);
+    conference.endpoint(0).send_plain_rtcp(REPORT_AND_CUT);
     conference.drive(millis(100));
     assert_eq!(fault(&mut conference, rtcp::Fault::Nack), 1);
-    conference.endpoint(0).send_plain_rtcp(MALFORMED[3]);
+    conference.endpoint(0).send_plain_rtcp(TOO_LONG);
     conference.drive(millis(100));
     assert_eq!(fault(&mut conference, rtcp::Fault::Length), 1);
     conference.assert_all_seen(20);

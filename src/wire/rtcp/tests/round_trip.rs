@@ -70,7 +70,9 @@ proptest! {
     }
 
     #[test]
-    fn descriptions_are_read_as_written(sources in vec((any::<u32>(), vec((1u8.., "[a-z\u{e9}]{0,80}"), 1..5)), 0..31)) {
+    fn descriptions_are_read_as_written(
+        sources in vec((any::<u32>(), vec((1u8.., "[a-z\u{e9}]{0,80}"), 1..5)), 0..31),
+    ) {
         let mut items = Vec::new();
         for (at, (ssrc, of)) in sources.iter().enumerate() {
             // Neighbours differ, else they would share a chunk.
