@@ -118,9 +118,9 @@ impl<'a> Flex<'a> {
         let mut protects = false;
         for _ in 0..count {
             let at = begin + streams.len() - repair.payload.len();
-            let (_, _, coverage, rest) =
+            let (part, rest) =
                 sources.stream(fixed, repair.payload).map_err(|fault| Malformed::at(at, fault))?;
-            protects |= !coverage.is_empty();
+            protects |= !part.coverage.is_empty();
             repair.payload = rest;
         }
         if !protects {
@@ -144,10 +144,10 @@ impl<'a> FlexRepair<'a> {
             Sources::Contributing(packet) => Some(packet.csrcs()),
         };
         (0..self.count).map_while(move |_| {
-            let (inline, base, coverage, behind) = sources.stream(fixed, rest).ok()?;
+            let (part, behind) = sources.stream(fixed, rest).ok()?;
             rest = behind;
-            let ssrc = inline.or_else(|| contributing.as_mut()?.next())?;
-            Some(FlexStream { ssrc, base, coverage })
+            let ssrc = part.ssrc.or_else(|| contributing.as_mut()?.next())?;
+            Some(FlexStream { ssrc, base: part.base, coverage: part.coverage })
         })
     }
 
@@ -157,14 +157,16 @@ impl<'a> FlexRepair<'a> {
     }
 }
 
+/// What the header says of one stream, its name only if it stands there.
+struct Part {
+    ssrc: Option<Ssrc>,
+    base: WireSeq,
+    coverage: Coverage,
+}
+
 impl Sources<'_> {
-    /// One stream's part at the start of `bytes`: its name if it stands there, its base, its coverage;
-    /// and what is behind it.
-    fn stream(
-        self,
-        fixed: bool,
-        mut bytes: &[u8],
-    ) -> Result<(Option<Ssrc>, WireSeq, Coverage, &[u8]), Fault> {
+    /// One stream's part at the start of `bytes`, and what is behind it.
+    fn stream(self, fixed: bool, mut bytes: &[u8]) -> Result<(Part, &[u8]), Fault> {
         let mut ssrc = None;
         if matches!(self, Sources::Inline) {
             let (name, behind) = bytes.split_first_chunk().ok_or(Fault::Stream)?;
@@ -178,7 +180,7 @@ impl Sources<'_> {
             let (mask, rest) = self.mask(behind)?;
             (Coverage::Mask(mask), rest)
         };
-        Ok((ssrc, WireSeq(u16::from_be_bytes(*base)), coverage, rest))
+        Ok((Part { ssrc, base: WireSeq(u16::from_be_bytes(*base)), coverage }, rest))
     }
 
     /// A mask of one to three parts. A bit in front of each says in the draft that it is the last one,
