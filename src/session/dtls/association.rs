@@ -463,6 +463,7 @@ impl Association {
             return;
         }
         let reason = match reason {
+            // It has one, of a kind that it was not asked for.
             FailReason::NoCertificate if !self.expected.is_empty() => FailReason::UnsupportedCertificate,
             other => other,
         };
