@@ -483,7 +483,7 @@ fn both_others_connect_with_each_of_our_parts() {
 fn loss_reordering_and_duplicates_are_survived() {
     for peer in PEERS {
         for (ours, theirs) in PARTS {
-            for seed in 0..8 {
+            for seed in 0..24 {
                 let mut pair = Pair::new(seed, ours, peer, theirs);
                 (pair.loss, pair.jitter, pair.duplicates) = (20, 120, 10);
                 pair.signal();
@@ -500,9 +500,9 @@ fn loss_reordering_and_duplicates_are_survived() {
 fn role_conflicts_are_settled() {
     for peer in PEERS {
         for part in [As::Controlling, As::Controlled] {
-            for seed in 0..8 {
+            for seed in 0..24 {
                 let mut pair = Pair::new(seed, part, peer, part);
-                pair.loss = if seed < 4 { 0 } else { 20 };
+                pair.loss = if seed < 8 { 0 } else { 20 };
                 pair.signal();
                 pair.run(Duration::from_secs(20));
                 pair.loss = 0;

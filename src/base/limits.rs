@@ -176,8 +176,8 @@ pub const STUN_TEXT: usize = 763;
 /// Remote candidates of one ICE generation (S-STUN-10): browsers name about ten.
 pub const CANDIDATES: usize = 32;
 
-/// Pairs of a full agent (S-STUN-10; RFC 8445, section 6.1.2.5): three addresses of ours with all
-/// candidates of a peer.
+/// Pairs of a full agent (S-STUN-10), as RFC 8445, section 6.1.2.5, recommends; those of
+/// [`ADDRESSES_PER_PARTICIPANT`] are among them.
 pub const PAIRS: usize = 100;
 
 /// Checks of all full agents on one socket whose answers find their way by transaction; a power of

@@ -212,7 +212,8 @@ impl Agent {
         if self.full.is_some() {
             // The others are of no use any more, but those that an aggressive peer may like better
             // and that are under way already (RFC 8445, section 8.1.2).
-            for other in self.pairs.iter_mut().filter(|pair| pair.serial != serial) {
+            let others = self.pairs.iter_mut().filter(|p| p.serial != serial && p.epoch == epoch);
+            for other in others {
                 let pending = role == Role::Controlled && other.priority(role) > priority;
                 if !pending || other.check.unanswered == 0 {
                     other.check.stop();

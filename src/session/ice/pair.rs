@@ -154,10 +154,7 @@ impl Pairs {
             }
             self.push(path, epoch)
         });
-        let pair = self.get_mut(serial)?;
-        // A connection between the same ports.
-        pair.gone = false;
-        Some(pair)
+        self.get_mut(serial)
     }
 
     /// The entry of two candidates, new if need be. When there are too many, the one of least

@@ -75,6 +75,11 @@ impl Agent {
         let pair = self.pairs.enter(path, epoch).ok_or(Drop::Busy)?;
         let (serial, proven) = (pair.serial, pair.is_proven(now));
         pair.hear(now);
+        if std::mem::take(&mut pair.gone) {
+            // A connection between the same ports: it is selected still, if there is consent.
+            pair.check.schedule(now);
+            self.selected = true;
+        }
         if !pair.named {
             pair.local_priority = if proven { pair.local_priority } else { ours };
             pair.remote_priority = message.priority().unwrap_or(pair.remote_priority);

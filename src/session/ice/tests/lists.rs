@@ -169,6 +169,13 @@ fn rfc_6544_a_passive_pair_comes_with_the_connection_and_goes_with_it() {
         assert_eq!(server.events(), [Event::Selected(tcp("192.0.2.10:50001"))]);
         assert_eq!(server.paths, [tcp("192.0.2.10:50001")]);
 
+        // Even from the same port.
+        server.agent.forget_path(server.now, &tcp("192.0.2.10:50001"));
+        assert_eq!((server.agent.selected(), server.events()), (None, vec![]));
+        connect(&mut server, "192.0.2.10:50001");
+        assert_eq!(server.events(), [Event::Selected(tcp("192.0.2.10:50001"))]);
+        assert_eq!(server.paths, [tcp("192.0.2.10:50001")]);
+
         // Or does not.
         server.agent.forget_path(server.now, &tcp("192.0.2.10:50001"));
         server.pass(seconds(29));
@@ -189,6 +196,24 @@ fn a_proven_path_takes_over_at_once_from_a_closed_connection() {
     assert_eq!(server.agent.selected(), Some(path(HOME)));
     server.agent.forget_path(server.now, &path(HOME));
     assert_eq!(server.events(), [Event::Selected(path(MOVED))]);
+}
+
+#[test]
+fn s_stun_16_a_move_within_the_old_generation_leaves_the_checks_of_the_new_one_alone() {
+    let old = Peer { ours: credentials(1), servers: credentials(2) };
+    let config = Config { mode: Mode::Full, private_candidates: true, ..Config::default() };
+    let mut agent = Agent::new(config, old.servers.clone(), Random::new([9; 32]));
+    agent.set_remote_credentials(old.ours.clone());
+    agent.add_local_candidate(local(SERVER, 1)).unwrap();
+    let mut server = Server { agent, now: Instant::from_millis(1_000), paths: Vec::new() };
+    server.connect(&old, HOME);
+    server.agent.restart(credentials(3));
+    server.agent.set_remote_credentials(credentials(4));
+    let named = "203.0.113.9:5";
+    server.agent.add_remote_candidate(host(named, 1)).unwrap();
+    assert!(server.pass(seconds(1)).iter().any(|(_, to, _)| *to == path(named)));
+    server.connect(&old, MOVED);
+    assert!(server.pass(seconds(3)).iter().any(|(_, to, _)| *to == path(named)));
 }
 
 /// A peer that nominates with each check, on two paths, in some order.
