@@ -145,6 +145,10 @@ impl Engine {
         *owner = Some(id);
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownUsername)?;
         participant.network.handle_stun(now, datagram.path, &message)?;
+        if message.class() == stun::Class::Indication {
+            // It keeps a NAT's door open and proves nothing, so there is nothing to see to (I-03).
+            return Ok(Taken::Consumed);
+        }
         // Whoever spoke last with its own password has an address that nobody else uses.
         if by_path != Some(id) && participant.network.knows(&datagram.path) {
             self.learn_path(id, datagram.path);

@@ -5,7 +5,7 @@ use super::client::{Client, Setup};
 use super::invariants::Watch;
 use super::net::{Link, Network, Packet};
 use super::seeded_dtls;
-use super::stream::Stream;
+use super::stream::{Stream, whole_frames};
 use estafette::{
     Datagram, Ecn, Engine, EngineConfig, EngineStats, Event, Instant, LeaveReason, ParticipantConfig,
     ParticipantId, Path, Protocol, RoomConfig, RoomId, StreamEnd, dtls,
@@ -128,7 +128,7 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    fn add(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, data: &[u8]) {
+    pub(super) fn add(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, data: &[u8]) {
         self.hash.update(now.as_micros().to_be_bytes());
         self.hash.update(data);
         self.entries.push((now.as_micros(), from, to, data.len(), crc32fast::hash(data)));
@@ -153,9 +153,11 @@ pub struct Conference<E: Endpoint = Client> {
     pub tap: bool,
     /// The connections of those who talk over TCP, by their addresses.
     pub streams: BTreeMap<SocketAddr, Stream>,
+    /// Who ever had one, and sends nothing without.
+    pub(super) over_tcp: BTreeSet<SocketAddr>,
     /// Connections that the engine gave up in answer to their bytes.
     pub ends: Vec<(SocketAddr, StreamEnd)>,
-    options: Options,
+    pub(super) options: Options,
     client_dtls: dtls::Context,
     buf: Vec<u8>,
     negotiations: BTreeSet<(Instant, ParticipantId)>,
@@ -188,6 +190,7 @@ impl<E: Endpoint> Conference<E> {
             outgoing: Vec::new(),
             tap: false,
             streams: BTreeMap::new(),
+            over_tcp: BTreeSet::new(),
             ends: Vec::new(),
             buf: vec![0; options.arena],
             options,
@@ -316,55 +319,6 @@ impl<E: Endpoint> Conference<E> {
         self.engine.handle_datagram(self.now, Datagram { path: path_to(from), ecn: Ecn::NotEct, data });
     }
 
-    /// Hands over what arrived on connections.
-    fn carry_streams(&mut self) {
-        let now = self.now;
-        for address in self.streams.keys().copied().collect::<Vec<_>>() {
-            while let Some(piece) = self.streams.get_mut(&address).and_then(|s| s.arrive_up(now)) {
-                self.inject_stream(address, &piece);
-            }
-            while let Some(datagrams) = self.streams.get_mut(&address).and_then(|s| s.arrive_down(now)) {
-                for data in datagrams {
-                    self.deliver(&Packet { from: server(), to: address, data });
-                }
-            }
-        }
-    }
-
-    /// Hands bytes to the engine as if they came over a connection from `from`.
-    pub fn inject_stream(&mut self, from: SocketAddr, piece: &[u8]) {
-        let (now, seed) = (self.now, self.options.seed);
-        let taken = self.engine.handle_stream(now, stream_to(from), piece);
-        if taken == Err(StreamEnd::Refused) {
-            self.ends.push((from, StreamEnd::Refused));
-            return;
-        }
-        let stream = self.streams.entry(from).or_insert_with(|| Stream::new(seed, Duration::ZERO));
-        for datagram in stream.read_along(now, piece) {
-            self.watch.received(from, &datagram);
-            if let Some(transcript) = &mut self.transcript {
-                transcript.add(now, from, server(), &datagram);
-            }
-        }
-        if let Err(end) = taken {
-            self.streams.remove(&from);
-            self.ends.push((from, end));
-        }
-    }
-
-    /// A client's connection ends.
-    pub fn hang_up(&mut self, address: SocketAddr) {
-        self.streams.remove(&address);
-        self.engine.close_stream(stream_to(address));
-    }
-
-    /// The client at `address` talks over a connection from now on.
-    pub fn connect_stream(&mut self, address: SocketAddr) {
-        let seed = self.options.seed ^ u64::from(address.port()) << 32 ^ self.streams.len() as u64;
-        self.engine.open_stream(stream_to(address)).expect("there is room for a stream");
-        self.streams.insert(address, Stream::new(seed, Duration::from_millis(20)));
-    }
-
     /// Takes all that the engine and the clients have to say.
     pub fn drain(&mut self) {
         self.drain_with(usize::MAX);
@@ -411,6 +365,8 @@ impl<E: Endpoint> Conference<E> {
             while let Some(packet) = seat.endpoint.poll_transmit(now) {
                 match self.streams.get_mut(&packet.from) {
                     Some(stream) => stream.send_up(now, &packet.data),
+                    // What has no connection any more has none.
+                    None if self.over_tcp.contains(&packet.from) => {}
                     None => self.net.send(now, packet),
                 }
             }
@@ -490,12 +446,6 @@ impl Conference<Client> {
         self.add_with(room, index, Plan { first_seq: 65_400 - 7 * u64::from(index), ..Plan::default() })
     }
 
-    /// The same over TCP.
-    pub fn add_over_tcp(&mut self, room: RoomId, index: u32) -> usize {
-        self.connect_stream(home(index));
-        self.add(room, index)
-    }
-
     pub fn add_with(&mut self, room: RoomId, index: u32, plan: Plan) -> usize {
         let client = self.client(index, plan, 0);
         self.join(room, client)
@@ -558,18 +508,6 @@ impl Conference<Client> {
             }
         }
     }
-}
-
-/// The frames of a transmit, which holds whole ones.
-fn whole_frames(mut written: &[u8]) -> Vec<Vec<u8>> {
-    let mut frames = Vec::new();
-    while let Some((prefix, rest)) = written.split_first_chunk() {
-        let (frame, behind) = rest.split_at(usize::from(u16::from_be_bytes(*prefix)));
-        frames.push(frame.to_vec());
-        written = behind;
-    }
-    assert!(written.is_empty());
-    frames
 }
 
 /// What one client saw of another.

@@ -1,9 +1,13 @@
 //! A TCP connection in virtual time: bytes in order, in pieces that know nothing of frames.
 
+use super::Client;
+use super::harness::{Conference, Endpoint, home, server, stream_to};
+use super::net::Packet;
 use estafette::framing::{self, Deframer};
 use estafette::random::Random;
-use estafette::{Instant, framing::Fault};
+use estafette::{Instant, RoomId, StreamEnd, framing::Fault};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Both directions of one connection.
@@ -66,6 +70,78 @@ impl Stream {
         }
         read
     }
+}
+
+impl<E: Endpoint> Conference<E> {
+    /// Hands over what arrived on connections.
+    pub(super) fn carry_streams(&mut self) {
+        let now = self.now;
+        for address in self.streams.keys().copied().collect::<Vec<_>>() {
+            while let Some(piece) = self.streams.get_mut(&address).and_then(|s| s.arrive_up(now)) {
+                self.inject_stream(address, &piece);
+            }
+            while let Some(datagrams) = self.streams.get_mut(&address).and_then(|s| s.arrive_down(now)) {
+                for data in datagrams {
+                    self.deliver(&Packet { from: server(), to: address, data });
+                }
+            }
+        }
+    }
+
+    /// Hands bytes to the engine as if they came over a connection from `from`.
+    pub fn inject_stream(&mut self, from: SocketAddr, piece: &[u8]) {
+        let (now, seed) = (self.now, self.options.seed);
+        let taken = self.engine.handle_stream(now, stream_to(from), piece);
+        if taken == Err(StreamEnd::Refused) {
+            self.ends.push((from, StreamEnd::Refused));
+            return;
+        }
+        let stream = self.streams.entry(from).or_insert_with(|| Stream::new(seed, Duration::ZERO));
+        for datagram in stream.read_along(now, piece) {
+            self.watch.received(from, &datagram);
+            if let Some(transcript) = &mut self.transcript {
+                transcript.add(now, from, server(), &datagram);
+            }
+        }
+        if let Err(end) = taken {
+            self.streams.remove(&from);
+            self.ends.push((from, end));
+        }
+    }
+
+    /// A client's connection ends.
+    pub fn hang_up(&mut self, address: SocketAddr) {
+        self.streams.remove(&address);
+        self.engine.close_stream(stream_to(address));
+    }
+
+    /// The client at `address` talks over a connection from now on.
+    pub fn connect_stream(&mut self, address: SocketAddr) {
+        let seed = self.options.seed ^ u64::from(address.port()) << 32 ^ self.streams.len() as u64;
+        self.engine.open_stream(stream_to(address)).expect("there is room for a stream");
+        self.streams.insert(address, Stream::new(seed, Duration::from_millis(20)));
+        self.over_tcp.insert(address);
+    }
+}
+
+impl Conference<Client> {
+    /// Client `index` joins a room with the usual media, over TCP.
+    pub fn add_over_tcp(&mut self, room: RoomId, index: u32) -> usize {
+        self.connect_stream(home(index));
+        self.add(room, index)
+    }
+}
+
+/// The frames of a transmit, which holds whole ones.
+pub fn whole_frames(mut written: &[u8]) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    while let Some((prefix, rest)) = written.split_first_chunk() {
+        let (frame, behind) = rest.split_at(usize::from(u16::from_be_bytes(*prefix)));
+        frames.push(frame.to_vec());
+        written = behind;
+    }
+    assert!(written.is_empty());
+    frames
 }
 
 /// A datagram behind its length.
