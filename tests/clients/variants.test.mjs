@@ -104,6 +104,18 @@ variant('candidates trickle and ICE restarts by PATCH', [], async (t, { server, 
   await until('the guest is gone', () => ada.page.evaluate(() => !document.body.textContent.includes('WHIP guest')));
 });
 
+variant('a WHEP viewer that comes first sees who comes later', [], async (t, { server, room, enter, later }) => {
+  const viewer = await Caller.open(chromium, server);
+  later(() => viewer.page.close());
+  await viewer.join(room.whep, 'view');
+  await enter('Ada');
+  const seen = await until('the viewer decodes Ada', async () => {
+    const sample = await viewer.sample();
+    return sample.frames > 5 * LEAST_FPS && sample.energy > 0 && sample;
+  });
+  t.diagnostic(`a viewer that came first: ${seen.frames} frames, energy ${seen.energy.toFixed(4)}`);
+});
+
 variant('AES_CM_128_HMAC_SHA1_80 alone', [], async (t, { server, room, enter, later }) => {
   const ada = await enter('Ada');
   const guest = Peer.aiortc('publish', 'cm');
