@@ -298,6 +298,7 @@ impl Thread {
             receive: part != Part::Publisher,
             // WHIP and WHEP have one offer and one answer.
             renegotiates: part == Part::Page,
+            ..ParticipantConfig::default()
         };
         let joined = id.and_then(|id| {
             self.rooms.insert(room, id);
