@@ -2,8 +2,8 @@
 //!
 //! A payload is a list of OBU elements; the first may continue an OBU of the packet before, the last
 //! may be continued by the packet behind. The last packet of a temporal unit should have the RTP marker
-//! bit; whether it has or not, the next one has another timestamp.
-//! Layers and dependencies are told by the [dependency descriptor](super::dependency).
+//! bit; whether it has or not, the next one has another timestamp. Layers and dependencies are told by
+//! the [dependency descriptor](super::dependency).
 
 mod sequence;
 
