@@ -104,6 +104,7 @@ pub fn answer_by_pion(crypto: &dyn ::stun::crypto::RTCCrypto, request: &[u8]) ->
     MessageIntegrity::check(&mut message, OURS.as_bytes(), crypto).ok()?;
     let mut answer = Message::new();
     answer.set_type(BINDING_SUCCESS);
+    answer.write_header();
     TransactionId(message.transaction_id.0).add_to(&mut answer).ok()?;
     let remote = remote();
     XorMappedAddress { ip: remote.ip(), port: remote.port() }.add_to(&mut answer).ok()?;
