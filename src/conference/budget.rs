@@ -6,8 +6,8 @@ use crate::conference::config::ParticipantConfig;
 
 /// Room for a second at the participant's rates, filled up as time passes.
 ///
-/// Only packets that are authentic take from it, so nobody else can use it up; an authentic one is
-/// refused, unopened, once either is used up.
+/// Only packets that are authentic take from it, so nobody else can use it up; one for which there is
+/// no room is refused unopened, also one that is larger than a second's worth.
 #[derive(Debug)]
 pub(super) struct PublishBudget {
     packets: Bucket,
@@ -49,15 +49,15 @@ impl PublishBudget {
         }
     }
 
-    /// Whether another packet may come. Changes nothing: who asks is not authenticated yet.
+    /// Whether a packet of `len` bytes may come. Changes nothing: who asks is not authenticated yet.
     #[inline]
-    pub(super) fn allows(&self, now: Instant) -> bool {
+    pub(super) fn allows(&self, now: Instant, len: usize) -> bool {
         // The usual case needs no clock.
         let some = |bucket: Bucket, need| bucket.level >= need || bucket.after(self.elapsed(now)) >= need;
-        some(self.packets, MILLION) && some(self.bytes, 1)
+        some(self.packets, MILLION) && some(self.bytes, len as u64 * MILLION)
     }
 
-    /// Takes an authentic packet of `len` bytes. One that is longer than what is left takes all of it.
+    /// Takes an authentic packet of `len` bytes that was allowed.
     #[inline]
     pub(super) fn take(&mut self, now: Instant, len: usize) {
         let micros = self.elapsed(now);
@@ -90,7 +90,7 @@ mod tests {
         let mut taken = 0;
         for now in (from..from + millis).map(Instant::from_millis) {
             for _ in 0..each {
-                if budget.allows(now) {
+                if budget.allows(now, len) {
                     budget.take(now, len);
                     taken += 1;
                 }
@@ -112,20 +112,20 @@ mod tests {
         let mut budget = budget(10_000, Bitrate::from_kbps(800));
         assert_eq!(taken(&mut budget, 0, 1, 1_000, 1_000), 100);
         let more = taken(&mut budget, 1, 1_000, 5, 1_000);
-        assert!((100..=101).contains(&more), "{more}");
+        assert!((99..=100).contains(&more), "{more}");
     }
 
     #[test]
     fn asking_takes_nothing_and_the_limits_hold_whatever_is_configured() {
         let mut budget = budget(u32::MAX, Bitrate::from_bps(u64::MAX));
-        assert!((0..100_000).all(|_| budget.allows(Instant::ZERO)));
+        assert!((0..100_000).all(|_| budget.allows(Instant::ZERO, 1_500)));
         assert_eq!(taken(&mut budget, 0, 1, 100_000, 1), limits::PUBLISH_PACKETS);
-        assert!(budget.allows(Instant::from_micros(u64::MAX)));
+        assert!(budget.allows(Instant::from_micros(u64::MAX), 1_500));
     }
 
     #[test]
     fn a_budget_of_nothing_allows_nothing() {
-        assert!(!budget(0, Bitrate::from_kbps(1)).allows(Instant::from_millis(5_000)));
-        assert!(!budget(1, Bitrate::ZERO).allows(Instant::from_millis(5_000)));
+        assert!(!budget(0, Bitrate::from_kbps(1)).allows(Instant::from_millis(5_000), 1));
+        assert!(!budget(1, Bitrate::ZERO).allows(Instant::from_millis(5_000), 1));
     }
 }

@@ -188,7 +188,7 @@ impl Engine {
             return Err(DropReason::UnknownAddress);
         }
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
-        if !participant.budget.allows(now) {
+        if !participant.budget.allows(now, data.len()) {
             return Err(DropReason::PublishRate);
         }
         let context = keys.opener.find(packet.ssrc());

@@ -191,7 +191,7 @@ pub fn write(
     Ok(len)
 }
 
-/// Bytes of what [`write`] makes of these.
+/// Bytes of what [`write()`] makes of these.
 pub fn written_len(redundant: &[Block<'_>], primary: &[u8]) -> usize {
     redundant.iter().map(|block| HEADER + block.data.len()).sum::<usize>() + 1 + primary.len()
 }

@@ -73,8 +73,8 @@ impl<'a> Flex<'a> {
     /// Checks a payload as browsers send it (draft-ietf-payload-flexible-fec-scheme-03, section 4.2).
     ///
     /// # Errors
-    /// [`Fault::Header`], [`Fault::Reserved`], [`Fault::Packet`], [`Fault::Count`], [`Fault::Stream`], [`Fault::Mask`] if
-    /// nothing is protected.
+    /// [`Fault::Header`], [`Fault::Reserved`], [`Fault::Packet`], [`Fault::Count`], [`Fault::Stream`],
+    /// [`Fault::Mask`] if nothing is protected.
     pub fn parse_03(payload: &'a [u8]) -> Result<Flex<'a>, ParseError> {
         Self::read(payload, |behind| {
             let short = || Malformed::at(HEADER, Fault::Header);
