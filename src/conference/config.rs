@@ -207,3 +207,29 @@ impl ParticipantConfig {
         self.label.len() <= limits::LABEL && self.label.bytes().all(allowed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_candidate_has_a_base_of_its_own_or_none_has() {
+        let [public, other, bound] =
+            ["192.0.2.1:9", "[2001:db8::1]:9", "10.0.0.1:9"].map(|text| text.parse().unwrap());
+        let config = |candidate_bases| EngineConfig {
+            candidates: vec![public, other],
+            candidate_bases,
+            ..EngineConfig::default()
+        };
+        assert_eq!(config(vec![bound]).check(), Err(ConfigError::OutOfRange("candidate_bases")));
+        for (bases, expected) in [(vec![], [public, other]), (vec![bound, other], [bound, other])] {
+            let config = config(bases);
+            assert_eq!(config.check(), Ok(()));
+            let locals: Vec<_> = config.local_candidates().collect();
+            assert_eq!([locals[0].base, locals[1].base], expected);
+            assert_eq!([locals[0].candidate.address, locals[1].candidate.address], [public, other]);
+            // As the descriptions say.
+            assert_eq!([0, 1].map(|at| locals[at].candidate.priority), [2_130_706_431, 2_130_706_175]);
+        }
+    }
+}

@@ -33,6 +33,13 @@ enum Answer {
     UnknownAttributes { kinds: [[u8; 2]; NAMED], count: u8 },
 }
 
+/// A request that is believed: of which generation, and what it gets.
+struct Admitted {
+    epoch: u32,
+    conflict: Conflict,
+    answer: Answer,
+}
+
 impl Agent {
     /// A Binding request: one HMAC to believe it, no more unless it is believed.
     pub(super) fn handle_request(
@@ -41,28 +48,7 @@ impl Agent {
         path: Path,
         message: &Message<'_>,
     ) -> Result<Outcome, Drop> {
-        let username = message.username().ok_or(Drop::Username)?;
-        let (ufrag, _) = username.split_once(':').ok_or(Drop::Username)?;
-        let generation = self.generations.by_ufrag(ufrag).ok_or(Drop::UnknownUsername)?;
-        if !candidate::is_sendable(path.remote) || path.remote == path.local {
-            return Err(Drop::Address);
-        }
-        if !message.verify_integrity(|pieces| generation.local.key.tag(pieces)) {
-            return Err(Drop::Integrity);
-        }
-        if generation.lost {
-            return Err(Drop::ConsentLost);
-        }
-        let conflict = self.conflict(message);
-        let answer = Answer::to(message, conflict);
-        if answer.len(path.remote) > message.len() {
-            return Err(Drop::ReplyTooLong);
-        }
-        if self.replies.len() >= limits::STUN_REPLIES {
-            return Err(Drop::Busy);
-        }
-
-        let epoch = generation.epoch;
+        let Admitted { epoch, conflict, answer } = self.admit(path, message)?;
         if conflict == Conflict::Switch && answer == Answer::Success {
             self.yield_to_request(now);
         }
@@ -103,6 +89,31 @@ impl Agent {
             self.prefer(now, serial);
         }
         Ok(Outcome::Request)
+    }
+
+    /// Whether a request is believed and can be answered; nothing is changed yet.
+    fn admit(&self, path: Path, message: &Message<'_>) -> Result<Admitted, Drop> {
+        let username = message.username().ok_or(Drop::Username)?;
+        let (ufrag, _) = username.split_once(':').ok_or(Drop::Username)?;
+        let generation = self.generations.by_ufrag(ufrag).ok_or(Drop::UnknownUsername)?;
+        if !candidate::is_sendable(path.remote) || path.remote == path.local {
+            return Err(Drop::Address);
+        }
+        if !message.verify_integrity(|pieces| generation.local.key.tag(pieces)) {
+            return Err(Drop::Integrity);
+        }
+        if generation.lost {
+            return Err(Drop::ConsentLost);
+        }
+        let conflict = self.conflict(message);
+        let answer = Answer::to(message, conflict);
+        if answer.len(path.remote) > message.len() {
+            return Err(Drop::ReplyTooLong);
+        }
+        if self.replies.len() >= limits::STUN_REPLIES {
+            return Err(Drop::Busy);
+        }
+        Ok(Admitted { epoch: generation.epoch, conflict, answer })
     }
 
     /// Writes the oldest answer. One whose address or generation is gone, or that an unproven

@@ -262,3 +262,22 @@ fn rfc_6544_4_5_a_participants_tcp_and_mdns_candidates_are_left_out() {
     let ports: Vec<u16> = remote.candidates.iter().map(|candidate| candidate.address.port()).collect();
     assert_eq!(ports, [50_000, 50_003], "UDP of both families, for RTP, with an address");
 }
+
+#[test]
+fn rfc_8445_6_1_1_we_are_not_lite_if_the_participant_is() {
+    let offer = capture("chromium-vp8-L1T3.offer.sdp");
+    let lite = offer.replacen("t=0 0\r\n", "t=0 0\r\na=ice-lite\r\n", 1);
+    assert_ne!(offer, lite);
+    let full = LocalTransport { ice_lite: false, ..local() };
+    for (offer, local, said) in [(&offer, local(), true), (&lite, local(), false), (&offer, full, false)] {
+        let mut negotiation = negotiation();
+        let answer = negotiation.accept_offer(offer, &local).unwrap();
+        let remote = negotiation.session().remote.as_ref().unwrap();
+        assert_eq!(remote.ice_lite, offer == &lite);
+        negotiation.assign_send(slot(1, MediaKind::Audio)).unwrap();
+        let ours = negotiation.create_offer(&local).unwrap();
+        for sdp in [&answer.sdp, &ours] {
+            assert_eq!(Description::parse(sdp).unwrap().ice_lite, said);
+        }
+    }
+}
