@@ -37,8 +37,10 @@ fn forgeries(world: &mut World) -> Vec<(Vec<u8>, u64)> {
         // Another SSRC: there is no context, and two roll-over counts to try.
         packet[9] ^= 0x55;
         forgeries.push((packet.clone(), 2));
-        // The same bytes as RTCP.
+        // The same bytes as RTCP, which say that they are encrypted (RFC 7714, section 9.2).
         packet[1] = 200;
+        let index = packet.len() - 4;
+        packet[index] |= 0x80;
         forgeries.push((packet, 1));
     }
     forgeries
