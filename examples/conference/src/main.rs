@@ -2,8 +2,7 @@
 //!
 //! `web` serves the page and `signalling` its WebSocket, `whip` everybody else's WebRTC clients; `lobby`
 //! knows who is in which room; `media` runs the engines, one on each core, around a UDP `socket` and TCP
-//! `streams`. Start with `cargo run --release -p
-//! conference`; `--help` tells the rest.
+//! `streams`. Start with `cargo run --release -p conference`; `--help` tells the rest.
 
 mod code;
 mod config;
