@@ -5,7 +5,8 @@
 //! media, or with the server.
 //!
 //! A session is one offer and one answer: each line of a viewer's offer carries one source, that is
-//! there or comes later; when that ends, the viewer has to come again for another. A wrong code and a full room look alike, as they do to pages.
+//! there or comes later; when that ends, the viewer has to come again for another. A wrong code and a
+//! full room look alike, as they do to pages.
 
 mod fragment;
 mod session;
@@ -192,7 +193,11 @@ async fn change(
     let (answer, answered) = oneshot::channel();
     let ufrag = remote.ufrag().to_owned();
     session.call(Call::Restart { remote, candidates, answer }).await;
-    let ours = answered.await.unwrap_or(Err(Refusal::Gone)).map_err(no_answer)?;
+    let ours = answered.await.unwrap_or(Err(Refusal::Gone)).map_err(|refusal| match refusal {
+        // It ended meanwhile, and is about to leave the table.
+        Refusal::Gone => no_session(),
+        refusal => no_answer(refusal),
+    })?;
     (ice.remote, ice.etag) = (ufrag, ours.ufrag().to_owned());
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(SDPFRAG)),
@@ -228,7 +233,11 @@ async fn described() -> impl IntoResponse {
 
 fn find(house: &House, headers: &HeaderMap, id: &str) -> Result<Arc<Session>, Refused> {
     house.whip.authorise(headers)?;
-    house.whip.find(id).ok_or_else(|| refused(StatusCode::NOT_FOUND, "there is no such session"))
+    house.whip.find(id).ok_or_else(no_session)
+}
+
+fn no_session() -> Refused {
+    refused(StatusCode::NOT_FOUND, "there is no such session")
 }
 
 /// The body as text of at most `limit` bytes.
