@@ -33,7 +33,7 @@ impl Bare {
     }
 
     fn pass(&mut self, span: Duration) {
-        self.now = self.now + span;
+        self.now += span;
         self.engine.handle_timeout(clock().to_std(self.now)).unwrap();
         self.drain();
     }

@@ -82,9 +82,10 @@ fn s_dtls_12_without_a_fingerprint_neither_keys_nor_data_come_out() {
         for role in [Role::Server, Role::Client] {
             let (client, server) = (context(versions), context(versions));
             let (of_server, of_client) = ([server.fingerprint()], [client.fingerprint()]);
-            let known = |known: Role| if role == known { &[][..] } else { &of_server[..] };
-            let of_server = known(Role::Client);
-            let of_client = if role == Role::Server { &[][..] } else { &of_client[..] };
+            let (of_server, of_client) = match role {
+                Role::Server => (&of_server[..], &[][..]),
+                Role::Client => (&[][..], &of_client[..]),
+            };
             let mut pair = Pair::expecting(&client, of_server, &server, of_client, 0, Network::default());
             pair.run_for(Duration::from_millis(60));
             // The peer may believe to be connected already, and speak.
