@@ -6,11 +6,12 @@ import { Visitor, launchBrowser, startServer, watch } from './visitors.mjs';
 
 const SECONDS = 5;
 
-// One browser each: with this switch Chromium 156 is not at its most stable.
+// One browser each: with this switch, which makes it know of Cryptex, Chromium 156 is not at its most
+// stable.
 const browsers = [];
 before(async () => {
-  for (let index = 0; index < 3; index += 1) {
-    browsers.push(await launchBrowser(['--enable-experimental-web-platform-features']));
+  for (const more of [['--enable-experimental-web-platform-features'], ['--enable-experimental-web-platform-features'], []]) {
+    browsers.push(await launchBrowser(more));
   }
 });
 after(async () => { await Promise.all(browsers.map(browser => browser.close())); });
@@ -28,7 +29,6 @@ const encryptHeaders = page => page.addInitScript(() => {
 const descriptions = visitor => visitor.page.evaluate(() => ({
   ours: conference.peer.localDescription.sdp,
   theirs: conference.peer.remoteDescription.sdp,
-  negotiated: conference.peer.getTransceivers().map(one => one.rtpHeaderEncryptionNegotiated),
 }));
 
 test('encrypted headers are agreed on, and pictures and sound arrive', { timeout: 240_000 }, async t => {
@@ -47,8 +47,7 @@ test('encrypted headers are agreed on, and pictures and sound arrive', { timeout
     await Promise.all([ada.receives(['Bob', 'Eve']), bob.receives(['Ada', 'Eve']), eve.receives(['Ada', 'Bob'])]);
 
     for (const visitor of visitors) {
-      const { ours, theirs, negotiated } = await descriptions(visitor);
-      t.diagnostic(`${visitor.name}: transceivers say ${JSON.stringify(negotiated)}`);
+      const { ours, theirs } = await descriptions(visitor);
       const asked = visitor !== eve;
       assert.equal(/^a=cryptex\r?$/m.test(ours), asked, `${visitor.name} asks for it`);
       assert.equal(/^a=cryptex\r?$/m.test(theirs), asked, `${visitor.name} is told that it is so`);
