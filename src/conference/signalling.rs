@@ -331,7 +331,7 @@ impl ParticipantState {
         };
         // A lite agent has no use for candidates.
         let full = config.ice == ice::Mode::Full || remote.ice_lite;
-        let locals = full.then(|| config.local_candidates().collect()).unwrap_or_default();
+        let locals = config.local_candidates().filter(|_| full).collect();
         let usable = remote.candidates.iter().filter(|_| full);
         let candidates = usable.map(ice::Candidate::from).collect();
         let ice_lite = remote.ice_lite;

@@ -125,7 +125,8 @@ impl LocalCandidate {
     pub fn hosts(protocol: Protocol, sockets: &[(SocketAddr, SocketAddr)]) -> Vec<Self> {
         let six = |socket: &&(SocketAddr, SocketAddr)| canonical(socket.1).is_ipv6();
         let (mut sixes, mut fours): (Vec<_>, Vec<_>) = sockets.iter().partition(six);
-        (sixes.reverse(), fours.reverse());
+        sixes.reverse();
+        fours.reverse();
         let mut hosts = Vec::with_capacity(sockets.len());
         let mut preference = u16::MAX;
         while let Some(&(base, announced)) = {
