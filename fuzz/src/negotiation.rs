@@ -98,6 +98,8 @@ fn local(restart: bool) -> LocalTransport {
         restart: restart.then(|| credentials("0002ours")),
         fingerprint: Fingerprint { algorithm: "sha-256".into(), bytes: vec![0xab; 32] },
         candidates: vec![([203, 0, 113, 1], 3_478).into()],
+        tcp_candidates: vec![([203, 0, 113, 1], 443).into()],
+        ice_lite: true,
     }
 }
 

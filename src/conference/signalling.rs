@@ -119,7 +119,10 @@ impl Engine {
         candidate: &sdp::Candidate,
     ) -> Result<(), LimitReached> {
         let Some(participant) = self.participants.get_mut(id) else { return Ok(()) };
-        participant.network.add_remote_candidate(reachable(candidate)).map_err(|_| LimitReached)
+        let added = participant.network.add_remote_candidate(reachable(candidate)).map_err(|_| LimitReached);
+        // A full agent has a check to send now.
+        self.drain_network(self.now, id);
+        added
     }
 
     /// From now on checks under these credentials of ours are answered, and under those before until
