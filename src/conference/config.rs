@@ -128,7 +128,7 @@ impl EngineConfig {
         Ok(())
     }
 
-    /// Our candidates for full ICE, as the descriptions rank them.
+    /// Our UDP candidates, as the descriptions rank them.
     pub(super) fn local_candidates(&self) -> impl Iterator<Item = ice::LocalCandidate> {
         let preferences = (0..u16::MAX).rev();
         self.candidates.iter().enumerate().zip(preferences).map(|((index, announced), preference)| {

@@ -332,9 +332,9 @@ impl ParticipantState {
         else {
             return;
         };
-        // A lite agent has no use for candidates.
+        // A lite agent has no use for the peer's candidates.
         let full = config.ice == ice::Mode::Full || remote.ice_lite;
-        let locals = config.local_candidates().filter(|_| full).collect();
+        let locals = config.local_candidates().collect();
         let usable = remote.candidates.iter().filter(|_| full);
         let candidates = usable.map(ice::Candidate::from).collect();
         let ice_lite = remote.ice_lite;

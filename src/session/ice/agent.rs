@@ -1,6 +1,6 @@
 //! The agent: its commands and the five verbs.
 
-use super::candidate::LocalCandidate;
+use super::candidate::{LocalCandidate, Rank};
 use super::checklist::Full;
 use super::credentials::{Credentials, Generations};
 use super::pair::Pairs;
@@ -31,6 +31,8 @@ pub struct Agent {
     pub(super) next_check: Instant,
     /// Remote candidates of this generation.
     pub(super) candidates: usize,
+    /// What a lite agent keeps of its own candidates.
+    pub(super) ranks: Vec<Rank>,
     /// How often the peer came back to a nomination of before.
     pub(super) returns: u8,
     /// What only a full agent has.
@@ -56,6 +58,7 @@ impl Agent {
             replies: VecDeque::new(),
             next_check: Instant::ZERO,
             candidates: 0,
+            ranks: Vec::new(),
             returns: 0,
             full,
             disconnected: false,
@@ -115,7 +118,7 @@ impl Agent {
         self.role
     }
 
-    /// Our candidates, for a description; a lite agent keeps none.
+    /// Our candidates, for a description; a lite agent keeps their priorities only, so it has none.
     pub fn local_candidates(&self) -> impl Iterator<Item = &LocalCandidate> {
         self.full.iter().flat_map(|full| &full.locals)
     }
@@ -263,6 +266,7 @@ impl fmt::Debug for Agent {
             .field("replies", &self.replies)
             .field("next_check", &self.next_check)
             .field("candidates", &self.candidates)
+            .field("ranks", &self.ranks)
             .finish_non_exhaustive()
     }
 }

@@ -159,6 +159,14 @@ impl LocalCandidate {
     }
 }
 
+/// What is announced of a socket: enough to rank the pairs that the peer nominates as the peer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rank {
+    pub(super) base: SocketAddr,
+    pub(super) protocol: Protocol,
+    pub(super) priority: u32,
+}
+
 /// An IPv4 address as itself, not in IPv6.
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
@@ -208,8 +216,13 @@ const fn tcp_priority(preference: u16) -> u32 {
     TYPE << 24 | (PASSIVE << 13 | (preference >> 3) as u32) << 8 | 255
 }
 
-/// What our only address is worth to a lite agent.
-pub(super) const OUR_PRIORITY: u32 = priority(CandidateKind::Host, u16::MAX);
+/// What an address of ours is worth that we have given no priority.
+pub(super) const fn our_priority(protocol: Protocol) -> u32 {
+    match protocol {
+        Protocol::Udp => priority(CandidateKind::Host, u16::MAX),
+        Protocol::Tcp => tcp_priority(u16::MAX),
+    }
+}
 
 /// What a peer would rank the address at that our check may discover: as its base, but peer-reflexive
 /// (RFC 8445, section 7.1.1).

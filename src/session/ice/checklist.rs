@@ -1,14 +1,14 @@
 //! What a full agent has on top: both sides' candidates, the pairs they make, and the end of hope.
 
 use super::agent::Agent;
-use super::candidate::{self, Candidate, LocalCandidate, canonical};
+use super::candidate::{self, Candidate, LocalCandidate, Rank, canonical};
 use super::{LimitReached, Role};
 use crate::base::limits;
 use crate::base::time::Instant;
 use crate::wire::mux::{Path, Protocol};
 use std::net::SocketAddr;
 
-/// The candidates of a full agent; a lite one has no use for them.
+/// The candidates of a full agent; a lite one keeps the priorities of its own.
 #[derive(Debug, Default)]
 pub(super) struct Full {
     pub(super) locals: Vec<LocalCandidate>,
@@ -74,14 +74,6 @@ impl Full {
         }
     }
 
-    /// The priority of the candidate that a request came to, the best if there are several.
-    pub(super) fn priority_of(&self, path: Path) -> u32 {
-        let here =
-            |local: &&LocalCandidate| local.base == path.local && local.candidate.protocol == path.protocol;
-        let priorities = self.locals.iter().filter(here).map(|local| local.candidate.priority);
-        priorities.max().unwrap_or(candidate::OUR_PRIORITY)
-    }
-
     /// When to look at [`Agent::judge_at`].
     pub(super) fn hope_ends(&self) -> Option<Instant> {
         match self.hope {
@@ -96,12 +88,13 @@ impl Agent {
     /// A candidate of our own; of a generation before as well, a restart keeps them. Pairs are made
     /// with all that the peer has named. The candidate is not announced: that is its owner's part.
     ///
-    /// A lite agent has no use for it and ignores it.
+    /// A lite agent makes no pairs and remembers the priority only: of two paths that a peer nominates
+    /// for good, both sides have to take the same (RFC 8445, section 8.1.1).
     ///
     /// # Errors
     /// [`LimitReached`] past [`limits::CANDIDATES`]; the candidate is ignored.
     pub fn add_local_candidate(&mut self, local: LocalCandidate) -> Result<(), LimitReached> {
-        let Some(full) = &mut self.full else { return Ok(()) };
+        let Some(full) = &mut self.full else { return self.rank(&local) };
         if full.locals.contains(&local) {
             return Ok(());
         }
@@ -112,6 +105,31 @@ impl Agent {
         let remotes = full.remotes.clone();
         remotes.into_iter().for_each(|remote| self.pair(&local, remote));
         Ok(())
+    }
+
+    fn rank(&mut self, local: &LocalCandidate) -> Result<(), LimitReached> {
+        let (base, protocol, priority) = (local.base, local.candidate.protocol, local.candidate.priority);
+        let rank = Rank { base, protocol, priority };
+        if self.ranks.contains(&rank) {
+            return Ok(());
+        }
+        if self.ranks.len() >= limits::CANDIDATES {
+            return Err(LimitReached);
+        }
+        // A server has few, and they are kept once for each participant.
+        self.ranks.reserve_exact(1);
+        self.ranks.push(rank);
+        Ok(())
+    }
+
+    /// The priority of the candidate of ours that a request came to, the best if there are several.
+    pub(super) fn priority_of(&self, path: Path) -> u32 {
+        let here = |base, protocol| base == path.local && protocol == path.protocol;
+        let locals = self.full.iter().flat_map(|full| &full.locals);
+        let locals = locals.filter(|local| here(local.base, local.candidate.protocol));
+        let ranks = self.ranks.iter().filter(|rank| here(rank.base, rank.protocol));
+        let priorities = locals.map(|local| local.candidate.priority).chain(ranks.map(|rank| rank.priority));
+        priorities.max().unwrap_or(candidate::our_priority(path.protocol))
     }
 
     /// A candidate of the peer's, at any time ("trickle", RFC 8838). A lite agent only counts them: it

@@ -50,7 +50,8 @@
 //! a request's number and once by a 487 in a generation. With a lite peer call [`Agent::set_remote_lite`]: then this side does the work.
 //!
 //! A peer that controls may nominate one pair, or (RFC 5245) every pair it checks: then the best of
-//! them is selected while it lives. What is nominated on second thought is followed at once.
+//! them is selected while it lives. What is nominated on second thought is followed at once. For the
+//! best to be the same on both sides, give a lite agent of several addresses its candidates, too.
 //!
 //! A change of address is a request with USE-CANDIDATE from the new one, our check, its
 //! answer, [`Event::Selected`]. A peer whose NAT gave it a new address without its knowledge does

@@ -270,6 +270,7 @@ impl Agent {
     /// candidates are added; give ours with [`add_local_candidate`](Agent::add_local_candidate).
     pub fn set_remote_lite(&mut self) {
         self.config.mode = Mode::Full;
+        self.ranks = Vec::new();
         self.full.get_or_insert_default();
         self.set_role(Role::Controlling);
         self.full.get_or_insert_default().peer_is_lite = true;

@@ -193,7 +193,7 @@ impl Pairs {
             serial: self.serial,
             path,
             epoch,
-            local_priority: super::candidate::OUR_PRIORITY,
+            local_priority: super::candidate::our_priority(path.protocol),
             remote_priority: 0,
             foundation: 0,
             named: false,

@@ -57,7 +57,7 @@ impl Agent {
             && answer == Answer::Success
             && message.use_candidate()
             && message.ice_controlling().is_some();
-        let ours = self.full.as_ref().map_or(candidate::OUR_PRIORITY, |full| full.priority_of(path));
+        let ours = self.priority_of(path);
         let pair = self.pairs.enter(path, epoch).ok_or(Drop::Busy)?;
         let (serial, proven) = (pair.serial, pair.is_proven(now));
         pair.hear(now);

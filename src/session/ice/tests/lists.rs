@@ -270,6 +270,31 @@ fn a_lesser_path_that_is_nominated_on_second_thought_is_selected_at_once() {
 }
 
 #[test]
+fn rfc_8445_8_1_1_of_two_addresses_of_ours_nominated_for_good_the_one_announced_as_better_is_selected() {
+    const OTHER: &str = "198.51.100.2:3478";
+    let to = |local| Path { local: address(local), ..path(HOME) };
+    for (best, other) in [(SERVER, OTHER), (OTHER, SERVER)] {
+        let (mut server, peer) = Server::new();
+        for (at, preference) in [(OTHER, u16::from(best == OTHER)), (SERVER, u16::from(best == SERVER))] {
+            server.agent.add_local_candidate(local(at, preference)).unwrap();
+        }
+        assert_eq!(server.agent.local_candidates().count(), 0);
+        // Neither nominated by its first request, then both again and again, the lesser one last.
+        for (round, at) in [best, other].into_iter().cycle().take(12).enumerate() {
+            server.now += seconds(1);
+            let request = Request { nominate: round >= 2, ..peer.request() }.write();
+            let request = Message::parse(&request).unwrap();
+            server.agent.handle_datagram(server.now, to(at), &request).unwrap();
+            for (path, check) in server.drain().iter().filter(|(_, datagram)| is_check(datagram)) {
+                let answer = peer.answer(check);
+                server.agent.handle_datagram(server.now, *path, &Message::parse(&answer).unwrap()).unwrap();
+            }
+        }
+        assert_eq!(server.agent.selected(), Some(to(best)));
+    }
+}
+
+#[test]
 fn a_full_controlled_agent_follows_an_aggressive_peer_to_its_best_pair() {
     let configs = [(Mode::Full, Role::Controlled), (Mode::Full, Role::Controlling)];
     let mut ends = Ends::new(3, configs, [vec![local(SERVER, 9)], vec![local(HOME, 9), local(MOVED, 5)]]);
