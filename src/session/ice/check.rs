@@ -75,6 +75,11 @@ impl Check {
         self.next.is_some()
     }
 
+    /// When the last request left.
+    pub(super) fn sent(&self) -> Instant {
+        self.sent
+    }
+
     pub(super) fn next(&self) -> Option<Instant> {
         self.next
     }

@@ -246,9 +246,11 @@ impl Agent {
         let last_resort = self.role == Role::Controlled && old.check.unanswered >= LOST;
         let others = self.pairs.iter().filter(|new| {
             let newer = old.gone || new.since >= old.heard || (last_resort && new.heard > old.heard);
-            // One that we have nominated is about to be selected.
-            let under_way = self.role == Role::Controlling && new.nominated > old.nominated;
-            new.serial != old.serial && new.epoch == old.epoch && new.is_proven(now) && newer && !under_way
+            // One that we have nominated is about to be selected. And no second one is nominated because
+            // of chance (RFC 8445, section 8.1.1): a peer that has moved speaks from there still.
+            let alive = old.gone || new.heard >= Some(old.check.sent());
+            let ours = self.role == Role::Controlled || (alive && new.nominated <= old.nominated);
+            new.serial != old.serial && new.epoch == old.epoch && new.is_proven(now) && newer && ours
         });
         others.max_by_key(|new| new.heard).map(|new| new.serial)
     }

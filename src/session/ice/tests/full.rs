@@ -245,6 +245,28 @@ fn the_best_pair_is_nominated_even_if_another_answers_first() {
 }
 
 #[test]
+fn rfc_8445_8_1_1_no_second_pair_is_nominated_when_checks_of_consent_are_lost() {
+    let configs = [(Mode::Full, Role::Controlling), (Mode::Lite, Role::Controlled)];
+    for seed in 0..24 {
+        let servers = vec![local(SERVER, 9), local("198.51.100.2:3478", 8)];
+        let mut ends = Ends::new(seed, configs, [vec![local(HOME, 9)], servers]);
+        ends.jitter = 120;
+        ends.signal();
+        // The other pair may be proven just after this one was last heard on.
+        while ends.ends[0].events.is_empty() {
+            ends.run(Duration::from_millis(1));
+        }
+        let selected = ends.ends[0].agent.selected().unwrap();
+        ends.filter = Box::new(move |path, _| [path.local, path.remote].contains(&selected.remote));
+        ends.run(seconds(14));
+        ends.filter = Box::new(|_, _| false);
+        ends.run(seconds(14));
+        ends.assert_connected();
+        assert_eq!(ends.ends[0].events, [Event::Selected(selected)], "seed {seed}");
+    }
+}
+
+#[test]
 fn a_nomination_without_an_answer_goes_to_the_next_pair() {
     let mut ends = Ends::new(13, FULL, [vec![local(HOME, 9)], vec![local(SERVER, 9), local(MOVED, 5)]]);
     ends.filter = Box::new(|path, datagram| {

@@ -279,8 +279,8 @@ fn rfc_8445_8_1_1_of_two_addresses_of_ours_nominated_for_good_the_one_announced_
             server.agent.add_local_candidate(local(at, preference)).unwrap();
         }
         assert_eq!(server.agent.local_candidates().count(), 0);
-        // Neither nominated by its first request, then both again and again, the lesser one last.
-        for (round, at) in [best, other].into_iter().cycle().take(12).enumerate() {
+        // Neither nominated by its first request, then both again and again, the lesser one first and last.
+        for (round, at) in [other, best].into_iter().cycle().take(13).enumerate() {
             server.now += seconds(1);
             let request = Request { nominate: round >= 2, ..peer.request() }.write();
             let request = Message::parse(&request).unwrap();
