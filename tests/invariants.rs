@@ -109,8 +109,11 @@ fn i_06_every_datagram_is_accounted_for_under_loss_over_udp_and_tcp() {
     assert_eq!(stats.datagrams_received, received);
 }
 
+/// Datagrams with where they went, events, and a count.
+type Outputs = (Vec<(SocketAddr, Vec<u8>)>, Vec<String>, u64);
+
 /// What the engine sent to the two of room A, and what it told of them, in a second of their call.
-fn room_a(neighbours: bool) -> (Vec<(SocketAddr, Vec<u8>)>, Vec<String>, u64) {
+fn room_a(neighbours: bool) -> Outputs {
     let mut conference = live(2, Options::default());
     let (room, began) = (conference.seats[0].room, conference.events.len());
     let own = conference.participants();

@@ -6,197 +6,136 @@ use crate::transport::framing;
 use crate::transport::network::Refusal;
 use crate::wire::{rtcp, rtp, stun};
 
-/// Why something was dropped. What is not authenticated changes nothing but a counter under one of
-/// these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DropReason {
-    /// Longer than [`crate::limits::DATAGRAM`].
-    TooLong,
-    /// Not STUN, DTLS, RTP or RTCP (RFC 7983).
-    UnknownProtocol,
-    /// Not STUN, from an address that proved nothing (S-MUX-04).
-    UnknownAddress,
-    /// A STUN request for no one here.
-    UnknownUsername,
-    /// A STUN request from an address that is in use by another participant.
-    AddressTaken,
-    /// Before any offer was accepted.
-    NotNegotiated,
-    /// Media before the handshake was done.
-    NoKeys,
-    /// A payload type, mid or stream that was not negotiated (S-RTP-04).
-    Unnegotiated,
-    /// The participant may not publish.
-    NotPublishing,
-    /// Padding that does not fit its packet (S-RTP-02).
-    Padding,
-    /// A retransmission too short, of nothing known or of what is here already (S-RTP-08).
-    Retransmission,
-    /// It came before, as itself or as a retransmission, or is too old to tell.
-    Duplicate,
-    /// No page of history was free.
-    HistoryFull,
-    /// RTCP above [`crate::limits::RTCP_PER_SECOND`].
-    RtcpRate,
-    /// A forwarded packet found the receiver's queue full.
-    QueueFull,
-    /// A queued packet was no longer in the history.
-    Expired,
-    /// A queued packet's subscription had ended.
-    Unsubscribed,
-    /// A forwarded packet would have been longer than the MTU (S-RTP-10).
-    AboveMtu,
-    /// An event was lost because the embedder did not fetch events.
-    EventLost,
-    /// A TCP stream was refused: too many unauthenticated ones ([`crate::limits::STREAMS_UNPROVEN`]).
-    StreamRefused,
-    /// A TCP stream was closed because nobody authenticated on it in time.
-    StreamUnproven,
-    /// RTP above what its publisher may send (S-RTP-11).
-    PublishRate,
-    /// An SSRC that changes its m-line too soon after another (S-RTP-06).
-    Rebinding,
-    /// Malformed STUN.
-    Stun(stun::Fault),
-    /// Refused by ICE.
-    Ice(ice::Drop),
-    /// Refused by DTLS.
-    Dtls(dtls::Drop),
-    /// Not opened by SRTP.
-    Srtp(srtp::OpenError),
-    /// Malformed RTP.
-    Rtp(rtp::Fault),
-    /// Malformed RTCP.
-    Rtcp(rtcp::Fault),
-    /// A TCP stream was closed because its bytes are not frames.
-    Framing(framing::Fault),
+/// Writes [`DropReason`], its counters' order and its names from one list: the reasons of the conference,
+/// then those of the floors below, each a list of its own.
+macro_rules! drop_reasons {
+    (
+        plain { $($(#[$plain_doc:meta])* $plain:ident = $name:literal,)* }
+        nested { $($(#[$nested_doc:meta])* $nested:ident($reasons:ty),)* }
+    ) => {
+        /// Why something was dropped. What is not authenticated changes nothing but a counter under one of
+        /// these.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum DropReason {
+            $($(#[$plain_doc])* $plain,)*
+            $($(#[$nested_doc])* $nested($reasons),)*
+        }
+
+        enum Plain { $($plain,)* }
+        enum Nested { $($nested,)* }
+        const PLAIN: &[DropReason] = &[$(DropReason::$plain,)*];
+        const NESTED: &[usize] = &[$(<$reasons>::ALL.len(),)*];
+
+        impl DropReason {
+            /// Its place among the counters, the same for every participant and engine.
+            pub(super) fn index(self) -> usize {
+                match self {
+                    $(DropReason::$plain => Plain::$plain as usize,)*
+                    $(DropReason::$nested(reason) => start_of(Nested::$nested as usize) + reason as usize,)*
+                }
+            }
+
+            /// The reason as a metric's label: `srtp.replay`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(DropReason::$plain => $name,)*
+                    $(DropReason::$nested(reason) => reason.name(),)*
+                }
+            }
+
+            /// Every reason there is, in the order of the counters.
+            pub fn all() -> impl Iterator<Item = DropReason> {
+                let all = PLAIN.iter().copied();
+                $(let all = all.chain(<$reasons>::ALL.into_iter().map(DropReason::$nested));)*
+                all
+            }
+        }
+    };
 }
 
-const PLAIN: [DropReason; 23] = [
-    DropReason::TooLong,
-    DropReason::UnknownProtocol,
-    DropReason::UnknownAddress,
-    DropReason::UnknownUsername,
-    DropReason::AddressTaken,
-    DropReason::NotNegotiated,
-    DropReason::NoKeys,
-    DropReason::Unnegotiated,
-    DropReason::NotPublishing,
-    DropReason::Padding,
-    DropReason::Retransmission,
-    DropReason::Duplicate,
-    DropReason::HistoryFull,
-    DropReason::RtcpRate,
-    DropReason::QueueFull,
-    DropReason::Expired,
-    DropReason::Unsubscribed,
-    DropReason::AboveMtu,
-    DropReason::EventLost,
-    DropReason::StreamRefused,
-    DropReason::StreamUnproven,
-    DropReason::PublishRate,
-    DropReason::Rebinding,
-];
-const STUN: usize = PLAIN.len();
-const ICE: usize = STUN + stun::Fault::ALL.len();
-const DTLS: usize = ICE + ice::Drop::ALL.len();
-const SRTP: usize = DTLS + dtls::Drop::ALL.len();
-const RTP: usize = SRTP + srtp::OpenError::ALL.len();
-const RTCP: usize = RTP + rtp::Fault::ALL.len();
-const FRAMING: usize = RTCP + rtcp::Fault::ALL.len();
-const COUNT: usize = FRAMING + framing::Fault::ALL.len();
+drop_reasons! {
+    plain {
+        /// Longer than [`crate::limits::DATAGRAM`].
+        TooLong = "too_long",
+        /// Not STUN, DTLS, RTP or RTCP (RFC 7983).
+        UnknownProtocol = "unknown_protocol",
+        /// Not STUN, from an address that proved nothing (S-MUX-04).
+        UnknownAddress = "unknown_address",
+        /// A STUN request for no one here.
+        UnknownUsername = "unknown_username",
+        /// A STUN request from an address that is in use by another participant.
+        AddressTaken = "address_taken",
+        /// Before any offer was accepted.
+        NotNegotiated = "not_negotiated",
+        /// Media before the handshake was done.
+        NoKeys = "no_keys",
+        /// A payload type, mid or stream that was not negotiated (S-RTP-04).
+        Unnegotiated = "unnegotiated",
+        /// The participant may not publish.
+        NotPublishing = "not_publishing",
+        /// Padding that does not fit its packet (S-RTP-02).
+        Padding = "padding",
+        /// A retransmission too short, of nothing known or of what is here already (S-RTP-08).
+        Retransmission = "retransmission",
+        /// It came before, as itself or as a retransmission, or is too old to tell.
+        Duplicate = "duplicate",
+        /// No page of history was free.
+        HistoryFull = "history_full",
+        /// RTCP above [`crate::limits::RTCP_PER_SECOND`].
+        RtcpRate = "rtcp.rate",
+        /// A forwarded packet found the receiver's queue full.
+        QueueFull = "queue_full",
+        /// A queued packet was no longer in the history.
+        Expired = "expired",
+        /// A queued packet's subscription had ended.
+        Unsubscribed = "unsubscribed",
+        /// A forwarded packet would have been longer than the MTU (S-RTP-10).
+        AboveMtu = "above_mtu",
+        /// An event was lost because the embedder did not fetch events.
+        EventLost = "event_lost",
+        /// A TCP stream was refused: too many unauthenticated ones ([`crate::limits::STREAMS_UNPROVEN`]).
+        StreamRefused = "stream_refused",
+        /// A TCP stream was closed because nobody authenticated on it in time.
+        StreamUnproven = "stream_unproven",
+        /// RTP above what its publisher may send (S-RTP-11).
+        PublishRate = "publish_rate",
+        /// An SSRC that changes its m-line too soon after another (S-RTP-06).
+        Rebinding = "rebinding",
+    }
+    nested {
+        /// Malformed STUN.
+        Stun(stun::Fault),
+        /// Refused by ICE.
+        Ice(ice::Drop),
+        /// Refused by DTLS.
+        Dtls(dtls::Drop),
+        /// Not opened by SRTP.
+        Srtp(srtp::OpenError),
+        /// Malformed RTP.
+        Rtp(rtp::Fault),
+        /// Malformed RTCP.
+        Rtcp(rtcp::Fault),
+        /// A TCP stream was closed because its bytes are not frames.
+        Framing(framing::Fault),
+    }
+}
+
+/// Where the counters of a nested list begin: behind the plain ones and the lists before it.
+const fn start_of(nested: usize) -> usize {
+    let (mut start, mut at) = (PLAIN.len(), 0);
+    while at < nested {
+        start += NESTED[at];
+        at += 1;
+    }
+    start
+}
+
+const COUNT: usize = start_of(NESTED.len());
 
 /// Drops of an engine, and of one participant.
 pub(super) type DropCounters = Counters<COUNT>;
 pub(super) type DropTally = Tally<COUNT>;
-
-impl DropReason {
-    /// Its place among the counters, the same for every participant and engine.
-    pub(super) fn index(self) -> usize {
-        match self {
-            DropReason::TooLong => 0,
-            DropReason::UnknownProtocol => 1,
-            DropReason::UnknownAddress => 2,
-            DropReason::UnknownUsername => 3,
-            DropReason::AddressTaken => 4,
-            DropReason::NotNegotiated => 5,
-            DropReason::NoKeys => 6,
-            DropReason::Unnegotiated => 7,
-            DropReason::NotPublishing => 8,
-            DropReason::Padding => 9,
-            DropReason::Retransmission => 10,
-            DropReason::Duplicate => 11,
-            DropReason::HistoryFull => 12,
-            DropReason::RtcpRate => 13,
-            DropReason::QueueFull => 14,
-            DropReason::Expired => 15,
-            DropReason::Unsubscribed => 16,
-            DropReason::AboveMtu => 17,
-            DropReason::EventLost => 18,
-            DropReason::StreamRefused => 19,
-            DropReason::StreamUnproven => 20,
-            DropReason::PublishRate => 21,
-            DropReason::Rebinding => 22,
-            DropReason::Stun(reason) => STUN + reason as usize,
-            DropReason::Ice(reason) => ICE + reason as usize,
-            DropReason::Dtls(reason) => DTLS + reason as usize,
-            DropReason::Srtp(reason) => SRTP + reason as usize,
-            DropReason::Rtp(reason) => RTP + reason as usize,
-            DropReason::Rtcp(reason) => RTCP + reason as usize,
-            DropReason::Framing(fault) => FRAMING + fault as usize,
-        }
-    }
-
-    /// The reason as a metric's label: `srtp.replayed`.
-    pub fn name(self) -> &'static str {
-        match self {
-            DropReason::TooLong => "too_long",
-            DropReason::UnknownProtocol => "unknown_protocol",
-            DropReason::UnknownAddress => "unknown_address",
-            DropReason::UnknownUsername => "unknown_username",
-            DropReason::AddressTaken => "address_taken",
-            DropReason::NotNegotiated => "not_negotiated",
-            DropReason::NoKeys => "no_keys",
-            DropReason::Unnegotiated => "unnegotiated",
-            DropReason::NotPublishing => "not_publishing",
-            DropReason::Padding => "padding",
-            DropReason::Retransmission => "retransmission",
-            DropReason::Duplicate => "duplicate",
-            DropReason::HistoryFull => "history_full",
-            DropReason::RtcpRate => "rtcp.rate",
-            DropReason::QueueFull => "queue_full",
-            DropReason::Expired => "expired",
-            DropReason::Unsubscribed => "unsubscribed",
-            DropReason::AboveMtu => "above_mtu",
-            DropReason::EventLost => "event_lost",
-            DropReason::StreamRefused => "stream_refused",
-            DropReason::StreamUnproven => "stream_unproven",
-            DropReason::PublishRate => "publish_rate",
-            DropReason::Rebinding => "rebinding",
-            DropReason::Stun(reason) => reason.name(),
-            DropReason::Ice(reason) => reason.name(),
-            DropReason::Dtls(reason) => reason.name(),
-            DropReason::Srtp(reason) => reason.name(),
-            DropReason::Rtp(reason) => reason.name(),
-            DropReason::Rtcp(reason) => reason.name(),
-            DropReason::Framing(fault) => fault.name(),
-        }
-    }
-
-    /// Every reason there is, in the order of the counters.
-    pub fn all() -> impl Iterator<Item = DropReason> {
-        let stun = stun::Fault::ALL.iter().copied().map(DropReason::Stun);
-        let ice = ice::Drop::ALL.iter().copied().map(DropReason::Ice);
-        let dtls = dtls::Drop::ALL.iter().copied().map(DropReason::Dtls);
-        let srtp = srtp::OpenError::ALL.iter().copied().map(DropReason::Srtp);
-        let rtp = rtp::Fault::ALL.iter().copied().map(DropReason::Rtp);
-        let rtcp = rtcp::Fault::ALL.iter().copied().map(DropReason::Rtcp);
-        let framing = framing::Fault::ALL.iter().copied().map(DropReason::Framing);
-        let sessions = stun.chain(ice).chain(dtls).chain(srtp);
-        PLAIN.into_iter().chain(sessions).chain(rtp).chain(rtcp).chain(framing)
-    }
-}
 
 impl From<Refusal> for DropReason {
     fn from(refusal: Refusal) -> Self {

@@ -27,7 +27,6 @@ impl Engine {
         if !participant.network.knows(&path) {
             return Err(DropReason::UnknownAddress);
         }
-        let reduced = participant.reduced_size_rtcp;
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
         // Opened aside and read from there: the engine's other parts are free meanwhile.
         let mut plain = std::mem::take(&mut self.scratch);
@@ -39,9 +38,9 @@ impl Engine {
                 return Err(DropReason::RtcpRate);
             }
             let plain = plain.get(..len).unwrap_or_default();
-            let compound =
-                if reduced { rtcp::Compound::parse(plain) } else { rtcp::Compound::parse_full_size(plain) };
-            let compound = compound.map_err(|error| DropReason::Rtcp(error.fault))?;
+            // Of reduced size or not, whatever was negotiated: it is authentic, and str0m repairs by NACKs
+            // alone without having asked (RFC 5506, section 5, binds the sender).
+            let compound = rtcp::Compound::parse(plain).map_err(|error| DropReason::Rtcp(error.fault))?;
             for packet in compound.packets() {
                 self.on_rtcp(now, id, &packet);
             }

@@ -236,8 +236,7 @@ fn answer_theirs(
 
 fn stun_check(c: &mut Criterion) {
     let key = Hmac::<Sha1>::new_from_slice(PASSWORD.as_bytes()).unwrap();
-    let theirs =
-        webrtc_stun::integrity::MessageIntegrity::new_short_term_integrity(PASSWORD.to_owned());
+    let theirs = webrtc_stun::integrity::MessageIntegrity::new_short_term_integrity(PASSWORD.to_owned());
     let mut request = [0; 128];
     let mut writer = Writer::new(&mut request, Class::Request, 1, TransactionId([7; 12])).unwrap();
     writer.username("local", "remote").unwrap();
