@@ -2,9 +2,11 @@
 
 use clap::{Parser, ValueEnum};
 use estafette::dtls;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Video conferences in the browser, forwarded by the estafette engine.
 ///
@@ -70,17 +72,48 @@ pub struct Config {
     pub max_participants: u16,
 
     /// What WHIP and WHEP clients, and scripts that make rooms, have to send as a bearer token; without
-    /// it the room's code is enough
-    #[arg(long, value_name = "TOKEN", value_parser = bearer_token)]
-    pub whip_token: Option<String>,
+    /// it the room's code is enough. Better set in the environment: other users of this machine can
+    /// read a command line
+    #[arg(long, value_name = "TOKEN", env = "WHIP_TOKEN", hide_env_values = true)]
+    pub whip_token: Option<Token>,
 
-    /// A STUN or TURN server that WHIP and WHEP clients are told of; may be given several times
+    /// A STUN server that WHIP and WHEP clients are told of; may be given several times
     #[arg(long, value_name = "URI", value_parser = ice_server)]
     pub ice_server: Vec<String>,
 
     /// Rooms; when all are there, the one that has been empty longest gives way
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub max_rooms: u16,
+}
+
+/// A bearer token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// Compares in a time that tells nothing of where the two differ.
+    pub fn is(&self, given: &str) -> bool {
+        let pairs = self.0.bytes().zip(given.bytes());
+        self.0.len() == given.len() && pairs.fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+    }
+}
+
+impl FromStr for Token {
+    type Err = &'static str;
+
+    /// Takes the form that a token has in a request (RFC 6750, section 2.1).
+    fn from_str(text: &str) -> Result<Token, &'static str> {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+        let fits = !text.is_empty() && text.bytes().all(known);
+        fits.then(|| Token(text.to_owned())).ok_or("letters, digits and -._~+/= only")
+    }
+}
+
+/// A token opens sessions and makes rooms, so it stays out of logs.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
 }
 
 /// What media is carried over.
@@ -198,19 +231,12 @@ impl Config {
     }
 }
 
-/// The form of a token in a request (RFC 6750, section 2.1).
-fn bearer_token(text: &str) -> Result<String, &'static str> {
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    let fits = !text.is_empty() && text.bytes().all(known);
-    fits.then(|| text.to_owned()).ok_or("letters, digits and -._~+/= only")
-}
-
-/// A URI of RFC 7064 or RFC 7065, fit to stand in a header.
+/// A URI of RFC 7064, fit to stand in a header. Not one of TURN: it would take credentials.
 fn ice_server(text: &str) -> Result<String, &'static str> {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]?=%".contains(&byte);
-    let schemes = ["stun:", "stuns:", "turn:", "turns:"];
+    let schemes = ["stun:", "stuns:"];
     let fits = schemes.iter().any(|scheme| text.starts_with(scheme)) && text.bytes().all(known);
-    fits.then(|| text.to_owned()).ok_or("a URI that begins with stun:, stuns:, turn: or turns:")
+    fits.then(|| text.to_owned()).ok_or("a URI that begins with stun: or stuns:")
 }
 
 /// The address of engine number `engine`; `None` if its port would be past the last.
@@ -326,6 +352,35 @@ mod tests {
             assert_eq!(dtls::Versions::from(config(&["--dtls", name]).dtls), versions);
         }
         assert!(Config::try_parse_from(["conference", "--dtls", "1.1"]).is_err());
+    }
+
+    #[test]
+    fn tokens_are_compared_whole() {
+        let token = "s3cret".parse::<Token>().expect("token");
+        assert!(token.is("s3cret"));
+        for other in ["", "s3cre", "s3cret1", "S3cret"] {
+            assert!(!token.is(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        let config = config(&["--whip-token", "s3cret"]);
+        assert!(config.whip_token.as_ref().is_some_and(|token| token.is("s3cret")));
+        let shown = format!("{config:?}");
+        assert!(shown.contains("Token(..)") && !shown.contains("s3cret"), "{shown}");
+        let command = <Config as clap::CommandFactory>::command();
+        let option = command.get_arguments().find(|option| option.get_id() == "whip_token").expect("option");
+        assert_eq!(option.get_env(), Some("WHIP_TOKEN".as_ref()));
+        assert!(option.is_hide_env_values_set(), "nor by --help");
+    }
+
+    #[test]
+    fn ice_servers_need_no_credentials() {
+        assert_eq!(config(&["--ice-server", "stun:192.0.2.1:3478"]).ice_server, ["stun:192.0.2.1:3478"]);
+        for uri in ["turn:turn.example.net", "turns:turn.example.net", "http://a.test", "stun:a\"b"] {
+            assert!(Config::try_parse_from(["conference", "--ice-server", uri]).is_err(), "{uri}");
+        }
     }
 
     #[test]

@@ -5,10 +5,13 @@ use crate::media::{Command, Engine};
 use crate::message::{Entry, Outbox, Reply, joined, stream_id, text};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The number of a participant, never given twice: a late message for one that left finds nobody.
 pub type Label = u32;
+
+/// How long a room made ahead of its participants is theirs alone: they are on their way.
+const AHEAD: Duration = Duration::from_secs(60);
 
 /// Sizes the lobby keeps to.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +101,7 @@ impl Lobby {
             Door::Existing(code) | Door::Resumed(code) => code,
         };
         if !state.rooms.contains_key(&code) {
-            self.open_room(state, code)?;
+            self.open_room(state, code, Duration::ZERO)?;
         }
         let room = state.rooms.get_mut(&code).ok_or(Refused)?;
         if room.members.len() >= self.limits.room_size {
@@ -120,24 +123,34 @@ impl Lobby {
         self.state().participants < self.limits.participants
     }
 
+    /// Whether there is a room with this code and a place in it.
+    pub fn has_place_in(&self, code: Code) -> bool {
+        let state = self.state();
+        state.rooms.get(&code).is_some_and(|room| room.members.len() < self.limits.room_size)
+    }
+
     /// Participants in the house.
     #[cfg(test)]
     pub fn count(&self) -> usize {
         self.state().participants
     }
 
-    /// Makes an empty room. It is the first to give way when all rooms are there.
+    /// Makes an empty room. When all rooms are there, one gives way that has been empty for [`AHEAD`].
     pub fn create(&self) -> Result<Code, Refused> {
         let code = Code::random().map_err(|_| Refused)?;
-        self.open_room(&mut self.state(), code)?;
+        self.open_room(&mut self.state(), code, AHEAD)?;
         Ok(code)
     }
 
-    /// Makes a room on the engine with the fewest participants.
-    fn open_room(&self, state: &mut State, code: Code) -> Result<(), Refused> {
+    /// Makes a room on the engine with the fewest participants. When all are there, the one that has
+    /// been empty longest gives way, if that is at least `spare`.
+    fn open_room(&self, state: &mut State, code: Code, spare: Duration) -> Result<(), Refused> {
         if state.rooms.len() >= self.limits.rooms {
             let empty = state.rooms.iter().filter_map(|(code, room)| Some((room.empty_since?, *code)));
-            let (_, oldest) = empty.min_by_key(|(since, _)| *since).ok_or(Refused)?;
+            let (since, oldest) = empty.min_by_key(|(since, _)| *since).ok_or(Refused)?;
+            if since.elapsed() < spare {
+                return Err(Refused);
+            }
             state.rooms.remove(&oldest);
         }
         let mut load = vec![(0, 0); self.engines.len()];
@@ -283,6 +296,21 @@ mod tests {
         drop((b, c));
         let (again, _) = enter(&lobby, Door::Resumed(gone)).expect("made again");
         assert_eq!(again.code, gone);
+    }
+
+    #[test]
+    fn a_room_made_ahead_is_kept_from_others_made_ahead_for_a_minute() {
+        let (lobby, _commands) = lobby(SMALL);
+        let codes = [lobby.create().expect("first"), lobby.create().expect("second")];
+        assert_eq!(lobby.create(), Err(Refused));
+        assert!(codes.iter().all(|code| lobby.has_place_in(*code)));
+        let minute_ago = Instant::now().checked_sub(AHEAD).expect("a clock that is older");
+        lobby.state().rooms.get_mut(&codes[1]).expect("room").empty_since = Some(minute_ago);
+        assert!(lobby.create().is_ok());
+        assert_eq!(codes.map(|code| lobby.has_place_in(code)), [true, false]);
+        // Somebody who comes is worth more than a room that nobody has come to.
+        assert!(enter(&lobby, Door::New).is_ok());
+        assert!(!lobby.has_place_in(codes[0]));
     }
 
     #[test]

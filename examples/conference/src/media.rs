@@ -2,6 +2,8 @@
 //! knows the engine's API.
 
 mod calls;
+#[cfg(test)]
+mod tests;
 
 pub use calls::{Call, Part, Refusal};
 
@@ -14,6 +16,7 @@ use estafette::{
     RoomConfig, RoomId,
 };
 use std::collections::HashMap;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Clock};
@@ -30,7 +33,6 @@ const SENDS: usize = 512;
 
 /// What is asked of an engine. Whatever a page is answered goes to the page's outbox, in order with all
 /// else, so that a page sees offers and answers in the order the engine made them.
-#[derive(Debug)]
 pub enum Command {
     /// A participant enters a room, which is made with its first.
     Join {
@@ -51,6 +53,22 @@ pub enum Command {
     Call { label: Label, call: Call },
     /// The participant is gone.
     Leave { label: Label },
+}
+
+/// Descriptions bear ICE passwords, so they stay out of logs.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, label) = match self {
+            Command::Join { label, .. } => ("Join", label),
+            Command::Offer { label, .. } => ("Offer", label),
+            Command::Answer { label, .. } => ("Answer", label),
+            Command::Call { label, call } => {
+                return f.debug_struct("Call").field("label", label).field("call", call).finish();
+            }
+            Command::Leave { label } => ("Leave", label),
+        };
+        f.debug_struct(name).field("label", label).finish_non_exhaustive()
+    }
 }
 
 /// What an engine receives media on.
@@ -362,7 +380,7 @@ impl Thread {
             }
             Event::StreamClosed { path, .. } => self.streams.close(&path),
             Event::Left { reason: LeaveReason::Removed, .. } => {}
-            Event::Left { participant, reason, .. } => self.end(participant, &format!("{reason:?}")),
+            Event::Left { participant, reason, .. } => self.end(participant, reason.name()),
             _ => {}
         }
     }

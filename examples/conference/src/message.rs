@@ -20,7 +20,7 @@ const OUTBOX: usize = 256;
 const NAME: usize = 40;
 
 /// The page's messages.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Request {
     /// Make a room and enter it.
@@ -42,7 +42,7 @@ pub enum Request {
 }
 
 /// The server's messages.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Reply<'a> {
     /// You are in. `id` is yours in `participants`, and names your streams to others.

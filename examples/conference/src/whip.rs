@@ -32,11 +32,11 @@ use fragment::Fragment;
 use session::{Agreed, Session};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::timeout;
 
 /// How long a client may take to send its body.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 
 /// Bytes of a PATCH: credentials and as many candidates as an agent takes, and room to spare.
 const FRAGMENT: usize = 16 * 1024;
@@ -88,6 +88,10 @@ async fn nothing() -> StatusCode {
 /// `POST /rooms`: an empty room, for scripts; pages make their own.
 async fn create(State(house): State<House>, headers: HeaderMap) -> Result<Response, Refused> {
     house.whip.authorise(&headers)?;
+    if foreign(&headers) {
+        // Browsers send such a request without asking first, from whatever page somebody looks at.
+        return Err(refused(StatusCode::FORBIDDEN, "pages of other origins make no rooms"));
+    }
     let code = house.lobby.create().map_err(|_| full())?.to_string();
     let page = format!("/r/{code}");
     let room = serde_json::json!({
@@ -113,24 +117,36 @@ async fn open(
     if !takes(request.headers(), SDP) {
         return Err(refused(StatusCode::NOT_ACCEPTABLE, "the answer is of type application/sdp"));
     }
-    let text = body(request, limits::SDP_TEXT).await?;
+    if !house.lobby.has_place() {
+        return Err(full());
+    }
+    // Only who knows a room may take memory and time for a body.
+    let unknown = || refused(StatusCode::NOT_FOUND, "there is no such room, or no place in it");
+    let code = room.parse().map_err(|_| unknown())?;
+    if !house.lobby.has_place_in(code) {
+        return Err(unknown());
+    }
+    let (text, reading) = body(&house, request, limits::SDP_TEXT).await?;
     let offer = Description::parse(&text).map_err(|error| refused(StatusCode::BAD_REQUEST, error))?;
+    if offer.ice_lite {
+        // RFC 9725, section 4.4.2. Nor are we to send checks to whatever addresses an offer names.
+        return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, "a client has to be a full ICE agent"));
+    }
 
     let permit = house.pages.clone().try_acquire_owned().map_err(|_| full())?;
     if !house.lobby.has_place() {
         return Err(full());
     }
-    let unknown = || refused(StatusCode::NOT_FOUND, "there is no such room, or no place in it");
-    let door = Door::Existing(room.parse().map_err(|_| unknown())?);
     let name = if part == Part::Viewer { "WHEP guest" } else { "WHIP guest" };
     let (outbox, inbox) = Outbox::new();
-    let seat = house.lobby.enter(door, name.to_owned(), &outbox).map_err(|_| unknown())?;
+    let seat = house.lobby.enter(Door::Existing(code), name.to_owned(), &outbox).map_err(|_| unknown())?;
 
     let (engine, label) = (seat.engine().clone(), seat.label());
     engine.send(Command::Join { room: seat.room(), label, part, outbox }).await;
     let (answer, answered) = oneshot::channel();
     engine.send(Command::Call { label, call: Call::Offer { sdp: text, answer } }).await;
     let sdp = answered.await.unwrap_or(Err(Refusal::Gone)).map_err(no_answer)?;
+    drop(reading);
     // Whoever is refused from here on gives its seat back.
     let agreed = Agreed::of(&offer, &sdp).ok_or_else(|| {
         refused(
@@ -175,30 +191,42 @@ async fn change(
         let sentence = "If-Match with the session's entity tag is missing, or with * to restart ICE";
         return Err(refused(StatusCode::PRECONDITION_REQUIRED, sentence));
     }
-    let text = body(request, FRAGMENT).await?;
+    let (text, reading) = body(&house, request, FRAGMENT).await?;
+    // A task of its own, because a client that goes away takes its request with it: what the engine has
+    // changed has to be known here whoever waits for it.
+    let changed = tokio::spawn(async move {
+        let changed = apply(&session, &tags, &text).await;
+        drop(reading);
+        changed
+    });
+    let broken = |_| refused(StatusCode::INTERNAL_SERVER_ERROR, "the change was not finished");
+    changed.await.map_err(broken)?
+}
 
+/// Applies a fragment to the session, if one of the entity tags is its own.
+async fn apply(session: &Session, tags: &[String], text: &str) -> Result<Response, Refused> {
     // Held until the engine has answered, so that tag and credentials change together.
     let mut ice = session.ice.lock().await;
     if !tags.iter().any(|tag| tag == "*" || *tag == quoted(&ice.etag)) {
         return Err(refused(StatusCode::PRECONDITION_FAILED, "the ICE session is another one by now"));
     }
-    let fragment = Fragment::parse(&text)
+    let fragment = Fragment::parse(text)
         .map_err(|_| refused(StatusCode::BAD_REQUEST, "the fragment cannot be understood"))?;
     let candidates = fragment.candidates;
-    let fresh = fragment.credentials.filter(|theirs| theirs.ufrag() != ice.remote);
+    let fresh = fragment.credentials.filter(|theirs| *theirs != ice.remote);
     let Some(remote) = fresh else {
         session.call(Call::Candidates(candidates)).await;
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
+    // The engine refuses a restart that changes one of the two alone.
     let (answer, answered) = oneshot::channel();
-    let ufrag = remote.ufrag().to_owned();
-    session.call(Call::Restart { remote, candidates, answer }).await;
+    session.call(Call::Restart { remote: remote.clone(), candidates, answer }).await;
     let ours = answered.await.unwrap_or(Err(Refusal::Gone)).map_err(|refusal| match refusal {
         // It ended meanwhile, and is about to leave the table.
         Refusal::Gone => no_session(),
         refusal => no_answer(refusal),
     })?;
-    (ice.remote, ice.etag) = (ufrag, ours.ufrag().to_owned());
+    (ice.remote, ice.etag) = (remote, ours.ufrag().to_owned());
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(SDPFRAG)),
         (header::ETAG, value(&quoted(&ice.etag))?),
@@ -231,6 +259,16 @@ async fn described() -> impl IntoResponse {
     (StatusCode::NO_CONTENT, [ACCEPT_PATCH])
 }
 
+/// Whether a page of another origin asks. The scheme is not compared: a proxy may add TLS.
+fn foreign(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let ours = |(_, authority): (&str, &str)| {
+        text(header::HOST).is_some_and(|host| authority.eq_ignore_ascii_case(host))
+    };
+    headers.contains_key(header::ORIGIN)
+        && !text(header::ORIGIN).and_then(|origin| origin.split_once("://")).is_some_and(ours)
+}
+
 fn find(house: &House, headers: &HeaderMap, id: &str) -> Result<Arc<Session>, Refused> {
     house.whip.authorise(headers)?;
     house.whip.find(id).ok_or_else(no_session)
@@ -240,13 +278,20 @@ fn no_session() -> Refused {
     refused(StatusCode::NOT_FOUND, "there is no such session")
 }
 
-/// The body as text of at most `limit` bytes.
-async fn body(mut request: Request, limit: usize) -> Result<String, Refused> {
+/// The body as text of at most `limit` bytes, and the permit for which it may be kept.
+async fn body(
+    house: &House,
+    mut request: Request,
+    limit: usize,
+) -> Result<(String, OwnedSemaphorePermit), Refused> {
+    let reading = house.whip.bodies.clone().try_acquire_owned().map_err(|_| full())?;
     DefaultBodyLimit::max(limit).apply(&mut request);
     let bytes = timeout(PATIENCE, Bytes::from_request(request, &())).await;
     let bytes = bytes.map_err(|_| refused(StatusCode::REQUEST_TIMEOUT, "the body did not come"))?;
     let bytes = bytes.map_err(|rejection| refused(rejection.status(), "the body is too large or broken"))?;
-    String::from_utf8(bytes.into()).map_err(|_| refused(StatusCode::BAD_REQUEST, "the body is not UTF-8"))
+    let text = String::from_utf8(bytes.into());
+    let text = text.map_err(|_| refused(StatusCode::BAD_REQUEST, "the body is not UTF-8"))?;
+    Ok((text, reading))
 }
 
 /// Whether the body has this type, whatever its parameters.

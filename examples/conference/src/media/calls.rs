@@ -5,6 +5,7 @@ use super::Thread;
 use crate::lobby::Label;
 use estafette::negotiation::NegotiationError;
 use estafette::{ice, sdp};
+use std::fmt;
 use tokio::sync::oneshot;
 
 /// What a participant is there for.
@@ -19,7 +20,6 @@ pub enum Part {
 }
 
 /// One question of a session.
-#[derive(Debug)]
 pub enum Call {
     /// Its only offer, to be answered. A participant whose offer cannot be used leaves.
     Offer { sdp: String, answer: oneshot::Sender<Result<String, Refusal>> },
@@ -31,6 +31,21 @@ pub enum Call {
         candidates: Vec<sdp::Candidate>,
         answer: oneshot::Sender<Result<ice::Credentials, Refusal>>,
     },
+}
+
+/// An offer bears an ICE password, so it stays out of logs.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Call::Offer { .. } => f.write_str("Offer(..)"),
+            Call::Candidates(candidates) => f.debug_tuple("Candidates").field(candidates).finish(),
+            Call::Restart { remote, candidates, .. } => f
+                .debug_struct("Restart")
+                .field("remote", remote)
+                .field("candidates", candidates)
+                .finish_non_exhaustive(),
+        }
+    }
 }
 
 /// Why a question has no answer.

@@ -62,13 +62,13 @@ fn once<'t>(slot: &mut Option<&'t str>, value: &'t str) -> Result<(), Malformed>
     Ok(())
 }
 
-/// Our side of a restart: the new credentials, and the candidates, which stay. `section` is the `m=`
-/// line with its mid.
+/// Our side of a restart: the new credentials, and the candidates, which stay. `section` is what kind of
+/// agent we are, and the `m=` line with its mid.
 pub fn write(credentials: &ice::Credentials, section: &str, candidates: &[Candidate]) -> String {
-    let mut text = String::from("a=ice-lite\r\na=ice-options:ice2\r\n");
+    let mut text = String::from(section);
     let (ufrag, pwd) = (credentials.ufrag(), credentials.pwd());
     // Writing to a string cannot fail.
-    let _ = write!(text, "{section}a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\n");
+    let _ = write!(text, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\n");
     for candidate in candidates {
         let _ = write!(text, "a=candidate:{candidate}\r\n");
     }
@@ -125,7 +125,7 @@ mod tests {
     fn what_is_written_is_read() {
         let credentials = ice::Credentials::new("0001abcd", "abcdefghijklmnopqrstuvwx").unwrap();
         let candidate = Candidate::parse("1 1 udp 2130706431 192.0.2.1 4000 typ host").unwrap();
-        let section = "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n";
+        let section = "a=ice-lite\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n";
         let text = write(&credentials, section, std::slice::from_ref(&candidate));
         let fragment = Fragment { credentials: Some(credentials), candidates: vec![candidate] };
         assert_eq!(Fragment::parse(&text), Ok(fragment));

@@ -1,21 +1,33 @@
 //! Sessions from their answer to their end.
 
 use super::{Refused, refused};
+use crate::config::Token;
 use crate::lobby::{Label, Seat};
 use crate::media::{Call, Command, Engine};
 use crate::message::Inbox;
 use crate::web::House;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use estafette::ice::Credentials;
 use estafette::sdp::{Candidate, Description, Direction, Kind, Media};
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+/// Bodies read at once. All together they take 16 MiB at most.
+pub(super) const BODIES: usize = 64;
 
 /// The name of a session, 128 random bits: whoever knows it may end the session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Id(u128);
+
+/// A name ends its session, so it stays out of logs.
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Id(..)")
+    }
+}
 
 impl Id {
     fn random() -> Option<Id> {
@@ -44,17 +56,20 @@ impl FromStr for Id {
 /// All sessions of this server: as many as there are permits for pages and sessions together.
 #[derive(Debug)]
 pub struct Sessions {
-    token: Option<String>,
+    token: Option<Token>,
     links: Vec<HeaderValue>,
+    /// A permit per request whose body is read or waits for its session.
+    pub(super) bodies: Arc<Semaphore>,
     table: Mutex<HashMap<Id, Arc<Session>>>,
 }
 
 impl Sessions {
     /// None yet. Who opens or changes one has to know `token`; all are told of `ice_servers`.
-    pub fn new(token: Option<String>, ice_servers: &[String]) -> Arc<Sessions> {
+    pub fn new(token: Option<Token>, ice_servers: &[String]) -> Arc<Sessions> {
         let link = |uri: &String| HeaderValue::from_str(&format!("<{uri}>; rel=\"ice-server\"")).ok();
         let links = ice_servers.iter().filter_map(link).collect();
-        Arc::new(Sessions { token, links, table: Mutex::default() })
+        let bodies = Arc::new(Semaphore::new(BODIES));
+        Arc::new(Sessions { token, links, bodies, table: Mutex::default() })
     }
 
     /// The `Link` headers of RFC 9725, section 4.6.
@@ -68,7 +83,7 @@ impl Sessions {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given = given.and_then(|value| value.split_once(' '));
         match given {
-            Some((scheme, given)) if scheme.eq_ignore_ascii_case("bearer") && same(token, given.trim()) => {
+            Some((scheme, given)) if scheme.eq_ignore_ascii_case("bearer") && token.is(given.trim()) => {
                 Ok(())
             }
             _ => {
@@ -89,12 +104,6 @@ impl Sessions {
     }
 }
 
-/// Compares in a time that tells nothing of where the two differ.
-fn same(ours: &str, theirs: &str) -> bool {
-    let pairs = ours.bytes().zip(theirs.bytes());
-    ours.len() == theirs.len() && pairs.fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
-}
-
 /// The participant of a session, while it lives.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -103,7 +112,8 @@ pub(super) struct Session {
     label: Label,
     /// What is agreed on now; locked while the engine changes it.
     pub(super) ice: tokio::sync::Mutex<Ice>,
-    /// The `m=` line and mid that our candidates belong to, as lines.
+    /// What a fragment of ours begins with: what kind of agent we are, and the `m=` line and mid that
+    /// our candidates belong to.
     pub(super) section: String,
     /// Ours, which no restart changes.
     pub(super) candidates: Vec<Candidate>,
@@ -115,8 +125,8 @@ pub(super) struct Session {
 pub(super) struct Ice {
     /// Our user fragment, unique for each ICE session, so it is the entity tag too.
     pub(super) etag: String,
-    /// The client's user fragment.
-    pub(super) remote: String,
+    /// The client's.
+    pub(super) remote: Credentials,
 }
 
 impl Session {
@@ -173,7 +183,7 @@ impl Session {
 #[derive(Debug)]
 pub(super) struct Agreed {
     pub(super) etag: String,
-    remote: String,
+    remote: Credentials,
     section: String,
     candidates: Vec<Candidate>,
     /// Whether the client sends sound and picture.
@@ -202,9 +212,15 @@ impl Agreed {
                 .any(|media| receives(&media))
         };
         let sends = |media: &Media| matches!(media.direction, Direction::SendOnly | Direction::SendRecv);
-        let tagged = answer.media.iter().find(|media| !media.rejected())?;
+        let index = answer.media.iter().position(|media| !media.rejected())?;
+        let tagged = answer.media.get(index)?;
+        let lite = if answer.ice_lite { "a=ice-lite\r\n" } else { "" };
+        let options = match tagged.transport.ice_options.as_slice() {
+            [] => String::new(),
+            options => format!("a=ice-options:{}\r\n", options.join(" ")),
+        };
         let section = format!(
-            "m={} 9 {} {}\r\na=mid:{}\r\n",
+            "{lite}{options}m={} 9 {} {}\r\na=mid:{}\r\n",
             tagged.kind.as_str(),
             tagged.protocol,
             tagged.codecs.first().map_or(0, |codec| codec.payload_type),
@@ -212,7 +228,7 @@ impl Agreed {
         );
         Some(Agreed {
             etag: tagged.transport.ufrag.clone()?,
-            remote: offer.media.iter().find_map(|media| media.transport.ufrag.clone())?,
+            remote: credentials(offer, index)?,
             section,
             candidates: tagged.transport.candidates.clone(),
             audio: receives(Kind::Audio),
@@ -232,9 +248,22 @@ impl Agreed {
     }
 }
 
+/// The credentials of a section; what it leaves out stands in the section that the bundle begins with
+/// (RFC 9143, section 7).
+fn credentials(offer: &Description, index: usize) -> Option<Credentials> {
+    let own = &offer.media.get(index)?.transport;
+    let first = offer.bundle.first();
+    let tagged = offer.media.iter().find(|media| first.is_some() && media.mid.as_ref() == first);
+    let fallback = tagged.map_or(own, |media| &media.transport);
+    let ufrag = own.ufrag.as_ref().or(fallback.ufrag.as_ref())?;
+    let pwd = own.pwd.as_ref().or(fallback.pwd.as_ref())?;
+    Credentials::new(ufrag, pwd.as_str()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use estafette::sdp::Password;
 
     #[test]
     fn session_names_carry_128_random_bits_and_have_one_form() {
@@ -253,11 +282,53 @@ mod tests {
         }
     }
 
+    const CHROMIUM: &str = include_str!("../../../../tests/data/sdp/chromium-av-data.offer.sdp");
+
     #[test]
-    fn tokens_are_compared_whole() {
-        assert!(same("s3cret", "s3cret"));
-        for other in ["", "s3cre", "s3cret1", "S3cret"] {
-            assert!(!same("s3cret", other), "{other}");
-        }
+    fn a_session_is_named_by_nothing_that_is_logged() {
+        assert_eq!(format!("{:?}", Id(0xabc)), "Id(..)");
+    }
+
+    /// The description with another user fragment and password in its first section.
+    fn with_another_first(text: &str) -> Description {
+        let mut description = Description::parse(text).expect("description");
+        let first = &mut description.media[0].transport;
+        first.ufrag = Some("first".to_owned());
+        first.pwd = Some(Password::new("f".repeat(22)));
+        description
+    }
+
+    #[test]
+    fn the_credentials_are_those_of_the_section_that_is_answered() {
+        let plain = Description::parse(CHROMIUM).expect("offer");
+        let second = plain.media[1].transport.ufrag.as_deref().expect("fragment");
+        let mut offer = with_another_first(CHROMIUM);
+        assert_eq!(Agreed::of(&offer, CHROMIUM).expect("agreed").remote.ufrag(), "first");
+        // Whatever a section says that is not offered counts for nothing.
+        offer.media[0].port = 0;
+        let mut answer = plain.clone();
+        answer.media[0].port = 0;
+        assert!(offer.media[0].rejected() && answer.media[0].rejected());
+        assert_eq!(Agreed::of(&offer, &answer.write()).expect("agreed").remote.ufrag(), second);
+        // What a section of a bundle leaves out stands in the one that the bundle begins with.
+        let mut bundled = plain.clone();
+        bundled.bundle.swap(0, 1);
+        (bundled.media[0].transport.ufrag, bundled.media[0].transport.pwd) = (None, None);
+        bundled.media[1].transport.ufrag = Some("begins".to_owned());
+        assert_eq!(Agreed::of(&bundled, CHROMIUM).expect("agreed").remote.ufrag(), "begins");
+    }
+
+    #[test]
+    fn a_fragment_says_of_us_what_the_answer_says() {
+        let offer = Description::parse(CHROMIUM).expect("offer");
+        let mut answer = offer.clone();
+        let agreed = |answer: &Description| Agreed::of(&offer, &answer.write()).expect("agreed").section;
+        answer.media[0].transport.ice_options = vec!["ice2".to_owned(), "trickle".to_owned()];
+        let full = agreed(&answer);
+        assert!(full.starts_with("a=ice-options:ice2 trickle\r\nm="), "{full}");
+        answer.ice_lite = true;
+        answer.media[0].transport.ice_options.clear();
+        let lite = agreed(&answer);
+        assert!(lite.starts_with("a=ice-lite\r\nm="), "{lite}");
     }
 }

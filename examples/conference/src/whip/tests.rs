@@ -1,4 +1,7 @@
-//! The whole server over real connections: each status a client can see, with recorded offers.
+//! The whole server over real connections, with recorded offers: what works here, each refusal in
+//! `refusals`.
+
+mod refusals;
 
 use super::*;
 use crate::lobby::{Limits, Lobby};
@@ -9,7 +12,7 @@ use estafette::sdp::Direction;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 const CHROMIUM: &str = include_str!("../../../../tests/data/sdp/chromium-av-data.offer.sdp");
 const AIORTC: &str = include_str!("../../../../tests/data/sdp/aiortc-av-data.offer.sdp");
@@ -21,6 +24,8 @@ struct Server {
     address: SocketAddr,
     lobby: Arc<Lobby>,
     engine: Engine,
+    whip: Arc<Sessions>,
+    pages: Arc<Semaphore>,
     stop: watch::Sender<bool>,
 }
 
@@ -38,20 +43,29 @@ impl Reply {
 
 impl Server {
     async fn start(limits: Limits, token: Option<&str>, ice_servers: &[&str]) -> Server {
+        Server::around(Server::engine(), limits, token, ice_servers).await
+    }
+
+    fn engine() -> Engine {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
         let candidates = vec![socket.local_addr().expect("address")];
         let config = EngineConfig { candidates, ..EngineConfig::default() };
         let (engine, _thread) = Engine::start(config, Sockets { udp: socket, tcp: None }).expect("engine");
+        engine
+    }
+
+    async fn around(engine: Engine, limits: Limits, token: Option<&str>, ice_servers: &[&str]) -> Server {
         let lobby = Lobby::new(limits, vec![engine.clone()]);
         let (stop, stopping) = watch::channel(false);
         let servers: Vec<String> = ice_servers.iter().map(|&uri| uri.to_owned()).collect();
-        let whip = Sessions::new(token.map(str::to_owned), &servers);
+        let whip = Sessions::new(token.map(|token| token.parse().expect("token")), &servers);
         let pages = Arc::new(Semaphore::new(limits.participants + 2));
-        let routes = web::routes(House { lobby: lobby.clone(), whip, pages, stopping });
+        let house = House { lobby: lobby.clone(), whip: whip.clone(), pages: pages.clone(), stopping };
+        let routes = web::routes(house);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listener");
         let address = listener.local_addr().expect("address");
         tokio::spawn(web::accept(listener, None, routes));
-        Server { address, lobby, engine, stop }
+        Server { address, lobby, engine, whip, pages, stop }
     }
 
     async fn plain() -> (Server, String) {
@@ -61,14 +75,29 @@ impl Server {
     }
 
     async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        Server::reply(self.begin(method, path, headers, body.len(), body.as_bytes()).await).await
+    }
+
+    /// Sends a request; of a body of `length` bytes maybe the beginning.
+    async fn begin(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        length: usize,
+        body: &[u8],
+    ) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.expect("connection");
         let fields: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let length = body.len();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{fields}\r\n"
         );
         // A body that is refused may not be read to its end.
-        let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+        let _ = stream.write_all(&[head.as_bytes(), body].concat()).await;
+        stream
+    }
+
+    async fn reply(mut stream: TcpStream) -> Reply {
         let mut bytes = Vec::new();
         let _ = stream.read_to_end(&mut bytes).await;
         let text = String::from_utf8(bytes).expect("text");
@@ -193,9 +222,47 @@ async fn rfc_9725_4_3_3_new_credentials_restart_ice() {
     assert_eq!(quoted.status, 200);
     assert_eq!(server.patch(session, quoted.header("etag"), &fresh(3)).await.status, 200);
     // One that cannot be satisfied leaves the session as it is (section 4.3.3).
-    let half = "a=ice-ufrag:ysX9\r\na=ice-pwd:vw5LmwG4y/e6dPP/zAP9Gp53\r\n";
-    assert_eq!(server.patch(session, "*", half).await.status, 422);
+    for half in [("ysX9", "vw5LmwG4y/e6dPP/zAP9Gp53"), ("ysX3", "vw5LmwG4y/e6dPP/zAP9Gp59")] {
+        let half = format!("a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", half.0, half.1);
+        assert_eq!(server.patch(session, "*", &half).await.status, 422, "{half}");
+    }
     assert_eq!(server.ask("GET", session, &[], "").await.status, 204);
+}
+
+#[tokio::test]
+async fn a_restart_is_finished_for_a_client_that_went_away() {
+    // The first restart waits before the engine until the client is gone.
+    let (front, mut commands) = Engine::channel();
+    let (arrived, gone) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (engine, held) = (Server::engine(), (arrived.clone(), gone.clone()));
+    tokio::spawn(async move {
+        let mut first = true;
+        while let Some(command) = commands.recv().await {
+            if first && matches!(command, Command::Call { call: Call::Restart { .. }, .. }) {
+                first = false;
+                held.0.notify_one();
+                held.1.notified().await;
+            }
+            engine.send(command).await;
+        }
+    });
+    let server = Server::around(front, ROOMY, None, &[]).await;
+    let code = server.lobby.create().expect("room").to_string();
+    let made = server.post(&format!("/whip/{code}"), &one_way(CHROMIUM, "a=sendonly")).await;
+    let (session, tag) = (made.header("location"), made.header("etag"));
+
+    let fresh = "a=ice-ufrag:ysX1\r\na=ice-pwd:vw5LmwG4y/e6dPP/zAP9Gp51\r\n";
+    let headers = [("Content-Type", SDPFRAG), ("If-Match", tag)];
+    let stream = server.begin("PATCH", session, &headers, fresh.len(), fresh.as_bytes()).await;
+    arrived.notified().await;
+    drop(stream);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    gone.notify_one();
+    // What it asked for has been done: the tag is another one, and the credentials are known.
+    assert_eq!(server.patch(session, "*", fresh).await.status, 204);
+    assert_eq!(server.patch(session, tag, fresh).await.status, 412);
+    let next = fresh.replace("51", "52").replace("X1", "X2");
+    assert_eq!(server.patch(session, "*", &next).await.status, 200);
 }
 
 #[tokio::test]
@@ -216,92 +283,6 @@ async fn rfc_9725_4_1_other_methods_and_preflights() {
     let session = server.ask("OPTIONS", "/session/0", &[], "").await;
     assert_eq!((session.status, session.header("accept-patch")), (204, SDPFRAG));
     assert_eq!(server.ask("POST", "/session/0", &[], "").await.status, 405);
-}
-
-#[tokio::test]
-async fn what_is_no_usable_offer_is_refused_and_leaves_nobody() {
-    let (server, code) = Server::plain().await;
-    let path = format!("/whip/{code}");
-    let sendonly = one_way(CHROMIUM, "a=sendonly");
-    let plain = server.ask("POST", &path, &[("Content-Type", "text/plain")], &sendonly).await;
-    assert_eq!((plain.status, plain.header("accept-post")), (415, SDP));
-    assert_eq!(server.ask("POST", &path, &[], &sendonly).await.status, 415);
-    let with = |accept| [("Content-Type", "application/sdp; charset=utf-8"), ("Accept", accept)];
-    assert_eq!(server.ask("POST", &path, &with("text/html, image/*"), &sendonly).await.status, 406);
-    assert_eq!(server.post(&path, "v=0\r\nnonsense").await.status, 400);
-    assert_eq!(server.post(&path, &"a=x\r\n".repeat(limits::SDP_TEXT / 5 + 1)).await.status, 413);
-    let no_fingerprint: String = sendonly
-        .lines()
-        .filter(|line| !line.starts_with("a=fingerprint"))
-        .map(|line| format!("{line}\r\n"))
-        .collect();
-    assert_eq!(server.post(&path, &no_fingerprint).await.status, 422);
-    assert_eq!(server.post(&path, &one_way(CHROMIUM, "a=recvonly")).await.status, 422, "it sends nothing");
-    let unknown_codecs = sendonly.replace("opus/48000", "lyra/16000");
-    assert_eq!(server.post(&path, &unknown_codecs).await.status, 422, "no partial sessions");
-    server.has(0).await;
-    let welcome = server.ask("POST", &path, &with("text/html, application/*;q=0.1"), &sendonly).await;
-    assert_eq!(welcome.status, 201);
-}
-
-#[tokio::test]
-async fn s_room_01_unknown_and_full_rooms_look_alike_to_sessions() {
-    let server = Server::start(Limits { room_size: 1, ..ROOMY }, None, &[]).await;
-    let code = server.lobby.create().expect("room").to_string();
-    let offer = one_way(CHROMIUM, "a=sendonly");
-    assert_eq!(server.post(&format!("/whip/{code}"), &offer).await.status, 201);
-    let full = server.post(&format!("/whip/{code}"), &offer).await;
-    let unknown = server.post("/whip/0000-0000-0000-0000", &offer).await;
-    let no_code = server.post("/whip/guess", &offer).await;
-    for reply in [&full, &unknown, &no_code] {
-        assert_eq!((reply.status, &reply.body), (404, &full.body));
-    }
-    for session in ["/session/guess", "/session/00000000000000000000000000000000"] {
-        assert_eq!(server.ask("GET", session, &[], "").await.status, 404);
-    }
-}
-
-#[tokio::test]
-async fn a_full_house_says_when_to_try_again() {
-    let server = Server::start(Limits { participants: 1, ..ROOMY }, None, &[]).await;
-    let code = server.lobby.create().expect("room").to_string();
-    let offer = one_way(CHROMIUM, "a=sendonly");
-    let first = server.post(&format!("/whip/{code}"), &offer).await;
-    assert_eq!(first.status, 201);
-    let full = server.post(&format!("/whip/{code}"), &offer).await;
-    assert_eq!((full.status, full.header("retry-after")), (503, "5"));
-    assert_eq!(server.ask("DELETE", first.header("location"), &[], "").await.status, 200);
-    server.has(0).await;
-    assert_eq!(server.post(&format!("/whip/{code}"), &offer).await.status, 201);
-}
-
-#[tokio::test]
-async fn a_token_is_asked_for_everywhere_or_nowhere() {
-    let servers = ["stun:stun.example.net", "turn:turn.example.net?transport=udp"];
-    let server = Server::start(ROOMY, Some("s3cret"), &servers).await;
-    let unknown = server.ask("POST", "/rooms", &[], "").await;
-    assert_eq!((unknown.status, unknown.header("www-authenticate")), (401, "Bearer"));
-    let bearer = ("Authorization", "bearer s3cret");
-    let room = server.ask("POST", "/rooms", &[bearer], "").await;
-    assert_eq!(room.status, 201);
-    let room: serde_json::Value = serde_json::from_str(&room.body).expect("json");
-    let path = room["whip"].as_str().expect("path");
-
-    let offer = one_way(CHROMIUM, "a=sendonly");
-    assert_eq!(server.post(path, &offer).await.status, 401);
-    for wrong in ["Bearer s3cres", "Bearer s3cret1", "Bearer ", "s3cret", "Basic s3cret"] {
-        let headers = [("Content-Type", SDP), ("Authorization", wrong)];
-        assert_eq!(server.ask("POST", path, &headers, &offer).await.status, 401, "{wrong}");
-    }
-    let made = server.ask("POST", path, &[("Content-Type", SDP), bearer], &offer).await;
-    assert_eq!(made.status, 201);
-    let links: Vec<_> = made.headers.get_all("link").iter().map(|link| link.to_str().unwrap()).collect();
-    assert_eq!(links, servers.map(|uri| format!("<{uri}>; rel=\"ice-server\"")));
-    let session = made.header("location");
-    for method in ["GET", "DELETE", "PATCH"] {
-        assert_eq!(server.ask(method, session, &[], "").await.status, 401, "{method}");
-    }
-    assert_eq!(server.ask("DELETE", session, &[bearer], "").await.status, 200);
 }
 
 #[tokio::test]
@@ -329,11 +310,23 @@ async fn each_line_of_a_viewer_is_answered_as_sending_whoever_comes_first() {
 }
 
 #[tokio::test]
-async fn a_session_ends_with_its_media() {
+async fn sessions_go_one_way_whatever_is_offered() {
+    let (server, code) = Server::plain().await;
+    let offer = one_way(CHROMIUM, "a=sendrecv");
+    for (endpoint, direction) in [("whip", "a=recvonly"), ("whep", "a=sendonly")] {
+        let made = server.post(&format!("/{endpoint}/{code}"), &offer).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        assert_eq!(made.body.matches(direction).count(), 2, "{endpoint}: {}", made.body);
+        assert!(!made.body.contains("a=sendrecv"), "{endpoint}: {}", made.body);
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_participant() {
     let (server, code) = Server::plain().await;
     let made = server.post(&format!("/whip/{code}"), &one_way(CHROMIUM, "a=sendonly")).await;
     server.has(1).await;
-    // As when consent expires: the engine has the participant no longer.
+    // As when its media ends: the engine has the participant no longer.
     server.engine.send(Command::Leave { label: 1 }).await;
     server.has(0).await;
     assert_eq!(server.ask("GET", made.header("location"), &[], "").await.status, 404);

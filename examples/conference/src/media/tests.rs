@@ -1,0 +1,107 @@
+//! What an engine's thread does, without the thread and its time.
+
+use super::*;
+use crate::message::Inbox;
+use estafette::sdp::Candidate;
+use estafette::{dtls, ice, limits};
+use tokio::sync::oneshot;
+
+const OFFER: &str = include_str!("../../../../tests/data/sdp/chromium-av-data.offer.sdp");
+const ROOM: u64 = 7;
+const LABEL: Label = 1;
+
+/// A thread with one participant, whose offer names no candidates.
+fn thread() -> (Thread, ParticipantId, Inbox) {
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
+    let candidates = vec![udp.local_addr().expect("address")];
+    let config = EngineConfig { candidates, ..EngineConfig::default() };
+    let mut thread = Thread::new(config, Sockets { udp, tcp: None }).expect("thread");
+    let (outbox, inbox) = Outbox::new();
+    thread.command(Command::Join { room: ROOM, label: LABEL, part: Part::Publisher, outbox });
+    let lines = OFFER.lines().filter(|line| !line.starts_with("a=candidate:"));
+    let sdp = lines.map(|line| format!("{line}\r\n")).collect();
+    let (answer, mut answered) = oneshot::channel();
+    thread.command(Command::Call { label: LABEL, call: Call::Offer { sdp, answer } });
+    answered.try_recv().expect("at once").expect("answer");
+    let id = thread.ids[&LABEL];
+    (thread, id, inbox)
+}
+
+fn candidates(ports: std::ops::Range<usize>) -> Vec<Candidate> {
+    let candidate =
+        |port| Candidate::parse(&format!("1 1 udp 1 192.0.2.1 {port} typ host")).expect("candidate");
+    ports.map(candidate).collect()
+}
+
+/// Whether the engine takes one more candidate.
+fn takes_more(thread: &mut Thread, id: ParticipantId) -> bool {
+    let one = candidates(9_000..9_001);
+    thread.engine.participant(id).expect("participant").add_remote_candidate(&one[0]).is_ok()
+}
+
+#[tokio::test]
+async fn candidates_that_trickle_reach_the_engine() {
+    let (mut thread, id, _inbox) = thread();
+    let trickle = |thread: &mut Thread, ports| {
+        thread.command(Command::Call { label: LABEL, call: Call::Candidates(candidates(ports)) });
+    };
+    trickle(&mut thread, 1_000..1_000 + limits::CANDIDATES - 1);
+    assert!(takes_more(&mut thread, id), "one is left");
+    assert!(!takes_more(&mut thread, id));
+    trickle(&mut thread, 2_000..2_001);
+    assert!(thread.members.contains_key(&id), "one too many harms nobody");
+}
+
+#[tokio::test]
+async fn candidates_of_a_restart_reach_the_engine() {
+    let (mut thread, id, _inbox) = thread();
+    let mut restart = |candidates, n: u8| {
+        let remote =
+            ice::Credentials::new(&format!("new{n}"), &n.to_string().repeat(22)).expect("credentials");
+        let (answer, mut answered) = oneshot::channel();
+        thread.command(Command::Call { label: LABEL, call: Call::Restart { remote, candidates, answer } });
+        answered.try_recv().expect("at once").expect("answer");
+        takes_more(&mut thread, id)
+    };
+    assert!(!restart(candidates(1_000..1_000 + limits::CANDIDATES), 1));
+    assert!(restart(Vec::new(), 2), "a restart begins anew");
+}
+
+/// The last that a participant is told; it is disconnected after that.
+async fn last_words(inbox: &mut Inbox) -> String {
+    let closed = tokio::time::timeout(Duration::from_secs(5), inbox.closed.notified());
+    closed.await.expect("disconnected");
+    std::iter::from_fn(|| inbox.queue.try_recv().ok()).last().expect("words").to_string()
+}
+
+#[tokio::test]
+async fn whose_media_never_comes_is_told_so_and_let_go() {
+    let (mut thread, _, mut inbox) = thread();
+    thread.engine.handle_timeout(Instant::ZERO + limits::CONNECT_TIMEOUT + Duration::from_secs(1));
+    thread.flush();
+    assert_eq!(last_words(&mut inbox).await, r#"{"type":"ended","reason":"connect_timeout"}"#);
+    assert!(thread.members.is_empty() && thread.ids.is_empty() && thread.rooms.is_empty());
+}
+
+#[tokio::test]
+async fn reasons_are_told_by_the_names_of_metrics() {
+    let (mut thread, participant, mut inbox) = thread();
+    let reason = LeaveReason::Handshake(dtls::FailReason::UnsupportedCertificate);
+    thread.event(Event::Left { room: thread.rooms[&ROOM], participant, reason });
+    assert_eq!(last_words(&mut inbox).await, r#"{"type":"ended","reason":"dtls.unsupported_certificate"}"#);
+}
+
+#[test]
+fn descriptions_stay_out_of_logs() {
+    let sdp = || "a=ice-pwd:s3cret".to_owned();
+    let (answer, _) = oneshot::channel();
+    let commands = [
+        Command::Offer { label: LABEL, sdp: sdp() },
+        Command::Answer { label: LABEL, sdp: sdp() },
+        Command::Call { label: LABEL, call: Call::Offer { sdp: sdp(), answer } },
+    ];
+    for command in commands {
+        let shown = format!("{command:?}");
+        assert!(shown.contains("label: 1") && !shown.contains("s3cret"), "{shown}");
+    }
+}
