@@ -11,10 +11,7 @@ pub fn stun(data: &[u8]) {
     let mut writer = writer.expect("room");
     for (kind, value) in message.attributes() {
         assert!(value.len() <= data.len());
-        // Both are appended by the writer itself.
-        if kind != MESSAGE_INTEGRITY && kind != FINGERPRINT {
-            writer.attribute(kind, value).expect("room");
-        }
+        writer.attribute(kind, value).expect("room");
     }
     let len = writer.finish_with_integrity(bytes_in).expect("room");
     let again = messages::Message::parse(&copy[..len]).expect("what is written can be read");
@@ -41,9 +38,6 @@ fn bytes_in(pieces: &[&[u8]]) -> [u8; 20] {
     [pieces.iter().map(|piece| piece.len()).sum::<usize>() as u8; 20]
 }
 
-const MESSAGE_INTEGRITY: u16 = 0x0008;
-const FINGERPRINT: u16 = 0x8028;
-
 /// RTP: header and payload are the packet, and its fields written again are read the same.
 pub fn rtp(data: &[u8]) {
     let Ok(packet) = packets::Packet::parse(data) else { return };
@@ -54,7 +48,8 @@ pub fn rtp(data: &[u8]) {
     {
         assert!((1..=packet.payload().len()).contains(&padding));
     }
-    let mut copy = vec![0; data.len() + 1_024];
+    // An element's head grows from one byte to two.
+    let mut copy = vec![0; data.len() * 2 + 64];
     let (seq, timestamp) = (packet.sequence_number(), packet.timestamp());
     let (payload_type, marker, ssrc) = (packet.payload_type(), packet.marker(), packet.ssrc());
     let writer = packets::HeaderWriter::two_byte(&mut copy, marker, payload_type, seq, timestamp, ssrc);

@@ -3,7 +3,7 @@
 #[path = "../../tests/support/rewrite.rs"]
 mod rewrite;
 
-use estafette::rtcp::{Compound, Packet, Writer};
+use estafette::rtcp::{BitrateLimit, Compound, Packet, Writer};
 use rewrite::{arrivals, rewrite, said};
 
 /// Sender, receiver and extended reports.
@@ -66,6 +66,18 @@ fn written<'b>(packet: &Packet<'_>, buf: &'b mut [u8]) -> Option<&'b [u8]> {
     Some(&buf[..len]).filter(|bytes| !bytes.is_empty())
 }
 
+fn same_limits(
+    before: impl ExactSizeIterator<Item = BitrateLimit>,
+    after: impl ExactSizeIterator<Item = BitrateLimit>,
+) {
+    assert_eq!(before.len(), after.len());
+    for (before, after) in before.zip(after) {
+        assert_eq!((before.ssrc, before.overhead), (after.ssrc, after.overhead));
+        let [before, after] = [before.bitrate.as_bps(), after.bitrate.as_bps()];
+        assert!(after <= before && before - after <= before >> 16);
+    }
+}
+
 fn same(packet: &Packet<'_>, again: &Compound<'_>, bytes: &[u8]) {
     assert_eq!((again.dropped(), again.packets().count()), (None, 1));
     let again = again.packets().next().expect("just counted");
@@ -84,6 +96,15 @@ fn same(packet: &Packet<'_>, again: &Compound<'_>, bytes: &[u8]) {
         (Packet::Remb(before), Packet::Remb(after)) => {
             let [before, after] = [before.bitrate.as_bps(), after.bitrate.as_bps()];
             assert!(after <= before && before - after <= before >> 17);
+        }
+        // Likewise down to 17 bits.
+        (Packet::Tmmbr(before), Packet::Tmmbr(after)) => {
+            assert_eq!(before.sender, after.sender);
+            same_limits(before.entries(), after.entries());
+        }
+        (Packet::Tmmbn(before), Packet::Tmmbn(after)) => {
+            assert_eq!(before.sender, after.sender);
+            same_limits(before.entries(), after.entries());
         }
         // The reference is another, the times are the same: modulo 24 bits of 64 ms.
         (Packet::TransportFeedback(before), Packet::TransportFeedback(after)) => {

@@ -95,7 +95,8 @@ pub fn red(data: &[u8]) {
     assert_eq!(copy, data);
 }
 
-/// FEC: levels are the payload; streams and their packets are bounded. The first byte tells the kind
+/// FEC: levels are the payload; streams and their packets are bounded; written again they are the same,
+/// but for bits that are reserved. The first byte tells the kind
 /// and, for RFC 8627, how many contributing sources its packet has.
 pub fn fec(data: &[u8]) {
     let Some((kind, payload)) = data.split_first() else { return };
@@ -107,11 +108,16 @@ pub fn fec(data: &[u8]) {
             let numbers = level.mask.numbers(ulp.base()).count();
             assert!((1..=48).contains(&numbers) && numbers as u32 == level.mask.count());
         }
+        let (mut copy, levels) = (vec![0; payload.len()], ulp.levels().collect::<Vec<_>>());
+        let len = fec::Ulp::write(&ulp.recovery(), ulp.base(), &levels, &mut copy);
+        assert_eq!(len, Ok(payload.len()));
+        assert!(copy[0] == payload[0] & 0x7f && copy[1..] == payload[1..]);
     }
     let mut header = vec![0x80 | kind & 15, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3];
     header.extend(vec![7; usize::from(kind & 15) * 4]);
     let packet = Packet::parse(&header).expect("its sources fit");
-    for parsed in [fec::Flex::parse_03(payload), fec::Flex::parse(&packet, payload)] {
+    for (draft, parsed) in [(true, fec::Flex::parse_03(payload)), (false, fec::Flex::parse(&packet, payload))]
+    {
         match parsed {
             Ok(fec::Flex::Repair(repair)) => {
                 let streams: Vec<_> = repair.streams().collect();
@@ -120,6 +126,15 @@ pub fn fec(data: &[u8]) {
                 assert!(streams.iter().all(|stream| count(stream) <= 255));
                 assert!(streams.iter().any(|stream| count(stream) > 0));
                 assert!(repair.payload().len() + 12 <= payload.len());
+                let mut copy = vec![0; payload.len()];
+                let write = if draft { fec::FlexRepair::write_03 } else { fec::FlexRepair::write };
+                let len = write(&repair.recovery(), &streams, repair.payload(), &mut copy);
+                assert_eq!(len, Ok(payload.len()));
+                if draft {
+                    // Behind the count three bytes are reserved.
+                    copy[9..12].copy_from_slice(&payload[9..12]);
+                }
+                assert_eq!(copy, payload);
             }
             Ok(fec::Flex::Retransmission(packet)) => {
                 assert_eq!(packet.header_len() + packet.payload().len(), payload.len());

@@ -49,7 +49,6 @@ impl GcmKey {
         if source.len() != plain.len() {
             return false;
         }
-        work::pay();
         plain.copy_from_slice(source);
         self.open_in_place(nonce, aad, plain, tag)
     }
@@ -64,6 +63,7 @@ impl GcmKey {
         text: &mut [u8],
         tag: &[u8; TAG],
     ) -> bool {
+        work::pay();
         let nonce = Nonce::assume_unique_for_key(nonce);
         self.0.open_in_place_separate_tag(nonce, Aad::from(aad), (*tag).into(), text, 0..).is_ok()
     }
@@ -85,6 +85,16 @@ mod tests {
         assert_eq!(plain, [0; 23], "an unauthenticated text must not be left behind");
         assert!(!key.open([2; 12], b"head", &text, &tag, &mut plain));
         assert!(!key.open([1; 12], b"head", &text, &tag, &mut plain[1..]));
+    }
+
+    #[test]
+    fn i_05_an_opening_is_counted_once_wherever_the_text_lies() {
+        let key = GcmKey::new(&[7; 16]).unwrap();
+        let before = work::paid();
+        assert!(!key.open([1; 12], &[], &[0; 8], &[0; TAG], &mut [0; 8]));
+        assert_eq!(work::paid(), before + 1);
+        assert!(!key.open_in_place([1; 12], &[], &mut [0; 8], &[0; TAG]));
+        assert_eq!(work::paid(), before + 2);
     }
 
     #[test]

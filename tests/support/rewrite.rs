@@ -52,6 +52,9 @@ pub fn rewrite(packet: &Packet<'_>, writer: &mut Writer<'_>) -> Option<Result<()
         }
         Packet::Nack(nack) => writer.nack(nack.sender, nack.media, nack.numbers()),
         Packet::Pli(pli) => writer.pli(pli.sender, pli.media),
+        Packet::Sli(sli) => writer.sli(sli.sender, sli.media, &sli.entries().collect::<Vec<_>>()),
+        Packet::Tmmbr(request) => writer.tmmbr(request.sender, &request.entries().collect::<Vec<_>>()),
+        Packet::Tmmbn(limits) => writer.tmmbn(limits.sender, &limits.entries().collect::<Vec<_>>()),
         Packet::Fir(fir) => writer.fir(fir.sender, &fir.entries().collect::<Vec<_>>()),
         Packet::TransportFeedback(feedback) => {
             let TransportFeedback { sender, media, feedback_count, base_seq, .. } = *feedback;

@@ -41,7 +41,7 @@ impl Cipher {
         let salt = salt.get_mut(..master.salt().len())?;
         derive(master, first_label + 2, salt)?;
         // As a number: both transforms add the SSRC and the index to it, exclusively.
-        let salt = salt.iter().fold(0, |number, byte| number << 8 | u128::from(*byte));
+        let salt = Zeroizing::new(salt.iter().fold(0, |number, byte| number << 8 | u128::from(*byte)));
         match master.profile() {
             Profile::AeadAes128Gcm | Profile::AeadAes256Gcm => {
                 let mut key = Zeroizing::new([0; 32]);

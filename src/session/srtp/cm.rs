@@ -7,6 +7,7 @@ use crate::crypto::mac::HmacSha1;
 use crate::crypto::secret::equal;
 use crate::crypto::stream::CmKey;
 use crate::wire::rtp::Ssrc;
+use zeroize::Zeroizing;
 
 /// Bytes of the HMAC's tag that are sent (RFC 3711, section 4.2.1); on RTCP always.
 const TAG: usize = 10;
@@ -17,13 +18,13 @@ const SHORT_TAG: usize = 4;
 pub(super) struct Cm {
     key: CmKey,
     mac: HmacSha1,
-    salt: u128,
+    salt: Zeroizing<u128>,
     short: bool,
 }
 
 impl Cm {
     /// With `short` tags on RTP or the usual ones.
-    pub(super) fn new(key: &[u8; 16], authentication: &[u8], salt: u128, short: bool) -> Cm {
+    pub(super) fn new(key: &[u8; 16], authentication: &[u8], salt: Zeroizing<u128>, short: bool) -> Cm {
         Cm { key: CmKey::new(key), mac: HmacSha1::new(authentication), salt, short }
     }
 
@@ -143,7 +144,7 @@ impl Cm {
 
     #[inline]
     fn counter(&self, ssrc: Ssrc, index: u64) -> [u8; 16] {
-        (nonce(self.salt, ssrc, index) << 16).to_be_bytes()
+        (nonce(*self.salt, ssrc, index) << 16).to_be_bytes()
     }
 
     #[inline]

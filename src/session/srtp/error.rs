@@ -78,13 +78,14 @@ pub enum SealError {
     /// Control traffic ends before its header of eight bytes does.
     #[error("the packet is too short")]
     TooShort,
-    /// The payload is longer than one keystream may be, 1 MiB.
+    /// The payload is longer than one nonce can encrypt: 1 MiB with AES-CM (RFC 3711, section 4.1.1),
+    /// 64 GB with AES-GCM (RFC 5116, section 5.1).
     #[error("the payload is too long")]
     TooLong,
     /// Cryptex is in use and the header extension is none of RFC 8285, or not in the header as told.
     #[error("the header extension cannot be encrypted")]
     Extension,
-    /// The index reached its end, 2^48 of a stream or 2^31 of control packets: the key must not be
+    /// The index reached its end, 2^48 packets of a stream or 2^31 - 1 control packets: the key must not be
     /// used any more (RFC 3711, section 9.2).
     #[error("the key is used up")]
     Exhausted,

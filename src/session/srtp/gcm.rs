@@ -5,15 +5,16 @@ use super::cryptex;
 use super::error::{OpenError, SealError};
 use crate::crypto::aead::{GcmKey, TAG};
 use crate::wire::rtp::Ssrc;
+use zeroize::Zeroizing;
 
 /// An expanded key and its salt, 96 bits.
 pub(super) struct Gcm {
     key: GcmKey,
-    salt: u128,
+    salt: Zeroizing<u128>,
 }
 
 impl Gcm {
-    pub(super) fn new(key: &[u8], salt: u128) -> Option<Gcm> {
+    pub(super) fn new(key: &[u8], salt: Zeroizing<u128>) -> Option<Gcm> {
         Some(Gcm { key: GcmKey::new(key)?, salt })
     }
 
@@ -120,7 +121,7 @@ impl Gcm {
 
     #[inline]
     fn nonce(&self, ssrc: Ssrc, index: u64) -> [u8; 12] {
-        let [_, _, _, _, nonce @ ..] = nonce(self.salt, ssrc, index).to_be_bytes();
+        let [_, _, _, _, nonce @ ..] = nonce(*self.salt, ssrc, index).to_be_bytes();
         nonce
     }
 }
@@ -149,7 +150,7 @@ mod tests {
         let case = cases.iter().find(|case| case["section"] == format!("RFC 7714 {section}"));
         let case = case.expect("the section").clone();
         let salt = hex(&case["session_salt"]).iter().fold(0, |n, byte| n << 8 | u128::from(*byte));
-        (Gcm::new(&hex(&case["session_key"]), salt).unwrap(), case)
+        (Gcm::new(&hex(&case["session_key"]), Zeroizing::new(salt)).unwrap(), case)
     }
 
     fn rtp_both_ways(section: &str) {

@@ -39,7 +39,8 @@
 //! years.
 //!
 //! Left out: key derivation rates, master key identifiers, unencrypted SRTCP (refused), header
-//! extensions encrypted one by one (RFC 6904).
+//! extensions encrypted one by one (RFC 6904). Keys and salts are wiped when their owner is dropped,
+//! but for the expanded keys of AES-GCM: ring does not wipe its own.
 
 mod cipher;
 mod cm;

@@ -16,7 +16,8 @@ const RTCP_INDEX_END: u32 = 1 << 31;
 ///
 /// RTP needs no state: the extended number comes from the caller, who must never give the same
 /// number with the same SSRC and other bytes (RFC 7714, section 8.1). Control packets are numbered
-/// here.
+/// here, from 1: RFC 3711, section 3.4, begins at 0, which some receivers take for "none yet". So
+/// there are 2^31 - 1 of them.
 pub struct Sealer {
     rtp: Cipher,
     rtcp: Cipher,
@@ -65,8 +66,8 @@ impl Sealer {
     ///
     /// # Errors
     /// [`SealError::NoSpace`] if `out` is shorter than that, [`SealError::Exhausted`] from 2^48 on,
-    /// [`SealError::TooLong`] for more than 1 MiB, [`SealError::Extension`] under Cryptex for a
-    /// header extension that is none of RFC 8285.
+    /// [`SealError::TooLong`] for more than 1 MiB under AES-CM or 64 GB under AES-GCM,
+    /// [`SealError::Extension`] under Cryptex for a header extension that is none of RFC 8285.
     #[inline]
     pub fn seal_rtp(
         &self,
@@ -148,7 +149,7 @@ impl Sealer {
     ///
     /// # Errors
     /// [`SealError::TooShort`] for less than a header, [`SealError::NoSpace`] if `buf` is too
-    /// short, [`SealError::Exhausted`] after 2^31 packets.
+    /// short, [`SealError::TooLong`] as for RTP, [`SealError::Exhausted`] after 2^31 - 1 packets.
     pub fn seal_rtcp(&mut self, buf: &mut [u8], len: usize) -> Result<usize, SealError> {
         let index = self.rtcp_index;
         if index >= RTCP_INDEX_END {

@@ -54,6 +54,7 @@ impl Format {
 pub struct Facts {
     /// A frame begins here that depends on no other (of its spatial layer: there may be several to a
     /// picture). Of H.264 and H.265 parameter sets count, so it may be said of two packets of one frame.
+    /// `None` of their packets that are not opened: those of H.264's interleaved mode and PACI.
     pub begins_key_frame: Option<bool>,
     /// The first packet of a frame; of layered video a frame is one spatial layer of a picture.
     pub begins_frame: Option<bool>,
@@ -189,8 +190,10 @@ impl Facts {
             h264::Payload::Fragment(fragment) => (!fragment.starts, !fragment.ends),
             _ => (false, false),
         };
+        // Packets of the interleaved mode are not opened: what they begin is not known.
+        let known = !matches!(payload, h264::Payload::Interleaved(_));
         Facts {
-            begins_key_frame: Some(key),
+            begins_key_frame: known.then_some(key),
             begins_frame: continues.then_some(false),
             ends_frame: continued.then_some(false),
             layer_access: key,
@@ -206,8 +209,10 @@ impl Facts {
             h265::Payload::Fragment(fragment) => (!fragment.starts, !fragment.ends),
             _ => (false, false),
         };
+        // The payload inside of a PACI packet is not opened: what it begins is not known.
+        let known = !matches!(payload, h265::Payload::Paci(_));
         Facts {
-            begins_key_frame: Some(key),
+            begins_key_frame: known.then_some(key),
             begins_frame: continues.then_some(false),
             ends_frame: continued.then_some(false),
             temporal_id: payload.header().temporal_id,

@@ -57,6 +57,22 @@ fn rfc_7741_4_2_and_4_3_captured_descriptors() {
 }
 
 #[test]
+fn what_packets_begin_that_are_not_opened_is_not_known() {
+    // STAP-B, MTAP16, MTAP24 and FU-B of RFC 6184, section 5.7 and 5.8; PACI of RFC 7798, section 4.4.4.
+    for kind in [25, 26, 27, 29] {
+        let facts = Facts::read(Format::H264, &[0x60 | kind, 0, 0, 0, 5, 0x65, 0x88], None).expect("whole");
+        assert_eq!((facts.begins_key_frame, facts.layer_access), (None, false), "{kind}");
+    }
+    let facts = Facts::read(Format::H265, &[50 << 1, 1, 0x26, 0, 0, 0], None).expect("whole");
+    assert_eq!((facts.begins_key_frame, facts.layer_access), (None, false));
+    // Those that are opened tell.
+    let facts = Facts::read(Format::H264, &[0x65, 0x88, 0x80], None).expect("whole");
+    assert_eq!(facts.begins_key_frame, Some(true));
+    let facts = Facts::read(Format::H265, &[0x02, 1, 0x80], None).expect("whole");
+    assert_eq!(facts.begins_key_frame, Some(false));
+}
+
+#[test]
 fn rfc_9628_4_2_captured_descriptors() {
     let packets = packets(VP9);
     assert_eq!(packets.len(), 80);

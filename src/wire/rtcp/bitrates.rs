@@ -1,8 +1,8 @@
 //! Limits of a stream's bit rate that receivers ask for: TMMBR and TMMBN (RFC 5104, section 4.2).
 
-use super::{Fault, ParseError, ssrcs};
+use super::{Fault, ParseError, Writer, format, packet_type, ssrcs};
 use crate::base::units::Bitrate;
-use crate::wire::rtp::Ssrc;
+use crate::wire::rtp::{NoSpace, Ssrc};
 
 /// Bits of the mantissa and of the overhead behind it.
 const MANTISSA: u32 = 17;
@@ -78,6 +78,45 @@ impl BitrateLimit {
             overhead: (rate & ((1 << OVERHEAD) - 1)) as u16,
         }
     }
+
+    fn to_words(self) -> [u32; 2] {
+        let bps = self.bitrate.as_bps();
+        let exponent = (u64::BITS - bps.leading_zeros()).saturating_sub(MANTISSA);
+        // Seventeen bits.
+        let mantissa = (bps >> exponent) as u32;
+        [self.ssrc.0, exponent << (MANTISSA + OVERHEAD) | mantissa << OVERHEAD | u32::from(self.overhead)]
+    }
+}
+
+impl Writer<'_> {
+    /// Asks that streams stay below bit rates (RFC 5104, section 4.2.1), each rounded down to 17
+    /// significant bits. Nothing is written if there are none.
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer is too short, or an overhead has more than nine bits.
+    pub fn tmmbr(&mut self, sender: Ssrc, limits: &[BitrateLimit]) -> Result<(), NoSpace> {
+        if limits.is_empty() {
+            return Ok(());
+        }
+        self.limits(format::BITRATE_REQUEST, sender, limits)
+    }
+
+    /// Tells which limits a stream's sender obeys (RFC 5104, section 4.2.2), each rounded down to 17
+    /// significant bits; without one it has no limit.
+    ///
+    /// # Errors
+    /// The same as for [`tmmbr`](Self::tmmbr).
+    pub fn tmmbn(&mut self, sender: Ssrc, limits: &[BitrateLimit]) -> Result<(), NoSpace> {
+        self.limits(format::BITRATE_NOTIFICATION, sender, limits)
+    }
+
+    fn limits(&mut self, format: u8, sender: Ssrc, limits: &[BitrateLimit]) -> Result<(), NoSpace> {
+        if limits.iter().any(|limit| limit.overhead >> OVERHEAD != 0) {
+            return Err(NoSpace);
+        }
+        let words = [sender.0, 0].into_iter().chain(limits.iter().flat_map(|limit| limit.to_words()));
+        self.words(format, packet_type::TRANSPORT_FEEDBACK, 2 + 2 * limits.len(), words)
+    }
 }
 
 fn entries(body: &[u8]) -> Result<(Ssrc, &[[u8; 8]]), ParseError> {
@@ -90,7 +129,10 @@ fn entries(body: &[u8]) -> Result<(Ssrc, &[[u8; 8]]), ParseError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Compound, Packet};
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     fn body(rates: &[u32]) -> Vec<u8> {
         let words = [1, 0].into_iter().chain(rates.iter().flat_map(|rate| [2, *rate]));
@@ -116,6 +158,53 @@ mod tests {
         assert_eq!(limit(0xffff_fe00).bitrate.as_bps(), u64::MAX);
         assert_eq!(limit(63 << 26 | 1 << 9).bitrate.as_bps(), 1 << 63);
         assert_eq!(limit(63 << 26).bitrate.as_bps(), 0);
+    }
+
+    #[test]
+    fn overheads_of_more_than_nine_bits_are_refused_and_empty_requests_not_written() {
+        let limit = BitrateLimit { ssrc: Ssrc(2), bitrate: Bitrate::ZERO, overhead: 512 };
+        let mut buf = [0; 64];
+        let mut writer = Writer::new(&mut buf);
+        assert_eq!(writer.tmmbr(Ssrc(1), &[limit]), Err(NoSpace));
+        assert_eq!(writer.tmmbn(Ssrc(1), &[limit]), Err(NoSpace));
+        assert_eq!(writer.tmmbr(Ssrc(1), &[]), Ok(()));
+        assert!(writer.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn limits_survive_the_wire(
+            limits in vec((any::<u32>(), any::<u64>(), 0u32..64, 0u16..512), 0..20),
+            sender: u32,
+        ) {
+            let limit = |&(ssrc, bps, shift, overhead): &(u32, u64, u32, u16)| {
+                BitrateLimit { ssrc: Ssrc(ssrc), bitrate: Bitrate::from_bps(bps >> shift), overhead }
+            };
+            let limits: Vec<_> = limits.iter().map(limit).collect();
+            let mut buf = [0; 400];
+            for request in [true, false] {
+                let mut writer = Writer::new(&mut buf);
+                let write = if request { Writer::tmmbr } else { Writer::tmmbn };
+                write(&mut writer, Ssrc(sender), &limits).expect("room");
+                let len = writer.len();
+                if request && limits.is_empty() {
+                    prop_assert_eq!(len, 0);
+                    continue;
+                }
+                let compound = Compound::parse(&buf[..len]).expect("what is written can be read");
+                let (from, read): (_, Vec<_>) = match compound.packets().next() {
+                    Some(Packet::Tmmbr(read)) if request => (read.sender, read.entries().collect()),
+                    Some(Packet::Tmmbn(read)) if !request => (read.sender, read.entries().collect()),
+                    other => panic!("{other:?}"),
+                };
+                prop_assert_eq!((from, read.len()), (Ssrc(sender), limits.len()));
+                for (read, limit) in read.iter().zip(&limits) {
+                    prop_assert_eq!((read.ssrc, read.overhead), (limit.ssrc, limit.overhead));
+                    let [read, limit] = [read.bitrate.as_bps(), limit.bitrate.as_bps()];
+                    prop_assert!(read <= limit && limit - read <= limit >> 16, "{} for {}", read, limit);
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Feedback about single packets and pictures: NACK, PLI and SLI (RFC 4585), FIR (RFC 5104).
 
-use super::{Fault, ParseError, ssrcs};
-use crate::wire::rtp::{Ssrc, WireSeq};
+use super::{Fault, ParseError, Writer, format, packet_type, ssrcs};
+use crate::wire::rtp::{NoSpace, Ssrc, WireSeq};
 
 /// Packets that a receiver misses (RFC 4585, section 6.2.1).
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +59,26 @@ pub(super) fn write_nack(room: &mut [u8], numbers: impl IntoIterator<Item = Wire
         written += 4;
     }
     Some(written)
+}
+
+impl Writer<'_> {
+    /// Names lost slices of a picture (RFC 4585, section 6.3.2). Nothing is written if there are none.
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer is too short, or a field has more bits than its place.
+    pub fn sli(&mut self, sender: Ssrc, media: Ssrc, losses: &[SliceLoss]) -> Result<(), NoSpace> {
+        if losses.iter().any(|loss| loss.first >> 13 | loss.number >> 13 != 0 || loss.picture_id >> 6 != 0) {
+            return Err(NoSpace);
+        }
+        if losses.is_empty() {
+            return Ok(());
+        }
+        let word = |loss: &SliceLoss| {
+            u32::from(loss.first) << 19 | u32::from(loss.number) << 6 | u32::from(loss.picture_id)
+        };
+        let words = [sender.0, media.0].into_iter().chain(losses.iter().map(word));
+        self.words(format::SLI, packet_type::PAYLOAD_FEEDBACK, 2 + losses.len(), words)
+    }
 }
 
 /// A picture that cannot be decoded (RFC 4585, section 6.3.1).
@@ -210,7 +230,41 @@ mod tests {
         assert_eq!(write_nack(&mut room[..7], numbers), None);
     }
 
+    #[test]
+    fn slices_whose_fields_do_not_fit_are_refused() {
+        let fits = SliceLoss { first: 0x1fff, number: 0x1fff, picture_id: 0x3f };
+        let mut buf = [0; 16];
+        let mut writer = Writer::new(&mut buf);
+        for wide in [
+            SliceLoss { first: 0x2000, ..fits },
+            SliceLoss { number: 0x2000, ..fits },
+            SliceLoss { picture_id: 0x40, ..fits },
+        ] {
+            assert_eq!(writer.sli(Ssrc(1), Ssrc(2), &[wide]), Err(NoSpace));
+        }
+        assert_eq!(writer.sli(Ssrc(1), Ssrc(2), &[fits; 2]), Err(NoSpace));
+        assert_eq!(writer.sli(Ssrc(1), Ssrc(2), &[]), Ok(()));
+        assert!(writer.is_empty());
+        assert_eq!(writer.sli(Ssrc(1), Ssrc(2), &[fits]), Ok(()));
+    }
+
     proptest! {
+        #[test]
+        fn slices_survive_the_wire(
+            losses in proptest::collection::vec((0u16..1 << 13, 0u16..1 << 13, 0u8..1 << 6), 1..20),
+        ) {
+            let loss = |(first, number, picture_id)| SliceLoss { first, number, picture_id };
+            let losses: Vec<_> = losses.into_iter().map(loss).collect();
+            let mut buf = [0; 100];
+            let mut writer = Writer::new(&mut buf);
+            writer.sli(Ssrc(1), Ssrc(2), &losses).expect("room");
+            let len = writer.len();
+            let sli = Sli::parse(&buf[4..len]).expect("what is written can be read");
+            prop_assert!(sli.entries().eq(losses));
+            prop_assert_eq!((sli.sender, sli.media), (Ssrc(1), Ssrc(2)));
+            prop_assert_eq!(&buf[..2], &[0x82, 206]);
+        }
+
         #[test]
         fn what_is_packed_is_read_back(start: u16, gaps in proptest::collection::vec(1u16..40, 0..60)) {
             let numbers: Vec<_> = gaps

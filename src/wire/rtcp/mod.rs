@@ -13,8 +13,8 @@
 //! | XR: RRTR, DLRR (RFC 3611, 4.4, 4.5) | [`ExtendedReport`] | [`Writer::extended_report`] |
 //! | NACK, PLI (RFC 4585, 6.2.1, 6.3.1) | [`Nack`], [`Pli`] | [`Writer::nack`], [`Writer::pli`] |
 //! | FIR (RFC 5104, 4.3.1) | [`Fir`] | [`Writer::fir`] |
-//! | SLI (RFC 4585, 6.3.2) | [`Sli`] | — |
-//! | TMMBR, TMMBN (RFC 5104, 4.2) | [`Tmmbr`], [`Tmmbn`] | — |
+//! | SLI (RFC 4585, 6.3.2) | [`Sli`] | [`Writer::sli`] |
+//! | TMMBR, TMMBN (RFC 5104, 4.2) | [`Tmmbr`], [`Tmmbn`] | [`Writer::tmmbr`], [`Writer::tmmbn`] |
 //! | REMB (draft-alvestrand-rmcat-remb-03) | [`Remb`] | [`Writer::remb`] |
 //! | transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01) | [`TransportFeedback`] | [`Writer::transport_feedback`] |
 //! | congestion control feedback (RFC 8888) | [`CongestionFeedback`] | [`Writer::congestion_feedback`] |

@@ -43,7 +43,7 @@ pub enum ExtensionKind {
     /// The same number as [`TransportSequenceNumber`], where feedback is sent when it asks
     /// (transport-wide-cc-02).
     TransportSequenceNumber02,
-    /// Where frames begin and end, and their layers (draft-ietf-avtext-framemarking).
+    /// Where frames begin and end, and their layers (RFC 9626).
     FrameMarking,
     /// What the dependency descriptor replaced; opaque here.
     GenericFrameDescriptor00,

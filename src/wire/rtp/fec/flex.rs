@@ -1,9 +1,9 @@
 //! FlexFEC, the draft of browsers and RFC 8627.
 
-use super::{Fault, Mask, ParseError, Recovery};
+use super::{Fault, Mask, ParseError, Recovery, put};
 use crate::base::limits;
 use crate::wire::malformed::Malformed;
-use crate::wire::rtp::{self, Packet, Ssrc, WireSeq};
+use crate::wire::rtp::{self, NoSpace, Packet, Ssrc, WireSeq};
 
 /// The kind of packet, in the two bits that are the version elsewhere.
 const RETRANSMISSION: u8 = 0x80;
@@ -155,6 +155,93 @@ impl<'a> FlexRepair<'a> {
     pub fn payload(&self) -> &'a [u8] {
         self.payload
     }
+
+    /// Writes a payload as browsers send it (draft-ietf-payload-flexible-fec-scheme-03, section 4.2) to
+    /// the start of `buf`; returns its length. Masks are 15, 46 or 109 wide.
+    ///
+    /// # Errors
+    /// [`NoSpace`] if `buf` is too short, and for what is not to be read: no stream or more than
+    /// [`limits::FEC_STREAMS`], masks beside grids, a mask of another width, no packet that is protected,
+    /// a count of more than 15 sources.
+    pub fn write_03(
+        recovery: &Recovery,
+        streams: &[FlexStream],
+        payload: &[u8],
+        buf: &mut [u8],
+    ) -> Result<usize, NoSpace> {
+        write(true, recovery, streams, payload, buf)
+    }
+
+    /// Writes the payload of a packet of RFC 8627 (section 4.2); its contributing sources have to be
+    /// the SSRCs of `streams`, in their order. Masks are 15, 46 or 110 wide.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn write(
+        recovery: &Recovery,
+        streams: &[FlexStream],
+        payload: &[u8],
+        buf: &mut [u8],
+    ) -> Result<usize, NoSpace> {
+        write(false, recovery, streams, payload, buf)
+    }
+}
+
+fn write(
+    draft: bool,
+    recovery: &Recovery,
+    streams: &[FlexStream],
+    payload: &[u8],
+    buf: &mut [u8],
+) -> Result<usize, NoSpace> {
+    let fixed = |stream: &FlexStream| matches!(stream.coverage, Coverage::Grid { .. });
+    let kind = if streams.first().is_some_and(fixed) { FIXED } else { 0 };
+    let counted = (1..=limits::FEC_STREAMS).contains(&streams.len());
+    let alike = streams.iter().all(|stream| fixed(stream) == (kind == FIXED));
+    if !counted || !alike || streams.iter().all(|stream| stream.coverage.is_empty()) {
+        return Err(NoSpace);
+    }
+    let room = buf.len();
+    let mut rest = put(buf, &recovery.to_head(kind)?)?;
+    rest = put(rest, &recovery.len.to_be_bytes())?;
+    rest = put(rest, &recovery.timestamp.to_be_bytes())?;
+    if draft {
+        let count = u8::try_from(streams.len()).map_err(|_| NoSpace)?;
+        rest = put(rest, &[count, 0, 0, 0])?;
+    }
+    for stream in streams {
+        if draft {
+            rest = put(rest, &stream.ssrc.0.to_be_bytes())?;
+        }
+        rest = put(rest, &stream.base.0.to_be_bytes())?;
+        rest = match stream.coverage {
+            Coverage::Grid { columns, rows } => put(rest, &[columns, rows])?,
+            Coverage::Mask(mask) => write_mask(draft, mask, rest)?,
+        };
+    }
+    Ok(room - put(rest, payload)?.len())
+}
+
+/// The parts of a mask, each but the RFC's third behind its bit, and what is behind them.
+fn write_mask(draft: bool, mask: Mask, buf: &mut [u8]) -> Result<&mut [u8], NoSpace> {
+    let parts = match (mask.width(), draft) {
+        (15, _) => 1,
+        (46, _) => 2,
+        (109, true) | (110, false) => 3,
+        _ => return Err(NoSpace),
+    };
+    let flag = |part| u64::from((part == parts) == draft);
+    // Fifteen bits and the flag.
+    let mut rest = put(buf, &((flag(1) << 15 | mask.part(0, 15)) as u16).to_be_bytes())?;
+    if parts > 1 {
+        // One bit more than 31.
+        rest = put(rest, &((flag(2) << 31 | mask.part(15, 31)) as u32).to_be_bytes())?;
+    }
+    if parts > 2 {
+        let last = if draft { 1 << 63 | mask.part(46, 63) } else { mask.part(46, 64) };
+        rest = put(rest, &last.to_be_bytes())?;
+    }
+    Ok(rest)
 }
 
 /// What the header says of one stream, its name only if it stands there.

@@ -3,8 +3,9 @@
 //!
 //! [`Ulp`] is RFC 5109, which travels inside redundant payloads ([`red`](super::red)); [`Flex`] is
 //! FlexFEC on a stream of its own, as browsers send it (draft-ietf-payload-flexible-fec-scheme-03) and
-//! as RFC 8627 has it. Packets are neither recovered nor protected here. Whoever recovers one
-//! parses it like any other.
+//! as RFC 8627 has it. [`Ulp::write`], [`FlexRepair::write_03`] and [`FlexRepair::write`] are their
+//! opposites. Packets are neither recovered nor protected here: what the exclusive or of some is, the
+//! caller knows. Whoever recovers one parses it like any other.
 
 mod flex;
 mod ulp;
@@ -12,7 +13,7 @@ mod ulp;
 pub use flex::{Coverage, Flex, FlexRepair, FlexStream};
 pub use ulp::{Ulp, UlpLevel};
 
-use super::{PayloadType, WireSeq};
+use super::{NoSpace, PayloadType, WireSeq};
 use crate::wire::malformed::Malformed;
 
 /// The field of a FEC payload that is wrong.
@@ -109,6 +110,22 @@ impl Recovery {
             timestamp: u32::from_be_bytes(timestamp),
         }
     }
+
+    /// The first two bytes of a header, behind the two bits that tell its kind.
+    fn to_head(self, kind: u8) -> Result<[u8; 2], NoSpace> {
+        if self.csrc_count > 0x0f {
+            return Err(NoSpace);
+        }
+        let flags = u8::from(self.padding) << 5 | u8::from(self.extension) << 4 | self.csrc_count;
+        Ok([kind | flags, u8::from(self.marker) << 7 | self.payload_type.get()])
+    }
+}
+
+/// Writes bytes to the start of `buf` and returns what is behind them.
+fn put<'b>(buf: &'b mut [u8], bytes: &[u8]) -> Result<&'b mut [u8], NoSpace> {
+    let (place, rest) = buf.split_at_mut_checked(bytes.len()).ok_or(NoSpace)?;
+    place.copy_from_slice(bytes);
+    Ok(rest)
 }
 
 /// Which packets are protected, counted from a first number; up to 110 of them.
@@ -121,6 +138,27 @@ pub struct Mask {
 
 impl Mask {
     const EMPTY: Mask = Mask { bits: 0, len: 0 };
+    /// The widest there is.
+    const WIDEST: u8 = 110;
+
+    /// A mask of `width` numbers that protects those at `offsets` from the first. `None` if one lies
+    /// outside or the mask is wider than 110; which widths a header has its writer knows.
+    pub fn new(width: u8, offsets: impl IntoIterator<Item = u8>) -> Option<Mask> {
+        let mut mask = Mask { bits: 0, len: width };
+        for offset in offsets {
+            if offset >= width || width > Mask::WIDEST {
+                return None;
+            }
+            mask.bits |= 1 << (127 - offset);
+        }
+        (width <= Mask::WIDEST).then_some(mask)
+    }
+
+    /// The `len` bits from `from` on, 64 of them at most, as a number.
+    fn part(self, from: u8, len: u8) -> u64 {
+        // No more bits than asked for are left.
+        (self.bits << from >> (128 - u32::from(len))) as u64
+    }
 
     /// Appends the lowest `len` bits of `bits`, the highest of them first.
     fn push(self, bits: u64, len: u8) -> Mask {
@@ -166,6 +204,17 @@ mod tests {
             assert_eq!(fault as usize, at);
             assert_eq!(Fault::ALL.iter().filter(|other| other.name() == fault.name()).count(), 1);
         }
+    }
+
+    #[test]
+    fn masks_are_made_of_the_offsets_that_they_tell() {
+        let mask = Mask::new(110, [109, 0, 46]).expect("within");
+        assert!(mask.offsets().eq([0, 46, 109]));
+        assert_eq!((mask.part(0, 15), mask.part(15, 31), mask.part(46, 64)), (1 << 14, 0, 1 << 63 | 1));
+        assert_eq!(Mask::new(16, [16]), None);
+        assert_eq!(Mask::new(111, []), None);
+        assert_eq!(Mask::new(255, [200]), None);
+        assert!(Mask::new(15, []).is_some_and(Mask::is_empty));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Uneven level protection (RFC 5109).
 
-use super::{Fault, Mask, ParseError, Recovery};
+use super::{Fault, Mask, ParseError, Recovery, put};
 use crate::base::limits;
 use crate::wire::malformed::Malformed;
-use crate::wire::rtp::WireSeq;
+use crate::wire::rtp::{NoSpace, WireSeq};
 
 /// Bytes of the header in front of the levels.
 const HEADER: usize = 10;
@@ -54,6 +54,45 @@ impl<'a> Ulp<'a> {
             rest = behind;
         }
         Ok(Ulp { recovery, base: WireSeq(u16::from_be_bytes([s0, s1])), long, levels })
+    }
+
+    /// Writes the header and its levels (RFC 5109, sections 7.3 and 7.4) to the start of `buf`; returns
+    /// their length. The masks count from `base` and are all 16 or all 48 wide.
+    ///
+    /// # Errors
+    /// [`NoSpace`] if `buf` is too short, and for what is not to be read: no level or more than
+    /// [`limits::FEC_LEVELS`], a mask of another width or of no packet, more than 65,535 bytes of a
+    /// level, a count of more than 15 sources.
+    pub fn write(
+        recovery: &Recovery,
+        base: WireSeq,
+        levels: &[UlpLevel<'_>],
+        buf: &mut [u8],
+    ) -> Result<usize, NoSpace> {
+        let long = levels.first().is_some_and(|level| level.mask.width() == 48);
+        if !(1..=limits::FEC_LEVELS).contains(&levels.len()) {
+            return Err(NoSpace);
+        }
+        let room = buf.len();
+        let mut rest = put(buf, &recovery.to_head(if long { LONG } else { 0 })?)?;
+        rest = put(rest, &base.0.to_be_bytes())?;
+        rest = put(rest, &recovery.timestamp.to_be_bytes())?;
+        rest = put(rest, &recovery.len.to_be_bytes())?;
+        for UlpLevel { mask, payload } in levels {
+            if mask.is_empty() || mask.width() != if long { 48 } else { 16 } {
+                return Err(NoSpace);
+            }
+            let len = u16::try_from(payload.len()).map_err(|_| NoSpace)?;
+            rest = put(rest, &len.to_be_bytes())?;
+            // Sixteen bits of them.
+            rest = put(rest, &(mask.part(0, 16) as u16).to_be_bytes())?;
+            if long {
+                // And 32.
+                rest = put(rest, &(mask.part(16, 32) as u32).to_be_bytes())?;
+            }
+            rest = put(rest, payload)?;
+        }
+        Ok(room - rest.len())
     }
 
     /// What is known of the protected packets' headers.
@@ -166,6 +205,29 @@ mod tests {
         assert_eq!(fault(&payload(false, &[level; 300])), Some((Fault::Count, at)));
     }
 
+    #[test]
+    fn what_is_not_to_be_read_is_not_written() {
+        let bytes = payload(false, &[(1, &[])]);
+        let recovery = Ulp::parse(&bytes).expect("well formed").recovery();
+        let level = |width, offset: Option<u8>| UlpLevel {
+            mask: Mask::new(width, offset).expect("within"),
+            payload: &[],
+        };
+        let (short, long) = (level(16, Some(3)), level(48, Some(3)));
+        let mut buf = vec![0; 70_000];
+        let mut write =
+            |recovery: &Recovery, levels: &[UlpLevel<'_>]| Ulp::write(recovery, WireSeq(8), levels, &mut buf);
+        assert_eq!(write(&recovery, &[short, short]), Ok(18));
+        assert_eq!(write(&recovery, &[long]), Ok(18));
+        assert_eq!(write(&recovery, &[]), Err(NoSpace));
+        assert_eq!(write(&recovery, &[short; limits::FEC_LEVELS + 1]), Err(NoSpace));
+        assert_eq!(write(&recovery, &[short, long]), Err(NoSpace));
+        assert_eq!(write(&recovery, &[level(15, Some(3))]), Err(NoSpace));
+        assert_eq!(write(&recovery, &[level(16, None)]), Err(NoSpace));
+        assert_eq!(write(&recovery, &[UlpLevel { payload: &[0; 65_536], ..short }]), Err(NoSpace));
+        assert_eq!(write(&Recovery { csrc_count: 16, ..recovery }, &[short]), Err(NoSpace));
+    }
+
     proptest! {
         #[test]
         fn levels_survive_the_wire(long: bool, levels in vec((1u64..1 << 16, vec(any::<u8>(), 0..30)), 1..8)) {
@@ -174,6 +236,12 @@ mod tests {
             let fec = Ulp::parse(&bytes).expect("well formed");
             prop_assert!(fec.levels().map(|level| level.payload).eq(parts.iter().map(|part| part.1)));
             prop_assert!(fec.levels().map(|level| level.mask.count()).eq(parts.iter().map(|part| part.0.count_ones())));
+            let read: Vec<_> = fec.levels().collect();
+            let mut written = vec![0; bytes.len()];
+            prop_assert_eq!(Ulp::write(&fec.recovery(), fec.base(), &read, &mut written), Ok(bytes.len()));
+            prop_assert_eq!(&written, &bytes);
+            let last = bytes.len() - 1;
+            prop_assert_eq!(Ulp::write(&fec.recovery(), fec.base(), &read, &mut written[..last]), Err(NoSpace));
         }
 
         #[test]

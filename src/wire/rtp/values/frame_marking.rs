@@ -3,8 +3,8 @@
 use super::super::NoSpace;
 use super::put;
 
-/// What a packet is to its frame (draft-ietf-avtext-framemarking-13, section 3): one byte for streams
-/// without layers, two or three for those with.
+/// What a packet is to its frame (RFC 9626): one byte for streams without layers, two or three for
+/// those with.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FrameMarking {
     /// The first packet of a frame.
@@ -26,7 +26,7 @@ pub struct FrameMarking {
 /// Which spatial or quality layer a packet is of.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MarkedLayer {
-    /// The layer as the codec's own mapping numbers it (section 3.3).
+    /// The layer as the codec's own mapping numbers it (RFC 9626, on the mappings of layers).
     pub id: u8,
     /// The running number of base layer frames, if it is told.
     pub tl0_picture_index: Option<u8>,

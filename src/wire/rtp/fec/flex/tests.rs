@@ -161,6 +161,29 @@ fn s_rtp_09_flexfec_of_no_stream_or_too_many_is_refused() {
     assert_eq!(fault(Flex::parse(&header, &rfc(0, &[&part], &[]))), Some((Fault::Count, 8)));
 }
 
+#[test]
+fn what_is_not_to_be_read_is_not_written() {
+    let bytes = draft(0, &[&[0, 1, 0x80, 1]], &[]);
+    let recovery = repair(Flex::parse_03(&bytes).expect("well formed")).recovery();
+    let stream = |coverage| FlexStream { ssrc: Ssrc(7), base: WireSeq(1), coverage };
+    let mask = |width| stream(Coverage::Mask(Mask::new(width, [14]).expect("within")));
+    let grid = |columns| stream(Coverage::Grid { columns, rows: 3 });
+    let mut buf = vec![0; 2_000];
+    let mut write = |streams: &[FlexStream]| {
+        [FlexRepair::write_03, FlexRepair::write].map(|write| write(&recovery, streams, &[], &mut buf))
+    };
+    assert_eq!(write(&[mask(15)]), [Ok(20), Ok(12)]);
+    assert_eq!(write(&[grid(2), grid(0)]), [Ok(28), Ok(16)]);
+    assert_eq!(write(&[mask(109)]), [Ok(32), Err(NoSpace)]);
+    assert_eq!(write(&[mask(110)]), [Err(NoSpace), Ok(24)]);
+    for refused in [&[][..], &[mask(16)], &[mask(15), grid(2)], &[grid(2), mask(15)], &[grid(0)]] {
+        assert_eq!(write(refused), [Err(NoSpace); 2], "{refused:?}");
+    }
+    assert_eq!(write(&vec![mask(15); limits::FEC_STREAMS + 1]), [Err(NoSpace); 2]);
+    let count = Recovery { csrc_count: 16, ..recovery };
+    assert_eq!(FlexRepair::write(&count, &[mask(15)], &[], &mut [0; 40]), Err(NoSpace));
+}
+
 proptest! {
     #[test]
     fn s_rtp_09_arbitrary_bytes_are_refused_or_add_up(mut bytes in vec(any::<u8>(), 0..160), sources in 0u8..16) {
@@ -203,5 +226,44 @@ proptest! {
             let expected: Vec<_> = protected.iter().map(|at| base.wrapping_add(*at)).collect();
             prop_assert_eq!(numbers(stream), expected);
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_the_same(
+        fields in (any::<[bool; 3]>(), 0u8..16, 0u8..128, any::<u16>(), any::<u32>()),
+        streams in vec((any::<u32>(), any::<u16>(), 0usize..3, vec(any::<u8>(), 0..20), any::<[u8; 2]>()), 1..8),
+        fixed: bool,
+        draft: bool,
+        payload in vec(any::<u8>(), 0..30),
+    ) {
+        let ([padding, extension, marker], csrc_count, payload_type, len, timestamp) = fields;
+        let payload_type = rtp::PayloadType::new(payload_type).expect("below 128");
+        let recovery = Recovery { padding, extension, csrc_count, marker, payload_type, len, timestamp };
+        let widths = [15, 46, if draft { 109 } else { 110 }];
+        let streams: Vec<_> = streams.into_iter().map(|(ssrc, base, width, offsets, [columns, rows])| {
+            let offsets = offsets.into_iter().map(|offset| offset % widths[width]);
+            let mask = Mask::new(widths[width], offsets).expect("within");
+            let coverage = if fixed { Coverage::Grid { columns, rows } } else { Coverage::Mask(mask) };
+            FlexStream { ssrc: Ssrc(ssrc), base: WireSeq(base), coverage }
+        }).collect();
+        let mut buf = vec![0; 300];
+        let write = if draft { FlexRepair::write_03 } else { FlexRepair::write };
+        let written = write(&recovery, &streams, &payload, &mut buf);
+        if streams.iter().all(|stream| numbers(*stream).is_empty()) {
+            prop_assert_eq!(written, Err(NoSpace));
+            return Ok(());
+        }
+        let written = written.expect("room");
+        let mut header = packet(0);
+        header[0] |= streams.len() as u8;
+        streams.iter().for_each(|stream| header.extend(stream.ssrc.0.to_be_bytes()));
+        let header = Packet::parse(&header).expect("a packet");
+        let bytes = &buf[..written];
+        let parsed = if draft { Flex::parse_03(bytes) } else { Flex::parse(&header, bytes) };
+        let read = repair(parsed.expect("what is written can be read"));
+        prop_assert_eq!(read.recovery(), recovery);
+        prop_assert!(read.streams().eq(streams.iter().copied()));
+        prop_assert_eq!(read.payload(), &payload[..]);
+        prop_assert_eq!(write(&recovery, &streams, &payload, &mut vec![0; written - 1]), Err(NoSpace));
     }
 }
