@@ -23,7 +23,8 @@ pub struct EngineConfig {
     /// always (RFC 8445, section 6.1.1).
     pub ice: ice::Mode,
     /// The address as bound of each of `candidates`, which is what [`Path::local`](crate::Path::local)
-    /// says; empty if they are the same. Only full ICE asks for it.
+    /// says; empty if they are the same. Only full ICE asks for it, which a participant that is lite makes
+    /// of lite as well.
     pub candidate_bases: Vec<SocketAddr>,
     /// Whether full ICE also checks candidates at loopback, link-local and private addresses: off, no
     /// participant can aim checks into the engine's own network (S-STUN-11).
@@ -130,12 +131,18 @@ impl EngineConfig {
 
     /// Our UDP candidates, as the descriptions rank them.
     pub(super) fn local_candidates(&self) -> impl Iterator<Item = ice::LocalCandidate> {
-        let preferences = (0..u16::MAX).rev();
-        self.candidates.iter().enumerate().zip(preferences).map(|((index, announced), preference)| {
+        // The descriptions begin at the largest preference, for each protocol.
+        let preferences = || (1..=u16::MAX).rev();
+        let udp = self.candidates.iter().enumerate().zip(preferences());
+        let udp = udp.map(|((index, announced), preference)| {
             let base = self.candidate_bases.get(index).unwrap_or(announced);
-            // The descriptions begin at the largest preference.
-            ice::LocalCandidate::host(Protocol::Udp, *base, *announced, preference + 1)
-        })
+            ice::LocalCandidate::host(Protocol::Udp, *base, *announced, preference)
+        });
+        // Nothing is sent to open a connection; but checks that come over one count by its priority.
+        let tcp = self.tcp_candidates.iter().zip(preferences()).map(|(announced, preference)| {
+            ice::LocalCandidate::host(Protocol::Tcp, *announced, *announced, preference)
+        });
+        udp.chain(tcp)
     }
 }
 

@@ -370,7 +370,9 @@ impl Engine {
                 Timer::Keyframes => participant.rtcp.keyframes = true,
                 Timer::Reports => self.begin_reports(now, id),
                 Timer::Prune => self.prune(now, id),
-                Timer::Connect if !participant.connected => self.remove(id, LeaveReason::ConnectTimeout),
+                Timer::Connect if !participant.network.is_secured() => {
+                    self.remove(id, LeaveReason::ConnectTimeout);
+                }
                 Timer::Connect if participant.path.is_none() => self.remove(id, LeaveReason::ConsentExpired),
                 Timer::Connect => {}
             }
@@ -439,19 +441,21 @@ impl Engine {
             return;
         };
         let before = participant.path.replace(path);
-        let (connected, announced) = (participant.connected, participant.announced);
-        if connected {
+        let (secured, announced) = (participant.network.is_secured(), participant.announced);
+        if secured {
+            // A handshake that is under way still has its time.
             participant.timers.set(Timer::Connect, None);
             participant.announced = true;
         }
         self.forget_dead_ufrags(id);
-        if !connected || before == Some(path) {
+        if before == Some(path) {
             return;
         }
-        self.emit(match announced {
+        if announced {
+            self.emit(Event::PathChanged { participant: id, path });
+        } else if secured {
             // The handshake was done before a path was selected.
-            false => Event::Connected { participant: id, path },
-            true => Event::PathChanged { participant: id, path },
-        });
+            self.emit(Event::Connected { participant: id, path });
+        }
     }
 }

@@ -158,8 +158,10 @@ impl Participant<'_> {
         self.engine.restart_ice(self.id, remote)
     }
 
-    /// Takes a candidate that came after the description (RFC 8838). The engine is ICE-lite: it sends
-    /// nothing to an address that it was not asked from, so candidates are only counted.
+    /// Takes a candidate that came after the description (RFC 8838). With full ICE
+    /// ([`EngineConfig::ice`](crate::EngineConfig::ice)), and with a participant that is lite itself, it
+    /// is checked. Otherwise the engine is ICE-lite: it sends nothing to an address that it was not
+    /// asked from, so candidates are only counted.
     ///
     /// # Errors
     /// [`LimitReached`] past [`crate::limits::CANDIDATES`] since the last restart; the candidate is

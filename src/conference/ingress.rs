@@ -134,9 +134,12 @@ impl Engine {
                 let ufrag = username.split_once(':').map_or(username, |(ours, _)| ours);
                 Some(*self.by_ufrag.get(ufrag).ok_or(DropReason::UnknownUsername)?)
             }
-            // Checks of ours go to addresses in the table, so their answers come from there; but those
-            // of a full agent go to candidates.
-            _ => by_path.or_else(|| self.checks.find(message.transaction_id())),
+            // Checks of ours go to addresses in the table, so their answers come from there; but those of
+            // a full agent go to candidates, where somebody else may have been before.
+            _ => Some(message.class())
+                .filter(|class| matches!(class, stun::Class::Success | stun::Class::Error))
+                .and_then(|_| self.checks.find(message.transaction_id()))
+                .or(by_path),
         };
         let id = named.ok_or(DropReason::UnknownAddress)?;
         if by_path.is_some_and(|other| other != id && self.uses(other, &datagram.path)) {

@@ -194,6 +194,7 @@ impl Engine {
         self.by_ufrag.shrink_to_fit();
         self.ready = VecDeque::new();
         self.deadlines = Deadlines::new();
+        self.checks.clear();
         self.pages.give_back();
     }
 
@@ -268,8 +269,8 @@ impl Engine {
     /// negotiated.
     pub(super) fn subscribe(&mut self, id: ParticipantId, source_id: SourceId) -> Result<(), SubscribeError> {
         let source = self.sources.get(source_id).ok_or(SubscribeError::UnknownSource)?;
-        let publisher =
-            self.participants.get(source.info.participant).ok_or(SubscribeError::UnknownSource)?;
+        let publisher_id = source.info.participant;
+        let publisher = self.participants.get(publisher_id).ok_or(SubscribeError::UnknownSource)?;
         let (msid_stream, cname) = (format!("p{}", publisher.config.label), publisher.cname.clone());
         let (kind, room) = (source.info.kind, source.info.room);
         let msid_track = format!("s{}", source.info.number);
@@ -296,9 +297,9 @@ impl Engine {
         let mut start = || SeqNo(1 + participant.random.below(32_000));
         let (first_seq, rtx_next) = (start(), start());
         let rewriter = Rewriter::new(first_seq, participant.random.next_u32());
-        let key = self
-            .subscriptions
-            .insert_with(|_| Subscription::new(id, source_id, ssrc, rtx_ssrc, rtx_next, rewriter));
+        let key = self.subscriptions.insert_with(|_| {
+            Subscription::new(id, (source_id, publisher_id), ssrc, rtx_ssrc, rtx_next, rewriter)
+        });
         participant.subscriptions.push(key);
         let slot = SendSlot {
             id: key.token(),

@@ -107,7 +107,7 @@ impl Engine {
         let Some(participant) = self.participants.get_mut(id) else {
             return;
         };
-        let mut named: SmallVec<[(Ssrc, SourceId); 32]> = SmallVec::new();
+        let mut named: SmallVec<[(Ssrc, ParticipantId); 32]> = SmallVec::new();
         let (first, count) = (round.datagrams == 0, participant.subscriptions.len());
         // 28 bytes of report and 28 of description each, after the blocks.
         let reserve = if first { 400 } else { 40 };
@@ -146,7 +146,7 @@ impl Engine {
             if writer.sender_report(&info, &[]).is_ok() {
                 subscription.reported = Some((NtpTime(ntp).middle(), now));
                 subscription.reported_packets = subscription.sent.packets;
-                named.push((subscription.ssrc, subscription.source));
+                named.push((subscription.ssrc, subscription.named_after));
             }
         }
         // A buffer too small for one report ends the round; the next one begins with what did not fit.
@@ -164,11 +164,9 @@ impl Engine {
         if !blocks.is_empty() || named.is_empty() {
             let _ = writer.receiver_report(ssrc, &blocks);
         }
-        for (ssrc, source) in named {
-            let cname =
-                self.sources.get(source).and_then(|source| self.participants.get(source.info.participant));
-            if let Some(publisher) = cname {
-                let _ = writer.sdes_cname(ssrc, &publisher.cname);
+        for (ssrc, named_after) in named {
+            if let Some(named_after) = self.participants.get(named_after) {
+                let _ = writer.sdes_cname(ssrc, &named_after.cname);
             }
         }
     }

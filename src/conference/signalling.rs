@@ -119,7 +119,7 @@ impl Engine {
         candidate: &sdp::Candidate,
     ) -> Result<(), LimitReached> {
         let Some(participant) = self.participants.get_mut(id) else { return Ok(()) };
-        let added = participant.network.add_remote_candidate(reachable(candidate)).map_err(|_| LimitReached);
+        let added = participant.network.add_remote_candidate(candidate.into()).map_err(|_| LimitReached);
         // A full agent has a check to send now.
         self.drain_network(self.now, id);
         added
@@ -190,6 +190,10 @@ impl Engine {
         participant.network.set_cryptex(session.cryptex);
         if let Some(remote) = &session.remote {
             participant.apply_remote(now, remote, &self.config);
+        }
+        if !participant.network.is_secured() {
+            // The first handshake, or one that new fingerprints ask for.
+            participant.timers.arm(Timer::Connect, now + limits::CONNECT_TIMEOUT);
         }
         self.drain_network(now, id);
         self.apply_sources(id, &session);
@@ -284,24 +288,6 @@ fn negotiated(credentials: &ice::Credentials) -> negotiation::Credentials {
     negotiation::Credentials {
         ufrag: credentials.ufrag().to_owned(),
         pwd: sdp::Password::new(credentials.pwd()),
-    }
-}
-
-/// What the agent takes of a description's candidate.
-fn reachable(candidate: &sdp::Candidate) -> ice::Candidate {
-    let kind = match candidate.kind {
-        sdp::CandidateKind::Host => ice::CandidateKind::Host,
-        sdp::CandidateKind::ServerReflexive => ice::CandidateKind::ServerReflexive,
-        sdp::CandidateKind::PeerReflexive => ice::CandidateKind::PeerReflexive,
-        sdp::CandidateKind::Relayed => ice::CandidateKind::Relayed,
-    };
-    ice::Candidate {
-        foundation: candidate.foundation.clone(),
-        component: candidate.component,
-        protocol: candidate.protocol,
-        priority: candidate.priority,
-        address: candidate.address,
-        kind,
     }
 }
 

@@ -65,6 +65,7 @@ impl Engine {
         participant.negotiation.remove_send(key.token());
         participant.negotiation.rename_send(spare.slot, key.token());
         (subscription.ssrc, subscription.rtx_ssrc) = (spare.ssrc, spare.rtx_ssrc);
+        subscription.named_after = id;
         let session = participant.negotiation.session().clone();
         self.apply_subscriptions(self.now, id, &session);
     }

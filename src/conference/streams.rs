@@ -131,7 +131,9 @@ impl Streams {
         }
         let connection = self.by_path.get_mut(&path).ok_or(StreamEnd::Refused)?;
         (self.busy, self.ended) = (Some(path), None);
-        if let Some(buffer) = self.spare.pop() {
+        if connection.deframer.lacks_buffer()
+            && let Some(buffer) = self.spare.pop()
+        {
             connection.deframer.lend(buffer);
         }
         Ok((std::mem::take(&mut connection.deframer), connection.prove_by.is_none()))
@@ -301,7 +303,10 @@ impl Engine {
             participant.network.forget_path(now, &path);
             if participant.path == Some(path) && participant.network.selected().is_none() {
                 participant.path = None;
-                participant.timers.set(Timer::Connect, Some(now + limits::CONSENT_TIMEOUT));
+                // Who is about to connect has the time for that, and no more with each connection.
+                if participant.network.is_secured() {
+                    participant.timers.set(Timer::Connect, Some(now + limits::CONSENT_TIMEOUT));
+                }
             }
         }
         self.drain_network(now, id);

@@ -33,6 +33,9 @@ pub(super) struct Subscription {
     pub(super) sent: Sent,
     pub(super) rtx_next: SeqNo,
 
+    /// Whose CNAME its SSRC was announced under (RFC 5576, section 6.1): the publisher's, or the
+    /// subscriber's if its line was there before the source.
+    pub(super) named_after: ParticipantId,
     /// Where it stands in the source's audience while it receives.
     pub(super) seat: Option<usize>,
     /// Whether the subscriber's session has a line for it.
@@ -49,7 +52,7 @@ pub(super) struct Subscription {
 impl Subscription {
     pub(super) fn new(
         subscriber: ParticipantId,
-        source: SourceId,
+        (source, publisher): (SourceId, ParticipantId),
         ssrc: Ssrc,
         rtx_ssrc: Ssrc,
         rtx_next: SeqNo,
@@ -65,6 +68,7 @@ impl Subscription {
             extensions: EgressExtensions::default(),
             sent: Sent::default(),
             rtx_next,
+            named_after: publisher,
             seat: None,
             negotiated: false,
             retransmissions: Retransmissions::default(),

@@ -174,9 +174,14 @@ impl Deframer {
         fault
     }
 
+    /// Whether the next frame in pieces needs a buffer.
+    pub(crate) fn lacks_buffer(&self) -> bool {
+        self.waiting.capacity() == 0
+    }
+
     /// Gives it a buffer to use if it needs one.
     pub(crate) fn lend(&mut self, buffer: Vec<u8>) {
-        if self.waiting.capacity() == 0 {
+        if self.lacks_buffer() {
             self.waiting = buffer;
         }
     }

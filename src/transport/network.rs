@@ -18,7 +18,8 @@ use std::hash::{Hash as _, Hasher};
 pub(crate) enum Refusal {
     Ice(ice::Drop),
     Dtls(dtls::Drop),
-    /// No authenticated check came from this address.
+    /// No authenticated check came from this address, or none of ours was answered from there though
+    /// one was from another.
     AddressUnproven,
     /// No offer was accepted yet.
     NotNegotiated,
@@ -63,7 +64,7 @@ pub(crate) struct Network {
     ice: ice::Agent,
     expected: Option<Expected>,
     association: Option<dtls::Association>,
-    /// Where the last DTLS datagram came from: where answers go until a path is selected.
+    /// Where the last DTLS datagram of use came from: where answers go until a path is selected.
     dtls_path: Option<Path>,
     keys: Option<Box<Keys>>,
     /// Whether both sides take encrypted RTP headers.
@@ -154,6 +155,8 @@ impl Network {
         self.ice.set_remote_credentials(remote.credentials);
         if remote.ice_lite {
             self.ice.set_remote_lite();
+        } else {
+            self.ice.set_remote_full();
         }
         // What is beyond the agent's limits is left out: it has the best, which come first.
         for local in remote.locals {
@@ -196,13 +199,19 @@ impl Network {
     }
 
     pub(crate) fn handle_dtls(&mut self, now: Instant, path: Path, datagram: &[u8]) -> Result<(), Refusal> {
-        if !self.ice.knows(&path) {
+        // Once a pair is valid, DTLS is taken from valid ones alone (RFC 8827, section 4.3): a check that
+        // somebody replayed makes an address known and no more (S-DTLS-01).
+        let selected = self.ice.selected().is_some();
+        if !self.ice.knows(&path) || (selected && self.ice.allowance(&path).is_some()) {
             return Err(Refusal::AddressUnproven);
         }
         let association = self.association.as_mut().ok_or(Refusal::NotNegotiated)?;
         self.ice.on_received(&path, datagram.len());
-        self.dtls_path = Some(path);
-        association.handle_datagram(now, datagram).map_err(Refusal::Dtls)
+        association.handle_datagram(now, datagram).map_err(Refusal::Dtls)?;
+        if !selected {
+            self.dtls_path = Some(path);
+        }
+        Ok(())
     }
 
     /// Forgets a way that is no more: a connection that has ended.
@@ -220,6 +229,11 @@ impl Network {
     #[inline]
     pub(crate) fn knows(&self, path: &Path) -> bool {
         self.ice.selected() == Some(*path) || self.ice.knows(path)
+    }
+
+    /// Whether the handshake is done.
+    pub(crate) fn is_secured(&self) -> bool {
+        self.keys.is_some()
     }
 
     /// The keys, once the handshake is done.

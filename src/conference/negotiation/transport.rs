@@ -53,6 +53,10 @@ pub(super) fn of_description(
     if dtls_restarted && !ice_restarted {
         return Err(NegotiationError::Restart { line, what: "certificate fingerprint" });
     }
+    if before.is_some_and(|b| b.ice_lite != description.ice_lite) && !ice_restarted {
+        // Roles and checks of a generation go by it (RFC 8445, section 6.1.1).
+        return Err(NegotiationError::Restart { line, what: "ICE implementation" });
+    }
     let kept = before.map(|b| b.role).filter(|_| !dtls_restarted);
     let candidates = match own.candidates.as_slice() {
         [] => fallback.candidates.as_slice(),

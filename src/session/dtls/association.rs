@@ -134,13 +134,14 @@ impl Association {
             Some(_) => Stage { version: self.version(), established: self.phase == Phase::Established },
         };
         self.advance(now);
-        let mut outcome = Err(Drop::Empty);
+        let (mut outcome, mut forged) = (Err(Drop::Empty), false);
         for run in Runs::new(datagram, stage) {
             let taken = match run {
                 Run::Records(records) => self.feed(records),
                 Run::Fragments(record) => self.assemble(record),
                 Run::Refused(refused) => Err(self.note(refused)),
             };
+            forged = forged || matches!(taken, Err(Drop::Ignored | Drop::Authentication));
             outcome = match outcome {
                 // The first reason stands, unless a part of the datagram was of use.
                 Ok(()) => Ok(()),
@@ -148,7 +149,8 @@ impl Association {
                 Err(first) => taken.map_err(|_| first),
             };
         }
-        if matches!(outcome, Err(Drop::Ignored | Drop::Authentication)) {
+        // A record in clear in front of it hides no attempt.
+        if forged && outcome.is_err() {
             self.count_forgery();
         }
         outcome

@@ -134,7 +134,7 @@ impl Agent {
 
     /// How much of ICE this agent does: what it was configured for, or all of it with a lite peer.
     pub fn mode(&self) -> Mode {
-        self.config.mode
+        if self.full.is_some() { Mode::Full } else { Mode::Lite }
     }
 
     /// Takes a STUN message that arrived on `path`.

@@ -135,27 +135,32 @@ impl Agent {
     /// A candidate of the peer's, at any time ("trickle", RFC 8838). A lite agent only counts them: it
     /// sends nothing to an address that it was not asked from.
     ///
-    /// One that is known already, one that may not be sent to, and one of another family than all of ours, is ignored. So is a
-    /// TCP candidate: the connection is the peer's to open (RFC 6544, section 4.5), and its pair comes
-    /// into being with the first check on it. Host names, those of mDNS among them, are no
-    /// candidates at all.
+    /// One that is known already, one of another component than the first, and one that may not be sent
+    /// to is ignored. So is a TCP candidate: the connection is the peer's to open (RFC 6544, section
+    /// 4.5), and its pair comes into being with the first check on it. Host names, those of mDNS among
+    /// them, are no candidates at all. A full agent does not count what it ignores.
     ///
     /// # Errors
     /// [`LimitReached`] past [`limits::CANDIDATES`] in one generation; the candidate is ignored.
     pub fn add_remote_candidate(&mut self, candidate: Candidate) -> Result<(), LimitReached> {
         let address = canonical(candidate.address);
-        let known = |full: &Full| full.remotes.iter().any(|remote| remote.address == address);
-        if candidate.protocol == Protocol::Udp && self.full.as_deref().is_some_and(known) {
+        // Components would share our one socket and pass for each other.
+        if candidate.component != 1 {
             return Ok(());
+        }
+        if let Some(full) = self.full.as_deref() {
+            let known = full.remotes.iter().any(|remote| remote.address == address);
+            let allowed = self.config.private_candidates || !candidate::is_private(address);
+            let usable = allowed && candidate::is_sendable(address) && candidate.protocol == Protocol::Udp;
+            // Each description names them again, so they do not count.
+            if known || !usable {
+                return Ok(());
+            }
         }
         if self.candidates >= limits::CANDIDATES {
             return Err(LimitReached);
         }
         self.candidates += 1;
-        let allowed = self.config.private_candidates || !candidate::is_private(address);
-        if !allowed || !candidate::is_sendable(address) || candidate.protocol != Protocol::Udp {
-            return Ok(());
-        }
         let remote =
             Remote { address, priority: candidate.priority, foundation: candidate.foundation_hash() };
         let Some(full) = &mut self.full else { return Ok(()) };

@@ -15,6 +15,9 @@ use std::hash::Hash;
 /// else by the path it came on. None of this is authentic: the agent, or the DTLS and SRTP behind it,
 /// decides. Feed it with each agent's fragments, events and datagrams; what an agent owns here is
 /// bounded as the agent is.
+///
+/// It is for those who use agents without the [`Engine`](crate::Engine), which keeps such tables with
+/// its participants and streams.
 #[derive(Debug)]
 pub struct Directory<K> {
     by_ufrag: Table<Box<str>, K>,
@@ -107,12 +110,19 @@ impl<K: Copy + Eq + Hash> Directory<K> {
 
     /// Forgets all of an agent's.
     pub fn remove(&mut self, key: K) {
+        self.checks.forget(key);
         let Some(owned) = self.owned.remove(&key) else { return };
         for ufrag in &owned.ufrags {
             self.by_ufrag.remove(ufrag);
         }
         for path in &owned.paths {
             self.forget_path(key, path);
+        }
+        if self.owned.is_empty() {
+            // What grew with a crowd goes back (I-02).
+            self.by_ufrag.shrink_to_fit();
+            self.by_path.shrink_to_fit();
+            self.owned.shrink_to_fit();
         }
     }
 
@@ -131,7 +141,7 @@ pub(crate) struct Checks<K> {
     order: VecDeque<TransactionId>,
 }
 
-impl<K: Copy> Checks<K> {
+impl<K: Copy + Eq> Checks<K> {
     pub(crate) fn new(random: &mut Random) -> Self {
         Checks { by_id: table(random), order: VecDeque::new() }
     }
@@ -157,6 +167,23 @@ impl<K: Copy> Checks<K> {
 
     pub(crate) fn find(&self, id: TransactionId) -> Option<K> {
         self.by_id.get(&id).copied()
+    }
+
+    /// Forgets the checks of who is gone: answers to them are nobody's.
+    pub(crate) fn forget(&mut self, key: K) {
+        self.by_id.retain(|_, owner| *owner != key);
+        let by_id = &self.by_id;
+        self.order.retain(|id| by_id.contains_key(id));
+        if self.order.is_empty() {
+            self.clear();
+        }
+    }
+
+    /// Forgets all, and gives back what the tables hold (I-02).
+    pub(crate) fn clear(&mut self) {
+        self.by_id.clear();
+        self.by_id.shrink_to_fit();
+        self.order = VecDeque::new();
     }
 }
 

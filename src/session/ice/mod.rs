@@ -47,7 +47,9 @@
 //! **Full** makes pairs of both sides' candidates, whenever they come (RFC 8838), and checks the best
 //! first, one every 50 ms. The controlling side nominates the best valid pair once: at once, or when
 //! better ones had a fifth of a second more. A role conflict switches us at most once by
-//! a request's number and once by a 487 in a generation. With a lite peer call [`Agent::set_remote_lite`]: then this side does the work.
+//! a request's number and once by a 487 in a generation. With a lite
+//! peer call [`Agent::set_remote_lite`]: then this side does the work, until a restart with one that is
+//! not ([`Agent::set_remote_full`]).
 //!
 //! A peer that controls may nominate one pair, or (RFC 5245) every pair it checks: then the best of
 //! them is selected while it lives. What is nominated on second thought is followed at once. For the

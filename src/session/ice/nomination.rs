@@ -271,11 +271,22 @@ impl Agent {
     /// controlling side from now on (RFC 8445, section 6.1.1). To be called before the peer's
     /// candidates are added; give ours with [`add_local_candidate`](Agent::add_local_candidate).
     pub fn set_remote_lite(&mut self) {
-        self.config.mode = Mode::Full;
-        self.ranks = Vec::new();
         self.full.get_or_insert_default();
         self.set_role(Role::Controlling);
         self.full.get_or_insert_default().peer_is_lite = true;
+    }
+
+    /// The peer is not ice-lite, which is what an agent begins with. If it was before the restart that
+    /// has just begun, this agent is again what it was configured as; a lite one is controlled and has
+    /// no candidates any more. A full one keeps its role until [`set_role`](Agent::set_role) or a
+    /// conflict changes it.
+    pub fn set_remote_full(&mut self) {
+        let Some(full) = self.full.as_mut().filter(|full| full.peer_is_lite) else { return };
+        full.peer_is_lite = false;
+        if self.config.mode == Mode::Lite {
+            self.set_role(Role::Controlled);
+            self.full = None;
+        }
     }
 
     /// Decides the role anew, as a description does (RFC 8445, section 6.1.1): the side that offered
