@@ -340,19 +340,35 @@ fn s_dtls_01_a_client_hello_from_elsewhere_is_dropped() {
         conference.step();
     };
     conference.tap = true;
+    // The pair is proven meanwhile.
+    conference.drive(millis(50));
     let stranger: SocketAddr = ([198, 51, 100, 1], 4_000).into();
-    let before = conference.engine.stats().dropped(DropReason::UnknownAddress);
-    conference.inject(stranger, &hello.data);
-    conference.step();
-    assert_eq!(conference.engine.stats().dropped(DropReason::UnknownAddress), before + 1);
-    assert!(conference.outgoing.iter().all(|packet| packet.to != stranger));
+    let refused = |conference: &mut Conference<Client>, when: &str| {
+        conference.step();
+        let (before, digest) = (conference.engine.stats(), conference.engine.state_digest());
+        conference.inject(stranger, &hello.data);
+        let after = conference.engine.stats();
+        assert_eq!(after.datagrams_dropped, before.datagrams_dropped + 1, "{when}");
+        assert_eq!(conference.engine.state_digest(), digest, "{when}");
+        conference.step();
+        let to_stranger = conference.outgoing.iter().filter(|packet| packet.to == stranger);
+        assert!(to_stranger.map(|packet| packet.data[0]).all(|first| first < 4), "{when}: nothing but STUN");
+    };
+    refused(&mut conference, "from nobody");
+    // The participant's own check, replayed, makes the address a known one, and no more.
+    let check = conference.endpoint(0).ice.check(false);
+    conference.inject(stranger, &check);
+    refused(&mut conference, "before the handshake");
     conference.deliver(&hello);
+    conference.drive(millis(10));
+    assert!(!conference.seats[0].endpoint.connected());
+    refused(&mut conference, "during the handshake");
     conference.add(room, 1);
     conference.connect();
-    // And after the handshake.
-    conference.inject(stranger, &hello.data);
+    let check = conference.endpoint(0).ice.check(false);
+    conference.inject(stranger, &check);
+    refused(&mut conference, "after the handshake");
     conference.drive(seconds(1));
-    assert!(conference.outgoing.iter().all(|packet| packet.to != stranger));
     conference.assert_all_seen(15);
 }
 

@@ -157,6 +157,27 @@ fn s_rtcp_09_malformed_rtcp_causes_no_rtcp() {
 }
 
 #[test]
+fn s_rtcp_09_forged_media_does_not_quicken_feedback() {
+    let run = |hostile: bool| {
+        let mut conference = call(2, true, false);
+        conference.drive(Duration::from_secs(1));
+        let ssrc = conference.seats[0].endpoint.publisher.audio.ssrc;
+        let forged = [&[0x80, 111, 0, 1, 0, 0, 0, 0][..], &ssrc.0.to_be_bytes(), &[7; 1_200]].concat();
+        let before = conference.seats[0].endpoint.feedbacks;
+        for _ in 0..2_000 {
+            if hostile {
+                conference.inject(home(0), &forged);
+            }
+            conference.drive(millis(1));
+        }
+        conference.seats[0].endpoint.feedbacks - before
+    };
+    let quiet = run(false);
+    assert!(quiet > 0 && quiet < 15, "{quiet}: seldom, as little is sent");
+    assert_eq!(run(true), quiet);
+}
+
+#[test]
 fn s_rtcp_01_what_follows_a_malformed_packet_is_dropped_and_counted() {
     let mut conference = live(2, Options::default());
     let id = conference.participant(0);

@@ -55,6 +55,75 @@ fn others_are_undisturbed(conference: &mut Conference<Client>) {
 }
 
 #[test]
+fn i_01_an_element_that_is_repeated_at_the_end_of_a_page_is_kept_once() {
+    let mut conference = provoked(3);
+    conference.endpoint(0).publisher.paused = true;
+    conference.drive(millis(100));
+    let (ssrc, rtx) = (Ssrc(0x5151_5151), conference.seats[0].endpoint.publisher.video.rtx_ssrc);
+    let media = |seq: u64, len: usize| (ssrc, seq, header(VP8, seq, ssrc, &[(MID, b"1")]), vec![0x10; len]);
+    // A new stream's history has a page to itself, of which 134 bytes are left; number 5 is missing.
+    let mut packets = vec![media(1, 250)];
+    packets.extend([2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18].map(|seq| media(seq, 1_000)));
+    assert_eq!(limits::HISTORY_PAGE - 250 - 16 * 1_000, 134);
+    // 112 bytes of header, which would be 144 if each element were kept.
+    let levels = [(AUDIO_LEVEL, &[5][..]); 48];
+    let repair = [&[0, 5][..], &[0x10; 10]].concat();
+    packets.push((rtx, 40_000, header(VP8_RTX, 40_000, rtx, &levels), repair));
+    packets.push(media(19, 1_000));
+    conference.tap = true;
+    let before = conference.engine.stats();
+    assert_eq!(dropped(&mut conference, DropReason::HistoryFull, &packets), 0);
+    let after = conference.engine.stats();
+    assert_eq!(after.dropped_in_all(), before.dropped_in_all());
+    let sent = conference.outgoing.iter().filter(|packet| packet.to == home(1));
+    let headers = sent.filter_map(|packet| Packet::parse(&packet.data).ok());
+    let levels: Vec<_> =
+        headers.map(|header| header.extensions().filter(|(id, _)| *id == AUDIO_LEVEL).count()).collect();
+    assert!(levels.contains(&1) && levels.iter().all(|count| *count <= 1), "{levels:?}");
+    others_are_undisturbed(&mut conference);
+}
+
+#[test]
+fn s_rtp_06_under_an_encrypted_header_another_lines_payload_type_moves_with_its_mid_alone() {
+    let mut conference = Conference::<Client>::new(Options::default());
+    let room = conference.room();
+    for index in 0..3 {
+        let mut client = conference.client(index, Plan::default(), 0);
+        client.describe.cryptex = true;
+        conference.join(room, client);
+    }
+    conference.connect();
+    conference.drive(seconds(1));
+    conference.endpoint(0).lawless = true;
+    conference.endpoint(0).publisher.paused = true;
+    conference.drive(millis(100));
+    let audio = conference.seats[0].endpoint.publisher.audio.ssrc;
+    let before = conference.seen(1, 0);
+    // Types of nobody, and the other line's without its name: dropped, and no change of line.
+    let stray = [(98, &b"0"[..]), (98, b"1"), (VP8, b"0")].into_iter().enumerate().map(|(at, (pt, mid))| {
+        let seq = 60_500 + at as u64;
+        (audio, seq, header(pt, seq, audio, &[(MID, mid)]), vec![0x10; 40])
+    });
+    let mut stray: Vec<_> = stray.collect();
+    stray.push((audio, 60_503, header(VP8, 60_503, audio, &[(AUDIO_LEVEL, &[1])]), vec![0x10; 40]));
+    assert_eq!(dropped(&mut conference, DropReason::Unnegotiated, &stray), 4);
+    // With its name the SSRC goes there at once.
+    let moved: Vec<_> = (0..10)
+        .map(|at| {
+            let (seq, frame) = (60_510 + at, 1_000 + at as u32);
+            let content =
+                Content { room: 0, publisher: 0, video: true, frame, part: 0, parts: 1, keyframe: true };
+            (audio, seq, header(VP8, seq, audio, &[(MID, b"1")]), content.payload())
+        })
+        .collect();
+    assert_eq!(dropped(&mut conference, DropReason::Rebinding, &moved), 0);
+    conference.drive(millis(100));
+    let seen = conference.seen(1, 0);
+    assert_eq!((seen.video, seen.audio), (before.video + 10, before.audio));
+    others_are_undisturbed(&mut conference);
+}
+
+#[test]
 fn s_rtp_04_a_payload_type_that_was_not_negotiated_is_dropped() {
     let mut conference = provoked(3);
     let video = conference.seats[0].endpoint.publisher.video.ssrc;

@@ -14,8 +14,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The unauthenticated wire: a publisher and a listener that connected, and datagrams of nobody, from
-/// strangers and from their own addresses. Nothing but counters changes (I-03), strangers get no more
-/// than they sent (I-04), and media goes on (I-07).
+/// strangers and from their own addresses. Nothing but counters changes (I-03; records of DTLS from
+/// their own addresses are for the association to judge), strangers get no more than they sent (I-04), and media goes on (I-07).
 pub fn engine_wire(data: &[u8]) {
     let mut script = Script(data);
     let mut world = World::connected(Box::new(Ours::new()), 1);
@@ -85,7 +85,11 @@ impl Strangers {
     fn hand_in(&mut self, world: &mut World, path: Path, data: &[u8]) {
         let account = self.0.entry(path.remote).or_default();
         account[0] += data.len();
+        let judged = mux::kind_of(data) == Some(mux::Kind::Dtls)
+            && world.peers.iter().any(|peer| peer.address == path.remote);
+        let before = world.engine.state_digest();
         world.engine.handle_datagram(world.now, Datagram { path, ecn: Ecn::Ce, data });
+        assert!(judged || before == world.engine.state_digest(), "I-03: {path:?}: {data:02x?}");
         let mut buf = [0; 2_048];
         while let Some(transmit) = world.engine.poll_transmit(world.now, &mut buf) {
             let to = transmit.path.remote;

@@ -156,7 +156,12 @@ impl World {
     fn deliver(&mut self, at: usize, protocol: Protocol, remote: SocketAddr, datagram: &[u8]) {
         let path = Path { protocol, local: address(at), remote };
         let Ok(message) = stun::Message::parse(datagram) else { return };
+        let before = format!("{:?}", self.agents[at]);
         let taken = self.agents[at].handle_datagram(self.now, path, &message);
+        assert!(
+            taken.is_ok() || format!("{:?}", self.agents[at]) == before,
+            "I-03: what is refused changes nothing: {taken:?}"
+        );
         if taken.is_ok() && message.class() != stun::Class::Indication {
             let found = self.directory.find_stun(&path, &message);
             assert_eq!(found, Some(at), "what is taken would have been found");

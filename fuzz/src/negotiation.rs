@@ -20,6 +20,8 @@ pub fn negotiation(data: &[u8]) {
     let mut script = Script(data);
     let mut negotiation = Negotiation::new(Arc::new(Config::default()), 7);
     let mut ours = String::new();
+    // Slots that are there, by their ids.
+    let mut slots = [false; 32];
     while let Some(operation) = script.byte() {
         let before = format!("{negotiation:?}");
         let failed = match operation & 7 {
@@ -63,16 +65,30 @@ pub fn negotiation(data: &[u8]) {
                     msid: Msid { stream: name.clone(), track: name.clone() },
                     cname: name,
                 };
-                negotiation.assign_send(slot).is_err()
+                let failed = negotiation.assign_send(slot).is_err();
+                slots[id as usize] |= !failed;
+                failed
             }
             6 => {
-                negotiation.remove_send(u64::from(operation >> 3));
+                let id = operation >> 3;
+                let there = std::mem::take(&mut slots[usize::from(id)]);
+                assert_eq!(negotiation.remove_send(u64::from(id)), there);
                 false
             }
-            _ => {
-                negotiation.rollback();
-                false
-            }
+            _ => match operation >> 3 & 3 {
+                0 => {
+                    negotiation.rollback();
+                    false
+                }
+                1 => rename(&mut negotiation, &mut slots, &mut script),
+                // Credentials that come again, half of them, or ones of their own.
+                at => {
+                    let other = script.byte().unwrap_or(0) & 3;
+                    let (ufrag, pwd) = (format!("{at}{}their", other >> 1), format!("{at}{}", other & 1));
+                    let pwd = Password::new(&format!("{pwd}passwordpassword000000"));
+                    negotiation.restart_ice(Credentials { ufrag, pwd }).is_err()
+                }
+            },
         };
         assert!(!failed || format!("{negotiation:?}") == before, "an error changes nothing");
         let session = negotiation.session();
@@ -88,6 +104,26 @@ pub fn negotiation(data: &[u8]) {
             assert!(remote.candidates.len() <= limits::SDP_CANDIDATES);
         }
     }
+}
+
+/// Gives one slot an id that is free; true if there was none to be renamed.
+fn rename(negotiation: &mut Negotiation, slots: &mut [bool; 32], script: &mut Script<'_>) -> bool {
+    let [id, to] = [(); 2].map(|()| script.byte().unwrap_or(0) & 31);
+    if slots[usize::from(to)] {
+        return false;
+    }
+    let line = |negotiation: &Negotiation, id: u8| {
+        negotiation.session().line_of_slot(u64::from(id)).map(|line| line.index)
+    };
+    let before = line(negotiation, id);
+    let renamed = negotiation.rename_send(u64::from(id), u64::from(to));
+    assert_eq!(renamed, std::mem::take(&mut slots[usize::from(id)]));
+    slots[usize::from(to)] = renamed;
+    if renamed {
+        assert_eq!(line(negotiation, to), before, "the line stays");
+        assert_eq!(line(negotiation, id), None, "the old id names nothing");
+    }
+    !renamed
 }
 
 fn local(restart: bool) -> LocalTransport {

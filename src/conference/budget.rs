@@ -8,15 +8,17 @@ use crate::conference::config::ParticipantConfig;
 ///
 /// Only packets that are authentic take from it, so nobody else can use it up; one for which there is
 /// no room is refused unopened, also one that is larger than a second's worth.
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 pub(super) struct PublishBudget {
     packets: Bucket,
     bytes: Bucket,
     at: Instant,
+    /// Bytes of all that was taken.
+    authentic: u64,
 }
 
 /// In millionths, so that a microsecond adds a whole number.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 struct Bucket {
     level: u64,
     rate: u64,
@@ -46,6 +48,7 @@ impl PublishBudget {
             packets: Bucket::full(packets.into()),
             bytes: Bucket::full(bitrate.as_bps() / 8),
             at: now,
+            authentic: 0,
         }
     }
 
@@ -64,6 +67,12 @@ impl PublishBudget {
         self.at = self.at.max(now);
         self.packets.level = self.packets.after(micros).saturating_sub(MILLION);
         self.bytes.level = self.bytes.after(micros).saturating_sub(len as u64 * MILLION);
+        self.authentic = self.authentic.saturating_add(len as u64);
+    }
+
+    /// Bytes of authentic packets so far, which is what may steer anything.
+    pub(super) fn authentic_bytes(&self) -> u64 {
+        self.authentic
     }
 
     fn elapsed(&self, now: Instant) -> u64 {

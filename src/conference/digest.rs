@@ -5,17 +5,19 @@ use crate::conference::participant::ParticipantState;
 use crate::conference::source::{Source, Stream};
 use crate::conference::subscription::Subscription;
 use foldhash::quality::FixedState;
+use std::fmt::{self, Write as _};
 use std::hash::{BuildHasher as _, Hash, Hasher};
 
 impl Engine {
-    /// A digest of all state that inputs may change: tables, addresses, phases, windows, numbers, queues
-    /// and timers, but no counters, no secrets, no moment, and no streams that nobody authenticated on.
-    /// Equal states of one engine have equal digests. For tests alone.
+    /// A digest of the state that datagrams may change: tables, addresses, phases, windows, numbers,
+    /// budgets, queues, timers and generators. Not in it are counters that are only read, secrets, the
+    /// present moment, streams that nobody authenticated on, and what commands alone change:
+    /// configurations and descriptions. Equal states of one engine have equal digests. For tests alone.
     #[doc(hidden)]
     pub fn state_digest(&self) -> u64 {
         let mut state = FixedState::with_seed(0).build_hasher();
         for (id, room) in self.rooms.iter() {
-            (id, &room.participants, room.joined).hash(&mut state);
+            (id, &room.participants, room.joined, room.random.clone().next_u64()).hash(&mut state);
         }
         for (id, participant) in self.participants.iter() {
             id.hash(&mut state);
@@ -36,6 +38,8 @@ impl Engine {
         (unordered(self.by_path.iter()), unordered(self.by_ufrag.iter())).hash(&mut state);
         (&self.ready, self.deadlines.peek(), self.events.len(), self.pages.used()).hash(&mut state);
         unordered(self.connections.proven()).hash(&mut state);
+        (self.rooms_created, self.random.clone().next_u64()).hash(&mut state);
+        debug(&self.checks, &mut state);
         state.finish()
     }
 }
@@ -45,6 +49,21 @@ fn unordered(entries: impl Iterator<Item = impl Hash>) -> u64 {
     entries.fold(0, |sum, entry| sum.wrapping_add(FixedState::with_seed(1).hash_one(entry)))
 }
 
+/// What `Debug` shows of something that is no secret: whatever is added to it is in here, too.
+fn debug(what: &impl fmt::Debug, state: &mut impl Hasher) {
+    let _ = write!(Text(state), "{what:?}");
+}
+
+/// Text that goes nowhere but into a hash.
+struct Text<'a, H>(&'a mut H);
+
+impl<H: Hasher> fmt::Write for Text<'_, H> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
 impl ParticipantState {
     fn digest(&self, state: &mut impl Hasher) {
         (&self.egress, self.path, &self.contexts, &self.arrivals, &self.timers, &self.rtcp).hash(state);
@@ -52,6 +71,8 @@ impl ParticipantState {
         (self.room, self.negotiation_announced, &self.paths[..], &self.ufrags[..]).hash(state);
         (self.connected, self.announced, &self.sources[..], self.sources_published).hash(state);
         (&self.subscriptions, self.ssrc, self.ssrcs, self.reduced_size_rtcp, self.rtt).hash(state);
+        (&self.budget, &self.rtcp_budget, self.rebound, &self.cname).hash(state);
+        debug(&self.spares, state);
         self.random.clone().next_u64().hash(state);
     }
 }
@@ -59,7 +80,7 @@ impl ParticipantState {
 impl Source {
     fn digest(&self, state: &mut impl Hasher) {
         (self.info.participant, self.stream, &self.audience, &self.subscriptions).hash(state);
-        (self.keyframes, self.fir_seq).hash(state);
+        (self.keyframes, self.fir_seq, self.left).hash(state);
     }
 }
 

@@ -228,7 +228,9 @@ impl Engine {
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
         let place =
             stream.history.reserve(&mut self.pages, now, data.len()).ok_or(DropReason::HistoryFull)?;
-        let noted = source.ingress.note(packet, &source.info.mid, place);
+        let header = packet.header_len().min(place.len());
+        let noted =
+            source.ingress.note(packet, &source.info.mid, place.get_mut(..header).unwrap_or_default());
         if noted.moved {
             stream.history.cancel(&mut self.pages);
             return self.receive_aside(now, id, Some(Role::Media(key)), data);
@@ -268,7 +270,10 @@ impl Engine {
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         let stream = self.streams.get_mut(key).ok_or(DropReason::Unnegotiated)?;
         let source = self.sources.get(stream.source).ok_or(DropReason::Unnegotiated)?;
-        let codec = source.ingress.codec(packet.payload_type()).ok_or(DropReason::Unnegotiated)?;
+        let Some(codec) = source.ingress.codec(packet.payload_type()) else {
+            // A payload type of the line that it moves to, perhaps: its mid cannot be read yet.
+            return self.receive_aside(now, id, Some(Role::Media(key)), data);
+        };
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
         let place =
             stream.history.reserve(&mut self.pages, now, data.len()).ok_or(DropReason::HistoryFull)?;
@@ -343,6 +348,15 @@ impl Engine {
             Some(Role::Repair(source)) if !self.names_another(source, &packet) => {
                 self.accept_repair(now, id, source, &packet, payload)
             }
+            // It stays where it is, and its payload type is none of that line's.
+            Some(Role::Media(key))
+                if !self
+                    .streams
+                    .get(key)
+                    .is_some_and(|stream| self.names_another(stream.source, &packet)) =>
+            {
+                Err(DropReason::Unnegotiated)
+            }
             Some(Role::Repair(_) | Role::Media(_)) => self.rebind(now, id, &packet, payload, opened),
             _ => self.accept_first(now, id, &packet, payload, opened),
         }
@@ -393,10 +407,14 @@ impl Engine {
         let payload = aside.payload;
         let len = packet.header_len() + payload.len();
         let place = stream.history.reserve(&mut self.pages, now, len).ok_or(DropReason::HistoryFull)?;
-        let noted = source.ingress.note(packet, &source.info.mid, place);
-        if let Some(out) = place.get_mut(noted.extensions_len..noted.extensions_len + payload.len()) {
-            out.copy_from_slice(payload);
-        }
+        let header = packet.header_len().min(place.len());
+        let noted =
+            source.ingress.note(packet, &source.info.mid, place.get_mut(..header).unwrap_or_default());
+        let Some(out) = place.get_mut(noted.extensions_len..noted.extensions_len + payload.len()) else {
+            stream.history.cancel(&mut self.pages);
+            return Err(DropReason::HistoryFull);
+        };
+        out.copy_from_slice(payload);
         // A datagram is far below 65,536 bytes.
         let kept = noted.committed(now, packet, aside.seq, aside.codec, payload.len() as u16);
         self.accept(now, id, key, kept, repaired)
@@ -500,8 +518,11 @@ fn without_padding<'p>(packet: &rtp::Packet<'p>) -> Result<&'p [u8], DropReason>
 impl crate::conference::source::Ingress {
     /// Reads the extensions once: what is passed on is written to `place` as (kind, length, bytes), the
     /// rest that matters is returned. Extensions that were not negotiated are invisible (S-RTP-03).
+    ///
+    /// Of a kind that comes again only the first value is passed on. So there are at most eight, which take
+    /// a byte more here than in the packet each: `place` needs no more room than the header has.
     fn note(&self, packet: &rtp::Packet<'_>, mid: &str, place: &mut [u8]) -> Noted {
-        let mut noted = Noted::default();
+        let (mut noted, mut written) = (Noted::default(), 0u32);
         for (id, value) in packet.extensions() {
             match self.kind_of(id) {
                 Some(ExtensionKind::TransportSequenceNumber) => {
@@ -509,15 +530,20 @@ impl crate::conference::source::Ingress {
                 }
                 Some(ExtensionKind::Mid) => noted.moved = value != mid.as_bytes(),
                 Some(kind) if kind.forwarded() && value.len() <= 16 => {
+                    // There are fewer than 32 kinds.
+                    let bit = 1u32 << kind.index();
+                    if written & bit != 0 {
+                        continue;
+                    }
                     let at = noted.extensions_len;
                     let end = at + 2 + value.len();
-                    // A kind twice is cut off there.
                     let Some(element) = place.get_mut(at..end).filter(|_| end <= PASSED_ON) else {
                         continue;
                     };
                     element[0] = kind.index() as u8;
                     element[1] = value.len() as u8;
                     element[2..].copy_from_slice(value);
+                    written |= bit;
                     noted.extensions_len = end;
                 }
                 _ => {}
@@ -539,8 +565,6 @@ impl crate::conference::source::Ingress {
         let packet = rtp::Packet::parse(place.get(..opened.len).unwrap_or_default())
             .map_err(|error| DropReason::Rtp(error.fault))?;
         let (mut passed, header_len) = ([0; PASSED_ON], packet.header_len());
-        // Each element takes a byte more than it did, and there are fewer than the header has bytes
-        // besides.
         let noted = self.note(&packet, mid, passed.get_mut(..header_len.min(PASSED_ON)).unwrap_or_default());
         if noted.moved {
             return Err(Unsettled::Moved);

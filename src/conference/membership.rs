@@ -27,6 +27,9 @@ use crate::wire::sdp::Msid;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 
+// A participant's slots: its subscriptions, and lines of one kind that wait.
+const _: () = assert!(limits::SUBSCRIPTIONS_PER_PARTICIPANT + limits::SPARE_LINES <= limits::SDP_MEDIA);
+
 impl Engine {
     pub(super) fn open_room(&mut self, config: RoomConfig) -> Result<RoomId, LimitReached> {
         let fits = self.rooms.len() < self.config.max_rooms;
@@ -309,7 +312,8 @@ impl Engine {
             msid: Msid { stream: msid_stream, track: msid_track },
             cname,
         };
-        // A description has room for more slots than a participant may have subscriptions.
+        // There is room for it beside lines of one kind that wait. Where lines of both kinds leave none, one
+        // of this kind waits, and takes its place below.
         let _ = participant.negotiation.assign_send(slot);
         if let Some(source) = self.sources.get_mut(source_id) {
             source.subscriptions.push(key);

@@ -35,6 +35,8 @@ mod spare;
 mod stats;
 mod streams;
 mod subscription;
+#[cfg(test)]
+mod tests;
 
 pub use config::{ConfigError, EngineConfig, ParticipantConfig, RoomConfig, SubscribeRule};
 pub use drops::DropReason;

@@ -160,7 +160,7 @@ impl Round {
 /// How often a publisher gets feedback: seldom, if it sends little (S-RTCP-09).
 #[derive(Debug, Default, Hash)]
 pub(super) struct FeedbackPace {
-    /// When the last one was sent, and what the publisher had sent until then.
+    /// When the last one was sent, and what authentic media had come until then.
     last: Option<(Instant, u64)>,
     interval: Duration,
 }
@@ -171,7 +171,7 @@ impl FeedbackPace {
         self.interval.clamp(limits::FEEDBACK_INTERVAL, limits::FEEDBACK_INTERVAL_MAX)
     }
 
-    /// A feedback of `len` bytes was written to who sent `received` bytes so far: the next interval is
+    /// A feedback of `len` bytes was written to who sent `received` authentic bytes so far: the next interval is
     /// such that as long a one has its share of as much media.
     pub(super) fn on_feedback(&mut self, now: Instant, received: u64, len: usize) {
         if let Some((at, before)) = self.last.replace((now, received)) {
@@ -183,7 +183,7 @@ impl FeedbackPace {
 }
 
 /// RTCP datagrams taken in the current second (S-RTCP-02).
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Hash)]
 pub(super) struct RtcpBudget {
     second: u64,
     taken: u32,

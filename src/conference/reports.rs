@@ -274,7 +274,7 @@ impl Engine {
         } else {
             // A datagram of its own, mostly.
             let len = writer.len() - before + TRAILER;
-            participant.rtcp.pace.on_feedback(now, participant.traffic.bytes_received, len);
+            participant.rtcp.pace.on_feedback(now, participant.budget.authentic_bytes(), len);
         }
     }
 }

@@ -138,7 +138,7 @@ impl History {
         now: Instant,
         len: usize,
     ) -> Option<&'p mut [u8]> {
-        let fits = |page: &PageInUse| limits::HISTORY_PAGE - usize::from(page.filled) >= len;
+        let fits = |page: &PageInUse| limits::HISTORY_PAGE.saturating_sub(page.filled.into()) >= len;
         if !self.pages.back().is_some_and(fits) {
             let id = pool.take()?;
             self.pages.push_back(PageInUse { id, filled: 0, newest: now });

@@ -13,6 +13,8 @@ pub enum Origin {
     Stranger(u16),
     /// The address of a participant.
     Participant(usize),
+    /// An address that a participant checked, or somebody who repeated its check, and that is not selected.
+    Known,
 }
 
 impl Origin {
@@ -20,6 +22,7 @@ impl Origin {
         match self {
             Origin::Stranger(port) => ([198, 51, 100, 7], port).into(),
             Origin::Participant(index) => home(index as u32),
+            Origin::Known => ([198, 51, 100, 8], 8_000).into(),
         }
     }
 }

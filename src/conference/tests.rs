@@ -1,0 +1,97 @@
+//! What no datagram can be made to show from outside.
+
+use crate::base::limits;
+use crate::base::time::Instant;
+use crate::conference::config::{EngineConfig, ParticipantConfig, RoomConfig};
+use crate::conference::engine::Engine;
+use crate::conference::ids::{ParticipantId, SourceId};
+use crate::conference::negotiation::MediaKind;
+use crate::conference::source::{Ingress, Source, SourceInfo};
+use crate::forwarding::keyframes::Keyframes;
+use crate::wire::rtp::SeqNo;
+use crate::wire::stun::{self, Class, TransactionId, Writer};
+use smallvec::SmallVec;
+
+fn engine() -> Engine {
+    let config = EngineConfig { candidates: vec![([203, 0, 113, 1], 9).into()], ..EngineConfig::default() };
+    Engine::new(config, [7; 32], Instant::from_millis(1)).expect("a good configuration")
+}
+
+/// A publisher, who has nothing yet, and one that takes no offers.
+fn room(engine: &mut Engine) -> [ParticipantId; 2] {
+    let room = engine.create_room(RoomConfig::default()).expect("the first one");
+    [true, false].map(|renegotiates| {
+        let config = ParticipantConfig { renegotiates, ..ParticipantConfig::default() };
+        engine.room(room).expect("it is there").join(config).expect("room for two")
+    })
+}
+
+/// A source as an offer brings it.
+fn publish(engine: &mut Engine, participant: ParticipantId, kind: MediaKind) -> SourceId {
+    let room = engine.participants.get(participant).expect("it is there").room;
+    let ingress = Ingress::new([0; limits::CODECS], SmallVec::new());
+    engine.add_source(|id| Source {
+        info: SourceInfo { id, room, participant, number: 0, kind, mid: "0".into(), track: String::new() },
+        ingress,
+        stream: None,
+        left: None,
+        audience: Vec::new(),
+        subscriptions: Vec::new(),
+        keyframes: Keyframes::default(),
+        fir_seq: 0,
+    })
+}
+
+#[test]
+fn s_room_05_each_subscription_has_a_slot_though_lines_of_both_kinds_wait() {
+    let mut engine = engine();
+    let [publisher, viewer] = room(&mut engine);
+    engine.participants.get_mut(viewer).expect("it is there").reserve_lines();
+    let spares = |engine: &Engine| engine.participants.get(viewer).expect("it is there").spares.len();
+    assert!(spares(&engine) > 0);
+    // Sources of one kind: lines of the other go on waiting.
+    for count in 1..=limits::SUBSCRIPTIONS_PER_PARTICIPANT {
+        publish(&mut engine, publisher, MediaKind::Video);
+        let participant = engine.participants.get(viewer).expect("it is there");
+        assert_eq!(participant.subscriptions.len(), count);
+    }
+    assert!(spares(&engine) > 0);
+    let participant = engine.participants.get_mut(viewer).expect("it is there");
+    let (mut keys, negotiation) = (participant.subscriptions.clone(), &mut participant.negotiation);
+    keys.retain(|key| !negotiation.remove_send(key.token()));
+    assert!(keys.is_empty(), "{keys:?} can never be sent");
+}
+
+#[test]
+fn i_03_the_digest_sees_what_only_authentic_packets_change() {
+    let mut engine = engine();
+    let [publisher, viewer] = room(&mut engine);
+    let source = publish(&mut engine, publisher, MediaKind::Audio);
+    let mut seen = vec![engine.state_digest()];
+    let mut changed = |engine: &Engine, what: &str| {
+        let digest = engine.state_digest();
+        assert_eq!(digest, engine.state_digest());
+        assert!(!seen.contains(&digest), "{what}");
+        seen.push(digest);
+    };
+    let now = Instant::from_millis(2);
+    let participant = engine.participants.get_mut(publisher).expect("it is there");
+    participant.budget.take(now, 100);
+    changed(&engine, "the budget");
+    let participant = engine.participants.get_mut(publisher).expect("it is there");
+    participant.rtcp_budget.take(now);
+    changed(&engine, "the budget of RTCP");
+    let participant = engine.participants.get_mut(publisher).expect("it is there");
+    participant.rebound = Some(now);
+    changed(&engine, "a change of m-line");
+    engine.participants.get_mut(viewer).expect("it is there").spares.clear();
+    engine.participants.get_mut(viewer).expect("it is there").reserve_lines();
+    changed(&engine, "lines that wait");
+    engine.sources.get_mut(source).expect("it is there").left = Some((SeqNo(1), 2, now));
+    changed(&engine, "where a stream was left");
+    let mut buf = [0; 64];
+    let writer = Writer::new(&mut buf, Class::Request, stun::BINDING, TransactionId([9; 12]));
+    let len = writer.expect("room").finish().expect("room");
+    engine.checks.note(publisher, &buf[..len]);
+    changed(&engine, "a check of ours");
+}
