@@ -23,6 +23,8 @@ struct Seen {
     facts: Facts,
     /// Of the dependency descriptor, where there is one.
     described: Option<Facts>,
+    /// Whether the layers' allocation came with it.
+    allocated: bool,
 }
 
 /// Reads an excerpt and returns each stream's packets in the order of their numbers.
@@ -38,7 +40,8 @@ fn streams(text: &str, format: Format, dependency_id: u8, allocation_id: u8) -> 
         let ssrc = packet.ssrc().0;
         let payload = packet.payload();
         let facts = Facts::read(format, payload, None).expect("of its format");
-        if let Some(value) = packet.extension(allocation_id) {
+        let allocated = packet.extension(allocation_id);
+        if let Some(value) = allocated {
             let allocation = allocation::Allocation::parse(value).expect("an allocation");
             assert!(allocation.layers().next().is_some());
         }
@@ -52,7 +55,15 @@ fn streams(text: &str, format: Format, dependency_id: u8, allocation_id: u8) -> 
         });
         let seq = packet.sequence_number().0;
         let (timestamp, marker) = (packet.timestamp().0, packet.marker());
-        let seen = Seen { seq, timestamp, marker, payload: payload.to_vec(), facts, described };
+        let seen = Seen {
+            seq,
+            timestamp,
+            marker,
+            payload: payload.to_vec(),
+            facts,
+            described,
+            allocated: allocated.is_some(),
+        };
         streams.entry(ssrc).or_default().push(seen);
     }
     for packets in streams.values_mut() {
@@ -67,6 +78,11 @@ fn streams(text: &str, format: Format, dependency_id: u8, allocation_id: u8) -> 
 fn neighbours(packets: &[Seen]) -> impl Iterator<Item = (&Seen, &Seen)> {
     let pairs = packets.windows(2).map(|pair| (&pair[0], &pair[1]));
     pairs.filter(|(before, after)| after.seq == before.seq.wrapping_add(1))
+}
+
+/// How many packets had a layers' allocation.
+fn allocations(streams: &[Vec<Seen>]) -> usize {
+    streams.iter().flatten().filter(|packet| packet.allocated).count()
 }
 
 /// What the dependency descriptor says beside what the payload says.
@@ -111,7 +127,7 @@ fn chromium_vp8_simulcast_frames_begin_with_timestamps_and_end_with_markers() {
         }
     }
     let described: usize = streams.iter().map(|packets| agree(packets)).sum();
-    println!("{described} with a dependency descriptor");
+    assert_eq!((described, allocations(&streams)), (300, 0), "with a descriptor, with an allocation");
 }
 
 #[test]
@@ -138,13 +154,13 @@ fn chromium_vp9_layers_begin_and_end_where_marker_and_timestamp_say() {
     }
     assert!(layers.len() >= 6, "{layers:?}");
     assert!(streams.iter().flatten().any(|packet| packet.facts.begins_key_frame == Some(true)));
-    println!("{described} with a dependency descriptor");
+    assert_eq!((described, allocations(&streams)), (191, 0), "with a descriptor, with an allocation");
 }
 
 #[test]
 fn chromium_h264_fragments_are_whole_and_key_frames_come_with_parameters() {
     let streams = streams(H264, Format::H264, 12, 9);
-    let mut keys = 0;
+    let (mut keys, mut described) = (0, 0);
     for packets in &streams {
         for (before, after) in neighbours(packets) {
             let same = after.timestamp == before.timestamp;
@@ -163,10 +179,10 @@ fn chromium_h264_fragments_are_whole_and_key_frames_come_with_parameters() {
         }
         at.dedup();
         keys += at.len();
-        let described = agree_on_frames(packets);
-        println!("{described} with a dependency descriptor");
+        described += agree_on_frames(packets);
     }
     assert!(keys >= 1);
+    assert_eq!((described, allocations(&streams)), (92, 0), "with a descriptor, with an allocation");
 }
 
 /// Where the payload tells no frame's beginning, the timestamp does.

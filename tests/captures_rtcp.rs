@@ -1,5 +1,5 @@
-//! RTCP and STUN of recorded sessions between browsers and others: all of it is read, and what is
-//! written again is the same, or the difference has a name.
+//! RTCP and STUN of recorded sessions between browsers and others, the RTCP among the first 600 packets
+//! of each log: all of it is read, and what is written again is the same, or the difference has a name.
 
 #[path = "support/rewrite.rs"]
 mod rewrite;
@@ -38,7 +38,8 @@ fn datagrams(log: &[u8]) -> Vec<Vec<u8>> {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     Same,
-    /// Some fill transport-wide feedback up with zeros, as the draft has it; ours is padding by RFC 3550, section 6.4.1, where it is the last packet.
+    /// Some fill transport-wide feedback up with zeros, as the draft has it; ours is padding by RFC
+    /// 3550, section 6.4.1, where it is the last packet.
     ZerosForPadding,
     /// libwebrtc counts from the time before the earliest arrival, ours from that of the first number:
     /// where packets were reordered the deltas differ, the times do not.
@@ -98,7 +99,7 @@ fn kind(packet: &Packet<'_>) -> &'static str {
 }
 
 #[test]
-fn every_recorded_rtcp_packet_is_read_and_written_again() {
+fn rtcp_among_the_first_packets_of_each_log_is_read_and_written_again() {
     let mut seen: BTreeMap<(&str, Outcome), usize> = BTreeMap::new();
     let files = files("rtcp");
     assert_eq!(files.len(), 12);

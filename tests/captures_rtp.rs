@@ -1,5 +1,6 @@
-//! Every packet that browsers and others really sent: header, extensions by their negotiated meaning,
-//! repair and redundancy, all written again as they were.
+//! What browsers and others really sent: of each call the first 150 plain packets and the clear header of
+//! every protected one. Header, extensions by their negotiated meaning, repair and redundancy, all
+//! written again as they were. How the excerpts were cut is told in `data/README.md`.
 
 use estafette::rtp::{self, ExtensionKind, HeaderWriter, Packet, red, rtx};
 use estafette::sdp::Description;
@@ -185,7 +186,7 @@ impl Seen {
 }
 
 #[test]
-fn every_plain_packet_is_read_by_its_negotiation_and_written_again() {
+fn the_first_plain_packets_of_each_call_are_read_by_their_negotiation_and_written_again() {
     let mut seen = Seen::default();
     let mut calls = 0;
     for side in [".offerer.plain.txt", ".answerer.plain.txt"] {

@@ -7,6 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rtc_shared::marshal::Unmarshal;
 use rtp_types::RtpPacket;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Where rtc-rtp decides otherwise than the RFCs.
@@ -134,15 +135,34 @@ fn types(datagram: &[u8]) -> Option<(Read, Option<u16>, usize)> {
     Some((read, packet.extension().map(|(profile, _)| profile), packet.payload_offset()))
 }
 
+thread_local! {
+    /// How often rtp-types and rtc-rtp were asked in the test of this thread, and how often they answered.
+    static VERDICTS: Cell<[(usize, usize); 2]> = const { Cell::new([(0, 0); 2]) };
+}
+const TYPES: usize = 0;
+const RTC: usize = 1;
+
 /// An oracle's verdict; one that panics has none.
-fn verdict<T>(oracle: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(oracle)).ok()
+fn verdict<T>(who: usize, oracle: impl FnOnce() -> T) -> Option<T> {
+    let verdict = catch_unwind(AssertUnwindSafe(oracle)).ok();
+    let mut verdicts = VERDICTS.get();
+    verdicts[who].0 += 1;
+    verdicts[who].1 += usize::from(verdict.is_some());
+    VERDICTS.set(verdicts);
+    verdict
+}
+
+/// An oracle that is silent proves nothing: each was asked so often, and answered nine times of ten.
+fn assert_verdicts(least: [usize; 2]) {
+    for (least, (asked, answered)) in least.into_iter().zip(VERDICTS.get()) {
+        assert!(asked >= least && answered * 10 > asked * 9, "{:?}, at least {least}", VERDICTS.get());
+    }
 }
 
 /// Compares one datagram; the policy if rtc-rtp was left out.
 fn compare(datagram: &[u8]) -> Option<Policy> {
     let mine = ours(datagram);
-    if let Some(theirs) = verdict(|| types(datagram)) {
+    if let Some(theirs) = verdict(TYPES, || types(datagram)) {
         let header = Packet::parse(datagram).ok();
         let place = header.map(|packet| (packet.extension_profile(), packet.header_len()));
         match (&mine, theirs) {
@@ -156,7 +176,7 @@ fn compare(datagram: &[u8]) -> Option<Policy> {
     }
     let policy = datagram.first().and_then(|_| policy(datagram));
     if policy.is_none()
-        && let Some(theirs) = verdict(|| rtc(datagram))
+        && let Some(theirs) = verdict(RTC, || rtc(datagram))
     {
         assert_eq!(mine, theirs, "rtc-rtp: {datagram:02x?}");
     }
@@ -196,34 +216,42 @@ fn datagram() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+/// How many packets each of these tests makes up.
+const CASES: usize = 2_000;
 
-    #[test]
-    fn what_is_written_is_read_the_same_by_all(datagram in datagram()) {
+fn cases() -> ProptestConfig {
+    ProptestConfig::with_cases(CASES as u32)
+}
+
+#[test]
+fn what_is_written_is_read_the_same_by_all() {
+    proptest!(cases(), |(datagram in datagram())| {
         prop_assert!(ours(&datagram).is_some());
         prop_assert_eq!(compare(&datagram), None);
-    }
+    });
+    assert_verdicts([CASES; 2]);
+}
 
-    #[test]
-    fn what_was_changed_or_cut_is_read_the_same_by_all(
-        mut datagram in datagram(),
-        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
-        cut in any::<prop::sample::Index>(),
-        cuts: bool,
-    ) {
+#[test]
+fn what_was_changed_or_cut_is_read_the_same_by_all() {
+    let changes = vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
+    let cut = prop::option::of(any::<prop::sample::Index>());
+    proptest!(cases(), |(mut datagram in datagram(), changes in changes, cut in cut)| {
         for (at, byte) in changes {
             let at = at.index(datagram.len());
             datagram[at] ^= byte;
         }
-        if cuts {
+        if let Some(cut) = cut {
             datagram.truncate(cut.index(datagram.len()));
         }
         compare(&datagram);
-    }
+    });
+    assert_verdicts([CASES, CASES / 2]);
+}
 
-    #[test]
-    fn arbitrary_bytes_are_read_the_same_by_all(mut datagram in vec(any::<u8>(), 0..120), words in 0u8..12) {
+#[test]
+fn arbitrary_bytes_are_read_the_same_by_all() {
+    proptest!(cases(), |(mut datagram in vec(any::<u8>(), 0..120), words in 0u8..12)| {
         if let Some(first) = datagram.first_mut() {
             *first = *first & 0x3f | 0x80;
             let at = 12 + usize::from(*first & 15) * 4;
@@ -235,10 +263,11 @@ proptest! {
             }
         }
         compare(&datagram);
-    }
+    });
+    assert_verdicts([CASES, CASES / 4]);
 }
 
-/// Every packet of the captures: plain ones whole, protected ones by their headers.
+/// Every packet of the captures kept here: plain ones whole, protected ones by their headers.
 #[test]
 fn what_browsers_sent_is_read_the_same_by_all() {
     let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/rtp");
@@ -259,6 +288,7 @@ fn what_browsers_sent_is_read_the_same_by_all() {
         }
     }
     assert_eq!(compared, 1_800 + 5_293);
+    assert_verdicts([compared; 2]);
 }
 
 /// Each policy is still needed: rtc-rtp still reads otherwise.
@@ -277,7 +307,7 @@ fn each_policy_is_a_difference_that_exists() {
     ];
     for (expected, datagram) in cases {
         assert_eq!(policy(&datagram), Some(expected));
-        let theirs = verdict(|| rtc(&datagram));
+        let theirs = verdict(RTC, || rtc(&datagram));
         assert_ne!(theirs, Some(ours(&datagram)), "{expected:?} is not needed any more");
         // The other lineage sides with us.
         compare(&datagram);

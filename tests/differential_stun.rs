@@ -14,8 +14,31 @@ use stun_types::message::{IntegrityAlgorithm, MessageIntegrityCredentials, Short
 
 const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
 
-/// How often a difference occurred, by its name.
-type Differences = BTreeMap<&'static str, usize>;
+/// What comparisons came to.
+#[derive(Debug, Default)]
+struct Tally {
+    messages: usize,
+    /// How often a difference occurred, by its name.
+    differences: BTreeMap<&'static str, usize>,
+    /// How often each of the others read or refused, and judged an integrity of a message that we took.
+    verdicts: BTreeMap<&'static str, usize>,
+    taken: usize,
+}
+
+impl Tally {
+    /// Which differences there were.
+    fn names(&self) -> Vec<&'static str> {
+        self.differences.keys().copied().collect()
+    }
+
+    /// An oracle that is silent proves nothing.
+    fn assert_verdicts(&self) {
+        let given = |who| self.verdicts.get(who).copied().unwrap_or_default();
+        for (who, all) in [("pion", self.messages), ("ystreet", self.messages), ("integrity", self.taken)] {
+            assert!(all > 0 && given(who) * 10 > all * 9, "{who}: {} of {all}", given(who));
+        }
+    }
+}
 
 /// What a message says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,20 +134,25 @@ fn integrity_by_ystreet(datagram: &[u8]) -> Option<(IntegrityAlgorithm, bool)> {
     (stronger || any).then(|| (algorithm, message.validate_integrity(&credentials).is_ok()))
 }
 
-fn compare(datagram: &[u8], differences: &mut Differences) {
+fn compare(datagram: &[u8], tally: &mut Tally) {
     let own = ours(datagram);
+    tally.messages += 1;
     for (who, read) in [("pion", pion as fn(&[u8]) -> _), ("ystreet", ystreet)] {
         // A panic is no verdict.
         let Ok(theirs) = catch_unwind(|| read(datagram)) else { continue };
+        *tally.verdicts.entry(who).or_default() += 1;
         if own.clone().ok() == theirs {
             continue;
         }
         let name = name_of(who, &own, theirs.as_ref())
             .unwrap_or_else(|| panic!("{who} {datagram:02x?}\nours {own:?}\ntheirs {theirs:?}"));
-        *differences.entry(name).or_default() += 1;
+        *tally.differences.entry(name).or_default() += 1;
     }
     let Ok(message) = Message::parse(datagram) else { return };
-    match catch_unwind(|| integrity_by_ystreet(datagram)) {
+    tally.taken += 1;
+    let verdict = catch_unwind(|| integrity_by_ystreet(datagram));
+    *tally.verdicts.entry("integrity").or_default() += usize::from(verdict.is_ok());
+    match verdict {
         Ok(Some((IntegrityAlgorithm::Sha1, right))) => {
             assert_eq!(message.verify_integrity(sha1), right, "{datagram:02x?}");
         }
@@ -303,21 +331,23 @@ fn quiet() {
 
 #[test]
 fn others_read_what_was_recorded_as_we_do() {
-    let mut differences = Differences::new();
-    recorded().iter().for_each(|message| compare(message, &mut differences));
-    assert_eq!(differences, Differences::new());
+    let mut tally = Tally::default();
+    recorded().iter().for_each(|message| compare(message, &mut tally));
+    assert_eq!(tally.names(), [""; 0]);
+    tally.assert_verdicts();
 }
 
 #[test]
 fn others_read_what_is_written_here_as_we_do() {
     let mut random = Random::new([1; 32]);
-    let mut differences = Differences::new();
+    let mut tally = Tally::default();
     for _ in 0..4_000 {
         let message = generated(&mut random);
         assert!(Message::parse(&message).is_ok(), "{message:02x?}");
-        compare(&message, &mut differences);
+        compare(&message, &mut tally);
     }
-    assert_eq!(differences, Differences::new());
+    assert_eq!(tally.names(), [""; 0]);
+    tally.assert_verdicts();
 }
 
 #[test]
@@ -325,7 +355,7 @@ fn others_take_and_refuse_what_was_changed_as_we_do() {
     quiet();
     let recorded = recorded();
     let mut random = Random::new([2; 32]);
-    let mut differences = Differences::new();
+    let mut tally = Tally::default();
     let (rounds, mut taken) = (8_000, 0);
     for round in 0..rounds {
         let mut message = if round % 3 == 0 {
@@ -335,8 +365,9 @@ fn others_take_and_refuse_what_was_changed_as_we_do() {
         };
         mutate(&mut random, &mut message);
         taken += usize::from(Message::parse(&message).is_ok());
-        compare(&message, &mut differences);
+        compare(&message, &mut tally);
     }
-    println!("{taken} of {rounds} taken; {differences:#?}");
+    assert_eq!(tally.names(), ["?"]);
+    tally.assert_verdicts();
     assert!(taken > rounds / 5 && taken < rounds * 4 / 5, "{taken}");
 }

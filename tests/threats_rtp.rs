@@ -330,6 +330,19 @@ fn s_rtp_11_bytes_are_counted_too_and_forgeries_are_not() {
     conference.drive(seconds(2));
     assert_eq!(conference.engine.stats().dropped(DropReason::PublishRate), 0, "forgeries take nothing");
     conference.assert_all_seen(40);
+    // Authentic ones do: few packets of many bytes, five seconds' worth of them at once.
+    conference.endpoint(0).lawless = true;
+    for seat in 1..3 {
+        conference.endpoint(seat).receiver.distrusted.push("0".into());
+    }
+    let packets = (0..520).map(|at| {
+        let seq = 40_000 + at;
+        (video, seq, header(VP8, seq, video, &[(MID, b"1")]), vec![0x10; 1_200])
+    });
+    let packets: Vec<_> = packets.collect();
+    let refused = dropped(&mut conference, DropReason::PublishRate, &packets);
+    assert!((400..520).contains(&refused), "{refused}");
+    others_are_undisturbed(&mut conference);
 }
 
 #[test]

@@ -201,12 +201,18 @@ impl Writer<'_> {
     }
 
     /// Names the endpoint behind a source, in at most 255 bytes (RFC 3550, section 6.5.1).
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends, or the name is longer.
     pub fn sdes_cname(&mut self, ssrc: Ssrc, cname: &str) -> Result<(), NoSpace> {
         self.source_description(&[SourceItem { ssrc, kind: CNAME, value: cname.as_bytes() }])
     }
 
     /// Says something of an application's own about a source, prefix and value at most 254 bytes
     /// together (PRIV; RFC 3550, section 6.5.8).
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends, or the two are longer.
     pub fn sdes_private(&mut self, ssrc: Ssrc, prefix: &str, value: &str) -> Result<(), NoSpace> {
         let mut text = [0; 255];
         let text = text.get_mut(..1 + prefix.len() + value.len()).ok_or(NoSpace)?;

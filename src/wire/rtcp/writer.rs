@@ -40,6 +40,9 @@ impl<'b> Writer<'b> {
     }
 
     /// Tells of our stream and of up to 31 streams that we receive (RFC 3550, section 6.4.1).
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends, or for more than 31 blocks.
     pub fn sender_report(&mut self, info: &SenderInfo, blocks: &[ReportBlock]) -> Result<(), NoSpace> {
         let ntp = info.ntp.0;
         // The halves of 64 bits.
@@ -50,6 +53,9 @@ impl<'b> Writer<'b> {
     }
 
     /// Tells of up to 31 streams that we receive (RFC 3550, section 6.4.2).
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends, or for more than 31 blocks.
     pub fn receiver_report(&mut self, ssrc: Ssrc, blocks: &[ReportBlock]) -> Result<(), NoSpace> {
         self.report(packet_type::RECEIVER_REPORT, &[ssrc.0], blocks)
     }
@@ -62,6 +68,9 @@ impl<'b> Writer<'b> {
 
     /// Asks for missing packets (RFC 4585, section 6.2.1), best in ascending order: then numbers that
     /// are at most 16 apart share four bytes. Nothing is written if there are none.
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends.
     pub fn nack(
         &mut self,
         sender: Ssrc,
@@ -80,11 +89,17 @@ impl<'b> Writer<'b> {
     }
 
     /// Tells that a picture cannot be decoded (RFC 4585, section 6.3.1).
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends.
     pub fn pli(&mut self, sender: Ssrc, media: Ssrc) -> Result<(), NoSpace> {
         self.words(format::PLI, packet_type::PAYLOAD_FEEDBACK, 2, [sender.0, media.0])
     }
 
     /// Asks for key frames (RFC 5104, section 4.3.1). Nothing is written if there are no entries.
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends.
     pub fn fir(&mut self, sender: Ssrc, entries: &[FirEntry]) -> Result<(), NoSpace> {
         if entries.is_empty() {
             return Ok(());
@@ -96,6 +111,9 @@ impl<'b> Writer<'b> {
 
     /// Tells the rate that up to 255 streams may have together, rounded down to 18 significant bits
     /// (draft-alvestrand-rmcat-remb-03, section 2.2).
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends, or for more than 255 streams.
     pub fn remb(&mut self, sender: Ssrc, bitrate: Bitrate, ssrcs: &[Ssrc]) -> Result<(), NoSpace> {
         let count = u8::try_from(ssrcs.len()).map_err(|_| NoSpace)?;
         let [name, rate] = remb::to_words(bitrate, count);

@@ -33,6 +33,9 @@ impl<'a> Message<'a> {
     ///
     /// One pass, and one CRC-32 over the datagram; MESSAGE-INTEGRITY is left to
     /// [`verify_integrity`](Message::verify_integrity).
+    ///
+    /// # Errors
+    /// [`ParseError`] with the [`Fault`] that comes first.
     pub fn parse(datagram: &'a [u8]) -> Result<Message<'a>, ParseError> {
         let (header, body) =
             datagram.split_first_chunk::<HEADER>().ok_or(ParseError::at(0, Fault::Header))?;
@@ -145,12 +148,12 @@ impl<'a> Message<'a> {
         self.attribute(USE_CANDIDATE).is_some()
     }
 
-    /// The tie-breaker of a sender in the controlling role.
+    /// ICE-CONTROLLING: the tie-breaker of a sender in that role (RFC 8445, section 7.1.3).
     pub fn ice_controlling(&self) -> Option<u64> {
         self.number(ICE_CONTROLLING).map(u64::from_be_bytes)
     }
 
-    /// The tie-breaker of a sender in the controlled role.
+    /// ICE-CONTROLLED: the tie-breaker of a sender in that role (RFC 8445, section 7.1.3).
     pub fn ice_controlled(&self) -> Option<u64> {
         self.number(ICE_CONTROLLED).map(u64::from_be_bytes)
     }

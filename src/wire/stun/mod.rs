@@ -4,9 +4,10 @@
 //! lengths of those it knows, FINGERPRINT. What it returns cannot fail any more. [`Writer`] puts a
 //! message into borrowed bytes. Neither holds a key: whoever does passes its HMAC in.
 //!
-//! All attributes of RFC 8489 and RFC 8445 can be read and written. Left out: the procedures around
-//! them that ICE does not use (the long-term credential mechanism's nonces, hashes of user names and
-//! choice of algorithm), and the messages of RFC 3489.
+//! All attributes of RFC 8489 and RFC 8445 can be read and written. Left out: shortened
+//! MESSAGE-INTEGRITY-SHA256 (RFC 8489, section 14.6), which is read but written in full length only, the
+//! procedures that ICE does not use (the long-term credential mechanism's nonces, hashes of user names
+//! and choice of algorithm), and the messages of RFC 3489.
 
 mod attributes;
 mod fault;

@@ -25,7 +25,11 @@ pub struct Writer<'b> {
 }
 
 impl<'b> Writer<'b> {
-    /// Writes the header; its length is right once the message is finished. Bits of `method` above the twelfth are ignored.
+    /// Writes the header (RFC 8489, section 5); its length is right once the message is finished. Bits of
+    /// `method` above the twelfth are ignored.
+    ///
+    /// # Errors
+    /// [`NoSpace`] if `buf` does not even take the header.
     pub fn new(buf: &'b mut [u8], class: Class, method: u16, id: TransactionId) -> Result<Self, NoSpace> {
         let (kind, rest) = buf.split_first_chunk_mut::<4>().ok_or(NoSpace)?;
         let (cookie, rest) = rest.split_first_chunk_mut::<4>().ok_or(NoSpace)?;
@@ -44,41 +48,66 @@ impl<'b> Writer<'b> {
     }
 
     /// Any attribute by its type.
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends, or `value` has more than 65,535 bytes.
     pub fn attribute(&mut self, kind: u16, value: &[u8]) -> Result<(), NoSpace> {
         self.put(kind, &[value])
     }
 
     /// USERNAME of a check: the receiver's fragment first (RFC 8445, section 7.2.2).
+    ///
+    /// # Errors
+    /// [`NoSpace`] as for [`attribute`](Writer::attribute).
     pub fn username(&mut self, receiver: &str, sender: &str) -> Result<(), NoSpace> {
         self.put(USERNAME, &[receiver.as_bytes(), b":", sender.as_bytes()])
     }
 
-    /// PRIORITY.
+    /// PRIORITY (RFC 8445, section 7.1.1).
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends.
     pub fn priority(&mut self, priority: u32) -> Result<(), NoSpace> {
         self.put(PRIORITY, &[&priority.to_be_bytes()])
     }
 
-    /// USE-CANDIDATE.
+    /// USE-CANDIDATE (RFC 8445, section 7.1.2).
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends.
     pub fn use_candidate(&mut self) -> Result<(), NoSpace> {
         self.put(USE_CANDIDATE, &[])
     }
 
-    /// ICE-CONTROLLING with our tie-breaker.
+    /// ICE-CONTROLLING with our tie-breaker (RFC 8445, section 7.1.3).
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends.
     pub fn ice_controlling(&mut self, tie_breaker: u64) -> Result<(), NoSpace> {
         self.put(ICE_CONTROLLING, &[&tie_breaker.to_be_bytes()])
     }
 
-    /// ICE-CONTROLLED with our tie-breaker.
+    /// ICE-CONTROLLED with our tie-breaker (RFC 8445, section 7.1.3).
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends.
     pub fn ice_controlled(&mut self, tie_breaker: u64) -> Result<(), NoSpace> {
         self.put(ICE_CONTROLLED, &[&tie_breaker.to_be_bytes()])
     }
 
-    /// XOR-MAPPED-ADDRESS.
+    /// XOR-MAPPED-ADDRESS (RFC 8489, section 14.2).
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends.
     pub fn xor_mapped_address(&mut self, address: SocketAddr) -> Result<(), NoSpace> {
         self.masked_address(XOR_MAPPED_ADDRESS, address, port_mask(), ipv6_mask(self.id))
     }
 
-    /// MAPPED-ADDRESS or ALTERNATE-SERVER, by its type: an address as it is.
+    /// MAPPED-ADDRESS (RFC 8489, section 14.1) or ALTERNATE-SERVER (section 14.15), by its type: an
+    /// address as it is.
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends.
     pub fn address(&mut self, kind: u16, address: SocketAddr) -> Result<(), NoSpace> {
         self.masked_address(kind, address, 0, 0)
     }
@@ -102,6 +131,9 @@ impl<'b> Writer<'b> {
     }
 
     /// PASSWORD-ALGORITHM (RFC 8489, section 14.12).
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends, or the value has more than 65,535 bytes.
     pub fn password_algorithm(&mut self, algorithm: PasswordAlgorithm<'_>) -> Result<(), NoSpace> {
         let start = self.len;
         self.put(PASSWORD_ALGORITHM, &[])?;
@@ -110,6 +142,9 @@ impl<'b> Writer<'b> {
     }
 
     /// PASSWORD-ALGORITHMS, the favourite first (RFC 8489, section 14.11).
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends, or the value has more than 65,535 bytes.
     pub fn password_algorithms(&mut self, algorithms: &[PasswordAlgorithm<'_>]) -> Result<(), NoSpace> {
         let start = self.len;
         self.put(PASSWORD_ALGORITHMS, &[])?;
@@ -132,14 +167,21 @@ impl<'b> Writer<'b> {
         Ok(())
     }
 
-    /// ERROR-CODE: a code of 300 to 699 and its reason in words.
+    /// ERROR-CODE: a code of 300 to 699 and its reason in words (RFC 8489, section 14.8).
+    ///
+    /// # Errors
+    /// [`NoSpace`] as for [`attribute`](Writer::attribute).
     pub fn error_code(&mut self, code: u16, reason: &str) -> Result<(), NoSpace> {
         // Three bits of class, a number below 100: both fit a byte.
         let head = [0, 0, ((code / 100) & 7) as u8, (code % 100) as u8];
         self.put(ERROR_CODE, &[&head, reason.as_bytes()])
     }
 
-    /// UNKNOWN-ATTRIBUTES: the types that a request should not have had, as big-endian pairs.
+    /// UNKNOWN-ATTRIBUTES: the types that a request should not have had, as big-endian pairs (RFC 8489,
+    /// section 14.13).
+    ///
+    /// # Errors
+    /// [`NoSpace`] as for [`attribute`](Writer::attribute).
     pub fn unknown_attributes(&mut self, kinds: &[[u8; 2]]) -> Result<(), NoSpace> {
         self.put(UNKNOWN_ATTRIBUTES, &[kinds.as_flattened()])
     }
@@ -147,6 +189,9 @@ impl<'b> Writer<'b> {
     /// Adds MESSAGE-INTEGRITY and FINGERPRINT; returns the bytes of the message.
     ///
     /// `mac` is HMAC-SHA1 under the password, over the pieces in their order.
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer ends, or the message has more than 65,535 bytes behind its header.
     pub fn finish_with_integrity(mut self, mac: impl FnOnce(&[&[u8]]) -> [u8; 20]) -> Result<usize, NoSpace> {
         self.integrity(mac)?;
         self.finish()
@@ -155,6 +200,9 @@ impl<'b> Writer<'b> {
     /// Adds MESSAGE-INTEGRITY (RFC 8489, section 14.5); what may follow is its SHA-256 successor.
     ///
     /// `mac` is as in [`finish_with_integrity`](Writer::finish_with_integrity).
+    ///
+    /// # Errors
+    /// [`NoSpace`] as for [`finish_with_integrity`](Writer::finish_with_integrity).
     pub fn integrity(&mut self, mac: impl FnOnce(&[&[u8]]) -> [u8; 20]) -> Result<(), NoSpace> {
         self.set_length(self.len + INTEGRITY_ATTRIBUTE)?;
         let tag = mac(&[self.written()]);
@@ -165,6 +213,9 @@ impl<'b> Writer<'b> {
     /// may follow.
     ///
     /// `mac` is HMAC-SHA256 under the key, over the pieces in their order.
+    ///
+    /// # Errors
+    /// [`NoSpace`] as for [`finish_with_integrity`](Writer::finish_with_integrity).
     pub fn integrity_sha256(&mut self, mac: impl FnOnce(&[&[u8]]) -> [u8; 32]) -> Result<(), NoSpace> {
         self.set_length(self.len + SHA256_ATTRIBUTE)?;
         let tag = mac(&[self.written()]);
@@ -172,12 +223,18 @@ impl<'b> Writer<'b> {
     }
 
     /// Ends the message without a FINGERPRINT, as outside ICE; returns its bytes.
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the message has more than 65,535 bytes behind its header.
     pub fn finish_without_fingerprint(mut self) -> Result<usize, NoSpace> {
         self.set_length(self.len)?;
         Ok(self.len)
     }
 
-    /// Adds FINGERPRINT; returns the bytes of the message.
+    /// Adds FINGERPRINT (RFC 8489, section 14.7); returns the bytes of the message.
+    ///
+    /// # Errors
+    /// [`NoSpace`] as for [`finish_with_integrity`](Writer::finish_with_integrity).
     pub fn finish(mut self) -> Result<usize, NoSpace> {
         self.set_length(self.len + FINGERPRINT_ATTRIBUTE)?;
         let crc = crc32fast::hash(self.written()) ^ FINGERPRINT_XOR;
