@@ -129,7 +129,7 @@ async fn open(
     let (text, reading) = body(&house, request, limits::SDP_TEXT).await?;
     let offer = Description::parse(&text).map_err(|error| refused(StatusCode::BAD_REQUEST, error))?;
     if offer.ice_lite {
-        // RFC 9725, section 4.4.2. Nor are we to send checks to whatever addresses an offer names.
+        // RFC 9725 asks for that; and we are not to send checks to whatever addresses an offer names.
         return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, "a client has to be a full ICE agent"));
     }
 
