@@ -112,18 +112,19 @@ fn rename(negotiation: &mut Negotiation, slots: &mut [bool; 32], script: &mut Sc
     if slots[usize::from(to)] {
         return false;
     }
-    let line = |negotiation: &Negotiation, id: u8| {
-        negotiation.session().line_of_slot(u64::from(id)).map(|line| line.index)
-    };
-    let before = line(negotiation, id);
+    let before = line_of(negotiation, id);
     let renamed = negotiation.rename_send(u64::from(id), u64::from(to));
     assert_eq!(renamed, std::mem::take(&mut slots[usize::from(id)]));
     slots[usize::from(to)] = renamed;
     if renamed {
-        assert_eq!(line(negotiation, to), before, "the line stays");
-        assert_eq!(line(negotiation, id), None, "the old id names nothing");
+        assert_eq!(line_of(negotiation, to), before, "the line stays");
+        assert_eq!(line_of(negotiation, id), None, "the old id names nothing");
     }
     !renamed
+}
+
+fn line_of(negotiation: &Negotiation, slot: u8) -> Option<usize> {
+    negotiation.session().line_of_slot(u64::from(slot)).map(|line| line.index)
 }
 
 fn local(restart: bool) -> LocalTransport {

@@ -171,8 +171,8 @@ impl FeedbackPace {
         self.interval.clamp(limits::FEEDBACK_INTERVAL, limits::FEEDBACK_INTERVAL_MAX)
     }
 
-    /// A feedback of `len` bytes was written to who sent `received` authentic bytes so far: the next interval is
-    /// such that as long a one has its share of as much media.
+    /// A feedback of `len` bytes was written to who sent `received` authentic bytes so far: the next
+    /// interval is such that as long a one has its share of as much media.
     pub(super) fn on_feedback(&mut self, now: Instant, received: u64, len: usize) {
         if let Some((at, before)) = self.last.replace((now, received)) {
             let share = (received.saturating_sub(before) * limits::FEEDBACK_PERCENT / 100).max(1);
