@@ -132,6 +132,8 @@ fn one_that_takes_no_offers_gets_sources_that_come_later_on_lines_it_offered() {
     };
     let [audio, video] = whole(&conference, viewer, "room");
     assert!(audio > 80 && video > 40, "{audio} packets, {video} frames");
+    // The client compares them with its description.
+    assert!(conference.seats[viewer].endpoint.names > 0, "its streams are named");
 
     // Both lines are taken, so a second publisher is not seen; nor is a third when the first left.
     conference.add(room, 2);

@@ -2,7 +2,8 @@
 
 mod support;
 
-use estafette::{DropReason, ParticipantConfig, dtls};
+use estafette::{DropReason, Event, LeaveReason, ParticipantConfig, dtls, limits};
+use std::net::SocketAddr;
 use support::client::publish::Plan;
 use support::harness::{Endpoint as _, Options, live, seconds};
 use support::{Client, Conference};
@@ -28,6 +29,56 @@ fn s_dtls_09_flights_to_an_address_that_proved_nothing_stay_below_three_times_wh
         conference.endpoint(0).ice.answers = true;
         conference.connect();
     }
+}
+
+#[test]
+fn s_dtls_01_a_hello_from_an_address_that_a_replayed_check_made_known_is_dropped() {
+    let mut conference = live(2, Options::default());
+    let check = conference.endpoint(0).ice.check(false);
+    let stranger: SocketAddr = ([198, 51, 100, 1], 4_000).into();
+    conference.inject(stranger, &check);
+    conference.drive(seconds(1) / 10);
+    // A handshake of the participant's is expected; who has read its description may come first.
+    conference.endpoint(0).never_secures = true;
+    conference.renew(0);
+    let hello = {
+        let certificate = dtls::Certificate::generate().unwrap();
+        let context = dtls::Context::new(dtls::Config::default(), certificate).unwrap();
+        let expected = context.fingerprint();
+        let mut client = dtls::Association::new(dtls::Role::Client, &context, &[expected], 1, conference.now);
+        let mut buf = [0; 2_048];
+        let len = client.poll_transmit(conference.now, &mut buf).unwrap();
+        buf[..len].to_vec()
+    };
+    let dropped = |conference: &Conference| conference.engine.stats().dropped(DropReason::UnknownAddress);
+    let (before, events) = (dropped(&conference), conference.events.len());
+    conference.inject(stranger, &hello);
+    conference.drive(seconds(1) / 10);
+    assert_eq!(dropped(&conference), before + 1);
+    assert_eq!(conference.events.len(), events);
+    conference.endpoint(0).never_secures = false;
+    conference.connect();
+    conference.drive(seconds(2));
+    conference.assert_all_seen(30);
+}
+
+#[test]
+fn a_handshake_that_new_fingerprints_asked_for_has_to_end_in_time() {
+    let mut conference = live(2, Options::default());
+    conference.endpoint(0).never_secures = true;
+    conference.renew(0);
+    let begun = conference.now;
+    // ICE goes on, over the new generation's path too.
+    assert!(conference.drive_until(seconds(40), |conference| conference.seats[0].participant.is_none()));
+    assert_eq!(conference.seats[0].left, Some(LeaveReason::ConnectTimeout));
+    let after = conference.now - begun;
+    assert!((limits::CONNECT_TIMEOUT..limits::CONNECT_TIMEOUT + seconds(1)).contains(&after), "{after:?}");
+    // One that does end has no deadline left.
+    conference.renew(1);
+    conference.drive(limits::CONNECT_TIMEOUT + seconds(5));
+    assert!(conference.seats[1].participant.is_some());
+    let gone = |event: &Event| matches!(event, Event::Left { .. });
+    assert_eq!(conference.events.iter().filter(|(_, event)| gone(event)).count(), 1);
 }
 
 #[test]

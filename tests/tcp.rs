@@ -145,6 +145,29 @@ fn who_does_not_come_back_after_its_connection_ended_has_left() {
 }
 
 #[test]
+fn new_connections_do_not_put_off_the_end_of_who_never_shakes_hands() {
+    let mut conference = Conference::<Client>::new(Options::default());
+    let room = conference.room();
+    conference.add_over_tcp(room, 0);
+    conference.endpoint(0).never_secures = true;
+    let (begun, mut address) = (conference.now, home(0));
+    for port in [51_001, 51_002] {
+        conference.drive(seconds(9));
+        assert!(conference.seats[0].participant.is_some());
+        conference.hang_up(address);
+        address = SocketAddr::new(home(0).ip(), port);
+        conference.connect_stream(address);
+        let now = conference.now;
+        conference.endpoint(0).move_to(now, address, true);
+        conference.readdress(0);
+    }
+    assert!(conference.drive_until(seconds(40), |conference| conference.seats[0].participant.is_none()));
+    assert_eq!(conference.seats[0].left, Some(LeaveReason::ConnectTimeout));
+    let after = conference.now - begun;
+    assert!(after < limits::CONNECT_TIMEOUT + seconds(1), "{after:?}");
+}
+
+#[test]
 fn who_leaves_takes_its_streams_along() {
     let mut conference = call(2, 3);
     conference.leave(0);

@@ -138,8 +138,9 @@ impl EngineConfig {
             let base = self.candidate_bases.get(index).unwrap_or(announced);
             ice::LocalCandidate::host(Protocol::Udp, *base, *announced, preference)
         });
-        // Nothing is sent to open a connection; but checks that come over one count by its priority.
-        let tcp = self.tcp_candidates.iter().zip(preferences()).map(|(announced, preference)| {
+        // Nothing is sent to open a connection; but checks that come over one count by its priority, in
+        // which three bits less are left for the preference (RFC 6544, section 4.2).
+        let tcp = self.tcp_candidates.iter().zip(preferences().step_by(8)).map(|(announced, preference)| {
             ice::LocalCandidate::host(Protocol::Tcp, *announced, *announced, preference)
         });
         udp.chain(tcp)
@@ -238,5 +239,22 @@ mod tests {
             // As the descriptions say.
             assert_eq!([0, 1].map(|at| locals[at].candidate.priority), [2_130_706_431, 2_130_706_175]);
         }
+    }
+    #[test]
+    fn rfc_6544_4_2_candidates_of_tcp_are_known_and_below_those_of_udp() {
+        let addresses: [SocketAddr; 2] = ["192.0.2.1:9", "[2001:db8::1]:9"].map(|text| text.parse().unwrap());
+        let config = EngineConfig {
+            candidates: addresses.to_vec(),
+            tcp_candidates: addresses.to_vec(),
+            ..EngineConfig::default()
+        };
+        let locals: Vec<_> = config.local_candidates().map(|local| local.candidate).collect();
+        let of = |protocol| locals.iter().filter(move |local| local.protocol == protocol);
+        assert_eq!((of(Protocol::Udp).count(), of(Protocol::Tcp).count()), (2, 2));
+        // As the descriptions say.
+        let tcp: Vec<_> = of(Protocol::Tcp).map(|local| local.priority).collect();
+        let described = |index: u32| 90 << 24 | (4 << 13 | (8_191 - index)) << 8 | 255;
+        assert_eq!(tcp, [0, 1].map(described));
+        assert!(locals.windows(2).all(|pair| pair[0].priority > pair[1].priority), "{locals:?}");
     }
 }

@@ -312,3 +312,38 @@ impl Engine {
         self.drain_network(now, id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_that_grows_takes_no_buffer_of_the_others() {
+        let mut streams = Streams::new(&mut Random::new([1; 32]));
+        let (now, path) = (
+            Instant::from_millis(7),
+            Path {
+                protocol: Protocol::Tcp,
+                local: ([192, 0, 2, 1], 1).into(),
+                remote: ([192, 0, 2, 2], 2).into(),
+            },
+        );
+        let piece = |streams: &mut Streams, mut bytes: &[u8]| {
+            let (mut deframer, proven) = streams.begin(now, path).unwrap();
+            let whole = deframer.next(now, &mut bytes).unwrap().is_some();
+            streams.finish(path, deframer, proven);
+            whole
+        };
+        streams.spare.push(Vec::with_capacity(FRAME));
+        // STUN by its first byte, one byte at a time.
+        assert!(!piece(&mut streams, &[0]));
+        assert_eq!(streams.spare.len(), 0, "it has the buffer");
+        streams.spare.push(Vec::with_capacity(FRAME));
+        for byte in [3, 0, 1] {
+            assert!(!piece(&mut streams, &[byte]));
+            assert_eq!(streams.spare.len(), 1);
+        }
+        assert!(piece(&mut streams, &[2]));
+        assert_eq!(streams.spare.len(), 2, "its own is back");
+    }
+}

@@ -245,6 +245,22 @@ mod tests {
     }
 
     #[test]
+    fn i_02_who_is_removed_leaves_no_checks_behind() {
+        let mut directory = Directory::new(&mut Random::new([1; 32]));
+        for id in 0..1_000 {
+            directory.on_transmit(id % 2, &message(Class::Request, id, None));
+        }
+        directory.remove(0);
+        let find = |directory: &Directory<u32>, id: u32| {
+            directory.find_stun(&path(5), &Message::parse(&message(Class::Success, id, None)).unwrap())
+        };
+        assert_eq!((find(&directory, 10), find(&directory, 11)), (None, Some(1)));
+        assert_eq!((directory.checks.by_id.len(), directory.checks.order.len()), (500, 500));
+        directory.remove(1);
+        assert_eq!((directory.checks.by_id.capacity(), directory.checks.order.capacity()), (0, 0));
+    }
+
+    #[test]
     fn checks_are_bounded_and_the_latest_are_kept() {
         let mut checks = Checks::new(&mut Random::new([1; 32]));
         let last = u32::try_from(limits::CHECKS).unwrap();

@@ -49,6 +49,8 @@ pub struct Client {
     /// Feedback on arrivals from the server.
     pub feedbacks: u64,
     /// Report blocks from the server on our streams.
+    /// CNAMEs that came.
+    pub names: u64,
     pub report_blocks: u64,
     /// A client that has stopped neither sends nor listens.
     pub stopped: bool,
@@ -60,6 +62,8 @@ pub struct Client {
     pub closed: bool,
     /// What the server asks of it is of no interest: it provokes.
     pub lawless: bool,
+    /// It checks, but says nothing of DTLS.
+    pub never_secures: bool,
     setup: Setup,
     server: Option<SocketAddr>,
     dtls: Option<Association>,
@@ -88,6 +92,7 @@ impl Client {
             publisher,
             receiver: Receiver::new(setup.room),
             feedbacks: 0,
+            names: 0,
             report_blocks: 0,
             stopped: false,
             unopened: 0,
@@ -95,6 +100,7 @@ impl Client {
             plain_extensions: 0,
             closed: false,
             lawless: false,
+            never_secures: false,
             setup,
             server: None,
             dtls: None,
@@ -241,7 +247,8 @@ impl Client {
     }
 
     fn drain_dtls(&mut self, now: Instant) {
-        let Some(dtls) = self.dtls.as_mut().filter(|_| self.ice.proven) else { return };
+        let speaks = self.ice.proven && !self.never_secures;
+        let Some(dtls) = self.dtls.as_mut().filter(|_| speaks) else { return };
         let mut buf = vec![0; 2_048];
         let mut datagrams = Vec::new();
         while let Some(len) = dtls.poll_transmit(now, &mut buf) {
@@ -339,11 +346,22 @@ impl Client {
             rtcp::Packet::Pli(pli) => self.on_keyframe_request(pli.media),
             rtcp::Packet::Fir(fir) => fir.entries().for_each(|entry| self.on_keyframe_request(entry.ssrc)),
             rtcp::Packet::TransportFeedback(_) => self.feedbacks += 1,
-            rtcp::Packet::SourceDescription(description)
-                // What publishers call themselves stays here (S-RTP-13).
-                if description.items().any(|item| item.value == b"secret-cname") => {
-                    self.violation("a publisher's CNAME came through".into());
+            rtcp::Packet::SourceDescription(description) => {
+                for item in description.items() {
+                    // What publishers call themselves stays here (S-RTP-13).
+                    if item.value == b"secret-cname" {
+                        self.violation("a publisher's CNAME came through".into());
+                    }
+                    // A stream's name is the one of its description (RFC 5576, section 6.1).
+                    let told = format!("a=ssrc:{} cname:", item.ssrc.0);
+                    let mut lines = self.describe.last.lines();
+                    let told = lines.find_map(|line| line.strip_prefix(&told).map(str::to_owned));
+                    if told.is_some_and(|told| told.as_bytes() != item.value) {
+                        self.violation(format!("{:?} has another CNAME than announced", item.ssrc));
+                    }
+                    self.names += 1;
                 }
+            }
             _ => {}
         }
     }

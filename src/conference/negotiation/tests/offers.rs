@@ -264,6 +264,35 @@ fn rfc_6544_4_5_a_participants_tcp_and_mdns_candidates_are_left_out() {
 }
 
 #[test]
+fn rfc_8445_9_only_a_restart_changes_how_much_of_ice_the_participant_does() {
+    let full = capture("chromium-vp8-L1T3.offer.sdp");
+    let lite = full.replacen("t=0 0\r\n", "t=0 0\r\na=ice-lite\r\n", 1);
+    let restarted = |sdp: &str, new: &str| {
+        let renewed = sdp.lines().map(|line| match line.split_once(':') {
+            Some(("a=ice-ufrag", _)) => format!("a=ice-ufrag:{new}\r\n"),
+            Some(("a=ice-pwd", _)) => format!("a=ice-pwd:{}\r\n", new.repeat(6)),
+            _ => format!("{line}\r\n"),
+        });
+        renewed.collect::<String>()
+    };
+    let mut negotiation = negotiation();
+    negotiation.accept_offer(&full, &local()).unwrap();
+    let refused = negotiation.accept_offer(&lite, &local()).err();
+    assert!(
+        matches!(refused, Some(NegotiationError::Restart { what: "ICE implementation", .. })),
+        "{refused:?}"
+    );
+    let lite_of = |negotiation: &Negotiation| negotiation.session().remote.as_ref().unwrap().ice_lite;
+    assert!(!lite_of(&negotiation), "nothing has changed");
+    for (sdp, new, expected) in [(&lite, "aaaa", true), (&full, "bbbb", false)] {
+        let local = LocalTransport { restart: Some(local().credentials), ..local() };
+        let answer = negotiation.accept_offer(&restarted(sdp, new), &local).unwrap();
+        assert!(answer.outcome.ice_restarted);
+        assert_eq!(lite_of(&negotiation), expected);
+    }
+}
+
+#[test]
 fn rfc_8445_6_1_1_we_are_not_lite_if_the_participant_is() {
     let offer = capture("chromium-vp8-L1T3.offer.sdp");
     let lite = offer.replacen("t=0 0\r\n", "t=0 0\r\na=ice-lite\r\n", 1);

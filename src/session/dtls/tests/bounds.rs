@@ -181,6 +181,23 @@ fn s_dtls_07_a_key_that_is_guessed_at_too_often_is_given_up() {
 }
 
 #[test]
+fn s_dtls_07_a_clear_record_in_front_hides_no_guess() {
+    let alert = [21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40];
+    for versions in [Versions::V12, Versions::V13] {
+        let mut pair = Pair::connected(versions);
+        pair.client.send(b"genuine").unwrap();
+        let mut forged = transmits(&mut pair.client).remove(0);
+        *forged.last_mut().unwrap() ^= 1;
+        let before = pair.server.forged;
+        let hidden = [&alert[..], &forged].concat();
+        assert_eq!(pair.server.handle_datagram(pair.now, &hidden), Err(Drop::ClearAlert), "{versions:?}");
+        assert_eq!(pair.server.forged, before + 1, "{versions:?}");
+        assert_eq!(pair.server.handle_datagram(pair.now, &alert), Err(Drop::ClearAlert));
+        assert_eq!(pair.server.forged, before + 1, "an alert alone is no guess");
+    }
+}
+
+#[test]
 fn flights_respect_the_mtu() {
     for versions in [Versions::V12, Versions::V13, Versions::Auto] {
         for mtu in [256, 400, 1_200] {

@@ -34,6 +34,30 @@ fn a_full_agent_controls_a_lite_one_whatever_it_was_configured_as() {
 }
 
 #[test]
+fn an_agent_is_what_it_was_configured_as_once_its_peer_is_not_lite_any_more() {
+    for mode in [Mode::Full, Mode::Lite] {
+        let config = Config { mode, role: Role::Controlled, private_candidates: true };
+        let mut agent = Agent::new(config, credentials(1), Random::new([1; 32]));
+        agent.set_remote_full();
+        assert_eq!((agent.mode(), agent.role()), (mode, Role::Controlled), "nothing new");
+        agent.set_remote_lite();
+        agent.add_local_candidate(local(HOME, 9)).unwrap();
+        agent.restart(credentials(2));
+        assert_eq!((agent.mode(), agent.role()), (Mode::Full, Role::Controlling), "a restart alone");
+        agent.set_remote_full();
+        let locals = agent.local_candidates().count();
+        match mode {
+            Mode::Full => {
+                assert_eq!((agent.mode(), agent.role(), locals), (mode, Role::Controlling, 1));
+                agent.set_role(Role::Controlled);
+            }
+            Mode::Lite => assert_eq!((agent.mode(), locals), (mode, 0)),
+        }
+        assert_eq!(agent.role(), Role::Controlled);
+    }
+}
+
+#[test]
 fn s_stun_09_a_role_conflict_is_settled_with_one_switch() {
     for seed in 0..40 {
         for role in [Role::Controlling, Role::Controlled] {

@@ -48,6 +48,31 @@ fn s_stun_10_candidates_of_both_sides_are_bounded() {
 }
 
 #[test]
+fn what_a_full_agent_ignores_takes_no_room_however_often_it_is_named() {
+    let config = Config { private_candidates: false, ..CONTROLLING };
+    let mut agent = Agent::new(config, credentials(1), Random::new([1; 32]));
+    agent.set_remote_credentials(credentials(2));
+    agent.add_local_candidate(local("192.0.2.1:5", 1)).unwrap();
+    let other = Candidate { component: 2, ..host("198.51.100.9:5", 1) };
+    let tcp = Candidate::host(Protocol::Tcp, address("198.51.100.9:9"), 1);
+    for _ in 0..=limits::CANDIDATES {
+        for ignored in [host("10.0.0.1:5", 1), host("224.0.0.1:5", 1), other.clone(), tcp.clone()] {
+            assert_eq!(agent.add_remote_candidate(ignored), Ok(()));
+        }
+    }
+    assert_eq!(sent(&mut agent, seconds(60)), []);
+    for n in 0..limits::CANDIDATES {
+        assert_eq!(agent.add_remote_candidate(host(&format!("198.51.100.{n}:5"), 1)), Ok(()));
+    }
+    assert_eq!(agent.add_remote_candidate(host("198.51.100.200:5", 1)), Err(LimitReached));
+    // A lite agent counts, but not what is of no component of ours.
+    let (mut server, _) = Server::new();
+    for _ in 0..=limits::CANDIDATES {
+        assert_eq!(server.agent.add_remote_candidate(other.clone()), Ok(()));
+    }
+}
+
+#[test]
 fn s_stun_10_pairs_are_bounded_and_the_best_ones_stay() {
     let named = limits::PAIRS - limits::ADDRESSES_PER_PARTICIPANT;
     let mut agent = full();
