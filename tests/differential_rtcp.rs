@@ -392,7 +392,7 @@ fn others_read_what_was_recorded_as_we_do() {
     let mut tally = Tally::default();
     captured().iter().for_each(|packet| compare(packet, &mut tally));
     assert_eq!(tally.names(), ["several report delays in a block"]);
-    tally.assert_verdicts(90, 90);
+    tally.assert_verdicts(90, 80);
 }
 
 #[test]
@@ -439,6 +439,29 @@ fn others_take_and_refuse_what_was_changed_as_we_do() {
     }
     println!("{taken} of {rounds} taken; {tally:#?}");
     tally.assert_verdicts(40, 40);
+    // The seed is fixed, and so are the names: another one would be ours to explain.
+    let expected = [
+        "a NACK of nothing",
+        "a chunk without end",
+        "a cut full intra request",
+        "a media source, or bytes behind the last stream",
+        "a picture loss with content",
+        "a rate of nothing",
+        "a reference time of another length",
+        "an empty item ends the chunk, or more chunks than counted",
+        "an empty item, or bytes behind the last chunk",
+        "an unknown item ends the chunk",
+        "an unknown item, or bytes behind the last chunk",
+        "counts, runs and deltas that contradict each other",
+        "fewer chunks than counted",
+        "formats that are not known are not judged",
+        "padding is content",
+        "padding that does not fit",
+        "several report delays in a block",
+        "symbols behind the last status",
+        "text that is not UTF-8",
+    ];
+    assert_eq!(tally.names(), expected);
     assert!(taken > rounds / 5 && taken < rounds * 4 / 5, "{taken}");
 }
 

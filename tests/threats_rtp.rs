@@ -330,18 +330,33 @@ fn s_rtp_11_bytes_are_counted_too_and_forgeries_are_not() {
     conference.drive(seconds(2));
     assert_eq!(conference.engine.stats().dropped(DropReason::PublishRate), 0, "forgeries take nothing");
     conference.assert_all_seen(40);
-    // Authentic ones do: few packets of many bytes, five seconds' worth of them at once.
+}
+
+#[test]
+fn s_rtp_11_bytes_above_the_budget_are_refused() {
+    let mut conference = Conference::<Client>::new(Options::default());
+    let room = conference.room();
+    let client = conference.client(0, Plan::default(), 0);
+    // It sends 750 kbit/s.
+    let config = ParticipantConfig { max_publish_bitrate: Bitrate::from_kbps(300), ..Default::default() };
+    conference.join_as(room, client, config);
+    conference.add(room, 1);
+    conference.add(room, 2);
+    conference.connect();
     conference.endpoint(0).lawless = true;
     for seat in 1..3 {
         conference.endpoint(seat).receiver.distrusted.push("0".into());
     }
-    let packets = (0..520).map(|at| {
-        let seq = 40_000 + at;
-        (video, seq, header(VP8, seq, video, &[(MID, b"1")]), vec![0x10; 1_200])
-    });
-    let packets: Vec<_> = packets.collect();
-    let refused = dropped(&mut conference, DropReason::PublishRate, &packets);
-    assert!((400..520).contains(&refused), "{refused}");
+    let of_seat = |conference: &mut Conference<Client>, seat| {
+        let participant = conference.participant(seat);
+        let stats = conference.engine.participant(participant).unwrap().stats();
+        (stats.dropped(DropReason::PublishRate), stats.bytes_received)
+    };
+    let before = of_seat(&mut conference, 0);
+    conference.drive(seconds(5));
+    let after = of_seat(&mut conference, 0);
+    assert!(after.0 > before.0 + 50, "{before:?}, {after:?}");
+    assert_eq!(of_seat(&mut conference, 1).0, 0);
     others_are_undisturbed(&mut conference);
 }
 

@@ -10,7 +10,7 @@ const OURS: &str = "VOkJxbRl1RmTxUk/WvJxBtab";
 const USERNAME: &str = "00a1bcdefghijklm:h6vY";
 
 /// What one side keeps of a peer: keyed states, each a pair of blocks hashed before.
-pub struct Keys {
+pub(crate) struct Keys {
     hmac: Hmac<Sha1>,
     theirs: stun_types::message::IntegrityKey,
 }
@@ -35,12 +35,12 @@ impl Keys {
     }
 }
 
-pub fn remote() -> SocketAddr {
+pub(crate) fn remote() -> SocketAddr {
     ([192, 0, 2, 17], 50_123).into()
 }
 
 /// A browser's check: user name, priority, role, a number of its network, nomination.
-pub fn request(keys: &Keys) -> Vec<u8> {
+pub(crate) fn request(keys: &Keys) -> Vec<u8> {
     let mut buf = [0; 256];
     let id = TransactionId(*b"transaction!");
     let mut writer = Writer::new(&mut buf, Class::Request, BINDING, id).expect("room");
@@ -56,7 +56,7 @@ pub fn request(keys: &Keys) -> Vec<u8> {
 
 /// The floor: both HMACs over as many bytes as check and answer have in front of theirs.
 #[inline(never)]
-pub fn macs_alone(keys: &Keys, request: &[u8], out: &mut [u8]) -> Option<usize> {
+pub(crate) fn macs_alone(keys: &Keys, request: &[u8], out: &mut [u8]) -> Option<usize> {
     let covered = request.get(..request.len() - 32)?;
     let tag = keys.tag(&[covered]);
     let answer = out.get_mut(..32)?;
@@ -68,7 +68,7 @@ pub fn macs_alone(keys: &Keys, request: &[u8], out: &mut [u8]) -> Option<usize> 
 
 /// Reads a check, proves it, looks at all that an agent needs, answers.
 #[inline(never)]
-pub fn answer(keys: &Keys, request: &[u8], out: &mut [u8]) -> Option<usize> {
+pub(crate) fn answer(keys: &Keys, request: &[u8], out: &mut [u8]) -> Option<usize> {
     let message = Message::parse(request).ok()?;
     let known = message.username()? == USERNAME && message.has_fingerprint();
     let role = message.ice_controlling().or(message.ice_controlled())?;
@@ -86,7 +86,7 @@ pub fn answer(keys: &Keys, request: &[u8], out: &mut [u8]) -> Option<usize> {
 
 /// The same by the implementation that came from Go's pion.
 #[inline(never)]
-pub fn answer_by_pion(crypto: &dyn ::stun::crypto::RTCCrypto, request: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn answer_by_pion(crypto: &dyn ::stun::crypto::RTCCrypto, request: &[u8]) -> Option<Vec<u8>> {
     use ::stun::message::{BINDING_SUCCESS, Message, Setter as _, TransactionId};
     use ::stun::{
         attributes, fingerprint::FINGERPRINT, integrity::MessageIntegrity, xoraddr::XorMappedAddress,
@@ -116,7 +116,7 @@ pub fn answer_by_pion(crypto: &dyn ::stun::crypto::RTCCrypto, request: &[u8]) ->
 
 /// The same by the implementation that GStreamer uses.
 #[inline(never)]
-pub fn answer_by_ystreet(keys: &Keys, request: &[u8], out: &mut [u8]) -> Option<usize> {
+pub(crate) fn answer_by_ystreet(keys: &Keys, request: &[u8], out: &mut [u8]) -> Option<usize> {
     use stun_types::attribute::{AttributeType, Username, XorMappedAddress};
     use stun_types::message::{
         IntegrityAlgorithm, Message, MessageWrite as _, MessageWriteExt as _, MessageWriteMutSlice,

@@ -85,7 +85,7 @@ pub fn negotiation(data: &[u8]) {
                 at => {
                     let other = script.byte().unwrap_or(0) & 3;
                     let (ufrag, pwd) = (format!("{at}{}their", other >> 1), format!("{at}{}", other & 1));
-                    let pwd = Password::new(&format!("{pwd}passwordpassword000000"));
+                    let pwd = Password::new(format!("{pwd}passwordpassword000000"));
                     negotiation.restart_ice(Credentials { ufrag, pwd }).is_err()
                 }
             },

@@ -4,7 +4,7 @@
 //! [`Deframer`] takes a stream in whatever pieces it arrives. A frame that lies whole in its piece is
 //! lent from there; only one that was cut waits in a buffer, of one frame at most. A stream that is not
 //! what it should be is at its end ([`Fault`]): without its lengths nothing behind can be found again.
-//! The other way, [`write`] or [`prefix`] put the length in front.
+//! The other way, [`write()`] or [`prefix`] put the length in front.
 //!
 //! Left out: the connection itself, and RFC 4571's use without ICE, where the first frame need not be
 //! STUN.
@@ -304,7 +304,10 @@ mod tests {
     #[test]
     fn s_mux_06_the_longest_frame_is_taken_and_one_byte_more_is_not() {
         let longest = vec![0; limits::DATAGRAM];
-        assert_eq!(read(&mut Deframer::default(), [&framed(&[longest.clone()])[..]]), Ok(vec![longest]));
+        assert_eq!(
+            read(&mut Deframer::default(), [&framed(std::slice::from_ref(&longest))[..]]),
+            Ok(vec![longest])
+        );
         let longer = framed(&[vec![0; limits::DATAGRAM + 1]]);
         // As soon as its length is there.
         assert_eq!(read(&mut Deframer::default(), [&longer[..2]]), Err(Fault::TooLong));

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What became of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reading {
+pub(crate) enum Reading {
     /// Everything it says.
     Said(String),
     Refused,
@@ -32,7 +32,7 @@ fn guarded(read: impl FnOnce() -> Reading) -> Reading {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or(Panicked)
 }
 
-pub fn ours(bytes: &[u8]) -> Reading {
+pub(crate) fn ours(bytes: &[u8]) -> Reading {
     let Ok(compound) = Compound::parse(bytes) else { return Refused };
     let mut packets = compound.packets();
     let (Some(packet), None, None) = (packets.next(), packets.next(), compound.dropped()) else {
@@ -42,7 +42,7 @@ pub fn ours(bytes: &[u8]) -> Reading {
 }
 
 /// The implementation that came from Go's pion.
-pub fn pion(bytes: &[u8]) -> Reading {
+pub(crate) fn pion(bytes: &[u8]) -> Reading {
     guarded(|| {
         let Ok(packets) = ::rtcp::packet::unmarshal(&mut &bytes[..]) else { return Refused };
         let [packet] = &packets[..] else { return Refused };
@@ -157,7 +157,7 @@ fn said_by_pion(packet: &dyn ::rtcp::Packet) -> Reading {
 }
 
 /// The implementation that GStreamer uses.
-pub fn ystreet(bytes: &[u8]) -> Reading {
+pub(crate) fn ystreet(bytes: &[u8]) -> Reading {
     guarded(|| {
         let Ok(mut compound) = rtcp_types::Compound::parse(bytes) else { return Refused };
         let Some(Ok(packet)) = compound.next() else { return Refused };

@@ -11,7 +11,7 @@ use estafette::{Ecn, Instant};
 
 /// The times of feedback's statuses on the receiver's clock, a wrap up so that none is before its
 /// start.
-pub fn arrivals(feedback: &TransportFeedback<'_>) -> Vec<Option<Instant>> {
+pub(crate) fn arrivals(feedback: &TransportFeedback<'_>) -> Vec<Option<Instant>> {
     let mut at = (i64::from(feedback.reference_time) + (1 << 24)) * 64_000;
     let arrival = |(_, delta): (WireSeq, Option<i16>)| {
         at += 250 * i64::from(delta?);
@@ -21,7 +21,7 @@ pub fn arrivals(feedback: &TransportFeedback<'_>) -> Vec<Option<Instant>> {
 }
 
 /// The same packet again; `None` if it holds what is not written by the crate.
-pub fn rewrite(packet: &Packet<'_>, writer: &mut Writer<'_>) -> Option<Result<(), NoSpace>> {
+pub(crate) fn rewrite(packet: &Packet<'_>, writer: &mut Writer<'_>) -> Option<Result<(), NoSpace>> {
     Some(match packet {
         Packet::SenderReport(report) => {
             writer.sender_report(&report.info, &report.reports().collect::<Vec<_>>())
@@ -83,7 +83,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Everything that a packet says.
-pub fn said(packet: &Packet<'_>) -> String {
+pub(crate) fn said(packet: &Packet<'_>) -> String {
     let blocks = |blocks: &mut dyn Iterator<Item = ReportBlock>| {
         let block = |block: ReportBlock| {
             let lost = block.cumulative_lost & 0xff_ffff;

@@ -27,7 +27,7 @@ pub struct Config {
     pub listen: SocketAddr,
 
     /// Where media is received (UDP). Engine number n, from 0, takes PORT + n; port 0 lets the
-    /// system choose. [::] means all addresses of IPv6 and of IPv4. By default the address of
+    /// system choose. `[::]` means all addresses of IPv6 and of IPv4. By default the address of
     /// --listen, or all addresses when that is localhost: some browsers refuse media from 127.0.0.1
     #[arg(long, value_name = "IP:PORT")]
     pub udp: Option<SocketAddr>,

@@ -106,7 +106,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The method, without the bits of the class; ICE knows [`BINDING`] only.
+    /// The method, without the bits of the class; ICE knows [`BINDING`](super::BINDING) only.
     pub fn method(&self) -> u16 {
         (self.kind & 0x000F) | (self.kind & 0x00E0) >> 1 | (self.kind & 0x3E00) >> 2
     }
