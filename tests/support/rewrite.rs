@@ -42,7 +42,10 @@ pub(crate) fn rewrite(packet: &Packet<'_>, writer: &mut Writer<'_>) -> Option<Re
                     ExtendedBlock::ReferenceTime(ntp) if time.is_none() && delays.is_empty() => {
                         time = Some(ntp);
                     }
-                    ExtendedBlock::ReportDelays(block) if delays.is_empty() => {
+                    // A block without entries says nothing and is not written.
+                    ExtendedBlock::ReportDelays(block)
+                        if delays.is_empty() && block.entries().next().is_some() =>
+                    {
                         delays.extend(block.entries());
                     }
                     _ => return None,

@@ -89,11 +89,18 @@ fn rtp_is_the_same_as_libsrtp_and_webrtc_make_it_and_each_opens_the_others() {
             let mut buf = roomy(&plain);
             let len = out.protect(&mut buf, plain.len()).unwrap();
             assert_eq!(buf[..len], sealed, "{profile:?} {seq}");
-            assert_eq!(sending.encrypt_rtp(&plain).unwrap()[..], sealed, "{profile:?} {seq}");
+            // "The Encrypted Portion of an SRTP packet consists of the encryption of the RTP payload" (RFC 3711,
+            // section 3.1): webrtc-srtp takes padding at the end of a header extension for payload.
+            let extended = plain[0] & 0x10 != 0;
+            if !extended {
+                assert_eq!(sending.encrypt_rtp(&plain).unwrap()[..], sealed, "{profile:?} {seq}");
+            }
             assert_eq!(open(&mut opener, &buf[..len]).as_ref(), Some(&plain));
             let len = into.unprotect(&mut buf[..len]).unwrap();
             assert_eq!(buf[..len], plain);
-            assert_eq!(receiving.decrypt_rtp(&sealed).unwrap()[..], plain);
+            if !extended {
+                assert_eq!(receiving.decrypt_rtp(&sealed).unwrap()[..], plain);
+            }
             // What libsrtp takes for a replay is one here.
             assert!(into.unprotect(&mut sealed.clone()).is_err() && open(&mut opener, &sealed).is_none());
             seq += 1 + random.below(700);
