@@ -4,7 +4,7 @@ mod support;
 
 use estafette::rtp::{HeaderWriter, Packet, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
 use estafette::{Bitrate, DropReason, ParticipantConfig, limits};
-use support::client::publish::{ABS_SEND_TIME, AUDIO_LEVEL, MID, OPUS, Plan, VP8, VP8_RTX};
+use support::client::publish::{ABS_SEND_TIME, AUDIO_LEVEL, COLOR_SPACE, MID, OPUS, Plan, VP8, VP8_RTX};
 use support::harness::{Options, home, live, millis, seconds};
 use support::media::Content;
 use support::{Client, Conference};
@@ -14,7 +14,7 @@ fn header(payload_type: u8, seq: u64, ssrc: Ssrc, elements: &[(u8, &[u8])]) -> V
     let mut buf = vec![0; 256];
     let payload_type = PayloadType::new(payload_type).expect("below 128");
     let (seq, timestamp) = (WireSeq(seq as u16), RtpTime(1_000));
-    let mut writer = HeaderWriter::new(&mut buf, false, payload_type, seq, timestamp, ssrc).unwrap();
+    let mut writer = HeaderWriter::mixed(&mut buf, false, payload_type, seq, timestamp, ssrc).unwrap();
     elements.iter().for_each(|(id, value)| writer.extension(*id, value).unwrap());
     let len = writer.finish().unwrap();
     buf.truncate(len);
@@ -358,6 +358,55 @@ fn s_rtp_11_bytes_above_the_budget_are_refused() {
     assert!(after.0 > before.0 + 50, "{before:?}, {after:?}");
     assert_eq!(of_seat(&mut conference, 1).0, 0);
     others_are_undisturbed(&mut conference);
+}
+
+#[test]
+fn rfc_8285_section_6_two_byte_elements_go_to_those_who_take_mixed_forms_alone() {
+    let mut conference = Conference::<Client>::new(Options::default());
+    let room = conference.room();
+    for (index, mixed) in [true, true, false].into_iter().enumerate() {
+        let mut client = conference.client(index as u32, Plan::default(), 0);
+        client.describe.mixed = mixed;
+        conference.join(room, client);
+    }
+    conference.connect();
+    conference.endpoint(0).lawless = true;
+    (1..3).for_each(|seat| conference.endpoint(seat).receiver.distrusted.push("0".into()));
+    conference.endpoint(0).publisher.paused = true;
+    conference.drive(millis(100));
+    conference.tap = true;
+    conference.outgoing.clear();
+    // High dynamic range takes 28 bytes, which the one-byte form has no way to say.
+    let space: Vec<u8> = (0..28).collect();
+    let video = conference.seats[0].endpoint.publisher.video.ssrc;
+    for seq in 65_900..65_920 {
+        let elements: &[(u8, &[u8])] = if seq % 2 == 0 {
+            &[(MID, b"1"), (COLOR_SPACE, &space)]
+        } else {
+            &[(MID, b"1"), (COLOR_SPACE, &[9; 4])]
+        };
+        conference.endpoint(0).send_rtp(video, SeqNo(seq), &header(VP8, seq, video, elements), &[0x10; 777]);
+    }
+    conference.drive(millis(100));
+    for (seat, mixed) in [(1, true), (2, false)] {
+        let sent = conference.outgoing.iter().filter(|packet| packet.to == home(seat));
+        let packets: Vec<_> = sent
+            .filter(|packet| packet.data.len() > 777)
+            .map(|packet| Packet::parse(&packet.data).unwrap())
+            .collect();
+        let with =
+            |space: &[u8]| packets.iter().filter(|packet| packet.extension(COLOR_SPACE) == Some(space));
+        assert_eq!(packets.len(), 20, "each is forwarded, to {seat}");
+        assert_eq!(
+            (with(&space).count(), with(&[9; 4]).count()),
+            (if mixed { 10 } else { 0 }, 10),
+            "to {seat}"
+        );
+        // One form in a packet, and the short one wherever it does.
+        let two_byte = packets.iter().filter(|packet| packet.extension_profile() == Some(0x1000));
+        assert_eq!(two_byte.count(), if mixed { 10 } else { 0 }, "to {seat}");
+        assert!(packets.iter().all(|packet| packet.extensions().count() > 0));
+    }
 }
 
 #[test]

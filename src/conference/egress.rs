@@ -280,14 +280,13 @@ impl Header {
         transport_seq: u64,
         abs_send_time: [u8; 3],
     ) -> Option<usize> {
-        let mut writer = HeaderWriter::new(
-            room,
-            self.marker,
-            self.payload_type,
-            rtp::WireSeq(self.seq.0 as u16),
-            RtpTime(self.timestamp),
-            self.ssrc,
-        )
+        let &Header { marker, payload_type, ssrc, .. } = self;
+        let (seq, timestamp) = (rtp::WireSeq(self.seq.0 as u16), RtpTime(self.timestamp));
+        let mut writer = if ids.mixed {
+            HeaderWriter::mixed(room, marker, payload_type, seq, timestamp, ssrc)
+        } else {
+            HeaderWriter::new(room, marker, payload_type, seq, timestamp, ssrc)
+        }
         .ok()?;
         if ids.transport_sequence_number != UNNEGOTIATED {
             writer.extension(ids.transport_sequence_number, &(transport_seq as u16).to_be_bytes()).ok()?;
@@ -299,7 +298,8 @@ impl Header {
         while let [kind, len, tail @ ..] = rest {
             let (value, tail) = tail.split_at_checked(usize::from(*len))?;
             let id = ids.forwarded.get(usize::from(*kind)).copied().unwrap_or(UNNEGOTIATED);
-            if id != UNNEGOTIATED {
+            // Without the two-byte form there is no way to write a long value: it is left out.
+            if id != UNNEGOTIATED && (ids.mixed || rtp::fits_one_byte(id, value)) {
                 writer.extension(id, value).ok()?;
             }
             rest = tail;

@@ -6,68 +6,19 @@ use crate::conference::drops::DropReason;
 use crate::conference::engine::{Datagram, Engine};
 use crate::conference::ids::{ParticipantId, SourceId, StreamId};
 use crate::conference::participant::{Role, Timer};
+use crate::conference::reading::{Unsettled, payload_len, without_padding};
 use crate::forwarding::history::Committed;
 use crate::forwarding::repair::{Arrival, Missing};
 use crate::session::srtp;
 use crate::wire::mux::{self, Kind, Path};
-use crate::wire::rtp::{self, ExtensionKind, SeqNo, rtx};
+use crate::wire::rtp::{self, SeqNo, rtx};
 use crate::wire::stun;
-
-/// Bytes of extensions that are passed on: eight kinds of at most 18.
-const PASSED_ON: usize = 144;
-
-/// What was read of an RTP header before its packet was authenticated; used only afterwards.
-#[derive(Debug, Default, Clone, Copy)]
-struct Noted {
-    /// Bytes of extensions that are passed on, written in front of the payload.
-    extensions_len: usize,
-    transport_seq: Option<u16>,
-    /// The packet names another m-line than that of its stream.
-    moved: bool,
-}
-
-impl Noted {
-    /// What the history is told of the packet behind these extensions.
-    fn committed(
-        &self,
-        now: Instant,
-        packet: &rtp::Packet<'_>,
-        seq: SeqNo,
-        codec: u8,
-        payload_len: u16,
-    ) -> Committed {
-        Committed {
-            seq,
-            arrival: now,
-            timestamp: packet.timestamp().0,
-            skipped: 0,
-            // At most 144, by `note`.
-            extensions_len: self.extensions_len as u8,
-            payload_len,
-            codec,
-            marker: packet.marker(),
-        }
-    }
-}
 
 /// A packet that was opened aside: it came before its stream, or inside another.
 pub(super) struct Aside<'p> {
     pub(super) seq: SeqNo,
     pub(super) codec: u8,
     pub(super) payload: &'p [u8],
-}
-
-/// Why a packet that was opened whole in a history is not kept there.
-enum Unsettled {
-    Dropped(DropReason),
-    /// It names another m-line than that of its stream.
-    Moved,
-}
-
-impl From<DropReason> for Unsettled {
-    fn from(reason: DropReason) -> Self {
-        Unsettled::Dropped(reason)
-    }
 }
 
 /// What became of a datagram.
@@ -497,91 +448,5 @@ impl Engine {
         if any {
             self.arm(id, Timer::Prune, now + limits::HISTORY_AGE);
         }
-    }
-}
-
-/// The length of a plain payload without its padding (RFC 3550, section 5.1; S-RTP-02).
-fn payload_len(packet: &rtp::Packet<'_>, payload: &[u8]) -> Result<u16, DropReason> {
-    let padding =
-        if packet.has_padding() { rtp::padding_len(payload).map_err(|_| DropReason::Padding)? } else { 0 };
-    // A datagram is far below 65,536 bytes.
-    Ok((payload.len() - padding) as u16)
-}
-
-/// The payload of a plain packet without its padding.
-fn without_padding<'p>(packet: &rtp::Packet<'p>) -> Result<&'p [u8], DropReason> {
-    let payload = packet.payload();
-    let len = payload_len(packet, payload)?;
-    Ok(payload.get(..usize::from(len)).unwrap_or_default())
-}
-
-impl crate::conference::source::Ingress {
-    /// Reads the extensions once: what is passed on is written to `place` as (kind, length, bytes), the
-    /// rest that matters is returned. Extensions that were not negotiated are invisible (S-RTP-03).
-    ///
-    /// Of a kind that comes again only the first value is passed on. So there are at most eight, which take
-    /// a byte more here than in the packet each: `place` needs no more room than the header has.
-    fn note(&self, packet: &rtp::Packet<'_>, mid: &str, place: &mut [u8]) -> Noted {
-        let (mut noted, mut written) = (Noted::default(), 0u32);
-        for (id, value) in packet.extensions() {
-            match self.kind_of(id) {
-                Some(ExtensionKind::TransportSequenceNumber) => {
-                    noted.transport_seq = value.first_chunk().map(|bytes| u16::from_be_bytes(*bytes));
-                }
-                Some(ExtensionKind::Mid) => noted.moved = value != mid.as_bytes(),
-                Some(kind) if kind.forwarded() && value.len() <= 16 => {
-                    // There are fewer than 32 kinds.
-                    let bit = 1u32 << kind.index();
-                    if written & bit != 0 {
-                        continue;
-                    }
-                    let at = noted.extensions_len;
-                    let end = at + 2 + value.len();
-                    let Some(element) = place.get_mut(at..end).filter(|_| end <= PASSED_ON) else {
-                        continue;
-                    };
-                    element[0] = kind.index() as u8;
-                    element[1] = value.len() as u8;
-                    element[2..].copy_from_slice(value);
-                    written |= bit;
-                    noted.extensions_len = end;
-                }
-                _ => {}
-            }
-        }
-        noted
-    }
-
-    /// Makes of the whole plain packet in `place` what a history keeps: the extensions that are passed
-    /// on end where the payload begins.
-    fn settle(
-        &self,
-        now: Instant,
-        opened: srtp::Opened,
-        codec: u8,
-        mid: &str,
-        place: &mut [u8],
-    ) -> Result<(Committed, Option<u16>), Unsettled> {
-        let packet = rtp::Packet::parse(place.get(..opened.len).unwrap_or_default())
-            .map_err(|error| DropReason::Rtp(error.fault))?;
-        let (mut passed, header_len) = ([0; PASSED_ON], packet.header_len());
-        let noted = self.note(&packet, mid, passed.get_mut(..header_len.min(PASSED_ON)).unwrap_or_default());
-        if noted.moved {
-            return Err(Unsettled::Moved);
-        }
-        let mut kept =
-            noted.committed(now, &packet, opened.seq, codec, payload_len(&packet, packet.payload())?);
-        let start = header_len - noted.extensions_len;
-        if let Some(extensions) = place.get_mut(start..header_len) {
-            extensions.copy_from_slice(passed.get(..noted.extensions_len).unwrap_or_default());
-        }
-        // A datagram is far below 65,536 bytes.
-        kept.skipped = start as u16;
-        Ok((kept, noted.transport_seq))
-    }
-
-    pub(super) fn transport_seq(&self, packet: &rtp::Packet<'_>) -> Option<u16> {
-        let value = packet.extension(self.id_of(ExtensionKind::TransportSequenceNumber)?)?;
-        value.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
     }
 }

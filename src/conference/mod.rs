@@ -27,6 +27,7 @@ mod membership;
 mod memory;
 pub mod negotiation;
 mod participant;
+mod reading;
 mod reports;
 mod room;
 mod signalling;

@@ -12,7 +12,8 @@ use crate::conference::negotiation::{
     self, DtlsRole, Line, LocalTransport, NegotiationError, Payload, Publication, RemoteTransport, Session,
 };
 use crate::conference::participant::{ParticipantState, Role, Timer};
-use crate::conference::source::{Ingress, Source, SourceInfo};
+use crate::conference::reading::Ingress;
+use crate::conference::source::{Source, SourceInfo};
 use crate::conference::subscription::{EgressExtensions, Subscription, UNNEGOTIATED};
 use crate::forwarding::keyframes::Keyframes;
 use crate::session::{dtls, ice};
@@ -275,7 +276,7 @@ impl Engine {
             subscription.negotiated = line.is_some();
             match line {
                 Some(line) => {
-                    subscription.apply(line);
+                    subscription.apply(line, session.extmap_allow_mixed);
                     self.seat(now, key);
                 }
                 None => self.unseat(key),
@@ -339,7 +340,7 @@ impl SubscriptionId {
 
 impl Subscription {
     /// Derives the tables of the packet plane from the subscriber's line.
-    fn apply(&mut self, line: &Line) {
+    fn apply(&mut self, line: &Line, mixed: bool) {
         self.payload_types = [UNNEGOTIATED; limits::CODECS];
         self.rtx_payload_types = [UNNEGOTIATED; limits::CODECS];
         for negotiated in line.payloads.iter() {
@@ -353,6 +354,7 @@ impl Subscription {
         }
         let id_of = |kind| line.extensions.id_of(kind).unwrap_or(UNNEGOTIATED);
         let mut extensions = EgressExtensions {
+            mixed,
             transport_sequence_number: id_of(ExtensionKind::TransportSequenceNumber),
             abs_send_time: id_of(ExtensionKind::AbsSendTime),
             ..EgressExtensions::default()

@@ -13,6 +13,8 @@ pub(super) const UNNEGOTIATED: u8 = 0;
 /// Which header extensions a datagram of this subscription carries, and under which id.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct EgressExtensions {
+    /// Whether a packet's elements may take the two-byte form where one needs it (RFC 8285, section 6).
+    pub(super) mixed: bool,
     pub(super) transport_sequence_number: u8,
     pub(super) abs_send_time: u8,
     /// The ids of extensions that are passed on, by [`crate::rtp::ExtensionKind::index`].

@@ -1,18 +1,21 @@
 //! A client's descriptions: offers written by hand as a browser would, answers to the server's.
 
 use super::ice::Credentials;
-use super::publish::{ABS_SEND_TIME, AUDIO_LEVEL, MID, OPUS, Publisher, TRANSPORT_CC, VP8, VP8_RTX};
+use super::publish::{
+    ABS_SEND_TIME, AUDIO_LEVEL, COLOR_SPACE, MID, OPUS, Publisher, TRANSPORT_CC, VP8, VP8_RTX,
+};
 use super::receive::Announced;
 use estafette::rtp::Ssrc;
 use estafette::sdp::{self, Description, Kind};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-const EXTENSIONS: [(u8, &str); 4] = [
+const EXTENSIONS: [(u8, &str); 5] = [
     (AUDIO_LEVEL, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
     (ABS_SEND_TIME, "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"),
     (TRANSPORT_CC, "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"),
     (MID, "urn:ietf:params:rtp-hdrext:sdes:mid"),
+    (COLOR_SPACE, "http://www.webrtc.org/experiments/rtp-hdrext/color-space"),
 ];
 
 /// What the server's description says of its transport.
@@ -62,7 +65,9 @@ pub struct Describe {
     pub announced: Vec<Announced>,
     /// Whether this client says that it takes encrypted headers (RFC 9335).
     pub cryptex: bool,
-    /// Whether both sides said so.
+    /// Whether this client takes header extensions of either form (RFC 8285, section 6).
+    pub mixed: bool,
+    /// Whether both sides said that they take encrypted headers.
     pub cryptex_agreed: bool,
     /// The text of the last server description, for tests that look closer.
     pub last: String,
@@ -78,6 +83,7 @@ impl Describe {
             server: None,
             announced: Vec::new(),
             cryptex: false,
+            mixed: true,
             cryptex_agreed: false,
             last: String::new(),
         }
@@ -147,8 +153,9 @@ impl Describe {
             self.lines.iter().filter(|line| !line.rejected).map(|line| line.mid.as_str()).collect();
         let _ = write!(
             sdp,
-            "a=group:BUNDLE {}\r\na=extmap-allow-mixed\r\na=msid-semantic: WMS *\r\n",
-            mids.join(" ")
+            "a=group:BUNDLE {}\r\n{}a=msid-semantic: WMS *\r\n",
+            mids.join(" "),
+            if self.mixed { "a=extmap-allow-mixed\r\n" } else { "" }
         );
         for (at, line) in self.lines.iter().enumerate() {
             // The first two sections are this client's own, the rest the server asked for.

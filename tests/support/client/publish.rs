@@ -15,6 +15,7 @@ pub const AUDIO_LEVEL: u8 = 1;
 pub const ABS_SEND_TIME: u8 = 2;
 pub const TRANSPORT_CC: u8 = 3;
 pub const MID: u8 = 4;
+pub const COLOR_SPACE: u8 = 5;
 
 const AUDIO_INTERVAL: Duration = Duration::from_millis(20);
 /// Packets kept for repair.

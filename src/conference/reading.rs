@@ -1,0 +1,244 @@
+//! How a publisher's packets are read: tables that its session gives, and what they make of a header.
+
+use crate::base::limits;
+use crate::base::time::Instant;
+use crate::conference::drops::DropReason;
+use crate::conference::negotiation::{CodecId, Payload};
+use crate::forwarding::history::Committed;
+use crate::session::srtp;
+use crate::wire::rtp::{self, ExtensionKind, PayloadType, SeqNo, Ssrc};
+use smallvec::SmallVec;
+
+/// Bytes of a packet's extensions that are passed on: what the eight kinds take by far, colour spaces with
+/// their 28 bytes included.
+const PASSED_ON: usize = 255;
+
+/// No payload type, no extension.
+const NONE: u8 = 0xff;
+/// Set in a payload type's entry that stands for retransmissions.
+const RTX: u8 = 0x80;
+
+/// How a publisher's packets are read: small tables derived from its session once.
+#[derive(Debug, Clone)]
+pub(super) struct Ingress {
+    payloads: Box<[u8; 128]>,
+    /// Extension kinds by id; ids above 14 are not negotiated.
+    kinds: [u8; 15],
+    ids: [u8; ExtensionKind::COUNT],
+    clock_rates: [u32; limits::CODECS],
+    ssrcs: SmallVec<[Ssrc; 2]>,
+    pub(super) nack: bool,
+    pub(super) pli: bool,
+    pub(super) fir: bool,
+}
+
+impl Ingress {
+    /// A table without any payload type.
+    pub(super) fn new(clock_rates: [u32; limits::CODECS], ssrcs: SmallVec<[Ssrc; 2]>) -> Self {
+        Ingress {
+            payloads: Box::new([NONE; 128]),
+            kinds: [NONE; 15],
+            ids: [0; ExtensionKind::COUNT],
+            clock_rates,
+            ssrcs,
+            nack: false,
+            pli: false,
+            fir: false,
+        }
+    }
+
+    pub(super) fn set_payload(&mut self, payload_type: u8, payload: Payload) {
+        let entry = match payload {
+            Payload::Media(codec) => codec.0,
+            Payload::Rtx(codec) => codec.0 | RTX,
+        };
+        if let Some(slot) = self.payloads.get_mut(usize::from(payload_type)) {
+            *slot = entry;
+        }
+    }
+
+    pub(super) fn set_extension(&mut self, id: u8, kind: ExtensionKind) {
+        if let Some(slot) = self.kinds.get_mut(usize::from(id)) {
+            // There are far fewer than 255 kinds.
+            *slot = kind.index() as u8;
+            if let Some(slot) = self.ids.get_mut(kind.index()) {
+                *slot = id;
+            }
+        }
+    }
+
+    fn entry(&self, payload_type: PayloadType) -> u8 {
+        self.payloads.get(usize::from(payload_type.get())).copied().unwrap_or(NONE)
+    }
+
+    pub(super) fn payload(&self, payload_type: PayloadType) -> Option<Payload> {
+        match self.entry(payload_type) {
+            NONE => None,
+            entry if entry & RTX != 0 => Some(Payload::Rtx(CodecId(entry & !RTX))),
+            entry => Some(Payload::Media(CodecId(entry))),
+        }
+    }
+
+    /// The codec of a media packet, as an index into the engine's list.
+    #[inline]
+    pub(super) fn codec(&self, payload_type: PayloadType) -> Option<u8> {
+        Some(self.entry(payload_type)).filter(|entry| entry & RTX == 0)
+    }
+
+    /// The codec that a retransmission's payload type repairs.
+    pub(super) fn repaired_codec(&self, payload_type: PayloadType) -> Option<u8> {
+        Some(self.entry(payload_type))
+            .filter(|entry| *entry != NONE && entry & RTX != 0)
+            .map(|entry| entry & !RTX)
+    }
+
+    #[inline]
+    pub(super) fn kind_of(&self, id: u8) -> Option<ExtensionKind> {
+        let kind = self.kinds.get(usize::from(id)).copied().filter(|kind| *kind != NONE)?;
+        ExtensionKind::ALL.get(usize::from(kind)).copied()
+    }
+
+    pub(super) fn id_of(&self, kind: ExtensionKind) -> Option<u8> {
+        self.ids.get(kind.index()).copied().filter(|id| *id != 0)
+    }
+
+    pub(super) fn clock_rate(&self, payload_type: PayloadType) -> Option<u32> {
+        let codec = usize::from(self.codec(payload_type)?);
+        self.clock_rates.get(codec).copied().filter(|rate| *rate > 0)
+    }
+
+    pub(super) fn signalled(&self, ssrc: Ssrc) -> bool {
+        self.ssrcs.contains(&ssrc)
+    }
+
+    /// Reads the extensions once: what is passed on is written to `place` as (kind, length, bytes), the
+    /// rest that matters is returned. Extensions that were not negotiated are invisible (S-RTP-03).
+    ///
+    /// Of a kind that comes again only the first value is passed on. So there are at most eight, which take
+    /// a byte more here than in the packet each: `place` needs no more room than the header has.
+    pub(super) fn note(&self, packet: &rtp::Packet<'_>, mid: &str, place: &mut [u8]) -> Noted {
+        let (mut noted, mut written) = (Noted::default(), 0u32);
+        for (id, value) in packet.extensions() {
+            match self.kind_of(id) {
+                Some(ExtensionKind::TransportSequenceNumber) => {
+                    noted.transport_seq = rtp::transport_sequence_number(value).map(|seq| seq.0);
+                }
+                Some(ExtensionKind::Mid) => noted.moved = value != mid.as_bytes(),
+                Some(kind) if kind.forwarded() => {
+                    // There are fewer than 32 kinds.
+                    let bit = 1u32 << kind.index();
+                    if written & bit != 0 {
+                        continue;
+                    }
+                    let at = noted.extensions_len;
+                    let end = at + 2 + value.len();
+                    let Some(element) = place.get_mut(at..end).filter(|_| end <= PASSED_ON) else {
+                        continue;
+                    };
+                    element[0] = kind.index() as u8;
+                    element[1] = value.len() as u8;
+                    element[2..].copy_from_slice(value);
+                    written |= bit;
+                    noted.extensions_len = end;
+                }
+                _ => {}
+            }
+        }
+        noted
+    }
+
+    /// Makes of the whole plain packet in `place` what a history keeps: the extensions that are passed
+    /// on end where the payload begins.
+    pub(super) fn settle(
+        &self,
+        now: Instant,
+        opened: srtp::Opened,
+        codec: u8,
+        mid: &str,
+        place: &mut [u8],
+    ) -> Result<(Committed, Option<u16>), Unsettled> {
+        let packet = rtp::Packet::parse(place.get(..opened.len).unwrap_or_default())
+            .map_err(|error| DropReason::Rtp(error.fault))?;
+        let (mut passed, header_len) = ([0; PASSED_ON], packet.header_len());
+        let noted = self.note(&packet, mid, passed.get_mut(..header_len.min(PASSED_ON)).unwrap_or_default());
+        if noted.moved {
+            return Err(Unsettled::Moved);
+        }
+        let mut kept =
+            noted.committed(now, &packet, opened.seq, codec, payload_len(&packet, packet.payload())?);
+        let start = header_len - noted.extensions_len;
+        if let Some(extensions) = place.get_mut(start..header_len) {
+            extensions.copy_from_slice(passed.get(..noted.extensions_len).unwrap_or_default());
+        }
+        // A datagram is far below 65,536 bytes.
+        kept.skipped = start as u16;
+        Ok((kept, noted.transport_seq))
+    }
+
+    pub(super) fn transport_seq(&self, packet: &rtp::Packet<'_>) -> Option<u16> {
+        let value = packet.extension(self.id_of(ExtensionKind::TransportSequenceNumber)?)?;
+        rtp::transport_sequence_number(value).map(|seq| seq.0)
+    }
+}
+
+/// What was read of an RTP header before its packet was authenticated; used only afterwards.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Noted {
+    /// Bytes of extensions that are passed on, written in front of the payload.
+    pub(super) extensions_len: usize,
+    pub(super) transport_seq: Option<u16>,
+    /// The packet names another m-line than that of its stream.
+    pub(super) moved: bool,
+}
+
+impl Noted {
+    /// What the history is told of the packet behind these extensions.
+    pub(super) fn committed(
+        &self,
+        now: Instant,
+        packet: &rtp::Packet<'_>,
+        seq: SeqNo,
+        codec: u8,
+        payload_len: u16,
+    ) -> Committed {
+        Committed {
+            seq,
+            arrival: now,
+            timestamp: packet.timestamp().0,
+            skipped: 0,
+            // By `note`.
+            extensions_len: self.extensions_len as u8,
+            payload_len,
+            codec,
+            marker: packet.marker(),
+        }
+    }
+}
+
+/// Why a packet that was opened whole in a history is not kept there.
+pub(super) enum Unsettled {
+    Dropped(DropReason),
+    /// It names another m-line than that of its stream.
+    Moved,
+}
+
+impl From<DropReason> for Unsettled {
+    fn from(reason: DropReason) -> Self {
+        Unsettled::Dropped(reason)
+    }
+}
+
+/// The length of a plain payload without its padding (RFC 3550, section 5.1; S-RTP-02).
+pub(super) fn payload_len(packet: &rtp::Packet<'_>, payload: &[u8]) -> Result<u16, DropReason> {
+    let padding =
+        if packet.has_padding() { rtp::padding_len(payload).map_err(|_| DropReason::Padding)? } else { 0 };
+    // A datagram is far below 65,536 bytes.
+    Ok((payload.len() - padding) as u16)
+}
+
+/// The payload of a plain packet without its padding.
+pub(super) fn without_padding<'p>(packet: &rtp::Packet<'p>) -> Result<&'p [u8], DropReason> {
+    let payload = packet.payload();
+    let len = payload_len(packet, payload)?;
+    Ok(payload.get(..usize::from(len)).unwrap_or_default())
+}
