@@ -87,6 +87,8 @@ pub use conference::{
     participant_memory_bound,
 };
 pub use crypto::secret::Secret;
+pub use forwarding::ladder::{Rung, Wish};
+pub use forwarding::layers;
 pub use session::{dtls, ice, srtp};
 pub use transport::framing;
 pub use wire::malformed::Malformed;

@@ -58,6 +58,37 @@ pub const MAX_RTT: Duration = Duration::from_secs(60);
 /// Between two key frame requests to one source, whatever its subscribers ask (S-RTCP-04).
 pub const KEYFRAME_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Edges of what was left out that a subscription remembers, for late packets and NACKs: with two thirds of
+/// 30 frames a second left out, two seconds.
+pub const SPANS: usize = 64;
+
+/// How often a source's layers are measured, and the choice among them made again.
+pub const LADDER_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A layer that is silent for so long, or for eight of its frames up to [`STREAM_SILENCE`], is not there.
+pub const LAYER_SILENCE: Duration = Duration::from_millis(500);
+
+/// Layers of a source that are told apart: four encodings with three temporal layers and what is above, or
+/// four spatial ones.
+pub const RUNGS: usize = 16;
+
+/// Encodings of one source (S-SIM-02).
+pub const ENCODINGS: usize = 4;
+
+/// Frames in a second from which on larger pictures are worth more than further frames.
+pub const SMOOTH_FRAME_RATE: u16 = 15;
+
+/// Frames whose layers are remembered for each stream that has dependency descriptors, to tell what a frame
+/// depends on: differences of up to so many.
+pub const FRAMES_REMEMBERED: usize = 128;
+
+/// Milliseconds between what the sender reports of two encodings say of a moment and what their arrival says,
+/// beyond which arrival is believed (S-SIM-04).
+pub const CLOCK_DISAGREEMENT: u32 = 500;
+
+/// What a timestamp goes on by at least where another encoding begins: a millisecond of video.
+pub const TIMESTAMP_STEP: u32 = 90;
+
 /// Share of a subscription's sent bytes that may be spent on answers to its NACKs, in percent
 /// (S-RTCP-03).
 pub const RETRANSMISSION_PERCENT: u64 = 25;

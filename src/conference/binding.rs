@@ -2,15 +2,17 @@
 //! (RFC 9143, section 9.2).
 
 use crate::base::limits;
-use crate::base::time::{Duration, Instant};
+use crate::base::time::Instant;
 use crate::conference::drops::DropReason;
 use crate::conference::engine::Engine;
 use crate::conference::ids::{ParticipantId, SourceId, StreamId};
 use crate::conference::ingress::{Aside, Taken};
-use crate::conference::negotiation::Payload;
-use crate::conference::participant::Role;
+use crate::conference::negotiation::{MediaKind, Payload};
+use crate::conference::participant::{Role, Timer};
 use crate::conference::source::{Source, Stream};
 use crate::forwarding::history::History;
+use crate::forwarding::ladder::Meter;
+use crate::forwarding::reading::Reader;
 use crate::forwarding::reception::Reception;
 use crate::forwarding::repair::Missing;
 use crate::forwarding::seen::Seen;
@@ -62,15 +64,17 @@ impl Engine {
             && let Some(mut stream) = self.streams.remove(key)
         {
             stream.history.clear(&mut self.pages);
-            if let Some(source) = self.sources.get_mut(stream.source) {
-                (source.stream, source.left) = (None, stream.newest);
+            let source = self.sources.get_mut(stream.source);
+            if let Some(encoding) = source.and_then(|source| source.encoding_mut(stream.encoding)) {
+                (encoding.stream, encoding.left) = (None, stream.newest);
             }
+            self.restart_listeners(stream.source, stream.encoding);
         }
         self.set_role(id, opened.context, Role::Open);
     }
 
-    pub(super) fn names_another(&self, source: SourceId, packet: &rtp::Packet<'_>) -> bool {
-        self.sources.get(source).is_some_and(|source| source.names_another(packet))
+    pub(super) fn names_another(&self, source: SourceId, encoding: u8, packet: &rtp::Packet<'_>) -> bool {
+        self.sources.get(source).is_some_and(|source| source.names_another(encoding, packet))
     }
 
     /// Gives the SSRC of an authentic packet its role, and keeps the packet.
@@ -78,18 +82,18 @@ impl Engine {
         &mut self,
         now: Instant,
         id: ParticipantId,
-        (source, format): (SourceId, Payload),
+        (source, encoding, format): (SourceId, u8, Payload),
         packet: &rtp::Packet<'_>,
         payload: &[u8],
         opened: &srtp::Opened,
     ) -> Result<Taken, DropReason> {
         match format {
             Payload::Rtx(_) => {
-                self.set_role(id, opened.context, Role::Repair(source));
-                self.accept_repair(now, id, source, packet, payload)
+                self.set_role(id, opened.context, Role::Repair(source, encoding));
+                self.accept_repair(now, id, (source, encoding), packet, payload)
             }
             Payload::Media(codec) => {
-                let key = self.begin_stream(now, id, source, packet, opened.seq);
+                let key = self.begin_stream(now, id, (source, encoding), packet, opened.seq);
                 let key = key.ok_or(DropReason::Unnegotiated)?;
                 self.set_role(id, opened.context, Role::Media(key));
                 let transport_seq =
@@ -103,13 +107,13 @@ impl Engine {
     }
 
     /// Which source a packet belongs to: by its mid, by an SSRC that was signalled, by a payload type
-    /// that only one line has (RFC 9143, section 9.2).
+    /// that only one line has (RFC 9143, section 9.2); and which of its encodings.
     fn place_of(
         &self,
         now: Instant,
         id: ParticipantId,
         packet: &rtp::Packet<'_>,
-    ) -> Option<(SourceId, Payload)> {
+    ) -> Option<(SourceId, u8, Payload)> {
         let participant = self.participants.get(id)?;
         let sources = || participant.sources.iter().filter_map(|key| Some((*key, self.sources.get(*key)?)));
         let payload_of = |source: &Source| source.ingress.payload(packet.payload_type());
@@ -119,36 +123,42 @@ impl Engine {
         if by_mid.is_none() && sources().any(|(_, source)| mid_at(source).is_some()) {
             return None;
         }
-        let by_ssrc = || sources().find(|(_, source)| source.ingress.signalled(packet.ssrc()));
+        let by_ssrc = || sources().find(|(_, source)| source.ingress.signalled(packet.ssrc()).is_some());
         let by_payload = || {
             let mut fitting = sources().filter(|(_, source)| payload_of(source).is_some());
             let (key, source) = fitting.next().filter(|_| fitting.next().is_none())?;
             // A guess takes no live stream's place: late packets of a line that ended look like this.
             let media = matches!(payload_of(source), Some(Payload::Media(_)));
-            (!media || !self.speaks(now, key)).then_some((key, source))
+            (!media || !self.speaks(now, key, 0)).then_some((key, source))
         };
         let (key, source) = by_mid.or_else(by_ssrc).or_else(by_payload)?;
-        Some((key, payload_of(source)?))
+        Some((key, source.ingress.encoding_of(packet)?, payload_of(source)?))
     }
 
-    /// Gives a source its (new) stream; its subscriptions go on without a gap.
+    /// Gives an encoding its (new) stream; its subscriptions go on without a gap.
     fn begin_stream(
         &mut self,
         now: Instant,
         id: ParticipantId,
-        source_id: SourceId,
+        (source_id, encoding): (SourceId, u8),
         packet: &rtp::Packet<'_>,
         seq: SeqNo,
     ) -> Option<StreamId> {
         let source = self.sources.get_mut(source_id)?;
         let clock_rate = source.ingress.clock_rate(packet.payload_type())?;
+        let video = source.info.kind == MediaKind::Video;
+        let opaque = self.rooms.get(source.info.room).is_some_and(|room| room.config.opaque);
         let nack = source.ingress.nack;
-        let before = source.stream;
+        let place = source.encoding_mut(encoding)?;
         let key = self.streams.insert_with(|_| Stream {
             source: source_id,
+            encoding,
             ssrc: packet.ssrc(),
             clock_rate,
             history: History::new(),
+            reader: Reader::default(),
+            opaque,
+            meter: video.then(|| Box::new(Meter::new(now))),
             reception: Reception::new(clock_rate, seq),
             missing: Missing::default(),
             seen: Seen::new(seq),
@@ -156,42 +166,47 @@ impl Engine {
             sender_report: None,
             nack,
         });
-        source.stream = Some(key);
-        let ended = before.and_then(|before| self.streams.remove(before));
-        let left = source.left.take();
-        if ended.is_some() || left.is_some() {
-            let newest = ended.as_ref().map_or(left, |ended| ended.newest);
-            if let Some(mut ended) = ended {
-                ended.history.clear(&mut self.pages);
-            }
-            if let Some((_, timestamp, at)) = newest {
-                let passed =
-                    u128::from(clock_rate) * (now - at).max(Duration::from_millis(1)).as_micros() / 1_000_000;
-                let shift = timestamp.wrapping_add(passed as u32).wrapping_sub(packet.timestamp().0);
-                source.audience.iter_mut().for_each(|listener| listener.rewriter.restart(shift));
-            }
-            self.retire(id, before, source_id);
+        let before = place.stream.replace(key);
+        if let Some(mut ended) = before.and_then(|before| self.streams.remove(before)) {
+            place.left = ended.newest.or(place.left);
+            ended.history.clear(&mut self.pages);
+            self.restart_listeners(source_id, encoding);
+            self.retire(id, before, (source_id, encoding));
         }
-        self.want_keyframe(now, source_id);
+        self.want_keyframe(now, source_id, encoding);
         self.arm_reports(now, id);
+        if video {
+            self.arm(id, Timer::Ladder, now + limits::LADDER_INTERVAL);
+        }
         Some(key)
     }
 
-    /// Whether a source's stream is alive: then no SSRC that it replaced takes its place back
+    /// An encoding has another stream: what its listeners had of the one before means nothing any more.
+    pub(super) fn restart_listeners(&mut self, source: SourceId, encoding: u8) {
+        let Some(source) = self.sources.get_mut(source) else { return };
+        for listener in &mut source.audience {
+            if let Some(subscription) = self.subscriptions.get_mut(listener.subscription) {
+                listener.rewriter.restart(&mut subscription.spans, encoding);
+            }
+        }
+    }
+
+    /// Whether an encoding's stream is alive: then no SSRC that it replaced takes its place back
     /// (S-SIM-02).
-    pub(super) fn speaks(&self, now: Instant, source: SourceId) -> bool {
-        let stream = self.sources.get(source).and_then(|source| self.streams.get(source.stream?));
-        stream.and_then(|stream| stream.newest).is_some_and(|(_, _, at)| now - at < limits::STREAM_SILENCE)
+    pub(super) fn speaks(&self, now: Instant, source: SourceId, encoding: u8) -> bool {
+        let encoding = self.sources.get(source).and_then(|source| source.encoding(encoding));
+        let stream = encoding.and_then(|encoding| self.streams.get(encoding.stream?));
+        stream.and_then(|stream| stream.newest).is_some_and(|newest| now - newest.at < limits::STREAM_SILENCE)
     }
 
     /// The SSRC of a stream that was replaced waits for its successor to fall silent.
-    fn retire(&mut self, id: ParticipantId, ended: Option<StreamId>, source: SourceId) {
+    fn retire(&mut self, id: ParticipantId, ended: Option<StreamId>, (source, encoding): (SourceId, u8)) {
         let Some(participant) = self.participants.get_mut(id) else {
             return;
         };
         for role in &mut participant.contexts {
             if matches!(role, Role::Media(stream) if Some(*stream) == ended) {
-                *role = Role::Retired(source);
+                *role = Role::Retired(source, encoding);
             }
         }
     }

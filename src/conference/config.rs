@@ -165,13 +165,20 @@ pub enum SubscribeRule {
 pub struct RoomConfig {
     /// What everybody receives without asking.
     pub subscribe: SubscribeRule,
+    /// Whether payloads are encrypted end to end: then nothing is read of them but the clear descriptors of VP8
+    /// and VP9, and layers are selected by those and by the dependency descriptor.
+    pub opaque: bool,
     /// Participants at once, at most [`limits::PARTICIPANTS_PER_ROOM`].
     pub max_participants: usize,
 }
 
 impl Default for RoomConfig {
     fn default() -> Self {
-        RoomConfig { subscribe: SubscribeRule::All, max_participants: limits::PARTICIPANTS_PER_ROOM }
+        RoomConfig {
+            subscribe: SubscribeRule::All,
+            opaque: false,
+            max_participants: limits::PARTICIPANTS_PER_ROOM,
+        }
     }
 }
 

@@ -79,22 +79,23 @@ impl ParticipantState {
 
 impl Source {
     fn digest(&self, state: &mut impl Hasher) {
-        (self.info.participant, self.stream, &self.audience, &self.subscriptions).hash(state);
-        (self.keyframes, self.fir_seq, self.left).hash(state);
+        (self.info.participant, &self.encodings[..], &self.audience, &self.subscriptions).hash(state);
+        self.fir_seq.hash(state);
     }
 }
 
 impl Stream {
     fn digest(&self, state: &mut impl Hasher) {
         (self.source, self.ssrc, &self.history, &self.reception, &self.missing).hash(state);
-        (&self.seen, self.newest, self.sender_report).hash(state);
+        (&self.seen, self.newest, self.sender_report, &self.meter).hash(state);
+        debug(&self.reader, state);
     }
 }
 
 impl Subscription {
     fn digest(&self, state: &mut impl Hasher) {
         (self.subscriber, self.source, self.ssrc, self.rtx_ssrc, self.rtx_next).hash(state);
-        (self.seat, self.negotiated, self.reported, self.rewriter).hash(state);
+        (self.seat, self.negotiated, self.reported, self.rewriter, &self.spans, self.wish).hash(state);
         (self.sent.packets, self.sent.payload_bytes).hash(state);
     }
 }

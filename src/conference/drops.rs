@@ -4,7 +4,7 @@ use crate::base::counters::{Counters, Tally};
 use crate::session::{dtls, ice, srtp};
 use crate::transport::framing;
 use crate::transport::network::Refusal;
-use crate::wire::{rtcp, rtp, stun};
+use crate::wire::{payload, rtcp, rtp, stun};
 
 /// Writes [`DropReason`], its counters' order and its names from one list: the reasons of the conference,
 /// then those of the floors below, each a list of its own.
@@ -114,6 +114,8 @@ drop_reasons! {
         Srtp(srtp::OpenError),
         /// Malformed RTP.
         Rtp(rtp::Fault),
+        /// A payload, or the descriptor in front of it, that is not of its format.
+        Payload(payload::Fault),
         /// Malformed RTCP.
         Rtcp(rtcp::Fault),
         /// A TCP stream was closed because its bytes are not frames.

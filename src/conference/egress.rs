@@ -8,14 +8,17 @@ use crate::conference::drops::DropReason;
 use crate::conference::engine::Engine;
 use crate::conference::event::LeaveReason;
 use crate::conference::ids::{ParticipantId, StreamId, SubscriptionId};
+use crate::conference::negotiation::Codec;
 use crate::conference::participant::{SendEntry, Timer};
 use crate::conference::source::Stream;
 use crate::conference::subscription::{EgressExtensions, Subscription, UNNEGOTIATED};
 use crate::forwarding::history::Pages;
+use crate::forwarding::rewrite::Shift;
 use crate::session::srtp::Sealer;
 use crate::transport::framing;
 use crate::wire::mux::{Path, Protocol};
-use crate::wire::rtp::{self, HeaderWriter, PayloadType, RtpTime, SeqNo};
+use crate::wire::payload::{Format, dependency, vp8, vp9};
+use crate::wire::rtp::{self, ExtensionKind, HeaderWriter, PayloadType, RtpTime, SeqNo};
 use std::num::NonZeroU16;
 
 /// What was written at the start of the caller's buffer.
@@ -99,6 +102,7 @@ impl Engine {
             streams: &self.streams,
             pages: &self.pages,
             sealer: &keys.sealer,
+            codecs: &self.config.codecs,
             abs_send_time: rtp::AbsSendTime::at(now).to_bytes(),
         };
         let (mut len, mut segment, mut count) = (0, 0, 0);
@@ -177,6 +181,7 @@ struct Desk<'e> {
     streams: &'e Slots<StreamId, Stream>,
     pages: &'e Pages,
     sealer: &'e Sealer,
+    codecs: &'e [Codec],
     abs_send_time: [u8; 3],
 }
 
@@ -202,12 +207,16 @@ impl Desk<'_> {
         let Some((packet, (extensions, payload))) = held else {
             return Sealed::Dropped(DropReason::Expired);
         };
-        let Some(header) = subscription.header(entry, packet.codec, packet.marker) else {
+        // For who gets no higher layer a picture ends with the last packet of this one.
+        let marker = packet.marker || packet.ends == entry.top;
+        let payload = if entry.emptied { &[] } else { payload };
+        let Some(header) = subscription.header(entry, packet.codec, marker) else {
             return Sealed::Dropped(DropReason::Unnegotiated);
         };
         let too_long = if may_wait { Sealed::NextTime } else { Sealed::Dropped(DropReason::AboveMtu) };
         let ids = &subscription.extensions;
-        let Some(header_len) = header.write(room, ids, extensions, transport_seq, self.abs_send_time) else {
+        let own = Own { transport_seq, abs_send_time: self.abs_send_time, frame_shift: entry.shift.frame };
+        let Some(header_len) = header.write(room, ids, extensions, &own) else {
             return too_long;
         };
         // A retransmission's payload begins with the number it repairs (RFC 4588, section 4).
@@ -223,6 +232,10 @@ impl Desk<'_> {
         let (body_head, body_rest) = body.split_at_mut(head.len());
         body_head.copy_from_slice(head);
         body_rest.copy_from_slice(payload);
+        if entry.shift != Shift::default() {
+            let format = self.codecs.get(usize::from(packet.codec)).map(|codec| codec.format());
+            shift_payload(format, body_rest, entry.shift);
+        }
         let Ok(len) = self.sealer.seal_rtp_in_place(header.seq, header.ssrc, header_len, room, plain_len)
         else {
             return Sealed::Exhausted;
@@ -230,6 +243,25 @@ impl Desk<'_> {
         subscription.on_sent(entry.retransmission, payload.len());
         Sealed::Datagram(len)
     }
+}
+
+/// Moves the numbers of a payload descriptor where they stand.
+#[cold]
+fn shift_payload(format: Option<Format>, payload: &mut [u8], shift: Shift) {
+    // What has no descriptor that can be read has no numbers.
+    let _ = match format {
+        Some(Format::Vp8) => vp8::shift(payload, shift.picture, shift.base_picture),
+        Some(Format::Vp9) => vp9::shift(payload, shift.picture, shift.base_picture),
+        _ => Ok(()),
+    };
+}
+
+/// What each datagram has of its own among the header extensions.
+struct Own {
+    transport_seq: u64,
+    abs_send_time: [u8; 3],
+    /// What is added to the dependency descriptor's frame number.
+    frame_shift: u16,
 }
 
 /// The numbers of one datagram's header.
@@ -272,14 +304,7 @@ impl Subscription {
 impl Header {
     /// Writes the header with the subscription's own extensions and those that are passed on.
     #[inline]
-    fn write(
-        &self,
-        room: &mut [u8],
-        ids: &EgressExtensions,
-        passed: &[u8],
-        transport_seq: u64,
-        abs_send_time: [u8; 3],
-    ) -> Option<usize> {
+    fn write(&self, room: &mut [u8], ids: &EgressExtensions, passed: &[u8], own: &Own) -> Option<usize> {
         let &Header { marker, payload_type, ssrc, .. } = self;
         let (seq, timestamp) = (rtp::WireSeq(self.seq.0 as u16), RtpTime(self.timestamp));
         let mut writer = if ids.mixed {
@@ -289,10 +314,12 @@ impl Header {
         }
         .ok()?;
         if ids.transport_sequence_number != UNNEGOTIATED {
-            writer.extension(ids.transport_sequence_number, &(transport_seq as u16).to_be_bytes()).ok()?;
+            writer
+                .extension(ids.transport_sequence_number, &(own.transport_seq as u16).to_be_bytes())
+                .ok()?;
         }
         if ids.abs_send_time != UNNEGOTIATED {
-            writer.extension(ids.abs_send_time, &abs_send_time).ok()?;
+            writer.extension(ids.abs_send_time, &own.abs_send_time).ok()?;
         }
         let mut rest = passed;
         while let [kind, len, tail @ ..] = rest {
@@ -300,10 +327,25 @@ impl Header {
             let id = ids.forwarded.get(usize::from(*kind)).copied().unwrap_or(UNNEGOTIATED);
             // Without the two-byte form there is no way to write a long value: it is left out.
             if id != UNNEGOTIATED && (ids.mixed || rtp::fits_one_byte(id, value)) {
-                writer.extension(id, value).ok()?;
+                if usize::from(*kind) == ExtensionKind::DependencyDescriptor.index() && own.frame_shift != 0 {
+                    write_shifted(&mut writer, id, value, own.frame_shift)?;
+                } else {
+                    writer.extension(id, value).ok()?;
+                }
             }
             rest = tail;
         }
         writer.finish().ok()
     }
+}
+
+/// A dependency descriptor whose frame number is moved.
+#[cold]
+fn write_shifted(writer: &mut HeaderWriter<'_>, id: u8, value: &[u8], shift: u16) -> Option<()> {
+    let mut moved = [0; u8::MAX as usize];
+    let moved = moved.get_mut(..value.len())?;
+    moved.copy_from_slice(value);
+    let number = dependency::Descriptor::parse(value).ok()?.head().frame_number;
+    dependency::set_frame_number(moved, number.wrapping_add(shift)).ok()?;
+    writer.extension(id, moved).ok()
 }

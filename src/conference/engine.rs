@@ -103,6 +103,15 @@ pub struct Engine {
     pub(super) drops: DropCounters,
 }
 
+/// Adds an event; the oldest one is lost if nobody fetches them.
+pub(super) fn push_event(events: &mut VecDeque<Event>, drops: &mut DropCounters, event: Event) {
+    if events.len() >= limits::EVENTS {
+        events.pop_front();
+        drops.add(DropReason::EventLost.index());
+    }
+    events.push_back(event);
+}
+
 impl Engine {
     /// An engine without rooms.
     ///
@@ -301,11 +310,7 @@ impl Engine {
 
     /// Tells the embedder; when it does not listen, the oldest fact is lost and counted.
     pub(super) fn emit(&mut self, event: Event) {
-        if self.events.len() >= limits::EVENTS {
-            self.events.pop_front();
-            self.count_drop(None, DropReason::EventLost);
-        }
-        self.events.push_back(event);
+        push_event(&mut self.events, &mut self.drops, event);
     }
 
     /// Puts a participant in the line of those with something to send: other things than media alone.
@@ -370,6 +375,7 @@ impl Engine {
                 Timer::Keyframes => participant.rtcp.keyframes = true,
                 Timer::Reports => self.begin_reports(now, id),
                 Timer::Prune => self.prune(now, id),
+                Timer::Ladder => self.measure_ladders(now, id),
                 Timer::Connect if !participant.network.is_secured() => {
                     self.remove(id, LeaveReason::ConnectTimeout);
                 }

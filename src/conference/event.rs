@@ -3,6 +3,7 @@
 use crate::conference::ids::{ParticipantId, RoomId, SourceId};
 use crate::conference::source::SourceInfo;
 use crate::conference::streams::StreamEnd;
+use crate::forwarding::layers::Layer;
 use crate::session::dtls;
 use crate::wire::mux::Path;
 
@@ -50,6 +51,15 @@ pub enum Event {
         participant: ParticipantId,
         /// Which. The id names nothing any more.
         source: SourceId,
+    },
+    /// Another layer of a video source is sent to a participant from now on.
+    LayerChanged {
+        /// To whom.
+        participant: ParticipantId,
+        /// Of which source.
+        source: SourceId,
+        /// What is sent; `None` if nothing is.
+        layer: Option<Layer>,
     },
     /// What is sent to this participant changes: hand it an offer
     /// ([`crate::Participant::create_offer`]) and bring its answer back. Said once until an offer was

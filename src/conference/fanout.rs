@@ -1,35 +1,62 @@
 //! From one received packet to an entry in each receiver's queue. No bytes move here.
 
 use crate::base::limits;
+use crate::base::slots::Slots;
+use crate::base::time::Instant;
 use crate::conference::drops::DropReason;
-use crate::conference::engine::Engine;
+use crate::conference::engine::{Engine, push_event};
+use crate::conference::event::Event;
 use crate::conference::ids::{SourceId, StreamId};
 use crate::conference::participant::SendEntry;
+use crate::conference::source::{Encoding, Newest, Stream};
+use crate::forwarding::reading::Reading;
+use crate::forwarding::rewrite::{Mapped, Rewriter};
 use crate::wire::rtp::SeqNo;
 
+/// A packet that stands in its stream's history.
+pub(super) struct Kept {
+    pub(super) stream: StreamId,
+    pub(super) seq: SeqNo,
+    pub(super) timestamp: u32,
+    pub(super) reading: Reading,
+    /// Nothing but padding.
+    pub(super) empty: bool,
+}
+
 impl Engine {
-    /// Queues a packet of `source` for everybody in its audience.
-    pub(super) fn fan_out(
-        &mut self,
-        source: SourceId,
-        stream: StreamId,
-        seq: SeqNo,
-        timestamp: u32,
-        padding_only: bool,
-    ) {
-        let Some(source) = self.sources.get_mut(source) else {
-            return;
-        };
+    /// Queues a packet of `source` for everybody in its audience who gets its layer.
+    pub(super) fn fan_out(&mut self, now: Instant, id: SourceId, packet: &Kept) {
+        let Some(source) = self.sources.get_mut(id) else { return };
+        let facts = &packet.reading.facts;
+        let mut awaited = false;
         for listener in &mut source.audience {
-            if padding_only && listener.rewriter.absorb(seq) {
-                continue;
+            let before = listener.rewriter.selector.layer();
+            let inner = packet.reading.inner;
+            let spans = || Some(&mut self.subscriptions.get_mut(listener.subscription)?.spans);
+            let numbers = (packet.timestamp, inner);
+            let mapped = listener.rewriter.take(spans, packet.seq, facts, numbers, packet.empty);
+            let sent = match mapped {
+                Mapped::Sent { out, span, emptied } => Some((out, span, emptied)),
+                Mapped::LeftOut => None,
+                Mapped::Begins => {
+                    let at = continued(&source.encodings, &self.streams, now, &listener.rewriter, packet);
+                    let spans = self.subscriptions.get_mut(listener.subscription).map(|one| &mut one.spans);
+                    let (out, span) =
+                        listener.rewriter.begin(spans, packet.seq, (packet.timestamp, at), inner);
+                    Some((out, span, false))
+                }
+            };
+            let selector = &listener.rewriter.selector;
+            if facts.begins_picture && selector.layer() != selector.target() {
+                awaited |= selector.awaits(|target| source.ladder.clip(target)) == Some(facts.layer.encoding);
             }
-            let Some(out) = listener.rewriter.map(seq) else {
-                continue;
-            };
-            let Some(subscriber) = self.participants.get_mut(listener.subscriber) else {
-                continue;
-            };
+            let Some((out, span, emptied)) = sent else { continue };
+            let Some(subscriber) = self.participants.get_mut(listener.subscriber) else { continue };
+            if selector.layer() != before {
+                let layer = selector.layer().map(|layer| source.ladder.clip(layer));
+                let event = Event::LayerChanged { participant: listener.subscriber, source: id, layer };
+                push_event(&mut self.events, &mut self.drops, event);
+            }
             self.traffic.queued += 1;
             if subscriber.egress.queue.len() >= limits::SEND_QUEUE {
                 self.traffic.queued_dropped += 1;
@@ -39,10 +66,13 @@ impl Engine {
             }
             subscriber.egress.queue.push_back(SendEntry {
                 subscription: listener.subscription,
-                stream,
-                seq,
+                stream: packet.stream,
+                seq: packet.seq,
                 out,
-                timestamp: listener.rewriter.timestamp(timestamp),
+                timestamp: packet.timestamp.wrapping_add(span.timestamp),
+                shift: span.shift,
+                top: span.layer.spatial,
+                emptied,
                 retransmission: false,
             });
             if !subscriber.egress.ready {
@@ -50,5 +80,49 @@ impl Engine {
                 self.ready.push_back(listener.subscriber);
             }
         }
+        if awaited {
+            self.want_keyframe(now, id, facts.layer.encoding);
+        }
+    }
+}
+
+/// The timestamp that a packet gets as the first of its stream in a subscription, so that time goes on as
+/// in what was sent before.
+fn continued(
+    encodings: &[Encoding],
+    streams: &Slots<StreamId, Stream>,
+    now: Instant,
+    rewriter: &Rewriter,
+    packet: &Kept,
+) -> u32 {
+    let Some((from, same)) = rewriter.encoding() else { return rewriter.latest_timestamp() };
+    let (delta, to) = (rewriter.timestamp_delta(), packet.reading.facts.layer.encoding);
+    if same && from == to {
+        return packet.timestamp.wrapping_add(delta);
+    }
+    let Some(encoding) = encodings.get(usize::from(from)) else { return rewriter.latest_timestamp() };
+    let stream = encoding.stream.filter(|_| same).and_then(|key| streams.get(key));
+    let (Some(newest), Some(next)) =
+        (stream.map_or(encoding.left, |stream| stream.newest), streams.get(packet.stream))
+    else {
+        return rewriter.latest_timestamp();
+    };
+    let by_arrival = newest.at(now, next.clock_rate);
+    // Encodings of one camera share the wall clock of their sender reports (RFC 3550, section 6.4.1); one
+    // that is far from what their arrival says is a lie (S-SIM-04).
+    let reports = stream.and_then(|stream| Some((stream.sender_report?, next.sender_report?)));
+    let by_reports = reports.map(|(before, after)| {
+        before.timestamp_of(after.wall(packet.timestamp, next.clock_rate), next.clock_rate)
+    });
+    let most = next.clock_rate / 1_000 * limits::CLOCK_DISAGREEMENT;
+    let credible = |at: &u32| at.wrapping_sub(by_arrival).cast_signed().unsigned_abs() <= most;
+    by_reports.filter(credible).unwrap_or(by_arrival).wrapping_add(delta)
+}
+
+impl Newest {
+    /// What a packet's timestamp would be that came at `now`.
+    fn at(&self, now: Instant, clock_rate: u32) -> u32 {
+        let passed = u128::from(clock_rate) * (now - self.at).as_micros() / 1_000_000;
+        self.timestamp.wrapping_add(passed as u32)
     }
 }

@@ -89,9 +89,10 @@ impl Engine {
     /// The stream of this participant's own with an SSRC; others' are out of its reach (S-RTP-05).
     fn stream_of(&mut self, id: ParticipantId, ssrc: Ssrc) -> Option<&mut Stream> {
         let participant = self.participants.get(id)?;
-        let keys = participant.sources.iter().filter_map(|source| self.sources.get(*source)?.stream);
-        let key =
-            keys.into_iter().find(|key| self.streams.get(*key).is_some_and(|stream| stream.ssrc == ssrc))?;
+        let sources = participant.sources.iter().filter_map(|source| self.sources.get(*source));
+        let key = sources
+            .flat_map(|source| source.streams())
+            .find(|key| self.streams.get(*key).is_some_and(|stream| stream.ssrc == ssrc))?;
         self.streams.get_mut(key)
     }
 
@@ -132,14 +133,15 @@ impl Engine {
         let Some(source) = self.sources.get(subscription.source) else {
             return;
         };
-        let Some(stream_id) = source.stream else {
-            return;
-        };
         let Some(listener) = subscription.seat.and_then(|seat| source.audience.get(seat)) else {
             return;
         };
         let out = SeqNo::extend(listener.rewriter.highest(), wire);
-        let Some(seq) = listener.rewriter.unmap(out) else {
+        let Some((seq, span)) = listener.rewriter.unmap(&subscription.spans, out) else {
+            return;
+        };
+        let Some(stream_id) = source.encoding(span.layer.encoding).and_then(|encoding| encoding.stream)
+        else {
             return;
         };
         let Some(packet) = self.streams.get(stream_id).and_then(|stream| stream.history.get(seq)) else {
@@ -162,7 +164,10 @@ impl Engine {
             stream: stream_id,
             seq,
             out,
-            timestamp: listener.rewriter.timestamp(packet.timestamp),
+            timestamp: packet.timestamp.wrapping_add(span.timestamp),
+            shift: span.shift,
+            top: span.layer.spatial,
+            emptied: false,
             retransmission: true,
         };
         participant.egress.queue.push_back(entry);
@@ -173,11 +178,15 @@ impl Engine {
     /// A receiver lost its picture: only what it is subscribed to counts (RFC 4585, section 6.3.1).
     fn on_keyframe_request(&mut self, now: Instant, id: ParticipantId, ssrc: Ssrc) {
         let subscription = self.subscription_of(id, ssrc).and_then(|key| self.subscriptions.get(key));
-        if let Some(source) = subscription
-            .filter(|subscription| subscription.seat.is_some())
-            .map(|subscription| subscription.source)
-        {
-            self.want_keyframe(now, source);
+        let Some(subscription) = subscription.filter(|subscription| subscription.seat.is_some()) else {
+            return;
+        };
+        let Some(source) = self.sources.get(subscription.source) else { return };
+        let listener = subscription.seat.and_then(|seat| source.audience.get(seat));
+        let selector = listener.map(|listener| listener.rewriter.selector).unwrap_or_default();
+        // Of what it gets, or waits for.
+        if let Some(layer) = selector.layer().or(selector.target()) {
+            self.want_keyframe(now, subscription.source, layer.encoding);
         }
     }
 }

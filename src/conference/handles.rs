@@ -7,6 +7,8 @@ use crate::conference::ids::{ParticipantId, RoomId, SourceId};
 use crate::conference::negotiation::NegotiationError;
 use crate::conference::source::SourceInfo;
 use crate::conference::stats::ParticipantStats;
+use crate::forwarding::ladder::{Rung, Wish};
+use crate::forwarding::layers::Layer;
 use crate::session::ice;
 use crate::wire::sdp;
 
@@ -49,6 +51,12 @@ pub enum SubscribeError {
 }
 
 impl Engine {
+    /// The layers of a video source as they come in, from the least to the best; measured several times a
+    /// second. None before that, of audio, and of a source that is gone.
+    pub fn layers(&self, source: SourceId) -> &[Rung] {
+        self.sources.get(source).map_or(&[], |source| source.ladder.rungs())
+    }
+
     /// Opens a room.
     ///
     /// # Errors
@@ -183,6 +191,20 @@ impl Participant<'_> {
         self.engine.subscribe(self.id, source)
     }
 
+    /// Says what it wants at most of a source that it is subscribed to, from now on: which of its layers it
+    /// gets follows from that and from what there is. Asked for before, it is what holds when media begins.
+    ///
+    /// # Errors
+    /// [`SubscribeError::UnknownSource`] if it is not subscribed to it.
+    pub fn set_wish(&mut self, source: SourceId, wish: Wish) -> Result<(), SubscribeError> {
+        self.engine.set_wish(self.id, source, wish)
+    }
+
+    /// The layer of a source that is sent to it now; `None` while nothing is.
+    pub fn layer(&self, source: SourceId) -> Option<Layer> {
+        self.engine.layer_of(self.id, source)
+    }
+
     /// Receives a source no longer.
     pub fn unsubscribe(&mut self, source: SourceId) {
         self.engine.unsubscribe(self.id, source);
@@ -219,7 +241,9 @@ impl Engine {
         let streams = participant
             .sources
             .iter()
-            .filter_map(|source| self.streams.get(self.sources.get(*source)?.stream?));
+            .filter_map(|source| self.sources.get(*source))
+            .flat_map(|source| source.streams())
+            .filter_map(|key| self.streams.get(key));
         ParticipantStats {
             connected: participant.connected,
             round_trip_time: participant.rtt,

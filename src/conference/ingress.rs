@@ -4,14 +4,18 @@ use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::drops::DropReason;
 use crate::conference::engine::{Datagram, Engine};
+use crate::conference::fanout::Kept;
 use crate::conference::ids::{ParticipantId, SourceId, StreamId};
 use crate::conference::participant::{Role, Timer};
-use crate::conference::reading::{Unsettled, payload_len, without_padding};
-use crate::forwarding::history::Committed;
+use crate::conference::reading::{Unsettled, passed_on, payload_len, without_padding};
+use crate::conference::source::{Newest, Stream};
+use crate::forwarding::history::{Committed, Pages};
+use crate::forwarding::reading::{Reading, Unread};
 use crate::forwarding::repair::{Arrival, Missing};
 use crate::session::srtp;
 use crate::wire::mux::{self, Kind, Path};
-use crate::wire::rtp::{self, SeqNo, rtx};
+use crate::wire::payload::{self, Body, Format, Opaque};
+use crate::wire::rtp::{self, ExtensionKind, SeqNo, rtx};
 use crate::wire::stun;
 
 /// A packet that was opened aside: it came before its stream, or inside another.
@@ -152,7 +156,9 @@ impl Engine {
                 self.receive_cryptex(now, id, stream, &packet, data)
             }
             Some(Role::Media(stream)) => self.receive_media(now, id, stream, &packet, data),
-            Some(Role::Retired(source)) if self.speaks(now, source) => Err(DropReason::Unnegotiated),
+            Some(Role::Retired(source, encoding)) if self.speaks(now, source, encoding) => {
+                Err(DropReason::Unnegotiated)
+            }
             role => self.receive_aside(now, id, role, data),
         }
     }
@@ -170,7 +176,7 @@ impl Engine {
         let source = self.sources.get(stream.source).ok_or(DropReason::Unnegotiated)?;
         let Some(codec) = source.ingress.codec(packet.payload_type()) else {
             // A payload type of the line that it moves to, perhaps.
-            return if source.names_another(packet) {
+            return if source.names_another(stream.encoding, packet) {
                 self.receive_aside(now, id, Some(Role::Media(key)), data)
             } else {
                 Err(DropReason::Unnegotiated)
@@ -180,8 +186,7 @@ impl Engine {
         let place =
             stream.history.reserve(&mut self.pages, now, data.len()).ok_or(DropReason::HistoryFull)?;
         let header = packet.header_len().min(place.len());
-        let noted =
-            source.ingress.note(packet, &source.info.mid, place.get_mut(..header).unwrap_or_default());
+        let noted = source.note(stream.encoding, packet, place.get_mut(..header).unwrap_or_default());
         if noted.moved {
             stream.history.cancel(&mut self.pages);
             return self.receive_aside(now, id, Some(Role::Media(key)), data);
@@ -236,7 +241,7 @@ impl Engine {
             }
         };
         participant.budget.take(now, data.len());
-        match source.ingress.settle(now, opened, codec, &source.info.mid, place) {
+        match source.ingress.settle(now, opened, codec, (&source.info.mid, stream.encoding), place) {
             Ok((kept, transport_seq)) => {
                 self.note_arrival(now, id, transport_seq);
                 self.accept(now, id, key, kept, false)
@@ -296,19 +301,19 @@ impl Engine {
         let packet = rtp::Packet::parse(plain).map_err(|error| DropReason::Rtp(error.fault))?;
         let payload = without_padding(&packet)?;
         match role {
-            Some(Role::Repair(source)) if !self.names_another(source, &packet) => {
-                self.accept_repair(now, id, source, &packet, payload)
+            Some(Role::Repair(source, encoding)) if !self.names_another(source, encoding, &packet) => {
+                self.accept_repair(now, id, (source, encoding), &packet, payload)
             }
             // It stays where it is, and its payload type is none of that line's.
             Some(Role::Media(key))
                 if !self
                     .streams
                     .get(key)
-                    .is_some_and(|stream| self.names_another(stream.source, &packet)) =>
+                    .is_some_and(|stream| self.names_another(stream.source, stream.encoding, &packet)) =>
             {
                 Err(DropReason::Unnegotiated)
             }
-            Some(Role::Repair(_) | Role::Media(_)) => self.rebind(now, id, &packet, payload, opened),
+            Some(Role::Repair(..) | Role::Media(_)) => self.rebind(now, id, &packet, payload, opened),
             _ => self.accept_first(now, id, &packet, payload, opened),
         }
     }
@@ -318,13 +323,14 @@ impl Engine {
         &mut self,
         now: Instant,
         id: ParticipantId,
-        source_id: SourceId,
+        (source_id, encoding): (SourceId, u8),
         packet: &rtp::Packet<'_>,
         payload: &[u8],
     ) -> Result<Taken, DropReason> {
         let source = self.sources.get(source_id).ok_or(DropReason::Unnegotiated)?;
         let codec = source.ingress.repaired_codec(packet.payload_type()).ok_or(DropReason::Unnegotiated)?;
-        let (key, transport_seq) = (source.stream, source.ingress.transport_seq(packet));
+        let key = source.encoding(encoding).and_then(|encoding| encoding.stream);
+        let transport_seq = source.ingress.transport_seq(packet);
         self.note_arrival(now, id, transport_seq);
         // Probes are padding on the retransmission stream: they served their purpose by arriving.
         if payload.is_empty() {
@@ -359,8 +365,7 @@ impl Engine {
         let len = packet.header_len() + payload.len();
         let place = stream.history.reserve(&mut self.pages, now, len).ok_or(DropReason::HistoryFull)?;
         let header = packet.header_len().min(place.len());
-        let noted =
-            source.ingress.note(packet, &source.info.mid, place.get_mut(..header).unwrap_or_default());
+        let noted = source.note(stream.encoding, packet, place.get_mut(..header).unwrap_or_default());
         let Some(out) = place.get_mut(noted.extensions_len..noted.extensions_len + payload.len()) else {
             stream.history.cancel(&mut self.pages);
             return Err(DropReason::HistoryFull);
@@ -393,11 +398,11 @@ impl Engine {
         now: Instant,
         id: ParticipantId,
         key: StreamId,
-        packet: Committed,
+        mut packet: Committed,
         repaired: bool,
     ) -> Result<Taken, DropReason> {
         let stream = self.streams.get_mut(key).ok_or(DropReason::Unnegotiated)?;
-        let (seq, timestamp) = (packet.seq, packet.timestamp);
+        let Committed { seq, timestamp, payload_len, .. } = packet;
         if !stream.seen.insert(seq) {
             stream.history.cancel(&mut self.pages);
             return Err(DropReason::Duplicate);
@@ -406,25 +411,32 @@ impl Engine {
         let highest = stream.reception.highest();
         let continuity = stream.missing.on_packet(now, seq, highest);
         stream.reception.on_packet(now, seq, timestamp, repaired);
-        if stream.newest.is_none_or(|(newest, ..)| seq > newest) {
-            stream.newest = Some((seq, timestamp, now));
+        if stream.newest.is_none_or(|newest| seq > newest.seq) {
+            stream.newest = Some(Newest { seq, timestamp, at: now });
         }
         if !stream.nack {
             stream.missing = Missing::default();
         }
         let asks = (stream.missing.len() > missing).then(|| now + limits::NACK_REORDERING);
-        let source = stream.source;
-        let padding_only = packet.payload_len == 0;
+        let (source, encoding) = (stream.source, stream.encoding);
+        let format = self.config.codecs.get(usize::from(packet.codec)).map(|codec| codec.format());
+        let read = stream.read(&self.pages, &mut packet, format, now);
         stream.history.commit(&mut self.pages, packet);
         if let Some(at) = asks {
             self.arm(id, Timer::Repair, at);
         }
         self.arm_prune(now, id);
         if continuity == Arrival::Broken {
-            self.want_keyframe(now, source);
+            self.want_keyframe(now, source, encoding);
         }
-        self.fan_out(source, key, seq, timestamp, padding_only);
-        Ok(Taken::Media)
+        // What cannot be read has its number all the same: it is left out like padding.
+        let (reading, fault) = match read {
+            Ok(reading) => (reading, None),
+            Err(error) => (Reading::of(encoding), Some(error.fault)),
+        };
+        let empty = payload_len == 0 || fault.is_some();
+        self.fan_out(now, source, &Kept { stream: key, seq, timestamp, reading, empty });
+        fault.map_or(Ok(Taken::Media), |fault| Err(DropReason::Payload(fault)))
     }
 
     fn arm_prune(&mut self, now: Instant, id: ParticipantId) {
@@ -440,7 +452,8 @@ impl Engine {
         };
         let mut any = false;
         for source in participant.sources.iter().filter_map(|source| self.sources.get(*source)) {
-            if let Some(stream) = source.stream.and_then(|key| self.streams.get_mut(key)) {
+            for key in source.streams() {
+                let Some(stream) = self.streams.get_mut(key) else { continue };
                 stream.history.expire(&mut self.pages, now);
                 any |= !stream.history.is_empty();
             }
@@ -448,5 +461,40 @@ impl Engine {
         if any {
             self.arm(id, Timer::Prune, now + limits::HISTORY_AGE);
         }
+    }
+}
+
+impl Stream {
+    /// Reads what stands in the reserved place, once in a packet's life, and counts it.
+    fn read(
+        &mut self,
+        pages: &Pages,
+        packet: &mut Committed,
+        format: Option<Format>,
+        now: Instant,
+    ) -> Result<Reading, payload::ParseError> {
+        let Some(meter) = &mut self.meter else { return Ok(Reading::of_audio()) };
+        let (extensions, payload) = self.history.reserved(pages, packet).unwrap_or_default();
+        if payload.is_empty() {
+            return Ok(Reading::of(self.encoding));
+        }
+        let unread = Unread {
+            seq: packet.seq,
+            timestamp: packet.timestamp,
+            marker: packet.marker,
+            format,
+            body: if self.opaque { Body::Opaque(Opaque::new(payload)) } else { Body::Clear(payload) },
+            dependency: passed_on(extensions, ExtensionKind::DependencyDescriptor),
+        };
+        let reading = self.reader.read(self.encoding, &unread)?;
+        let facts = &reading.facts;
+        meter.on_packet(now, facts.layer, packet.payload_len, facts.begins_frame);
+        if let Some(resolution) = reading.resolution {
+            meter.on_resolution(facts.layer.spatial, resolution);
+        }
+        if facts.ends_frame {
+            packet.ends = facts.layer.spatial;
+        }
+        Ok(reading)
     }
 }

@@ -258,8 +258,10 @@ impl Engine {
         let Some(source) = self.sources.remove(key) else {
             return;
         };
-        if let Some(mut stream) = source.stream.and_then(|stream| self.streams.remove(stream)) {
-            stream.history.clear(&mut self.pages);
+        for key in source.streams() {
+            if let Some(mut stream) = self.streams.remove(key) {
+                stream.history.clear(&mut self.pages);
+            }
         }
         let info = source.info;
         if let Some(publisher) = self.participants.get_mut(info.participant) {
@@ -365,10 +367,14 @@ impl Engine {
             return;
         };
         // Numbers go on where they ended: none is used twice (I-10).
-        subscription.rewriter.restart(0);
+        subscription.rewriter.pause();
+        let target = source.ladder.choose(&subscription.wish);
+        subscription.rewriter.selector.set_target(target);
         subscription.seat = Some(source.audience.len());
         source.audience.push(Listener { subscription: key, subscriber, rewriter: subscription.rewriter });
-        self.want_keyframe(now, source_id);
+        if let Some(target) = target {
+            self.want_keyframe(now, source_id, target.encoding);
+        }
         self.arm_reports(now, subscriber);
     }
 

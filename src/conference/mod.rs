@@ -30,6 +30,7 @@ mod participant;
 mod reading;
 mod reports;
 mod room;
+mod selection;
 mod signalling;
 mod source;
 mod spare;

@@ -11,6 +11,7 @@ use crate::conference::negotiation::Negotiation;
 use crate::conference::spare::Spare;
 use crate::conference::stats::Traffic;
 use crate::congestion::arrivals::Arrivals;
+use crate::forwarding::rewrite::Shift;
 use crate::transport::network::Network;
 use crate::wire::mux::Path;
 use crate::wire::rtp::{SeqNo, Ssrc};
@@ -23,10 +24,10 @@ pub(super) enum Role {
     /// Not settled: the next packet may tell, after another negotiation for instance.
     Open,
     Media(StreamId),
-    /// Replaced by another SSRC of its source.
-    Retired(SourceId),
-    /// Retransmissions of whatever stream the source has.
-    Repair(SourceId),
+    /// Replaced by another SSRC of its source's encoding.
+    Retired(SourceId, u8),
+    /// Retransmissions of whatever stream the source's encoding has.
+    Repair(SourceId, u8),
 }
 
 /// One datagram of media that waits to be sealed: names, not bytes.
@@ -39,6 +40,12 @@ pub(super) struct SendEntry {
     /// The subscription's number.
     pub(super) out: SeqNo,
     pub(super) timestamp: u32,
+    /// What is added to the numbers inside.
+    pub(super) shift: Shift,
+    /// The highest spatial layer sent: a picture ends with it.
+    pub(super) top: u8,
+    /// Without its payload: the number alone is needed.
+    pub(super) emptied: bool,
     pub(super) retransmission: bool,
 }
 
@@ -69,18 +76,21 @@ pub(super) enum Timer {
     Reports,
     /// Old packets of its streams.
     Prune,
+    /// The layers of what it publishes are measured.
+    Ladder,
     /// It has to be connected by then.
     Connect,
 }
 
 impl Timer {
-    pub(super) const ALL: [Timer; 7] = [
+    pub(super) const ALL: [Timer; 8] = [
         Timer::Network,
         Timer::Feedback,
         Timer::Repair,
         Timer::Keyframes,
         Timer::Reports,
         Timer::Prune,
+        Timer::Ladder,
         Timer::Connect,
     ];
 }

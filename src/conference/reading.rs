@@ -4,19 +4,35 @@ use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::drops::DropReason;
 use crate::conference::negotiation::{CodecId, Payload};
-use crate::forwarding::history::Committed;
+use crate::forwarding::history::{Committed, ENDS_NOTHING};
 use crate::session::srtp;
 use crate::wire::rtp::{self, ExtensionKind, PayloadType, SeqNo, Ssrc};
 use smallvec::SmallVec;
 
-/// Bytes of a packet's extensions that are passed on: what the eight kinds take by far, colour spaces with
-/// their 28 bytes included.
+/// Bytes of a packet's extensions that are passed on: what the ten kinds take, a colour space of 28 bytes and a
+/// dependency descriptor with its structure included.
 const PASSED_ON: usize = 255;
 
 /// No payload type, no extension.
 const NONE: u8 = 0xff;
 /// Set in a payload type's entry that stands for retransmissions.
 const RTX: u8 = 0x80;
+
+/// What an encoding goes by.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct EncodingName {
+    pub(super) rid: Option<Box<str>>,
+    /// Signalled SSRCs, of its media and of its retransmissions.
+    pub(super) ssrc: Option<Ssrc>,
+    pub(super) rtx: Option<Ssrc>,
+}
+
+impl EncodingName {
+    /// Whether streams are told by it: simulcast by rid.
+    pub(super) fn is_distinct(&self) -> bool {
+        self.rid.is_some()
+    }
+}
 
 /// How a publisher's packets are read: small tables derived from its session once.
 #[derive(Debug, Clone)]
@@ -26,7 +42,8 @@ pub(super) struct Ingress {
     kinds: [u8; 15],
     ids: [u8; ExtensionKind::COUNT],
     clock_rates: [u32; limits::CODECS],
-    ssrcs: SmallVec<[Ssrc; 2]>,
+    /// The encodings, in the order that was negotiated; one without simulcast.
+    pub(super) names: SmallVec<[EncodingName; 1]>,
     pub(super) nack: bool,
     pub(super) pli: bool,
     pub(super) fir: bool,
@@ -34,13 +51,13 @@ pub(super) struct Ingress {
 
 impl Ingress {
     /// A table without any payload type.
-    pub(super) fn new(clock_rates: [u32; limits::CODECS], ssrcs: SmallVec<[Ssrc; 2]>) -> Self {
+    pub(super) fn new(clock_rates: [u32; limits::CODECS], names: SmallVec<[EncodingName; 1]>) -> Self {
         Ingress {
             payloads: Box::new([NONE; 128]),
             kinds: [NONE; 15],
             ids: [0; ExtensionKind::COUNT],
             clock_rates,
-            ssrcs,
+            names,
             nack: false,
             pli: false,
             fir: false,
@@ -107,23 +124,54 @@ impl Ingress {
         self.clock_rates.get(codec).copied().filter(|rate| *rate > 0)
     }
 
-    pub(super) fn signalled(&self, ssrc: Ssrc) -> bool {
-        self.ssrcs.contains(&ssrc)
+    /// The encoding that an SSRC was signalled for, as its media or its retransmissions.
+    pub(super) fn signalled(&self, ssrc: Ssrc) -> Option<u8> {
+        let named = (0..).zip(&self.names).find(|(_, name)| [name.ssrc, name.rtx].contains(&Some(ssrc)));
+        named.map(|(encoding, _)| encoding)
+    }
+
+    /// The rid that a packet names, of its own encoding or of the one it repairs (RFC 8852).
+    pub(super) fn rid_of<'p>(&self, packet: &rtp::Packet<'p>) -> Option<&'p [u8]> {
+        let value = |kind| packet.extension(self.id_of(kind)?);
+        value(ExtensionKind::Rid).or_else(|| value(ExtensionKind::RepairedRid))
+    }
+
+    /// Whether an encoding goes by this rid; one without a rid goes by any.
+    pub(super) fn is_rid(&self, encoding: u8, rid: &[u8]) -> bool {
+        let name = self.names.get(usize::from(encoding)).and_then(|name| name.rid.as_ref());
+        name.is_none_or(|name| name.as_bytes() == rid)
+    }
+
+    /// The encoding that a packet belongs to: by its rid, by an SSRC that was signalled, or because there is
+    /// no other (RFC 8853, section 5.3).
+    pub(super) fn encoding_of(&self, packet: &rtp::Packet<'_>) -> Option<u8> {
+        let by_rid = |rid: &[u8]| {
+            (0..)
+                .zip(&self.names)
+                .find(|(_, name)| name.rid.as_ref().is_some_and(|name| name.as_bytes() == rid))
+        };
+        let simulcast = self.names.len() > 1;
+        match self.rid_of(packet).filter(|_| simulcast) {
+            // A rid that was not negotiated is nobody's (S-SIM-01).
+            Some(rid) if self.names.iter().any(|name| name.rid.is_some()) => by_rid(rid).map(|(at, _)| at),
+            _ => self.signalled(packet.ssrc()).or((!simulcast).then_some(0)),
+        }
     }
 
     /// Reads the extensions once: what is passed on is written to `place` as (kind, length, bytes), the
     /// rest that matters is returned. Extensions that were not negotiated are invisible (S-RTP-03).
     ///
-    /// Of a kind that comes again only the first value is passed on. So there are at most eight, which take
+    /// Of a kind that comes again only the first value is passed on. So there are at most ten, which take
     /// a byte more here than in the packet each: `place` needs no more room than the header has.
-    pub(super) fn note(&self, packet: &rtp::Packet<'_>, mid: &str, place: &mut [u8]) -> Noted {
+    pub(super) fn note(&self, packet: &rtp::Packet<'_>, mid: &str, encoding: u8, place: &mut [u8]) -> Noted {
         let (mut noted, mut written) = (Noted::default(), 0u32);
         for (id, value) in packet.extensions() {
             match self.kind_of(id) {
                 Some(ExtensionKind::TransportSequenceNumber) => {
                     noted.transport_seq = rtp::transport_sequence_number(value).map(|seq| seq.0);
                 }
-                Some(ExtensionKind::Mid) => noted.moved = value != mid.as_bytes(),
+                Some(ExtensionKind::Mid) => noted.moved |= value != mid.as_bytes(),
+                Some(ExtensionKind::Rid) => noted.moved |= !self.is_rid(encoding, value),
                 Some(kind) if kind.forwarded() => {
                     // There are fewer than 32 kinds.
                     let bit = 1u32 << kind.index();
@@ -154,13 +202,18 @@ impl Ingress {
         now: Instant,
         opened: srtp::Opened,
         codec: u8,
-        mid: &str,
+        (mid, encoding): (&str, u8),
         place: &mut [u8],
     ) -> Result<(Committed, Option<u16>), Unsettled> {
         let packet = rtp::Packet::parse(place.get(..opened.len).unwrap_or_default())
             .map_err(|error| DropReason::Rtp(error.fault))?;
         let (mut passed, header_len) = ([0; PASSED_ON], packet.header_len());
-        let noted = self.note(&packet, mid, passed.get_mut(..header_len.min(PASSED_ON)).unwrap_or_default());
+        let noted = self.note(
+            &packet,
+            mid,
+            encoding,
+            passed.get_mut(..header_len.min(PASSED_ON)).unwrap_or_default(),
+        );
         if noted.moved {
             return Err(Unsettled::Moved);
         }
@@ -210,6 +263,7 @@ impl Noted {
             extensions_len: self.extensions_len as u8,
             payload_len,
             codec,
+            ends: ENDS_NOTHING,
             marker: packet.marker(),
         }
     }
@@ -226,6 +280,18 @@ impl From<DropReason> for Unsettled {
     fn from(reason: DropReason) -> Self {
         Unsettled::Dropped(reason)
     }
+}
+
+/// The value of an extension among those that are passed on.
+pub(super) fn passed_on(mut extensions: &[u8], wanted: ExtensionKind) -> Option<&[u8]> {
+    while let [kind, len, rest @ ..] = extensions {
+        let (value, rest) = rest.split_at_checked(usize::from(*len))?;
+        if usize::from(*kind) == wanted.index() {
+            return Some(value);
+        }
+        extensions = rest;
+    }
+    None
 }
 
 /// The length of a plain payload without its padding (RFC 3550, section 5.1; S-RTP-02).

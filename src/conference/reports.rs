@@ -19,17 +19,18 @@ const BLOCKS: usize = 31;
 const TRAILER: usize = 32;
 
 impl Engine {
-    /// Asks a source for a key frame, now or when its spacing allows.
-    pub(super) fn want_keyframe(&mut self, now: Instant, source: SourceId) {
+    /// Asks an encoding for a key frame, now or when its spacing allows.
+    pub(super) fn want_keyframe(&mut self, now: Instant, source: SourceId, encoding: u8) {
         let Some(source) = self.sources.get_mut(source) else {
             return;
         };
         if source.info.kind != MediaKind::Video || !source.ingress.pli && !source.ingress.fir {
             return;
         }
-        source.keyframes.want();
         let publisher = source.info.participant;
-        match source.keyframes.deadline() {
+        let Some(encoding) = source.encoding_mut(encoding) else { return };
+        encoding.keyframes.want();
+        match encoding.keyframes.deadline() {
             Some(at) if at > now => self.arm(publisher, Timer::Keyframes, at),
             _ => {
                 if let Some(participant) = self.participants.get_mut(publisher) {
@@ -55,7 +56,7 @@ impl Engine {
         let receives = participant
             .sources
             .iter()
-            .any(|source| self.sources.get(*source).is_some_and(|source| source.stream.is_some()));
+            .any(|source| self.sources.get(*source).is_some_and(|source| source.streams().next().is_some()));
         let sends = participant
             .subscriptions
             .iter()
@@ -123,12 +124,16 @@ impl Engine {
             let Some(source) = self.sources.get(subscription.source) else {
                 continue;
             };
-            let clock = source
-                .stream
-                .and_then(|key| self.streams.get(key))
-                .and_then(|stream| Some((stream.sender_report?, stream.clock_rate)));
-            let listener = subscription.seat.and_then(|seat| source.audience.get(seat));
-            let (Some((clock, rate)), Some(listener)) = (clock, listener) else {
+            let Some(listener) = subscription.seat.and_then(|seat| source.audience.get(seat)) else {
+                continue;
+            };
+            // The clock of what is sent now: its numbers are what the timestamps are moved from.
+            let sent_now = listener.rewriter.encoding().filter(|(_, same)| *same);
+            let encoding = sent_now.and_then(|(encoding, _)| source.encoding(encoding));
+            let stream = encoding.and_then(|encoding| self.streams.get(encoding.stream?));
+            let Some((clock, rate)) =
+                stream.and_then(|stream| Some((stream.sender_report?, stream.clock_rate)))
+            else {
                 continue;
             };
             let (ntp, rtp) = clock.at(now, rate);
@@ -139,7 +144,7 @@ impl Engine {
             let info = SenderInfo {
                 ssrc: subscription.ssrc,
                 ntp: NtpTime(ntp),
-                rtp_time: RtpTime(listener.rewriter.timestamp(rtp)),
+                rtp_time: RtpTime(rtp.wrapping_add(listener.rewriter.timestamp_delta())),
                 packet_count: sent.packets as u32,
                 octet_count: sent.payload_bytes as u32,
             };
@@ -154,8 +159,8 @@ impl Engine {
         participant.rtcp.first_report = round.next.checked_rem(count).unwrap_or(0);
         let mut blocks: SmallVec<[ReportBlock; 4]> = SmallVec::new();
         if first {
-            let streams = participant.sources.iter().filter_map(|source| self.sources.get(*source)?.stream);
-            for key in streams.take(BLOCKS) {
+            let sources = participant.sources.iter().filter_map(|source| self.sources.get(*source));
+            for key in sources.flat_map(|source| source.streams()).take(BLOCKS) {
                 blocks.extend(self.streams.get_mut(key).map(|stream| stream.block(now)));
             }
         }
@@ -183,25 +188,25 @@ impl Engine {
             let Some(source) = self.sources.get_mut(*key) else {
                 continue;
             };
-            let Some(stream) = source.stream.and_then(|stream| self.streams.get(stream)) else {
-                continue;
-            };
-            if writer.room() < 20 {
-                participant.rtcp.keyframes = true;
-                break;
-            }
-            if source.keyframes.take_due(now) {
-                let _ = if source.ingress.pli {
-                    writer.pli(participant.ssrc, stream.ssrc)
-                } else {
-                    source.fir_seq = source.fir_seq.wrapping_add(1);
-                    writer.fir(
-                        participant.ssrc,
-                        &[FirEntry { ssrc: stream.ssrc, sequence_number: source.fir_seq }],
-                    )
+            for encoding in &mut source.encodings {
+                let Some(stream) = encoding.stream.and_then(|stream| self.streams.get(stream)) else {
+                    continue;
                 };
-            } else if let Some(at) = source.keyframes.deadline() {
-                later = Some(later.map_or(at, |before: Instant| before.min(at)));
+                if writer.room() < 20 {
+                    participant.rtcp.keyframes = true;
+                    break;
+                }
+                if encoding.keyframes.take_due(now) {
+                    let _ = if source.ingress.pli {
+                        writer.pli(participant.ssrc, stream.ssrc)
+                    } else {
+                        source.fir_seq = source.fir_seq.wrapping_add(1);
+                        let entry = FirEntry { ssrc: stream.ssrc, sequence_number: source.fir_seq };
+                        writer.fir(participant.ssrc, &[entry])
+                    };
+                } else if let Some(at) = encoding.keyframes.deadline() {
+                    later = Some(later.map_or(at, |before: Instant| before.min(at)));
+                }
             }
         }
         if let Some(at) = later {
@@ -217,10 +222,8 @@ impl Engine {
             return;
         }
         let mut next = None;
-        for source in &participant.sources {
-            let Some(key) = self.sources.get(*source).and_then(|source| source.stream) else {
-                continue;
-            };
+        let sources = participant.sources.iter().filter_map(|source| self.sources.get(*source));
+        for key in sources.flat_map(|source| source.streams()) {
             let Some(stream) = self.streams.get_mut(key) else {
                 continue;
             };
@@ -285,8 +288,8 @@ fn first_stream(
     sources: &crate::base::slots::Slots<SourceId, crate::conference::source::Source>,
     streams: &crate::base::slots::Slots<crate::conference::ids::StreamId, Stream>,
 ) -> Option<Ssrc> {
-    let mut keys = participant.sources.iter().filter_map(|source| sources.get(*source)?.stream);
-    keys.find_map(|key| Some(streams.get(key)?.ssrc))
+    let sources = participant.sources.iter().filter_map(|source| sources.get(*source));
+    sources.flat_map(|source| source.streams()).find_map(|key| Some(streams.get(key)?.ssrc))
 }
 
 impl SenderClock {
@@ -297,6 +300,19 @@ impl SenderClock {
         let ntp = self.ntp.wrapping_add(((passed << 32) / 1_000_000) as u64);
         let rtp = self.rtp.wrapping_add((passed * u128::from(clock_rate) / 1_000_000) as u32);
         (ntp, rtp)
+    }
+
+    /// The publisher's wall time of a timestamp of the same stream, which is not far from the report's.
+    pub(super) fn wall(&self, timestamp: u32, clock_rate: u32) -> u64 {
+        let ticks = i128::from(timestamp.wrapping_sub(self.rtp).cast_signed());
+        let passed = (ticks << 32).checked_div(i128::from(clock_rate)).unwrap_or(0);
+        self.ntp.wrapping_add_signed(passed as i64)
+    }
+
+    /// The stream's timestamp at a wall time of the publisher's.
+    pub(super) fn timestamp_of(&self, wall: u64, clock_rate: u32) -> u32 {
+        let passed = i128::from(wall.wrapping_sub(self.ntp).cast_signed());
+        self.rtp.wrapping_add((passed * i128::from(clock_rate) >> 32) as u32)
     }
 }
 

@@ -12,10 +12,10 @@ use crate::conference::negotiation::{
     self, DtlsRole, Line, LocalTransport, NegotiationError, Payload, Publication, RemoteTransport, Session,
 };
 use crate::conference::participant::{ParticipantState, Role, Timer};
-use crate::conference::reading::Ingress;
-use crate::conference::source::{Source, SourceInfo};
+use crate::conference::reading::{EncodingName, Ingress};
+use crate::conference::source::{Encoding, Source, SourceInfo};
 use crate::conference::subscription::{EgressExtensions, Subscription, UNNEGOTIATED};
-use crate::forwarding::keyframes::Keyframes;
+use crate::forwarding::ladder::Ladder;
 use crate::session::{dtls, ice};
 use crate::transport::network::Remote;
 use crate::wire::rtp::{ExtensionKind, Ssrc};
@@ -209,7 +209,7 @@ impl Engine {
             let gone = match role {
                 Role::Open => false,
                 Role::Media(stream) => !self.streams.contains(*stream),
-                Role::Repair(source) | Role::Retired(source) => !self.sources.contains(*source),
+                Role::Repair(source, _) | Role::Retired(source, _) => !self.sources.contains(*source),
             };
             if gone {
                 *role = Role::Open;
@@ -243,8 +243,9 @@ impl Engine {
                 self.sources.get(*key).is_some_and(|source| source.info.mid == line.mid.as_str())
             });
             let ingress = self.config.ingress(line, publication);
-            if let Some(source) = known.and_then(|key| self.sources.get_mut(key)) {
-                source.ingress = ingress;
+            if let Some((key, source)) = known.and_then(|key| Some((key, self.sources.get_mut(key)?))) {
+                let before = std::mem::replace(&mut source.ingress, ingress);
+                self.settle_encodings(key, &before);
             } else if participant.config.publish
                 && participant.sources.len() < limits::SOURCES_PER_PARTICIPANT
             {
@@ -252,14 +253,33 @@ impl Engine {
                 let (room, number) = (participant.room, participant.sources_published);
                 self.add_source(|key| Source {
                     info: info_of(key, room, id, number, line, publication),
+                    encodings: std::iter::repeat_with(Encoding::default).take(ingress.names.len()).collect(),
                     ingress,
-                    stream: None,
-                    left: None,
+                    ladder: Ladder::default(),
                     audience: Vec::new(),
                     subscriptions: Vec::new(),
-                    keyframes: Keyframes::default(),
                     fir_seq: 0,
                 });
+            }
+        }
+    }
+
+    /// Encodings that go by another name now, or by none, end with their streams.
+    fn settle_encodings(&mut self, id: SourceId, before: &Ingress) {
+        let Some(source) = self.sources.get_mut(id) else { return };
+        let names = &source.ingress.names;
+        let mut ended = Vec::new();
+        for (at, encoding) in source.encodings.iter_mut().enumerate() {
+            if before.names.get(at) != names.get(at) && names.get(at).is_none_or(|name| name.is_distinct()) {
+                ended.extend(encoding.stream.take());
+                encoding.left = None;
+            }
+        }
+        source.encodings.resize_with(names.len(), Encoding::default);
+        for key in ended {
+            if let Some(mut stream) = self.streams.remove(key) {
+                stream.history.clear(&mut self.pages);
+                self.restart_listeners(id, stream.encoding);
             }
         }
     }
@@ -375,14 +395,16 @@ impl crate::conference::config::EngineConfig {
         for (slot, codec) in clock_rates.iter_mut().zip(&self.codecs) {
             *slot = codec.clock_rate();
         }
-        let ssrcs = publication
-            .ssrcs
-            .iter()
-            .flat_map(|(primary, rtx)| [Some(*primary), *rtx])
-            .flatten()
-            .map(Ssrc)
-            .collect();
-        let mut ingress = Ingress::new(clock_rates, ssrcs);
+        let names = publication.ssrcs.iter().take(1).map(|(ssrc, rtx)| EncodingName {
+            rid: None,
+            ssrc: Some(Ssrc(*ssrc)),
+            rtx: rtx.map(Ssrc),
+        });
+        let mut names: smallvec::SmallVec<[EncodingName; 1]> = names.collect();
+        if names.is_empty() {
+            names.push(EncodingName::default());
+        }
+        let mut ingress = Ingress::new(clock_rates, names);
         for negotiated in line.payloads.iter() {
             ingress.set_payload(negotiated.payload_type, Payload::Media(negotiated.codec));
             if let Some(rtx) = negotiated.rtx {

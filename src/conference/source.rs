@@ -3,14 +3,17 @@
 use crate::base::time::Instant;
 use crate::conference::ids::{ParticipantId, RoomId, SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation::MediaKind;
-use crate::conference::reading::Ingress;
+use crate::conference::reading::{Ingress, Noted};
 use crate::forwarding::history::History;
 use crate::forwarding::keyframes::Keyframes;
+use crate::forwarding::ladder::{Ladder, Meter};
+use crate::forwarding::reading::Reader;
 use crate::forwarding::reception::Reception;
 use crate::forwarding::repair::Missing;
 use crate::forwarding::rewrite::Rewriter;
 use crate::forwarding::seen::Seen;
 use crate::wire::rtp::{self, ExtensionKind, SeqNo, Ssrc};
+use smallvec::SmallVec;
 
 /// What the embedder is told of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,16 +41,33 @@ pub(super) struct Source {
     pub(super) info: SourceInfo,
     /// How the publisher's packets are read.
     pub(super) ingress: Ingress,
-    pub(super) stream: Option<StreamId>,
-    /// The newest packet of a stream that went to another source: where the next one goes on.
-    pub(super) left: Option<(SeqNo, u32, Instant)>,
+    /// The encodings of simulcast in the order that was negotiated; one without.
+    pub(super) encodings: SmallVec<[Encoding; 1]>,
+    /// What is there of them, as it was measured last.
+    pub(super) ladder: Ladder,
     /// Everybody who receives it now, in the order of the walk.
     pub(super) audience: Vec<Listener>,
     /// Every subscription, receiving or not yet.
     pub(super) subscriptions: Vec<SubscriptionId>,
-    pub(super) keyframes: Keyframes,
     /// Number of the last full intra request (RFC 5104, section 4.3.1.1).
     pub(super) fir_seq: u8,
+}
+
+/// One encoding of a source: what one stream after the other carries.
+#[derive(Debug, Default, Clone, Hash)]
+pub(super) struct Encoding {
+    pub(super) stream: Option<StreamId>,
+    /// The stream before: where the next one goes on.
+    pub(super) left: Option<Newest>,
+    pub(super) keyframes: Keyframes,
+}
+
+/// The newest packet of a stream by its number, and when it came.
+#[derive(Debug, Clone, Copy, Hash)]
+pub(super) struct Newest {
+    pub(super) seq: SeqNo,
+    pub(super) timestamp: u32,
+    pub(super) at: Instant,
 }
 
 impl Source {
@@ -56,9 +76,29 @@ impl Source {
         packet.extension(self.ingress.id_of(ExtensionKind::Mid)?)
     }
 
-    /// Whether a packet names another m-line than this one's.
-    pub(super) fn names_another(&self, packet: &rtp::Packet<'_>) -> bool {
+    /// Whether a packet names another place than this encoding: another m-line, another rid.
+    pub(super) fn names_another(&self, encoding: u8, packet: &rtp::Packet<'_>) -> bool {
+        let other_rid = |rid: &[u8]| !self.ingress.is_rid(encoding, rid);
         self.mid_of(packet).is_some_and(|mid| mid != self.info.mid.as_bytes())
+            || self.ingress.rid_of(packet).is_some_and(other_rid)
+    }
+
+    /// Reads the extensions of a packet that belongs to an encoding.
+    pub(super) fn note(&self, encoding: u8, packet: &rtp::Packet<'_>, place: &mut [u8]) -> Noted {
+        self.ingress.note(packet, &self.info.mid, encoding, place)
+    }
+
+    /// The streams of its encodings.
+    pub(super) fn streams(&self) -> impl Iterator<Item = StreamId> {
+        self.encodings.iter().filter_map(|encoding| encoding.stream)
+    }
+
+    pub(super) fn encoding(&self, encoding: u8) -> Option<&Encoding> {
+        self.encodings.get(usize::from(encoding))
+    }
+
+    pub(super) fn encoding_mut(&mut self, encoding: u8) -> Option<&mut Encoding> {
+        self.encodings.get_mut(usize::from(encoding))
     }
 }
 
@@ -71,20 +111,27 @@ pub(super) struct Listener {
 }
 
 // The walk over an audience reads one after the other: they stay small.
-const _: () = assert!(size_of::<Listener>() <= 72);
+const _: () = assert!(size_of::<Listener>() <= 80);
 
 /// One RTP stream (one SSRC) as it is received.
 pub(super) struct Stream {
     pub(super) source: SourceId,
+    /// Which of the source's encodings it carries.
+    pub(super) encoding: u8,
     pub(super) ssrc: Ssrc,
     pub(super) clock_rate: u32,
     pub(super) history: History,
+    pub(super) reader: Reader,
+    /// Whether its payloads are encrypted end to end.
+    pub(super) opaque: bool,
+    /// Of video alone.
+    pub(super) meter: Option<Box<Meter>>,
     pub(super) reception: Reception,
     pub(super) missing: Missing,
     /// Numbers that came, as themselves or as retransmissions: none passes twice.
     pub(super) seen: Seen,
-    /// The newest packet by number, for the continuation by another stream.
-    pub(super) newest: Option<(SeqNo, u32, Instant)>,
+    /// For the continuation by another stream.
+    pub(super) newest: Option<Newest>,
     pub(super) sender_report: Option<SenderClock>,
     /// Whether anything is sent for repair: NACK was negotiated.
     pub(super) nack: bool,

@@ -3,7 +3,8 @@
 use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::ids::{ParticipantId, SourceId};
-use crate::forwarding::rewrite::Rewriter;
+use crate::forwarding::ladder::Wish;
+use crate::forwarding::rewrite::{Rewriter, Spans};
 use crate::wire::rtp::{SeqNo, Ssrc};
 use smallvec::SmallVec;
 
@@ -47,6 +48,10 @@ pub(super) struct Subscription {
     pub(super) reported: Option<(u32, Instant)>,
     /// Packets that the last sender report told of.
     pub(super) reported_packets: u64,
+    /// What its subscriber wants at most.
+    pub(super) wish: Wish,
+    /// What was sent before under other numbers, for late packets and NACKs.
+    pub(super) spans: Spans,
     /// Its numbers while it does not receive; while it does they stand in the source's audience.
     pub(super) rewriter: Rewriter,
 }
@@ -76,6 +81,8 @@ impl Subscription {
             retransmissions: Retransmissions::default(),
             reported: None,
             reported_packets: 0,
+            wish: Wish::default(),
+            spans: Spans::default(),
             rewriter,
         }
     }

@@ -88,7 +88,8 @@ fn i_03_the_digest_sees_what_only_authentic_packets_change() {
     engine.participants.get_mut(viewer).expect("it is there").spares.clear();
     engine.participants.get_mut(viewer).expect("it is there").reserve_lines();
     changed(&engine, "lines that wait");
-    engine.sources.get_mut(source).expect("it is there").left = Some((SeqNo(1), 2, now));
+    engine.sources.get_mut(source).expect("it is there").encodings[0].left =
+        Some(Newest { seq: SeqNo(1), timestamp: 2, at: now });
     changed(&engine, "where a stream was left");
     let mut buf = [0; 64];
     let writer = Writer::new(&mut buf, Class::Request, stun::BINDING, TransactionId([9; 12]));

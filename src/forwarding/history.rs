@@ -89,8 +89,13 @@ pub(crate) struct Stored {
     pub(crate) extensions_len: u8,
     /// The engine's codec, an index into its configured list.
     pub(crate) codec: u8,
+    /// The spatial layer whose frame ends here, if one does: for who gets no higher one the picture does.
+    pub(crate) ends: u8,
     pub(crate) marker: bool,
 }
+
+/// Of a packet with which no frame ends.
+pub(crate) const ENDS_NOTHING: u8 = u8::MAX - 1;
 
 /// Bytes of one place in a history's index.
 pub(crate) const INDEX_ENTRY: usize = size_of::<Option<Stored>>();
@@ -105,6 +110,8 @@ pub(crate) struct Committed {
     pub(crate) extensions_len: u8,
     pub(crate) payload_len: u16,
     pub(crate) codec: u8,
+    /// See [`Stored::ends`].
+    pub(crate) ends: u8,
     pub(crate) marker: bool,
 }
 
@@ -180,12 +187,22 @@ impl History {
             payload_len: packet.payload_len,
             extensions_len: packet.extensions_len,
             codec: packet.codec,
+            ends: packet.ends,
             marker: packet.marker,
         };
         let at = self.slot_of(packet.seq);
         if let Some(slot) = self.index.get_mut(at) {
             *slot = Some(stored);
         }
+    }
+
+    /// What stands in the reserved place of a packet that is not committed yet.
+    pub(crate) fn reserved<'p>(&self, pool: &'p Pages, packet: &Committed) -> Option<(&'p [u8], &'p [u8])> {
+        let page = self.pages.back()?;
+        let start = usize::from(page.filled) + usize::from(packet.skipped);
+        let middle = start + usize::from(packet.extensions_len);
+        let bytes = pool.bytes(page.id).get(start..middle + usize::from(packet.payload_len))?;
+        Some(bytes.split_at(middle - start))
     }
 
     /// Doubles the index while that saves a packet still held from being overwritten.
@@ -280,6 +297,7 @@ mod tests {
                 extensions_len: 1,
                 payload_len: payload.len() as u16 - 1,
                 codec: 0,
+                ends: ENDS_NOTHING,
                 marker: false,
             },
         );

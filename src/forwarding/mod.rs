@@ -3,6 +3,9 @@
 
 pub(crate) mod history;
 pub(crate) mod keyframes;
+pub(crate) mod ladder;
+pub mod layers;
+pub(crate) mod reading;
 pub(crate) mod reception;
 pub(crate) mod repair;
 pub(crate) mod rewrite;

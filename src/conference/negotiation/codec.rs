@@ -1,6 +1,7 @@
 //! The codecs an engine forwards, and how an offered one is told to be the same.
 
 use super::MediaKind;
+use crate::wire::payload::Format;
 use crate::wire::sdp;
 
 /// Place of a codec in the engine's list ([`Config::codecs`](super::Config::codecs)): below
@@ -81,6 +82,17 @@ impl Codec {
             Codec::Vp9 { .. } => "VP9",
             Codec::H264 { .. } => "H264",
             Codec::Av1 { .. } => "AV1",
+        }
+    }
+
+    /// How its payloads are read.
+    pub fn format(self) -> Format {
+        match self {
+            Codec::Opus => Format::Opus,
+            Codec::Vp8 => Format::Vp8,
+            Codec::Vp9 { .. } => Format::Vp9,
+            Codec::H264 { .. } => Format::H264,
+            Codec::Av1 { .. } => Format::Av1,
         }
     }
 

@@ -46,7 +46,7 @@ impl Format {
 
 /// What an SFU has to know of a packet.
 ///
-/// With a dependency descriptor all but the picture id is taken from there, because it is there for
+/// With a dependency descriptor all but the picture's numbers is taken from there, because it is there for
 /// this and in clear. Without one, what a format does not tell is `None`, 0 or false: a frame of
 /// H.264, H.265 or AV1 then begins with a new timestamp and ends with the RTP marker bit, as does the
 /// end of a VP8 frame.
@@ -73,6 +73,8 @@ pub struct Facts {
     /// The picture's number in the payload descriptor, which has to be rewritten if layers are left
     /// out.
     pub picture_id: Option<PictureId>,
+    /// The index of base layer pictures in the payload descriptor, to be rewritten likewise.
+    pub tl0_pic_idx: Option<u8>,
     /// The frame's number in the dependency descriptor.
     pub frame_number: Option<u16>,
 }
@@ -132,7 +134,10 @@ impl Facts {
             Format::Vp9 => Facts::of_vp9(&vp9::Descriptor::parse(payload)?.0),
             Format::Av1 | Format::H264 | Format::H265 | Format::Opus => Facts::default(),
         };
-        Ok(dependency.map_or(facts, |frame| Facts { picture_id: facts.picture_id, ..Facts::of_frame(frame) }))
+        Ok(dependency.map_or(facts, |frame| {
+            let Facts { picture_id, tl0_pic_idx, .. } = facts;
+            Facts { picture_id, tl0_pic_idx, ..Facts::of_frame(frame) }
+        }))
     }
 
     /// Of the descriptor alone; what the frame header adds is left open.
@@ -146,6 +151,7 @@ impl Facts {
             layer_access: descriptor.layer.is_some_and(|layer| layer.sync),
             discardable: descriptor.non_reference,
             picture_id: descriptor.picture_id,
+            tl0_pic_idx: descriptor.tl0_pic_idx,
             ..Facts::default()
         }
     }
@@ -162,6 +168,7 @@ impl Facts {
             layer_access: !descriptor.inter_predicted,
             switching_up: key || descriptor.layers.is_some_and(|layers| layers.switching_up),
             picture_id: descriptor.picture_id,
+            tl0_pic_idx: descriptor.tl0_pic_idx,
             ..Facts::default()
         }
     }
@@ -236,6 +243,7 @@ impl Facts {
             switching_up: independent || frame.is_switching_up(),
             discardable: frame.is_discardable(),
             picture_id: None,
+            tl0_pic_idx: None,
             frame_number: Some(head.frame_number),
         }
     }

@@ -6,8 +6,8 @@
 //! are header extensions that say the same of any codec. [`Facts`] is the sum of them all: what one
 //! packet means to a forwarder, whatever its format.
 //!
-//! Payloads that are encrypted end to end are read by [`Facts::read_opaque`], which looks at nothing
-//! but the clear descriptor and the header extension.
+//! Payloads that are encrypted end to end are [`Opaque`]: nothing but the clear descriptor and the header
+//! extension is looked at.
 //!
 //! Left out: interleaved modes of H.264 and H.265 (recognised, not read into), decoding order numbers
 //! (`sprop-max-don-diff` above 0 is not negotiated for WebRTC) and whatever only a decoder needs.
@@ -15,6 +15,7 @@
 pub mod allocation;
 pub mod av1;
 mod bits;
+mod body;
 mod cursor;
 pub mod dependency;
 mod facts;
@@ -29,6 +30,7 @@ pub mod vp9;
 #[cfg(test)]
 mod tests;
 
+pub use body::{Body, Opaque};
 pub use facts::{Facts, Format};
 pub use fault::{Fault, ParseError};
 pub use picture::{PictureId, Resolution};

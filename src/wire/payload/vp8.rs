@@ -172,6 +172,19 @@ pub fn patch(payload: &mut [u8], picture_id: Option<u16>, tl0_pic_idx: Option<u8
     Ok(())
 }
 
+/// Adds to the picture id and to the index of base layer pictures where they stand, each modulo its width;
+/// what the descriptor does not carry is not added.
+///
+/// # Errors
+/// As [`Descriptor::parse`], the payload then being unchanged.
+#[inline]
+pub fn shift(payload: &mut [u8], picture_id: u16, tl0_pic_idx: u8) -> Result<(), ParseError> {
+    let (descriptor, _) = Descriptor::parse(payload)?;
+    let picture = descriptor.picture_id.map(|id| id.value().wrapping_add(picture_id));
+    let base = descriptor.tl0_pic_idx.map(|index| index.wrapping_add(tl0_pic_idx));
+    patch(payload, picture, base)
+}
+
 /// The frame header at the start of a frame's first payload (RFC 7741, section 4.3; RFC 6386,
 /// section 9.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -122,8 +122,9 @@ impl ExtensionKind {
         self as usize
     }
 
-    /// Whether an SFU passes the value on unchanged: it describes the media, not the transport, the
-    /// m-line or the layers, which are other ones on the way out.
+    /// Whether an SFU passes the value on: it describes the media, not the transport, the m-line or the
+    /// encoding, which are other ones on the way out. Of a dependency descriptor the frame number may be
+    /// another one.
     #[inline]
     pub const fn forwarded(self) -> bool {
         matches!(
@@ -136,6 +137,8 @@ impl ExtensionKind {
                 | ColorSpace
                 | AbsCaptureTime
                 | CorruptionDetection
+                | DependencyDescriptor
+                | FrameMarking
         )
     }
 }
@@ -160,6 +163,6 @@ mod tests {
         for kind in transport.into_iter().chain(lines_and_layers) {
             assert!(!kind.forwarded());
         }
-        assert_eq!(ExtensionKind::ALL.into_iter().filter(|kind| kind.forwarded()).count(), 8);
+        assert_eq!(ExtensionKind::ALL.into_iter().filter(|kind| kind.forwarded()).count(), 10);
     }
 }

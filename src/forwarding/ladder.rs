@@ -1,0 +1,304 @@
+//! The ladder of a source's layers as it is measured: what each one costs, how large and how fast its
+//! pictures are, whether it is there at all; and which one a [`Wish`] gets.
+//!
+//! What publishers announce of their layers is not believed (S-SIM-05): bytes and frames are counted.
+
+use crate::base::limits;
+use crate::base::time::{Duration, Instant};
+use crate::base::units::Bitrate;
+use crate::forwarding::layers::Layer;
+use crate::wire::payload::Resolution;
+use smallvec::SmallVec;
+
+/// Spatial layers that are told apart; temporal layers likewise, the last one with all above it.
+const STEPS: usize = 4;
+
+/// A layer as it comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rung {
+    /// Which.
+    pub layer: Layer,
+    /// What a subscription to it takes, the layers below it included: RTP payloads alone.
+    pub bitrate: Bitrate,
+    /// Frames in a second.
+    pub frame_rate: u16,
+    /// The size of its pictures, if that is known.
+    pub resolution: Option<Resolution>,
+}
+
+/// What a subscriber wants of a source at most. The best layer within all of it is sent.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Wish {
+    /// The height of the pictures, in pixels. The smallest layer is sent even if it is higher.
+    pub max_height: Option<u16>,
+    /// Frames in a second; the slowest layer is sent even if it is faster.
+    pub max_frame_rate: Option<u16>,
+    /// The bits of RTP payload in a second. If no layer has so few, nothing is sent.
+    pub max_bitrate: Option<Bitrate>,
+    /// Nothing is sent for the time being.
+    pub paused: bool,
+}
+
+/// Bytes and frames of one video stream, by layer.
+#[derive(Debug, Clone, Hash)]
+pub(crate) struct Meter {
+    since: Instant,
+    counts: [Count; STEPS * STEPS],
+    resolutions: [Option<Resolution>; STEPS],
+}
+
+#[derive(Debug, Default, Clone, Copy, Hash)]
+struct Count {
+    bytes: u32,
+    frames: u16,
+    /// Frames in a second, in the intervals before.
+    frame_rate: u16,
+    /// Bits in a second, likewise.
+    bitrate: u32,
+    heard: Option<Instant>,
+}
+
+impl Meter {
+    pub(crate) fn new(now: Instant) -> Self {
+        Meter { since: now, counts: Default::default(), resolutions: [None; STEPS] }
+    }
+
+    /// Counts a packet.
+    #[inline]
+    pub(crate) fn on_packet(&mut self, now: Instant, layer: Layer, bytes: u16, begins_frame: bool) {
+        let at =
+            usize::from(layer.spatial).min(STEPS - 1) * STEPS + usize::from(layer.temporal).min(STEPS - 1);
+        if let Some(count) = self.counts.get_mut(at) {
+            count.bytes = count.bytes.saturating_add(u32::from(bytes));
+            count.frames = count.frames.saturating_add(u16::from(begins_frame));
+            count.heard = Some(now);
+        }
+    }
+
+    pub(crate) fn on_resolution(&mut self, spatial: u8, resolution: Resolution) {
+        if let Some(slot) = self.resolutions.get_mut(usize::from(spatial)) {
+            *slot = Some(resolution);
+        }
+    }
+
+    /// Ends an interval; one that has hardly begun goes on.
+    pub(crate) fn measure(&mut self, now: Instant) {
+        let interval = now - self.since;
+        if interval < limits::LADDER_INTERVAL / 2 {
+            return;
+        }
+        self.since = now;
+        let micros = interval.as_micros().max(1);
+        let a_second = |count: u64| u32::try_from(u128::from(count) * 1_000_000 / micros).unwrap_or(u32::MAX);
+        for count in &mut self.counts {
+            let (bitrate, frame_rate) = (a_second(u64::from(count.bytes) * 8), a_second(count.frames.into()));
+            let smooth = |before: u32, now: u32| if before == 0 { now } else { before / 2 + now.div_ceil(2) };
+            count.bitrate = smooth(count.bitrate, bitrate);
+            count.frame_rate = u16::try_from(smooth(count.frame_rate.into(), frame_rate)).unwrap_or(u16::MAX);
+            (count.bytes, count.frames) = (0, 0);
+            if !count.alive(now) {
+                *count = Count::default();
+            }
+        }
+    }
+
+    /// The layers that are there, each with what comes with it, as the encoding of this number.
+    pub(crate) fn rungs(&self, now: Instant, encoding: u8, rungs: &mut Rungs) {
+        let mut below = [(0u32, 0u16); STEPS];
+        for ((spatial, row), resolution) in (0u8..).zip(self.counts.chunks(STEPS)).zip(self.resolutions) {
+            // Nothing of this spatial layer: those above may be there all the same.
+            let (mut bitrate, mut frame_rate) = (0u32, 0u16);
+            for ((temporal, count), below) in (0u8..).zip(row).zip(&mut below) {
+                bitrate = bitrate.saturating_add(count.bitrate);
+                frame_rate = frame_rate.saturating_add(count.frame_rate);
+                below.0 = below.0.saturating_add(bitrate);
+                if !count.alive(now) || rungs.len() >= rungs.inline_size() {
+                    continue;
+                }
+                // Whatever lies above the last that is told apart is of it.
+                let temporal = if usize::from(temporal) == STEPS - 1 { 7 } else { temporal };
+                let layer = Layer { encoding, spatial, temporal };
+                let bitrate = Bitrate::from_bps(u64::from(below.0));
+                rungs.push(Rung { layer, bitrate, frame_rate, resolution });
+            }
+        }
+    }
+}
+
+impl Count {
+    /// Whether the layer is heard: it may miss some of its frames, and slow ones are waited for longer.
+    fn alive(&self, now: Instant) -> bool {
+        let interval = Duration::from_millis(1_000 / u64::from(self.frame_rate.max(1)));
+        let silence = (8 * interval).clamp(limits::LAYER_SILENCE, limits::STREAM_SILENCE);
+        self.heard.is_some_and(|heard| now - heard < silence)
+    }
+}
+
+/// Layers that are there.
+pub(crate) type Rungs = SmallVec<[Rung; limits::RUNGS]>;
+
+/// What is there of a source, from the least to the best.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Ladder {
+    rungs: Rungs,
+}
+
+impl Ladder {
+    /// Takes what was measured of all encodings. True if other layers are there than before.
+    pub(crate) fn set(&mut self, rungs: Rungs) -> bool {
+        if rungs.is_empty() {
+            // Everything is silent: what was there is still the best that there is.
+            return false;
+        }
+        // Encodings by the size of their pictures, or else by what they take.
+        let best = |encoding: u8| {
+            let of_it = rungs.iter().filter(|rung| rung.layer.encoding == encoding);
+            let pixels = of_it.clone().filter_map(|rung| rung.resolution).map(pixels).max();
+            (pixels, of_it.map(|rung| rung.bitrate).max())
+        };
+        let ranks: SmallVec<[_; limits::RUNGS]> =
+            rungs.iter().map(|rung| best(rung.layer.encoding)).collect();
+        let mut ranked: SmallVec<[_; limits::RUNGS]> = ranks.into_iter().zip(rungs).collect();
+        ranked.sort_by_key(|(rank, rung)| (*rank, rung.layer));
+        let rungs: Rungs = ranked.into_iter().map(|(_, rung)| rung).collect();
+        let layers =
+            |rungs: &Rungs| rungs.iter().map(|rung| rung.layer).collect::<SmallVec<[_; limits::RUNGS]>>();
+        let changed = layers(&rungs) != layers(&self.rungs);
+        self.rungs = rungs;
+        changed
+    }
+
+    pub(crate) fn rungs(&self) -> &[Rung] {
+        &self.rungs
+    }
+
+    /// The layer that a wish gets; `None` for nothing.
+    pub(crate) fn choose(&self, wish: &Wish) -> Option<Layer> {
+        if wish.paused {
+            return None;
+        }
+        let Some(least) = self.rungs.first() else {
+            // Nothing is known yet: whatever comes.
+            return Some(Layer::whole(0));
+        };
+        let small = |rung: &&Rung| {
+            wish.max_height.is_none_or(|most| rung.resolution.is_none_or(|size| size.height <= most))
+        };
+        let smallest = |rung: &&Rung| {
+            (rung.layer.encoding, rung.layer.spatial) == (least.layer.encoding, least.layer.spatial)
+        };
+        let fits = |rung: &&Rung| {
+            wish.max_frame_rate.is_none_or(|most| rung.frame_rate <= most.saturating_add(most / 8))
+                && wish.max_bitrate.is_none_or(|most| rung.bitrate <= most)
+        };
+        // Smooth before sharp: a larger picture is not worth a few frames in a second.
+        let smooth = |rung: &&Rung| rung.frame_rate >= limits::SMOOTH_FRAME_RATE || self.is_fastest(rung);
+        let best = self.rungs.iter().rev().filter(|rung| small(rung) || smallest(rung));
+        let chosen = best.clone().filter(smooth).find(fits).or_else(|| best.clone().find(fits));
+        let within = |most: Bitrate| least.bitrate <= most;
+        let chosen = chosen.or(Some(least).filter(|_| wish.max_bitrate.is_none_or(within)))?;
+        // The last of its encoding stands for what may yet come above it.
+        let last = self.rungs.iter().filter(|rung| rung.layer.encoding == chosen.layer.encoding).next_back();
+        let whole = last.is_some_and(|last| last.layer == chosen.layer);
+        Some(if whole { Layer::whole(chosen.layer.encoding) } else { chosen.layer })
+    }
+
+    /// Whether no layer with pictures of its size has more frames.
+    fn is_fastest(&self, rung: &Rung) -> bool {
+        let same = |other: &&Rung| {
+            other.layer.encoding == rung.layer.encoding && other.layer.spatial == rung.layer.spatial
+        };
+        self.rungs.iter().filter(same).all(|other| other.layer.temporal <= rung.layer.temporal)
+    }
+
+    /// The layer that is really there of one that reaches further.
+    pub(crate) fn clip(&self, layer: Layer) -> Layer {
+        let mut within = self.rungs.iter().filter(|rung| layer.includes(rung.layer));
+        within.next_back().map_or(Layer { encoding: layer.encoding, ..Layer::default() }, |rung| rung.layer)
+    }
+}
+
+fn pixels(size: Resolution) -> u32 {
+    u32::from(size.width) * u32::from(size.height)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream whose layers have so many bytes in each of 30 frames a second, for a second.
+    fn meter(layers: &[(u8, u8, u16, u64)], height: Option<u16>) -> Meter {
+        let mut meter = Meter::new(Instant::ZERO);
+        for millis in 0..1_000 {
+            for (spatial, temporal, bytes, every) in layers {
+                if millis % every == 0 {
+                    let layer = Layer { encoding: 0, spatial: *spatial, temporal: *temporal };
+                    meter.on_packet(Instant::from_millis(millis), layer, *bytes, true);
+                }
+            }
+        }
+        if let Some(height) = height {
+            meter.on_resolution(0, Resolution { width: height * 16 / 9, height });
+        }
+        meter
+    }
+
+    fn ladder(mut meters: Vec<Meter>) -> Ladder {
+        let (mut ladder, mut rungs, now) = (Ladder::default(), Rungs::new(), Instant::from_millis(1_000));
+        for (encoding, meter) in (0u8..).zip(meters.iter_mut()) {
+            meter.measure(now);
+            meter.rungs(now, encoding, &mut rungs);
+        }
+        assert!(ladder.set(rungs));
+        ladder
+    }
+
+    fn simulcast() -> Ladder {
+        // The best comes first: its number says nothing.
+        let of =
+            |bytes, height| meter(&[(0, 0, bytes, 100), (0, 1, bytes, 100), (0, 2, bytes, 50)], Some(height));
+        ladder(vec![of(2_500, 720), of(800, 360), of(200, 180)])
+    }
+
+    fn layer(encoding: u8, spatial: u8, temporal: u8) -> Layer {
+        Layer { encoding, spatial, temporal }
+    }
+
+    #[test]
+    fn layers_are_ranked_by_size_and_cost_what_they_need() {
+        let ladder = simulcast();
+        let rungs: Vec<_> = ladder.rungs().iter().map(|rung| (rung.layer, rung.frame_rate)).collect();
+        let expected = [2, 1, 0].map(|encoding| {
+            [0, 1, 2].map(|temporal| (layer(encoding, 0, temporal), [10, 20, 40][usize::from(temporal)]))
+        });
+        assert_eq!(rungs, expected.concat());
+        let rates: Vec<_> = ladder.rungs().iter().map(|rung| rung.bitrate.as_bps() / 1_000).collect();
+        assert_eq!(rates, [16, 32, 64, 64, 128, 256, 200, 400, 800]);
+    }
+
+    #[test]
+    fn a_wish_gets_the_best_within_it() {
+        let ladder = simulcast();
+        let choose = |wish: Wish| ladder.choose(&wish);
+        assert_eq!(choose(Wish::default()), Some(Layer::whole(0)));
+        assert_eq!(choose(Wish { max_height: Some(400), ..Wish::default() }), Some(Layer::whole(1)));
+        assert_eq!(choose(Wish { max_height: Some(90), ..Wish::default() }), Some(Layer::whole(2)));
+        assert_eq!(choose(Wish { max_frame_rate: Some(20), ..Wish::default() }), Some(layer(0, 0, 1)));
+        assert_eq!(
+            choose(Wish { max_bitrate: Some(Bitrate::from_kbps(500)), ..Wish::default() }),
+            Some(layer(0, 0, 1))
+        );
+        // Ten frames a second are not worth the larger picture.
+        assert_eq!(
+            choose(Wish { max_bitrate: Some(Bitrate::from_kbps(300)), ..Wish::default() }),
+            Some(Layer::whole(1))
+        );
+        assert_eq!(
+            choose(Wish { max_bitrate: Some(Bitrate::from_kbps(20)), ..Wish::default() }),
+            Some(layer(2, 0, 0))
+        );
+        assert_eq!(choose(Wish { max_bitrate: Some(Bitrate::from_kbps(15)), ..Wish::default() }), None);
+        assert_eq!(choose(Wish { paused: true, ..Wish::default() }), None);
+    }
+}
