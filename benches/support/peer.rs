@@ -11,6 +11,11 @@ use std::net::SocketAddr;
 
 const BINDING: u16 = 1;
 /// The SSRCs of a publisher: audio, video, retransmissions of video.
+/// The first sequence number of audio and of video.
+const FIRST: [u64; 2] = [1_000, 2_000];
+/// Of so many packets of video each is a key frame: the descriptor, then the frame header of 320 by 180.
+const KEY_FRAMES: u64 = 4;
+const KEY_FRAME: [u8; 11] = [0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xb4, 0x00];
 pub(crate) const SSRCS: [u32; 3] = [0x1111_0001, 0x1111_0002, 0x1111_0003];
 
 /// What a packet is made of.
@@ -52,7 +57,7 @@ impl Peer {
             keys: None,
             outgoing: VecDeque::new(),
             checks: 0,
-            next: [1_000, 2_000],
+            next: FIRST,
             transport_seq: 0,
         }
     }
@@ -159,6 +164,11 @@ impl Peer {
             header.extension(AUDIO_LEVEL, &[0x80 | 20]).expect("room");
         }
         let header_len = header.finish().expect("room");
+        if media == Media::Video {
+            // A frame of VP8 in each packet; the first ones are key frames, with which receivers begin.
+            let frame: &[u8] = if seq < FIRST[at] + KEY_FRAMES { &KEY_FRAME } else { &[0x10, 1] };
+            buf[header_len..header_len + frame.len()].copy_from_slice(frame);
+        }
         let sealer = &self.keys.as_ref().expect("connected").sealer;
         let len =
             sealer.seal_rtp_in_place(SeqNo(seq), ssrc, header_len, &mut buf, payload_len).expect("sealed");

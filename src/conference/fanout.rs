@@ -32,9 +32,14 @@ impl Engine {
         for listener in &mut source.audience {
             let before = listener.rewriter.selector.layer();
             let inner = packet.reading.inner;
-            let spans = || Some(&mut self.subscriptions.get_mut(listener.subscription)?.spans);
             let numbers = (packet.timestamp, inner);
-            let mapped = listener.rewriter.take(spans, packet.seq, facts, numbers, packet.empty);
+            let mapped = listener.rewriter.take(
+                || Some(&mut self.subscriptions.get_mut(listener.subscription)?.spans),
+                packet.seq,
+                facts,
+                numbers,
+                packet.empty,
+            );
             let sent = match mapped {
                 Mapped::Sent { out, span, emptied } => Some((out, span, emptied)),
                 Mapped::LeftOut => None,

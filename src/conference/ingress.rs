@@ -479,7 +479,6 @@ impl Stream {
             return Ok(Reading::of(self.encoding));
         }
         let unread = Unread {
-            seq: packet.seq,
             timestamp: packet.timestamp,
             marker: packet.marker,
             format,

@@ -7,8 +7,8 @@ use crate::conference::engine::Engine;
 use crate::conference::ids::{ParticipantId, SourceId};
 use crate::conference::negotiation::MediaKind;
 use crate::conference::reading::Ingress;
-use crate::conference::source::{Source, SourceInfo};
-use crate::forwarding::keyframes::Keyframes;
+use crate::conference::source::{Encoding, Newest, Source, SourceInfo};
+use crate::forwarding::ladder::Ladder;
 use crate::wire::rtp::SeqNo;
 use crate::wire::stun::{self, Class, TransactionId, Writer};
 use smallvec::SmallVec;
@@ -34,11 +34,10 @@ fn publish(engine: &mut Engine, participant: ParticipantId, kind: MediaKind) -> 
     engine.add_source(|id| Source {
         info: SourceInfo { id, room, participant, number: 0, kind, mid: "0".into(), track: String::new() },
         ingress,
-        stream: None,
-        left: None,
+        encodings: smallvec::smallvec![Encoding::default()],
+        ladder: Ladder::default(),
         audience: Vec::new(),
         subscriptions: Vec::new(),
-        keyframes: Keyframes::default(),
         fir_seq: 0,
     })
 }

@@ -9,7 +9,6 @@ use crate::forwarding::layers::{Layer, PacketFacts, Step, Steps};
 use crate::forwarding::rewrite::Inner;
 use crate::wire::payload::dependency::{Descriptor, Frame, Indication, Structure};
 use crate::wire::payload::{Body, Facts, Format, ParseError, Resolution, dependency};
-use crate::wire::rtp::SeqNo;
 
 /// What a packet means.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,7 +41,6 @@ impl Reading {
 
 /// A packet as it is read.
 pub(crate) struct Unread<'p> {
-    pub(crate) seq: SeqNo,
     pub(crate) timestamp: u32,
     pub(crate) marker: bool,
     /// Of a format that is known here, if it is one.

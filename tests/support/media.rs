@@ -17,7 +17,7 @@ pub struct Content {
     pub keyframe: bool,
 }
 
-const HEAD: usize = 18;
+const HEAD: usize = 27;
 const TRAILER: usize = 4;
 /// Bytes of an audio payload.
 pub const AUDIO: usize = 160;
@@ -30,13 +30,14 @@ impl Content {
     }
 
     /// The payload: for video behind a VP8 descriptor of one byte, the start of a partition marked on
-    /// a frame's first packet (RFC 7741, section 4.2), and a frame header whose lowest bit is clear in
-    /// key frames.
+    /// a frame's first packet (RFC 7741, section 4.2), and the frame header, whose lowest bit is clear in
+    /// key frames: those go on with start code and size (section 4.3).
     pub fn payload(&self) -> Vec<u8> {
         let mut payload = Vec::with_capacity(VIDEO);
         let first = self.part == 0;
         payload.push(if first { 0x10 } else { 0x00 });
         payload.push(u8::from(!self.keyframe) | u8::from(self.video) << 1);
+        payload.extend([0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xb4, 0x00]);
         payload.extend(self.room.to_be_bytes());
         payload.extend(self.publisher.to_be_bytes());
         payload.extend(self.frame.to_be_bytes());
@@ -65,12 +66,12 @@ impl Content {
         let word = |at: usize| u32::from_be_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]]);
         let half = |at: usize| u16::from_be_bytes([body[at], body[at + 1]]);
         let content = Content {
-            room: word(2),
-            publisher: word(6),
+            room: word(11),
+            publisher: word(15),
             video: body[1] & 2 != 0,
-            frame: word(10),
-            part: half(14),
-            parts: half(16),
+            frame: word(19),
+            part: half(23),
+            parts: half(25),
             keyframe: body[1] & 1 == 0,
         };
         if body[0] != if content.part == 0 { 0x10 } else { 0x00 } || content.part >= content.parts {

@@ -6,7 +6,7 @@ use crate::wire::payload::{Opaque, PictureId, vp8, vp9};
 
 fn unread(timestamp: u32, format: Format, payload: &[u8]) -> Unread<'_> {
     let body = Body::Clear(payload);
-    Unread { seq: SeqNo(0), timestamp, marker: false, format: Some(format), body, dependency: None }
+    Unread { timestamp, marker: false, format: Some(format), body, dependency: None }
 }
 
 fn vp8(picture: u16, temporal_id: u8, sync: bool, frame: &[u8]) -> Vec<u8> {
@@ -79,11 +79,12 @@ fn rfc_9628_4_2_vp9_opens_layers_of_time_and_gives_access_to_those_of_space() {
 /// Two temporal layers; the second one has a frame that depends on the base alone, and one that depends on
 /// its like, both of which may be switched to where they can be decoded.
 fn structure() -> Structure {
-    let template = |temporal_id, indications: [Indication; 2], differences: &[u8]| Template {
-        temporal_id,
-        indications: Indications::new(indications),
-        differences: TemplateDifferences::new(differences).expect("few"),
-        ..Template::default()
+    let template = |temporal_id, indications: [Indication; 2], differences: &[u8]| {
+        let mut template = Template::default();
+        template.temporal_id = temporal_id;
+        template.indications = Indications::new(indications);
+        template.differences = TemplateDifferences::new(differences).expect("few");
+        template
     };
     use Indication::{NotPresent, Required, Switch};
     let templates = [

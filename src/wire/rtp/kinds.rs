@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn transport_numbers_and_names_of_m_lines_are_not_passed_on() {
         let transport = [AbsSendTime, TransportSequenceNumber, TransportSequenceNumber02, TransmissionOffset];
-        let lines_and_layers = [Mid, Rid, RepairedRid, CsrcAudioLevel, FrameMarking, DependencyDescriptor];
+        let lines_and_layers = [Mid, Rid, RepairedRid, CsrcAudioLevel, VideoLayersAllocation];
         for kind in transport.into_iter().chain(lines_and_layers) {
             assert!(!kind.forwarded());
         }
