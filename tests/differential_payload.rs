@@ -140,7 +140,8 @@ fn stricter_h264(fault: Fault) -> &'static str {
             "section 5.7.1: an aggregation unit is a size and a NAL unit, which has a header"
         }
         Fault::H264Nested => "section 5.7: aggregation packets \"MUST NOT\" be nested; section 5.8: nor FUs",
-        Fault::H264Fragment => "section 5.8: start and end bit \"MUST NOT both be set\"; no empty fragments",
+        // And empty ones, which carry nothing, though by the same section a fragment "MAY be empty".
+        Fault::H264Fragment => "section 5.8: start and end bit \"MUST NOT both be set\"",
         other => panic!("{other:?} has no reason"),
     }
 }
@@ -177,8 +178,8 @@ fn stricter_h265(fault: Fault) -> &'static str {
         Fault::H265Length => {
             "section 4.4.2: an AP is aggregation units to its end, each a size and a NAL unit"
         }
-        Fault::H265Nested => "section 4.4.2: \"APs MUST NOT be nested\"; section 4.4.3: nor FUs",
-        Fault::H265Fragment => "section 4.4.3: S and E bit \"MUST NOT both be set\"; no empty fragments",
+        Fault::H265Nested => "section 4.4.2: APs are not nested; section 4.4.3: nor FUs",
+        Fault::H265Fragment => "section 4.4.3: S and E bit are not both set; no empty fragments",
         other => panic!("{other:?} has no reason"),
     }
 }

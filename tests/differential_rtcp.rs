@@ -109,15 +109,15 @@ fn name_of(
 /// What only we refuse.
 fn refused_here(fault: Fault) -> Option<&'static str> {
     Some(match fault {
-        // RFC 3550, section 6.5: SC is "the number of SSRC/CSRC chunks contained in this packet".
+        // RFC 3550, section 6.5: SC is "the number of SSRC/CSRC chunks contained in this SDES packet".
         Fault::DescriptionSource => "fewer chunks than counted",
         // RFC 3550, section 6.5: "The list of items in each chunk MUST be terminated by one or more null
         // octets".
         Fault::DescriptionItem => "a chunk without end",
         // RFC 3550, section 6.5: "The text is encoded according to the UTF-8 encoding".
         Fault::DescriptionText => "text that is not UTF-8",
-        // RFC 4585, section 6.2.1: the field "MUST contain at least one" NACK; also sections 6.3.2.2
-        // and 4.3.1.1 of RFC 5104, whose lengths are those of whole entries.
+        // RFC 4585, section 6.2.1: the field "MUST contain at least one" NACK; also its section 6.3.2,
+        // and section 4.3.1.1 of RFC 5104, whose lengths are those of whole entries.
         Fault::Nack => "a NACK of nothing",
         Fault::SliceLoss => "a cut slice loss",
         Fault::IntraRequest => "a cut full intra request",
@@ -150,15 +150,16 @@ fn refused_there(who: &str, said: &str) -> Option<&'static str> {
         // RFC 3550, section 6.5: unknown types are items like others; bytes behind the chunks that are
         // counted are nobody's.
         ("pion", "SDES") => "an unknown item, or bytes behind the last chunk",
-        // RFC 3611, section 4.5: "any number" of sub-blocks of three words each.
+        // RFC 3611, section 4.5: "one or more 3 word sub-blocks".
         ("ystreet", "XR") => "several report delays in a block",
         // RFC 3611, section 3: blocks are skipped by their length.
         ("pion", "XR") => "what is inside blocks of other types",
         // The draft gives the media source as zero, which means nothing to a receiver.
         ("pion", "REMB") => "a media source, or bytes behind the last stream",
-        // RFC 4585, section 6.3.2.2: payload-specific feedback, where the other looks for transport's.
+        // RFC 4585, section 6.3.2: payload-specific feedback, where the other looks for transport's.
         ("pion", "SLI") => "slice losses are feedback on a payload",
-        // The draft, section 3.1.3: symbols behind the last status mean nothing and have no delta.
+        // The draft, section 3.1: the status count is the number of packets with a status, so symbols
+        // behind the last one mean nothing and have no delta.
         ("pion", "TWCC") => "symbols behind the last status",
         _ => return None,
     })

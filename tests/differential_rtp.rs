@@ -20,7 +20,7 @@ enum Policy {
     /// RFC 8285, section 4.2: with identifier 15, "processing of the entire extension MUST terminate".
     /// It goes on with the rest as payload.
     Identifier15,
-    /// RFC 8285, section 4.2: an identifier 0 with a length other than 0 terminates as well. It reads
+    /// RFC 8285, section 4.1.2: an identifier 0 with a length other than 0 terminates as well. It reads
     /// such an element.
     Identifier0WithLength,
     /// RFC 3550, section 5.3.1: the length "counts the number of 32-bit words in the extension". It
