@@ -140,7 +140,6 @@ fn stricter_h264(fault: Fault) -> &'static str {
             "section 5.7.1: an aggregation unit is a size and a NAL unit, which has a header"
         }
         Fault::H264Nested => "section 5.7: aggregation packets \"MUST NOT\" be nested; section 5.8: nor FUs",
-        // And empty ones, which carry nothing, though by the same section a fragment "MAY be empty".
         Fault::H264Fragment => "section 5.8: start and end bit \"MUST NOT both be set\"",
         other => panic!("{other:?} has no reason"),
     }
@@ -164,7 +163,8 @@ fn compare_h264(payload: &[u8]) {
         }
         (Ok(h264::Payload::Fragment(_)), Some(out)) => assert!(out.is_empty(), "it waits for the rest"),
         (Ok(h264::Payload::Interleaved(_)), None) | (Err(_), None) => {}
-        // RFC 6184, section 5.6: a single NAL unit packet is a NAL unit, of which the header is one byte.
+        // RFC 6184, section 5.6: a single NAL unit packet is a NAL unit, of which the header is one byte;
+        // section 5.8: a fragment "MAY be empty".
         (Ok(_), None) => assert!(payload.len() <= 2, "{payload:02x?}"),
         (Ok(h264::Payload::Interleaved(_)), Some(_)) => panic!("the other reads {payload:02x?}"),
         (Err(error), Some(_)) => assert!(!stricter_h264(error.fault).is_empty()),
