@@ -3,6 +3,7 @@
 
 use crate::base::limits;
 use crate::base::time::Instant;
+use crate::conference::candidate::ranked;
 use crate::conference::config::EngineConfig;
 use crate::conference::engine::Engine;
 use crate::conference::event::Event;
@@ -175,7 +176,6 @@ impl Engine {
             restart: restart.map(negotiated),
             fingerprint: sdp::Fingerprint::parse(&fingerprint.to_string())?,
             candidates: self.config.candidates.clone(),
-            tcp_candidates: self.config.tcp_candidates.clone(),
             ice_lite: self.config.ice == ice::Mode::Lite,
         })
     }
@@ -320,7 +320,7 @@ impl ParticipantState {
         };
         // A lite agent has no use for the peer's candidates.
         let full = config.ice == ice::Mode::Full || remote.ice_lite;
-        let locals = config.local_candidates().collect();
+        let locals = ranked(&config.candidates).collect();
         let usable = remote.candidates.iter().filter(|_| full);
         let candidates = usable.map(ice::Candidate::from).collect();
         let ice_lite = remote.ice_lite;

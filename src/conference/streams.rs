@@ -213,9 +213,9 @@ impl Streams {
 }
 
 impl Engine {
-    /// A connection to one of [`EngineConfig::tcp_candidates`](crate::EngineConfig::tcp_candidates) was
-    /// accepted. Bytes of a path that is not known say the same; telling it at once makes a connection
-    /// that stays silent count, too.
+    /// A connection to one of the [candidates of TCP](crate::HostCandidate::tcp) was accepted. Bytes of a
+    /// path that is not known say the same; telling it at once makes a connection that stays silent
+    /// count, too.
     ///
     /// # Errors
     /// Why the connection is to be closed.

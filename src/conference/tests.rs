@@ -2,6 +2,7 @@
 
 use crate::base::limits;
 use crate::base::time::Instant;
+use crate::conference::candidate::HostCandidate;
 use crate::conference::config::{EngineConfig, ParticipantConfig, RoomConfig};
 use crate::conference::engine::Engine;
 use crate::conference::ids::{ParticipantId, SourceId};
@@ -13,7 +14,10 @@ use crate::wire::stun::{self, Class, TransactionId, Writer};
 use smallvec::SmallVec;
 
 fn engine() -> Engine {
-    let config = EngineConfig { candidates: vec![([203, 0, 113, 1], 9).into()], ..EngineConfig::default() };
+    let config = EngineConfig {
+        candidates: vec![HostCandidate::udp(([203, 0, 113, 1], 9).into())],
+        ..EngineConfig::default()
+    };
     Engine::new(config, [7; 32], Instant::from_millis(1)).expect("a good configuration")
 }
 
