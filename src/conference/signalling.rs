@@ -130,24 +130,15 @@ impl Engine {
     /// one of the new generation is selected.
     fn begin_ice_generation(&mut self, id: ParticipantId, fresh: ice::Credentials) {
         let Some(participant) = self.participants.get_mut(id) else { return };
-        let ufrag: Box<str> = fresh.ufrag().into();
+        self.directory.add_ufrag(fresh.ufrag(), id);
         participant.network.restart_ice(fresh);
-        participant.ufrags.push(ufrag.clone());
-        self.by_ufrag.insert(ufrag, id);
         self.forget_dead_ufrags(id);
     }
 
     /// User fragments that the agent no longer answers to lead nowhere (S-STUN-16).
     pub(super) fn forget_dead_ufrags(&mut self, id: ParticipantId) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
-        let (network, by_ufrag) = (&participant.network, &mut self.by_ufrag);
-        participant.ufrags.retain(|ufrag| {
-            let alive = network.answers_to(ufrag);
-            if !alive {
-                by_ufrag.remove(&**ufrag);
-            }
-            alive
-        });
+        let Some(participant) = self.participants.get(id) else { return };
+        self.directory.retain_ufrags(id, |ufrag| participant.network.answers_to(ufrag));
     }
 
     /// Tells the embedder, once, that an offer of ours is needed.

@@ -96,6 +96,6 @@ fn i_03_the_digest_sees_what_only_authentic_packets_change() {
     let mut buf = [0; 64];
     let writer = Writer::new(&mut buf, Class::Request, stun::BINDING, TransactionId([9; 12]));
     let len = writer.expect("room").finish().expect("room");
-    engine.checks.note(publisher, &buf[..len]);
+    engine.directory.on_transmit(publisher, &buf[..len]);
     changed(&engine, "a check of ours");
 }
