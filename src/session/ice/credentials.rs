@@ -37,6 +37,9 @@ impl Credentials {
     pub(super) const UFRAG_MAX: usize = 256;
 
     /// Credentials as a description names them.
+    ///
+    /// # Errors
+    /// [`CredentialsError`] names the one that the grammar forbids.
     pub fn new(ufrag: &str, pwd: &str) -> Result<Self, CredentialsError> {
         if !(4..=Self::UFRAG_MAX).contains(&ufrag.len()) || !is_ice_chars(ufrag) {
             return Err(CredentialsError::Ufrag);
