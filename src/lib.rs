@@ -68,6 +68,9 @@ struct ReadmeDoctests;
 // The tests of the engine's effort use what the benches use, which know this crate by its name.
 #[cfg(test)]
 extern crate self as estafette;
+#[cfg(test)]
+#[path = "../tests/support/captures.rs"]
+mod captures;
 
 mod base;
 mod conference;
