@@ -1,6 +1,9 @@
 //! Payloads as another implementation reads them, rtc-rtp: generated and recorded ones. Where the two
 //! differ the RFC's sentence decides, and stands beside the exception.
 
+#[path = "support/captures.rs"]
+mod captures;
+
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -43,10 +46,7 @@ fn assert_verdicts(least: usize) {
 
 /// Payloads of an excerpt.
 fn recorded(text: &str) -> Vec<Vec<u8>> {
-    let hex = |hex: &str| -> Vec<u8> {
-        (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hex")).collect()
-    };
-    let packets = text.lines().map(|line| hex(line.split_once(' ').expect("direction and bytes").1));
+    let packets = captures::packets(text).into_iter();
     packets.map(|bytes| Packet::parse(&bytes).expect("RTP").payload().to_vec()).collect()
 }
 

@@ -1,6 +1,8 @@
 //! RTCP beside two other implementations of different lineages: what each reads out of the same packet.
 //! Where they differ from the crate the difference has a name, and an RFC's sentence decides.
 
+#[path = "support/captures.rs"]
+mod captures;
 #[path = "differential/rtcp_readers.rs"]
 mod readers;
 #[path = "support/rewrite.rs"]
@@ -15,7 +17,6 @@ use estafette::rtp::{NoSpace, RtpTime, Ssrc, WireSeq};
 use estafette::{Bitrate, Ecn, Instant};
 use readers::{Reading, ours, pion, ystreet};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// What comparisons came to.
 #[derive(Debug, Default)]
@@ -179,11 +180,6 @@ fn said_otherwise(who: &str, said: &str) -> Option<&'static str> {
     })
 }
 
-fn unhex(hex: &str) -> Vec<u8> {
-    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
-    (0..hex.len()).step_by(2).map(byte).collect()
-}
-
 /// Takes compounds apart by the lengths in the headers.
 fn split(mut datagram: &[u8]) -> Vec<Vec<u8>> {
     let mut packets = Vec::new();
@@ -198,19 +194,13 @@ fn split(mut datagram: &[u8]) -> Vec<Vec<u8>> {
 
 /// Each packet that browsers and others sent, once.
 fn captured() -> Vec<Vec<u8>> {
-    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let mut packets = Vec::new();
-    for entry in std::fs::read_dir(data.join("captures/rtcp")).expect("captures") {
-        let log = std::fs::read_to_string(entry.expect("an entry").path()).expect("a log");
-        for line in log.lines() {
-            packets.extend(split(&unhex(line.rsplit(' ').next().expect("hex"))));
-        }
+    for (_, log) in captures::files("captures/rtcp", ".txt") {
+        packets.extend(captures::packets(&log).iter().flat_map(|datagram| split(datagram)));
     }
     for name in ["rfc8888-captured", "twcc-captured"] {
-        let text = std::fs::read_to_string(data.join(format!("vectors/{name}.json"))).expect("vectors");
-        let vectors: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        for vector in vectors["packets"].as_array().expect("a list") {
-            packets.extend(split(&unhex(vector["rtcp"].as_str().expect("hex"))));
+        for vector in captures::vectors(name)["packets"].as_array().expect("a list") {
+            packets.extend(split(&captures::hex(&vector["rtcp"])));
         }
     }
     packets.sort();
