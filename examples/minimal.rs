@@ -7,8 +7,8 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use estafette::{
-    Datagram, Ecn, Engine, EngineConfig, Instant, ParticipantConfig, ParticipantId, Path, Protocol,
-    RoomConfig, RoomId,
+    Datagram, Ecn, Engine, EngineConfig, HostCandidate, Instant, ParticipantConfig, ParticipantId, Path,
+    Protocol, RoomConfig, RoomId,
 };
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("Open http://localhost:8000 in two tabs.");
 
     // The engine: addresses to announce, 32 secret random bytes, and the time.
-    let config = EngineConfig { candidates: vec![local], ..EngineConfig::default() };
+    let config = EngineConfig { candidates: vec![HostCandidate::udp(local)], ..EngineConfig::default() };
     let mut engine = Engine::new(config, seed()?, now())?;
     let room = engine.create_room(RoomConfig::default())?;
     let mut participants: Vec<ParticipantId> = Vec::new();

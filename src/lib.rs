@@ -8,14 +8,15 @@
 //! # The loop
 //!
 //! ```
-//! # use estafette::{Datagram, Ecn, Engine, EngineConfig, Instant, Path, Protocol};
+//! # use estafette::{Datagram, Ecn, Engine, EngineConfig, HostCandidate, Instant, Path, Protocol};
 //! # struct Socket; impl Socket {
 //! #   fn receive(&self) -> Option<(std::net::SocketAddr, Vec<u8>)> { None }
 //! #   fn send(&self, _: std::net::SocketAddr, _: &[u8], _: Option<std::num::NonZeroU16>) {}
 //! #   fn local(&self) -> std::net::SocketAddr { ([127, 0, 0, 1], 3478).into() } }
 //! # fn wait(_: Option<Instant>) -> bool { false } fn now() -> Instant { Instant::ZERO }
 //! # let socket = Socket;
-//! let config = EngineConfig { candidates: vec![socket.local()], ..EngineConfig::default() };
+//! let candidates = vec![HostCandidate::udp(socket.local())];
+//! let config = EngineConfig { candidates, ..EngineConfig::default() };
 //! let mut engine = Engine::new(config, [7; 32] /* 32 secret random bytes */, now())?;
 //! let mut buf = vec![0; 64 * 1024];
 //! loop {
@@ -67,6 +68,9 @@ struct ReadmeDoctests;
 // The tests of the engine's effort use what the benches use, which know this crate by its name.
 #[cfg(test)]
 extern crate self as estafette;
+#[cfg(test)]
+#[path = "../tests/support/captures.rs"]
+mod captures;
 
 mod base;
 mod conference;
@@ -81,10 +85,10 @@ pub use base::time::Instant;
 pub use base::units::Bitrate;
 pub use base::{limits, random};
 pub use conference::{
-    ConfigError, Datagram, DropReason, Engine, EngineConfig, EngineStats, Event, JoinError, LeaveReason,
-    LimitReached, Participant, ParticipantConfig, ParticipantId, ParticipantStats, Room, RoomConfig, RoomId,
-    SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule, Transmit, TransmitId, negotiation,
-    participant_memory_bound,
+    ConfigError, Datagram, DropReason, Engine, EngineConfig, EngineStats, Event, HostCandidate, JoinError,
+    LeaveReason, LimitReached, Participant, ParticipantConfig, ParticipantId, ParticipantStats, Room,
+    RoomConfig, RoomId, SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule, Transmit, TransmitId,
+    negotiation, participant_memory_bound,
 };
 pub use crypto::secret::Secret;
 pub use forwarding::ladder::{Rung, Wish};

@@ -1,5 +1,9 @@
 //! Reading, changing and writing payload descriptors takes nothing from the heap.
 
+#[path = "support/captures.rs"]
+mod captures;
+
+use captures::packets;
 use estafette::payload::dependency::{self, Descriptor};
 use estafette::payload::{Facts, Format, allocation, vp8, vp9};
 use estafette::rtp::Packet;
@@ -7,14 +11,6 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
-
-fn packets(text: &str) -> Vec<Vec<u8>> {
-    let hex = text.lines().map(|line| line.split_once(' ').expect("direction and bytes").1);
-    hex.map(|hex| {
-        (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hex")).collect()
-    })
-    .collect()
-}
 
 // The only test here: another one's allocations would be counted too.
 #[test]

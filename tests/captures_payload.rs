@@ -1,6 +1,9 @@
 //! Video that browsers sent: every payload is of its format, and its frames begin and end where the RTP
 //! header says so. How the excerpts were cut is told in `data/README.md`.
 
+#[path = "support/captures.rs"]
+mod captures;
+
 use std::collections::BTreeMap;
 
 use estafette::payload::dependency::{Descriptor, Structure};
@@ -31,11 +34,7 @@ struct Seen {
 fn streams(text: &str, format: Format, dependency_id: u8, allocation_id: u8) -> Vec<Vec<Seen>> {
     let mut streams: BTreeMap<u32, Vec<Seen>> = BTreeMap::new();
     let mut structures: BTreeMap<u32, Structure> = BTreeMap::new();
-    for line in text.lines() {
-        let (_, hex) = line.split_once(' ').expect("direction and bytes");
-        let bytes: Vec<u8> = (0..hex.len() / 2)
-            .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hex"))
-            .collect();
+    for bytes in captures::packets(text) {
         let packet = Packet::parse(&bytes).expect("RTP");
         let ssrc = packet.ssrc().0;
         let payload = packet.payload();

@@ -1,6 +1,8 @@
 //! RTCP and STUN of recorded sessions between browsers and others, the RTCP among the first 600 packets
 //! of each log: all of it is read, and what is written again is the same, or the difference has a name.
 
+#[path = "support/captures.rs"]
+mod captures;
 #[path = "support/rewrite.rs"]
 mod rewrite;
 
@@ -10,29 +12,6 @@ use estafette::rtp::Ssrc;
 use estafette::stun;
 use rewrite::{arrivals, rewrite};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-/// The files of a folder of captures, by name.
-fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/captures").join(folder);
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .expect("captures")
-        .map(|entry| entry.expect("an entry").path())
-        .map(|path| {
-            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-            (name, std::fs::read(path).expect("a capture"))
-        })
-        .collect();
-    files.sort();
-    files
-}
-
-/// The plain RTCP datagrams of a browser's log, one a line: direction, seconds, hex.
-fn datagrams(log: &[u8]) -> Vec<Vec<u8>> {
-    let byte = |hex: &[u8]| u8::from_str_radix(std::str::from_utf8(hex).expect("ASCII"), 16).expect("hex");
-    let line = |line: &str| line.rsplit(' ').next().expect("hex").as_bytes().chunks(2).map(byte).collect();
-    std::str::from_utf8(log).expect("ASCII").lines().map(line).collect()
-}
 
 /// What a packet is, and how it differs from its bytes when written again.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,10 +80,10 @@ fn kind(packet: &Packet<'_>) -> &'static str {
 #[test]
 fn rtcp_among_the_first_packets_of_each_log_is_read_and_written_again() {
     let mut seen: BTreeMap<(&str, Outcome), usize> = BTreeMap::new();
-    let files = files("rtcp");
+    let files = captures::files("captures/rtcp", ".txt");
     assert_eq!(files.len(), 12);
     for (name, log) in files {
-        let datagrams = datagrams(&log);
+        let datagrams = captures::packets(&log);
         assert!(datagrams.len() >= 25, "{name}");
         for datagram in datagrams {
             assert_eq!(kind_of(&datagram), Some(Kind::Rtcp), "{name}");
@@ -134,30 +113,13 @@ fn rtcp_among_the_first_packets_of_each_log_is_read_and_written_again() {
     assert_eq!(seen, expected);
 }
 
-/// The UDP payloads of a pcap file of Ethernet frames, little-endian, IPv4 or IPv6.
-fn payloads(pcap: &[u8]) -> Vec<&[u8]> {
-    let mut payloads = Vec::new();
-    let mut rest = &pcap[24..];
-    while let Some((head, behind)) = rest.split_first_chunk::<16>() {
-        let len = u32::from_le_bytes([head[8], head[9], head[10], head[11]]) as usize;
-        let (frame, behind) = behind.split_at(len);
-        rest = behind;
-        let udp = match frame[12..14] {
-            [0x08, 0x00] => &frame[14 + 4 * usize::from(frame[14] & 15)..],
-            _ => &frame[54..],
-        };
-        payloads.push(&udp[8..usize::from(u16::from_be_bytes([udp[4], udp[5]]))]);
-    }
-    payloads
-}
-
 #[test]
 fn every_recorded_stun_message_is_read_and_written_again() {
     let mut classes = [0; 4];
-    let files = files("stun");
+    let files = captures::files("captures/stun", ".pcap");
     assert_eq!(files.len(), 8);
     for (name, pcap) in files {
-        for datagram in payloads(&pcap) {
+        for (_, datagram) in captures::datagrams(&pcap) {
             assert_eq!(kind_of(datagram), Some(Kind::Stun), "{name}");
             let message = stun::Message::parse(datagram).unwrap_or_else(|error| panic!("{name}: {error}"));
             classes[message.class() as usize] += 1;

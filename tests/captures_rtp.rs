@@ -2,32 +2,12 @@
 //! every protected one. Header, extensions by their negotiated meaning, repair and redundancy, all
 //! written again as they were. How the excerpts were cut is told in `data/README.md`.
 
+#[path = "support/captures.rs"]
+mod captures;
+
 use estafette::rtp::{self, ExtensionKind, HeaderWriter, Packet, red, rtx};
 use estafette::sdp::Description;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-fn folder(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
-}
-
-/// Files of `tests/data/rtp` that end so, by the name of their call.
-fn files(ending: &str) -> Vec<(String, String)> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder("rtp")).expect("the captures") {
-        let path = entry.expect("an entry").path();
-        let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
-        if let Some(call) = name.strip_suffix(ending) {
-            files.push((call.to_owned(), std::fs::read_to_string(&path).expect("text")));
-        }
-    }
-    files.sort();
-    files
-}
-
-fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
-}
 
 /// What was negotiated in a call: extensions by identifier, codecs by payload type.
 struct Negotiated {
@@ -39,8 +19,9 @@ impl Negotiated {
     fn of(call: &str) -> Self {
         let mut negotiated = Negotiated { extensions: BTreeMap::new(), codecs: BTreeMap::new() };
         for side in ["offer", "answer"] {
-            let text = std::fs::read_to_string(folder("sdp").join(format!("{call}.{side}.sdp")));
-            let description = Description::parse(&text.expect("a description")).expect("a browser's");
+            let files = captures::files("sdp", &format!("{call}.{side}.sdp"));
+            let text = std::str::from_utf8(&files[0].1).expect("text");
+            let description = Description::parse(text).expect("a browser's");
             for media in &description.media {
                 for extmap in &media.extmaps {
                     let kind = ExtensionKind::from_uri(&extmap.uri);
@@ -190,12 +171,10 @@ fn the_first_plain_packets_of_each_call_are_read_by_their_negotiation_and_writte
     let mut seen = Seen::default();
     let mut calls = 0;
     for side in [".offerer.plain.txt", ".answerer.plain.txt"] {
-        for (call, text) in files(side) {
+        for (call, log) in captures::files("rtp", side) {
             calls += 1;
             let negotiated = Negotiated::of(&call);
-            for line in text.lines() {
-                let (_, hex) = line.split_once(' ').expect("direction and bytes");
-                let datagram = bytes(hex);
+            for datagram in captures::packets(&log) {
                 seen.packet(&negotiated, &datagram);
                 seen.payload(&negotiated, &Packet::parse(&datagram).expect("read before"));
             }
@@ -214,10 +193,11 @@ fn the_first_plain_packets_of_each_call_are_read_by_their_negotiation_and_writte
 fn the_clear_header_of_every_srtp_packet_is_read_and_written_again() {
     let mut seen = Seen::default();
     let mut calls = Vec::new();
-    for (call, text) in files(".headers.txt") {
+    for (call, log) in captures::files("rtp", ".headers.txt") {
         let negotiated = Negotiated::of(&call);
-        text.lines().for_each(|line| seen.packet(&negotiated, &bytes(line)));
-        calls.push((call, text.lines().count()));
+        let headers = captures::packets(&log);
+        headers.iter().for_each(|header| seen.packet(&negotiated, header));
+        calls.push((call, headers.len()));
     }
     println!("{seen:?}");
     let count = |kind: ExtensionKind| seen.values[kind.index()];

@@ -2,7 +2,9 @@
 
 mod support;
 
-use estafette::{DropReason, EngineConfig, Event, Instant, JoinError, LeaveReason, LimitReached};
+use estafette::{
+    DropReason, EngineConfig, Event, HostCandidate, Instant, JoinError, LeaveReason, LimitReached,
+};
 use estafette::{ParticipantConfig, RoomConfig, SubscribeError, SubscribeRule, dtls, limits, srtp};
 use support::client::publish::Plan;
 use support::harness::{Options, held, home, live, millis, seconds, server};
@@ -159,7 +161,7 @@ fn s_room_05_rooms_and_participants_over_the_limit_are_refused() {
     let engine = EngineConfig {
         max_rooms: 2,
         max_participants: 3,
-        candidates: vec![server()],
+        candidates: vec![HostCandidate::udp(server())],
         ..EngineConfig::default()
     };
     let mut conference = Conference::<Client>::new(Options { engine, ..Options::default() });

@@ -1,6 +1,9 @@
 //! Payloads as another implementation reads them, rtc-rtp: generated and recorded ones. Where the two
 //! differ the RFC's sentence decides, and stands beside the exception.
 
+#[path = "support/captures.rs"]
+mod captures;
+
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -43,10 +46,7 @@ fn assert_verdicts(least: usize) {
 
 /// Payloads of an excerpt.
 fn recorded(text: &str) -> Vec<Vec<u8>> {
-    let hex = |hex: &str| -> Vec<u8> {
-        (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hex")).collect()
-    };
-    let packets = text.lines().map(|line| hex(line.split_once(' ').expect("direction and bytes").1));
+    let packets = captures::packets(text).into_iter();
     packets.map(|bytes| Packet::parse(&bytes).expect("RTP").payload().to_vec()).collect()
 }
 
@@ -140,7 +140,7 @@ fn stricter_h264(fault: Fault) -> &'static str {
             "section 5.7.1: an aggregation unit is a size and a NAL unit, which has a header"
         }
         Fault::H264Nested => "section 5.7: aggregation packets \"MUST NOT\" be nested; section 5.8: nor FUs",
-        Fault::H264Fragment => "section 5.8: start and end bit \"MUST NOT both be set\"; no empty fragments",
+        Fault::H264Fragment => "section 5.8: start and end bit \"MUST NOT both be set\"",
         other => panic!("{other:?} has no reason"),
     }
 }
@@ -163,7 +163,8 @@ fn compare_h264(payload: &[u8]) {
         }
         (Ok(h264::Payload::Fragment(_)), Some(out)) => assert!(out.is_empty(), "it waits for the rest"),
         (Ok(h264::Payload::Interleaved(_)), None) | (Err(_), None) => {}
-        // RFC 6184, section 5.6: a single NAL unit packet is a NAL unit, of which the header is one byte.
+        // RFC 6184, section 5.6: a single NAL unit packet is a NAL unit, of which the header is one byte;
+        // section 5.8: a fragment "MAY be empty".
         (Ok(_), None) => assert!(payload.len() <= 2, "{payload:02x?}"),
         (Ok(h264::Payload::Interleaved(_)), Some(_)) => panic!("the other reads {payload:02x?}"),
         (Err(error), Some(_)) => assert!(!stricter_h264(error.fault).is_empty()),
@@ -177,8 +178,8 @@ fn stricter_h265(fault: Fault) -> &'static str {
         Fault::H265Length => {
             "section 4.4.2: an AP is aggregation units to its end, each a size and a NAL unit"
         }
-        Fault::H265Nested => "section 4.4.2: \"APs MUST NOT be nested\"; section 4.4.3: nor FUs",
-        Fault::H265Fragment => "section 4.4.3: S and E bit \"MUST NOT both be set\"; no empty fragments",
+        Fault::H265Nested => "section 4.4.2: APs are not nested; section 4.4.3: nor FUs",
+        Fault::H265Fragment => "section 4.4.3: S and E bit are not both set; no empty fragments",
         other => panic!("{other:?} has no reason"),
     }
 }

@@ -1,6 +1,8 @@
 //! RTCP beside two other implementations of different lineages: what each reads out of the same packet.
 //! Where they differ from the crate the difference has a name, and an RFC's sentence decides.
 
+#[path = "support/captures.rs"]
+mod captures;
 #[path = "differential/rtcp_readers.rs"]
 mod readers;
 #[path = "support/rewrite.rs"]
@@ -15,7 +17,6 @@ use estafette::rtp::{NoSpace, RtpTime, Ssrc, WireSeq};
 use estafette::{Bitrate, Ecn, Instant};
 use readers::{Reading, ours, pion, ystreet};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// What comparisons came to.
 #[derive(Debug, Default)]
@@ -109,15 +110,15 @@ fn name_of(
 /// What only we refuse.
 fn refused_here(fault: Fault) -> Option<&'static str> {
     Some(match fault {
-        // RFC 3550, section 6.5: SC is "the number of SSRC/CSRC chunks contained in this packet".
+        // RFC 3550, section 6.5: SC is "the number of SSRC/CSRC chunks contained in this SDES packet".
         Fault::DescriptionSource => "fewer chunks than counted",
         // RFC 3550, section 6.5: "The list of items in each chunk MUST be terminated by one or more null
         // octets".
         Fault::DescriptionItem => "a chunk without end",
         // RFC 3550, section 6.5: "The text is encoded according to the UTF-8 encoding".
         Fault::DescriptionText => "text that is not UTF-8",
-        // RFC 4585, section 6.2.1: the field "MUST contain at least one" NACK; also sections 6.3.2.2
-        // and 4.3.1.1 of RFC 5104, whose lengths are those of whole entries.
+        // RFC 4585, section 6.2.1: the field "MUST contain at least one" NACK; also its section 6.3.2,
+        // and section 4.3.1.1 of RFC 5104, whose lengths are those of whole entries.
         Fault::Nack => "a NACK of nothing",
         Fault::SliceLoss => "a cut slice loss",
         Fault::IntraRequest => "a cut full intra request",
@@ -150,15 +151,16 @@ fn refused_there(who: &str, said: &str) -> Option<&'static str> {
         // RFC 3550, section 6.5: unknown types are items like others; bytes behind the chunks that are
         // counted are nobody's.
         ("pion", "SDES") => "an unknown item, or bytes behind the last chunk",
-        // RFC 3611, section 4.5: "any number" of sub-blocks of three words each.
+        // RFC 3611, section 4.5: "one or more 3 word sub-blocks".
         ("ystreet", "XR") => "several report delays in a block",
         // RFC 3611, section 3: blocks are skipped by their length.
         ("pion", "XR") => "what is inside blocks of other types",
         // The draft gives the media source as zero, which means nothing to a receiver.
         ("pion", "REMB") => "a media source, or bytes behind the last stream",
-        // RFC 4585, section 6.3.2.2: payload-specific feedback, where the other looks for transport's.
+        // RFC 4585, section 6.3.2: payload-specific feedback, where the other looks for transport's.
         ("pion", "SLI") => "slice losses are feedback on a payload",
-        // The draft, section 3.1.3: symbols behind the last status mean nothing and have no delta.
+        // The draft, section 3.1: the status count is the number of packets with a status, so symbols
+        // behind the last one mean nothing and have no delta.
         ("pion", "TWCC") => "symbols behind the last status",
         _ => return None,
     })
@@ -178,11 +180,6 @@ fn said_otherwise(who: &str, said: &str) -> Option<&'static str> {
     })
 }
 
-fn unhex(hex: &str) -> Vec<u8> {
-    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
-    (0..hex.len()).step_by(2).map(byte).collect()
-}
-
 /// Takes compounds apart by the lengths in the headers.
 fn split(mut datagram: &[u8]) -> Vec<Vec<u8>> {
     let mut packets = Vec::new();
@@ -197,19 +194,13 @@ fn split(mut datagram: &[u8]) -> Vec<Vec<u8>> {
 
 /// Each packet that browsers and others sent, once.
 fn captured() -> Vec<Vec<u8>> {
-    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let mut packets = Vec::new();
-    for entry in std::fs::read_dir(data.join("captures/rtcp")).expect("captures") {
-        let log = std::fs::read_to_string(entry.expect("an entry").path()).expect("a log");
-        for line in log.lines() {
-            packets.extend(split(&unhex(line.rsplit(' ').next().expect("hex"))));
-        }
+    for (_, log) in captures::files("captures/rtcp", ".txt") {
+        packets.extend(captures::packets(&log).iter().flat_map(|datagram| split(datagram)));
     }
     for name in ["rfc8888-captured", "twcc-captured"] {
-        let text = std::fs::read_to_string(data.join(format!("vectors/{name}.json"))).expect("vectors");
-        let vectors: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        for vector in vectors["packets"].as_array().expect("a list") {
-            packets.extend(split(&unhex(vector["rtcp"].as_str().expect("hex"))));
+        for vector in captures::vectors(name)["packets"].as_array().expect("a list") {
+            packets.extend(split(&captures::hex(&vector["rtcp"])));
         }
     }
     packets.sort();

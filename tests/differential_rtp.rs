@@ -1,6 +1,9 @@
 //! RTP packets as read by three implementations of two other lineages: where they differ from ours, a
 //! named policy says which sentence of which RFC decides.
 
+#[path = "support/captures.rs"]
+mod captures;
+
 use bytes::Bytes;
 use estafette::rtp::{self, HeaderWriter, Packet, PayloadType, RtpTime, Ssrc, WireSeq};
 use proptest::collection::vec;
@@ -20,7 +23,7 @@ enum Policy {
     /// RFC 8285, section 4.2: with identifier 15, "processing of the entire extension MUST terminate".
     /// It goes on with the rest as payload.
     Identifier15,
-    /// RFC 8285, section 4.2: an identifier 0 with a length other than 0 terminates as well. It reads
+    /// RFC 8285, section 4.1.2: an identifier 0 with a length other than 0 terminates as well. It reads
     /// such an element.
     Identifier0WithLength,
     /// RFC 3550, section 5.3.1: the length "counts the number of 32-bit words in the extension". It
@@ -270,15 +273,10 @@ fn arbitrary_bytes_are_read_the_same_by_all() {
 /// Every packet of the captures kept here: plain ones whole, protected ones by their headers.
 #[test]
 fn what_browsers_sent_is_read_the_same_by_all() {
-    let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/rtp");
     let mut compared = 0;
-    for entry in std::fs::read_dir(folder).expect("the captures") {
-        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("text");
-        for line in text.lines() {
-            let hex = line.split(' ').next_back().expect("bytes");
-            let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
-            let mut datagram: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
-            if !line.contains(' ') {
+    for (name, log) in captures::files("rtp", ".txt") {
+        for mut datagram in captures::packets(&log) {
+            if name.ends_with(".headers") {
                 // Of a protected packet the padding is not to be seen.
                 datagram[0] &= !0x20;
             }

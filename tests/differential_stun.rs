@@ -1,6 +1,9 @@
 //! STUN beside two other implementations of different lineages: what each reads out of the same message.
 //! Where they differ from the crate the difference has a name, and an RFC's sentence decides.
 
+#[path = "support/captures.rs"]
+mod captures;
+
 use aws_lc_rs::hmac::{Context, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, Key};
 use estafette::random::Random;
 use estafette::stun::attribute::*;
@@ -8,7 +11,6 @@ use estafette::stun::{BINDING, Class, Fault, Message, NoSpace, PasswordAlgorithm
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::catch_unwind;
-use std::path::PathBuf;
 use stun_types::attribute::Attribute as _;
 use stun_types::message::{IntegrityAlgorithm, MessageIntegrityCredentials, ShortTermCredentials};
 
@@ -219,26 +221,13 @@ fn refused_here(fault: Fault) -> Option<&'static str> {
 
 /// The STUN messages that browsers and others sent, and the samples of RFC 5769 and RFC 8489.
 fn recorded() -> Vec<Vec<u8>> {
-    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let mut messages = Vec::new();
-    for entry in std::fs::read_dir(data.join("captures/stun")).expect("captures") {
-        let file = std::fs::read(entry.expect("an entry").path()).expect("a capture");
-        let mut rest = &file[24..];
-        while let Some((head, behind)) = rest.split_first_chunk::<16>() {
-            let len = u32::from_le_bytes([head[8], head[9], head[10], head[11]]) as usize;
-            let (frame, behind) = behind.split_at(len);
-            rest = behind;
-            let ip = if frame[12..14] == [0x08, 0x00] { 4 * usize::from(frame[14] & 15) } else { 40 };
-            messages.push(frame[14 + ip + 8..].to_vec());
-        }
+    for (_, pcap) in captures::files("captures/stun", ".pcap") {
+        messages.extend(captures::datagrams(&pcap).iter().map(|(_, datagram)| datagram.to_vec()));
     }
     for name in ["rfc5769", "rfc8489"] {
-        let text = std::fs::read_to_string(data.join(format!("vectors/{name}.json"))).expect("vectors");
-        let vectors: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        for vector in vectors["messages"].as_array().expect("a list") {
-            let hex = vector["message"].as_str().expect("hex");
-            let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
-            messages.push((0..hex.len()).step_by(2).map(byte).collect());
+        for vector in captures::vectors(name)["messages"].as_array().expect("a list") {
+            messages.push(captures::hex(&vector["message"]));
         }
     }
     assert_eq!(messages.len(), 197 + 5);

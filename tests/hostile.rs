@@ -272,9 +272,8 @@ fn garbled(random: &mut Random, text: &str) -> String {
 /// One recorded datagram in eight: of all kinds, and fewer than those of the call itself.
 fn captured() -> &'static [Vec<u8>] {
     static CAPTURED: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
-    CAPTURED.get_or_init(|| {
-        captures::datagrams().into_iter().step_by(8).filter(|data| !data.is_empty()).collect()
-    })
+    CAPTURED
+        .get_or_init(|| captures::recorded().into_iter().step_by(8).filter(|data| !data.is_empty()).collect())
 }
 
 proptest! {
@@ -295,7 +294,7 @@ fn i_03_recorded_sessions_of_others_change_nothing() {
     let mut siege = Siege::new(1);
     let before = siege.conference.engine.stats();
     let mut count = 0;
-    for (at, datagram) in captures::datagrams().iter().enumerate().step_by(3) {
+    for (at, datagram) in captures::recorded().iter().enumerate().step_by(3) {
         siege.forged(Origin::Stranger(1 + (at % 5_000) as u16), datagram);
         count += 1;
     }

@@ -26,7 +26,7 @@ fn i_04_what_is_not_authentic_gets_no_reply() {
     conference.tap = true;
     conference.drive(millis(100));
     let mut datagrams: Vec<Vec<u8>> = conference.outgoing.drain(..).map(|packet| packet.data).collect();
-    let recorded = captures::datagrams();
+    let recorded = captures::recorded();
     datagrams.extend(recorded.iter().filter(|data| kind_of(data) == Some(Kind::Dtls)).take(20).cloned());
     datagrams.extend(recorded.into_iter().step_by(40));
     let mut wrong = conference.endpoint(0).ice.check(true);
@@ -193,7 +193,7 @@ fn i_11_nothing_unauthentic_ends_a_session() {
     (refusal[0], refusal[1]) = (0x01, 0x11);
     let mut hostile: Vec<Vec<u8>> = alerts.into_iter().chain(goodbyes.take(100)).collect();
     hostile.push(refusal);
-    hostile.extend(captures::datagrams().into_iter().step_by(25));
+    hostile.extend(captures::recorded().into_iter().step_by(25));
     for (at, data) in hostile.iter().enumerate() {
         conference.inject(home(at as u32 % 3), data);
         conference.inject(stranger(1), data);

@@ -1,48 +1,16 @@
 //! Sessions recorded between browsers and others, with the keys they told: every packet opens, reads
 //! well, and sealed again is what was sent.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
+#[path = "support/captures.rs"]
+mod captures;
 
+use std::collections::HashMap;
+
+use captures::hex;
 use estafette::rtcp::Compound;
 use estafette::rtp::{Packet, SeqNo};
 use estafette::srtp::{MasterKey, Opener, Profile, Sealer};
 use serde_json::Value;
-
-/// The UDP payloads of a capture with their senders: little-endian pcap, Ethernet, IPv4 or IPv6
-/// without options.
-fn datagrams(pcap: &[u8]) -> Vec<((IpAddr, u16), &[u8])> {
-    assert_eq!(pcap[..4], [0xd4, 0xc3, 0xb2, 0xa1], "magic of little-endian microseconds");
-    assert_eq!(pcap[20..24], [1, 0, 0, 0], "Ethernet");
-    let mut datagrams = Vec::new();
-    let mut rest = &pcap[24..];
-    while let Some((record, behind)) = rest.split_at_checked(16) {
-        let len = u32::from_le_bytes(record[8..12].try_into().unwrap()) as usize;
-        let (frame, behind) = behind.split_at(len);
-        rest = behind;
-        let (source, udp): (IpAddr, _) = match frame[12..14] {
-            [0x08, 0x00] if frame[23] == 17 => {
-                assert_eq!(frame[14], 0x45);
-                (<[u8; 4]>::try_from(&frame[26..30]).unwrap().into(), &frame[34..])
-            }
-            [0x86, 0xdd] if frame[20] == 17 => {
-                (<[u8; 16]>::try_from(&frame[22..38]).unwrap().into(), &frame[54..])
-            }
-            _ => continue,
-        };
-        let number = |at: usize| u16::from_be_bytes([udp[at], udp[at + 1]]);
-        datagrams.push(((source, number(0)), &udp[8..usize::from(number(4))]));
-    }
-    datagrams
-}
-
-fn unhex(value: &Value) -> Vec<u8> {
-    bytes(value.as_str().unwrap())
-}
-
-fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-}
 
 /// The key of the DTLS client or server.
 fn master(description: &Value, role: &str) -> MasterKey {
@@ -53,7 +21,7 @@ fn master(description: &Value, role: &str) -> MasterKey {
         "SRTP_AES128_CM_SHA1_80" | "SRTP_AES128_CM_HMAC_SHA1_80" => Profile::Aes128CmHmacSha1_80,
         other => panic!("{other}"),
     };
-    MasterKey::new(profile, &unhex(&keys["key"]), &unhex(&keys["salt"])).unwrap()
+    MasterKey::new(profile, &hex(&keys["key"]), &hex(&keys["salt"])).unwrap()
 }
 
 /// Opens everything; returns the plain RTP packets by SSRC and extended number.
@@ -62,7 +30,7 @@ fn every_packet_opens(name: &str) -> HashMap<(u32, u64), Vec<u8>> {
     let pcap = std::fs::read(format!("{path}.pcap")).unwrap();
     let description = std::fs::read(format!("{path}.json")).unwrap();
     let description: Value = serde_json::from_slice(&description).unwrap();
-    let datagrams = datagrams(&pcap);
+    let datagrams = captures::datagrams(&pcap);
     let ends = ["client", "server"].map(|role| master(&description, role));
     let mut ends = ends.map(|master| (Opener::new(&master), Sealer::new(&master)));
     let (mut plain_packets, mut control) = (HashMap::new(), 0);
@@ -120,8 +88,7 @@ fn firefox_and_chromium_with_aes_gcm() {
     // Chromium's own log of what it sent and opened: the header and at least the payload's first bytes.
     let log = include_str!("data/captures/firefox-chromium-av1.plain.txt");
     let mut found = 0;
-    for line in log.lines() {
-        let logged = bytes(line.split(' ').nth(2).unwrap());
+    for logged in captures::packets(log) {
         if !(192..=223).contains(&logged[1]) {
             let packet = Packet::parse(&logged).unwrap();
             let (ssrc, seq) = (packet.ssrc().0, packet.sequence_number());

@@ -5,7 +5,8 @@ mod support;
 use estafette::framing::Fault;
 use estafette::mux::Protocol;
 use estafette::{
-    Datagram, DropReason, Ecn, EngineConfig, Event, LeaveReason, ParticipantConfig, StreamEnd, limits, sdp,
+    Datagram, DropReason, Ecn, EngineConfig, Event, HostCandidate, LeaveReason, ParticipantConfig, StreamEnd,
+    limits, sdp,
 };
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -383,8 +384,7 @@ fn a_new_connection_of_the_same_addresses_begins_anew() {
 fn candidates_of_tcp_are_passive_and_below_those_of_udp() {
     let v6: SocketAddr = "[2001:db8::1]:3478".parse().unwrap();
     let engine = EngineConfig {
-        candidates: vec![v6, server()],
-        tcp_candidates: vec![v6, server()],
+        candidates: [HostCandidate::udp, HostCandidate::tcp].map(|of| [v6, server()].map(of)).concat(),
         ..EngineConfig::default()
     };
     let mut conference = Conference::<Client>::new(Options { engine, ..Options::default() });
@@ -405,7 +405,10 @@ fn candidates_of_tcp_are_passive_and_below_those_of_udp() {
 #[test]
 fn behind_a_nat_the_candidate_is_public_and_the_path_is_private() {
     let public: SocketAddr = ([192, 0, 2, 200], 8_000).into();
-    let engine = EngineConfig { candidates: vec![public], ..EngineConfig::default() };
+    let engine = EngineConfig {
+        candidates: vec![HostCandidate::udp(public).bound_to(server())],
+        ..EngineConfig::default()
+    };
     let options = Options { engine, public: Some(public), ..Options::default() };
     let mut conference = live(3, options);
     conference.drive(seconds(1));

@@ -4,7 +4,7 @@ mod support;
 
 use estafette::rtp::{HeaderWriter, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
 use estafette::srtp::{MasterKey, OpenError, Profile, Sealer};
-use estafette::{DropReason, Engine, EngineConfig, SourceId, rtcp};
+use estafette::{DropReason, Engine, EngineConfig, HostCandidate, SourceId, rtcp};
 use std::collections::BTreeSet;
 use support::client::publish::Plan;
 use support::harness::{Options, home, live, millis, seconds, server};
@@ -82,7 +82,11 @@ fn rfc_9335_lost_packets_are_repaired_under_encrypted_headers() {
 
 #[test]
 fn an_engine_told_not_to_encrypt_headers_does_not_say_it_would() {
-    let engine = EngineConfig { cryptex: false, candidates: vec![server()], ..EngineConfig::default() };
+    let engine = EngineConfig {
+        cryptex: false,
+        candidates: vec![HostCandidate::udp(server())],
+        ..EngineConfig::default()
+    };
     let mut conference = Conference::<Client>::new(Options { engine, ..Options::default() });
     let room = conference.room();
     for index in 0..2 {

@@ -174,7 +174,7 @@ fn i_03_records_of_dtls_under_no_key_of_ours_change_nothing() {
         assert!(same, "content type {first}");
     }
     // Of strangers nothing at all, in clear or not, nor of an address that is not selected.
-    let recorded = captures::datagrams();
+    let recorded = captures::recorded();
     let records: Vec<_> = recorded.iter().filter(|data| kind_of(data) == Some(Kind::Dtls)).collect();
     assert!(records.len() > 20, "{}", records.len());
     for record in records {
@@ -277,9 +277,8 @@ fn equal_engines_have_equal_digests() {
 /// Datagrams of recorded sessions of others, one in eight.
 fn captured() -> &'static [Vec<u8>] {
     static CAPTURED: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
-    CAPTURED.get_or_init(|| {
-        captures::datagrams().into_iter().step_by(8).filter(|data| !data.is_empty()).collect()
-    })
+    CAPTURED
+        .get_or_init(|| captures::recorded().into_iter().step_by(8).filter(|data| !data.is_empty()).collect())
 }
 
 /// Whether a datagram of DTLS may hold a record in clear: of the first epoch, or behind another record.

@@ -9,8 +9,8 @@ pub(crate) mod peer;
 
 use estafette::mux::{self, Ecn, Path, Protocol};
 use estafette::{
-    Datagram, Engine, EngineConfig, Event, Instant, ParticipantConfig, ParticipantId, RoomConfig, RoomId,
-    SubscribeRule, framing, limits, srtp,
+    Datagram, Engine, EngineConfig, Event, HostCandidate, Instant, ParticipantConfig, ParticipantId,
+    RoomConfig, RoomId, SubscribeRule, framing, limits, srtp,
 };
 use handshake::Dialect;
 use offer::Direction;
@@ -48,7 +48,7 @@ impl World {
 
     pub(crate) fn with_room(dialect: Box<dyn Dialect>, room: RoomConfig) -> World {
         let now = Instant::from_millis(1_000);
-        let config = EngineConfig { candidates: vec![ENGINE], ..EngineConfig::default() };
+        let config = EngineConfig { candidates: vec![HostCandidate::udp(ENGINE)], ..EngineConfig::default() };
         let mut engine = Engine::new(config, [7; 32], now).expect("a sound configuration");
         let room = engine.create_room(room).expect("room for a room");
         World {

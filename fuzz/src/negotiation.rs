@@ -1,11 +1,11 @@
 //! Offers and answers: descriptions of real endpoints with lines changed, and our own offers between.
 
 use super::Script;
-use estafette::limits;
 use estafette::negotiation::{
     Config, Credentials, DtlsRole, LocalTransport, MediaKind, Negotiation, SendSlot,
 };
 use estafette::sdp::{Description, Fingerprint, Msid, Password};
+use estafette::{HostCandidate, limits};
 use std::sync::Arc;
 
 const OFFERS: [&str; 3] = [
@@ -134,8 +134,10 @@ fn local(restart: bool) -> LocalTransport {
         credentials: credentials("0001ours"),
         restart: restart.then(|| credentials("0002ours")),
         fingerprint: Fingerprint { algorithm: "sha-256".into(), bytes: vec![0xab; 32] },
-        candidates: vec![([203, 0, 113, 1], 3_478).into()],
-        tcp_candidates: vec![([203, 0, 113, 1], 443).into()],
+        candidates: vec![
+            HostCandidate::udp(([203, 0, 113, 1], 3_478).into()),
+            HostCandidate::tcp(([203, 0, 113, 1], 443).into()),
+        ],
         ice_lite: true,
     }
 }

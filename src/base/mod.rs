@@ -2,6 +2,7 @@
 
 pub(crate) mod counters;
 pub(crate) mod deadlines;
+pub(crate) mod digest;
 pub mod limits;
 pub mod random;
 pub(crate) mod slots;

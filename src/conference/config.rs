@@ -2,30 +2,22 @@
 
 use crate::base::limits;
 use crate::base::units::Bitrate;
+use crate::conference::candidate::HostCandidate;
 use crate::conference::negotiation::Codec;
 use crate::session::{dtls, ice};
-use crate::wire::mux::Protocol;
 use std::net::SocketAddr;
 
 /// The configuration of an engine.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// Addresses announced to participants as host candidates, the preferred ones first: where this
-    /// engine's UDP socket is reached from outside. Behind NAT the public address stands here, while
-    /// [`Path::local`](crate::Path::local) is the one that is bound.
-    pub candidates: Vec<SocketAddr>,
-    /// The same of TCP, where connections are accepted (RFC 6544, passive): what comes over them goes to
-    /// [`Engine::handle_stream`](crate::Engine::handle_stream). Participants prefer UDP.
-    pub tcp_candidates: Vec<SocketAddr>,
+    /// Where this engine is reached, the preferred ones of each protocol first; participants prefer UDP.
+    /// At most [`limits::CANDIDATES`].
+    pub candidates: Vec<HostCandidate>,
     /// How much of ICE is done. [`Lite`](ice::Mode::Lite), the default, suits public addresses. With
     /// [`Full`](ice::Mode::Full) the candidates of participants are checked as well, which opens a NAT or
     /// a firewall in front of this engine. With a participant that is lite itself this side is full
     /// always (RFC 8445, section 6.1.1).
     pub ice: ice::Mode,
-    /// The address as bound of each of `candidates`, which is what [`Path::local`](crate::Path::local)
-    /// says; empty if they are the same. Only full ICE asks for it, which a participant that is lite makes
-    /// of lite as well.
-    pub candidate_bases: Vec<SocketAddr>,
     /// Whether full ICE also checks candidates at loopback, link-local and private addresses: off, no
     /// participant can aim checks into the engine's own network (S-STUN-11).
     pub private_candidates: bool,
@@ -56,9 +48,7 @@ impl Default for EngineConfig {
     fn default() -> Self {
         EngineConfig {
             candidates: Vec::new(),
-            tcp_candidates: Vec::new(),
             ice: ice::Mode::Lite,
-            candidate_bases: Vec::new(),
             private_candidates: false,
             number: 0,
             certificate: None,
@@ -83,7 +73,7 @@ pub enum ConfigError {
     /// The list of codecs is empty or longer than [`limits::CODECS`].
     #[error("the list of codecs is empty or too long")]
     Codecs,
-    /// A candidate's port is zero or its address is not one that can be sent to.
+    /// A candidate's port is zero or its announced address is not one that can be sent to.
     #[error("a candidate is not an address that can be reached")]
     Candidate,
     /// No certificate could be made.
@@ -116,34 +106,15 @@ impl EngineConfig {
         let unreachable = |address: &SocketAddr| {
             address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast()
         };
-        let mut candidates = self.candidates.iter().chain(&self.tcp_candidates);
-        if candidates.clone().count() > limits::CANDIDATES {
+        if self.candidates.len() > limits::CANDIDATES {
             return Err(ConfigError::OutOfRange("candidates"));
         }
-        if candidates.any(unreachable) {
+        let unusable =
+            |candidate: &HostCandidate| unreachable(&candidate.announced) || candidate.base.port() == 0;
+        if self.candidates.iter().any(unusable) {
             return Err(ConfigError::Candidate);
         }
-        if !self.candidate_bases.is_empty() && self.candidate_bases.len() != self.candidates.len() {
-            return Err(ConfigError::OutOfRange("candidate_bases"));
-        }
         Ok(())
-    }
-
-    /// Our UDP candidates, as the descriptions rank them.
-    pub(super) fn local_candidates(&self) -> impl Iterator<Item = ice::LocalCandidate> {
-        // The descriptions begin at the largest preference, for each protocol.
-        let preferences = || (1..=u16::MAX).rev();
-        let udp = self.candidates.iter().enumerate().zip(preferences());
-        let udp = udp.map(|((index, announced), preference)| {
-            let base = self.candidate_bases.get(index).unwrap_or(announced);
-            ice::LocalCandidate::host(Protocol::Udp, *base, *announced, preference)
-        });
-        // Nothing is sent to open a connection; but checks that come over one count by its priority, in
-        // which three bits less are left for the preference (RFC 6544, section 4.2).
-        let tcp = self.tcp_candidates.iter().zip(preferences().step_by(8)).map(|(announced, preference)| {
-            ice::LocalCandidate::host(Protocol::Tcp, *announced, *announced, preference)
-        });
-        udp.chain(tcp)
     }
 }
 
@@ -228,40 +199,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_candidate_has_a_base_of_its_own_or_none_has() {
-        let [public, other, bound] =
-            ["192.0.2.1:9", "[2001:db8::1]:9", "10.0.0.1:9"].map(|text| text.parse().unwrap());
-        let config = |candidate_bases| EngineConfig {
-            candidates: vec![public, other],
-            candidate_bases,
-            ..EngineConfig::default()
-        };
-        assert_eq!(config(vec![bound]).check(), Err(ConfigError::OutOfRange("candidate_bases")));
-        for (bases, expected) in [(vec![], [public, other]), (vec![bound, other], [bound, other])] {
-            let config = config(bases);
-            assert_eq!(config.check(), Ok(()));
-            let locals: Vec<_> = config.local_candidates().collect();
-            assert_eq!([locals[0].base, locals[1].base], expected);
-            assert_eq!([locals[0].candidate.address, locals[1].candidate.address], [public, other]);
-            // As the descriptions say.
-            assert_eq!([0, 1].map(|at| locals[at].candidate.priority), [2_130_706_431, 2_130_706_175]);
+    fn a_candidate_can_be_sent_to_and_is_bound_to_a_port() {
+        let candidate = |text: &str| HostCandidate::udp(text.parse().expect("an address"));
+        let check =
+            |candidate| EngineConfig { candidates: vec![candidate], ..EngineConfig::default() }.check();
+        let public = candidate("192.0.2.1:9");
+        // A socket may be bound to any address, but nobody can be told to send there.
+        let any = "[::]:9".parse().expect("an address");
+        assert_eq!(check(public.bound_to(any)), Ok(()));
+        let portless = public.bound_to("10.0.0.1:0".parse().expect("an address"));
+        for wrong in [HostCandidate::tcp(any), candidate("192.0.2.1:0"), candidate("224.0.0.1:9"), portless] {
+            assert_eq!(check(wrong), Err(ConfigError::Candidate), "{wrong:?}");
         }
-    }
-    #[test]
-    fn rfc_6544_4_2_candidates_of_tcp_are_known_and_below_those_of_udp() {
-        let addresses: [SocketAddr; 2] = ["192.0.2.1:9", "[2001:db8::1]:9"].map(|text| text.parse().unwrap());
-        let config = EngineConfig {
-            candidates: addresses.to_vec(),
-            tcp_candidates: addresses.to_vec(),
-            ..EngineConfig::default()
-        };
-        let locals: Vec<_> = config.local_candidates().map(|local| local.candidate).collect();
-        let of = |protocol| locals.iter().filter(move |local| local.protocol == protocol);
-        assert_eq!((of(Protocol::Udp).count(), of(Protocol::Tcp).count()), (2, 2));
-        // As the descriptions say.
-        let tcp: Vec<_> = of(Protocol::Tcp).map(|local| local.priority).collect();
-        let described = |index: u32| 90 << 24 | (4 << 13 | (8_191 - index)) << 8 | 255;
-        assert_eq!(tcp, [0, 1].map(described));
-        assert!(locals.windows(2).all(|pair| pair[0].priority > pair[1].priority), "{locals:?}");
+        let candidates = vec![public; limits::CANDIDATES + 1];
+        let config = EngineConfig { candidates, ..EngineConfig::default() };
+        assert_eq!(config.check(), Err(ConfigError::OutOfRange("candidates")));
     }
 }

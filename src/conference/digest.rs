@@ -1,12 +1,11 @@
 //! What an engine is, as a number: for the proof that unauthenticated input changes nothing (I-03).
 
+use crate::base::digest::{debug, digest, unordered};
 use crate::conference::engine::Engine;
 use crate::conference::participant::ParticipantState;
 use crate::conference::source::{Source, Stream};
 use crate::conference::subscription::Subscription;
-use foldhash::quality::FixedState;
-use std::fmt::{self, Write as _};
-use std::hash::{BuildHasher as _, Hash, Hasher};
+use std::hash::{Hash as _, Hasher};
 
 impl Engine {
     /// A digest of the state that datagrams may change: tables, addresses, phases, windows, numbers,
@@ -15,7 +14,7 @@ impl Engine {
     /// configurations and descriptions. Equal states of one engine have equal digests. For tests alone.
     #[doc(hidden)]
     pub fn state_digest(&self) -> u64 {
-        let mut state = FixedState::with_seed(0).build_hasher();
+        let mut state = digest();
         for (id, room) in self.rooms.iter() {
             (id, &room.participants, room.joined, room.random.clone().next_u64()).hash(&mut state);
         }
@@ -35,32 +34,11 @@ impl Engine {
             id.hash(&mut state);
             subscription.digest(&mut state);
         }
-        (unordered(self.by_path.iter()), unordered(self.by_ufrag.iter())).hash(&mut state);
+        self.directory.digest(&mut state);
         (&self.ready, self.deadlines.peek(), self.events.len(), self.pages.used()).hash(&mut state);
         unordered(self.connections.proven()).hash(&mut state);
         (self.rooms_created, self.random.clone().next_u64()).hash(&mut state);
-        debug(&self.checks, &mut state);
         state.finish()
-    }
-}
-
-/// A table's entries, whose order means nothing.
-fn unordered(entries: impl Iterator<Item = impl Hash>) -> u64 {
-    entries.fold(0, |sum, entry| sum.wrapping_add(FixedState::with_seed(1).hash_one(entry)))
-}
-
-/// What `Debug` shows of something that is no secret: whatever is added to it is in here, too.
-fn debug(what: &impl fmt::Debug, state: &mut impl Hasher) {
-    let _ = write!(Text(state), "{what:?}");
-}
-
-/// Text that goes nowhere but into a hash.
-struct Text<'a, H>(&'a mut H);
-
-impl<H: Hasher> fmt::Write for Text<'_, H> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.write(text.as_bytes());
-        Ok(())
     }
 }
 
@@ -68,7 +46,7 @@ impl ParticipantState {
     fn digest(&self, state: &mut impl Hasher) {
         (&self.egress, self.path, &self.contexts, &self.arrivals, &self.timers, &self.rtcp).hash(state);
         self.network.digest(state);
-        (self.room, self.negotiation_announced, &self.paths[..], &self.ufrags[..]).hash(state);
+        (self.room, self.negotiation_announced).hash(state);
         (self.connected, self.announced, &self.sources[..], self.sources_published).hash(state);
         (&self.subscriptions, self.ssrc, self.ssrcs, self.reduced_size_rtcp, self.rtt).hash(state);
         (&self.budget, &self.rtcp_budget, self.rebound, &self.cname).hash(state);

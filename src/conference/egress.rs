@@ -64,7 +64,7 @@ impl Engine {
         let participant = self.participants.get_mut(id)?;
         while let Some((path, len)) = participant.network.poll_transmit(now, buf) {
             if participant.network.is_full() {
-                self.checks.note(id, buf.get(..len).unwrap_or_default());
+                self.directory.on_transmit(id, buf.get(..len).unwrap_or_default());
             }
             // What finds no room for its frame is lost like any datagram.
             if let Some(written) = enclose(path, buf, len) {

@@ -4,7 +4,6 @@ use crate::base::deadlines::Deadlines;
 use crate::base::limits;
 use crate::base::random::Random;
 use crate::base::slots::Slots;
-use crate::base::table::{Table, table};
 use crate::base::time::Instant;
 use crate::conference::config::{ConfigError, EngineConfig};
 use crate::conference::drops::{DropCounters, DropReason};
@@ -85,10 +84,8 @@ pub struct Engine {
     pub(super) subscriptions: Slots<SubscriptionId, Subscription>,
     pub(super) pages: Pages,
 
-    pub(super) by_path: Table<Path, ParticipantId>,
-    pub(super) by_ufrag: Table<Box<str>, ParticipantId>,
+    pub(super) directory: ice::Directory<ParticipantId>,
     pub(super) connections: Streams,
-    pub(super) checks: ice::Checks<ParticipantId>,
     /// Participants with something to send, in turn.
     pub(super) ready: VecDeque<ParticipantId>,
     pub(super) deadlines: Deadlines<ParticipantId>,
@@ -147,10 +144,8 @@ impl Engine {
             sources: Slots::new(),
             streams: Slots::new(),
             subscriptions: Slots::new(),
-            by_path: table(&mut random),
-            by_ufrag: table(&mut random),
+            directory: ice::Directory::new(&mut random),
             connections: Streams::new(&mut random),
-            checks: ice::Checks::new(&mut random),
             ready: VecDeque::new(),
             deadlines: Deadlines::new(),
             events: VecDeque::new(),
@@ -396,7 +391,7 @@ impl Engine {
                 break;
             };
             match event {
-                network::Event::AddressKnown(path) => self.learn_path(id, path),
+                network::Event::AddressKnown(path) => self.directory.add_path(id, path),
                 network::Event::AddressForgotten(path) => self.forget_path(id, path),
                 network::Event::Selected(path) => self.select_path(id, path),
                 network::Event::Secured => self.connect(now, id),
@@ -415,30 +410,9 @@ impl Engine {
         self.make_ready(id);
     }
 
-    pub(super) fn learn_path(&mut self, id: ParticipantId, path: Path) {
-        // Whoever had proven this address and uses it was asked before; what is left is stale.
-        if let Some(before) = self.by_path.insert(path, id)
-            && before != id
-            && let Some(participant) = self.participants.get_mut(before)
-        {
-            participant.paths.retain(|known| *known != path);
-        }
-        if let Some(participant) = self.participants.get_mut(id)
-            && !participant.paths.contains(&path)
-        {
-            participant.paths.push(path);
-        }
-    }
-
     fn forget_path(&mut self, id: ParticipantId, path: Path) {
-        if let Some(participant) = self.participants.get_mut(id) {
-            participant.paths.retain(|known| *known != path);
-        }
-        if self.by_path.get(&path) == Some(&id) {
-            self.by_path.remove(&path);
-            if path.protocol == Protocol::Tcp {
-                self.end_stream(path, StreamEnd::Forgotten);
-            }
+        if self.directory.remove_path(id, &path) && path.protocol == Protocol::Tcp {
+            self.end_stream(path, StreamEnd::Forgotten);
         }
     }
 

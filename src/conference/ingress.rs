@@ -35,7 +35,7 @@ pub(super) enum Taken {
 
 impl Engine {
     pub(super) fn receive(&mut self, now: Instant, datagram: Datagram<'_>) {
-        let participant = self.by_path.get(&datagram.path).copied();
+        let participant = self.directory.find(&datagram.path);
         let mut owner = participant;
         let taken = self.route(now, datagram, &mut owner);
         if let Some(state) = owner.and_then(|id| self.participants.get_mut(id)) {
@@ -83,20 +83,10 @@ impl Engine {
     ) -> Result<Taken, DropReason> {
         let message = stun::Message::parse(datagram.data).map_err(|error| DropReason::Stun(error.fault))?;
         let by_path = *owner;
-        let named = match message.username() {
-            Some(username) if message.class() == stun::Class::Request => {
-                // An unknown name is found out without any HMAC (S-STUN-05).
-                let ufrag = username.split_once(':').map_or(username, |(ours, _)| ours);
-                Some(*self.by_ufrag.get(ufrag).ok_or(DropReason::UnknownUsername)?)
-            }
-            // Checks of ours go to addresses in the table, so their answers come from there; but those of
-            // a full agent go to candidates, where somebody else may have been before.
-            _ => Some(message.class())
-                .filter(|class| matches!(class, stun::Class::Success | stun::Class::Error))
-                .and_then(|_| self.checks.find(message.transaction_id()))
-                .or(by_path),
-        };
-        let id = named.ok_or(DropReason::UnknownAddress)?;
+        let id = self.directory.find_stun(&datagram.path, &message).ok_or_else(|| match message.class() {
+            stun::Class::Request if message.username().is_some() => DropReason::UnknownUsername,
+            _ => DropReason::UnknownAddress,
+        })?;
         if by_path.is_some_and(|other| other != id && self.uses(other, &datagram.path)) {
             return Err(DropReason::AddressTaken);
         }
@@ -109,7 +99,7 @@ impl Engine {
         }
         // Whoever spoke last with its own password has an address that nobody else uses.
         if by_path != Some(id) && participant.network.knows(&datagram.path) {
-            self.learn_path(id, datagram.path);
+            self.directory.add_path(id, datagram.path);
         }
         self.drain_network(now, id);
         Ok(Taken::Consumed)

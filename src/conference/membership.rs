@@ -78,7 +78,7 @@ impl Engine {
         room.joined = joined;
         let mut random = room.random.fork(room.joined);
         let credentials = self.fresh_credentials(&mut random);
-        let ufrag: Box<str> = credentials.ufrag().into();
+        let ufrag = credentials.ufrag().to_owned();
         let network = Network::new(credentials, self.ice_config(), self.dtls.clone(), random.fork(1));
         let [publishing, receiving] = &self.negotiation;
         let negotiable = if config.publish { publishing } else { receiving }.clone();
@@ -96,8 +96,6 @@ impl Engine {
             config,
             negotiation: Negotiation::new(negotiable, random.next_u64()),
             negotiation_announced: false,
-            paths: SmallVec::new(),
-            ufrags: SmallVec::from_elem(ufrag.clone(), 1),
             connected: false,
             announced: false,
             sources: SmallVec::new(),
@@ -114,7 +112,7 @@ impl Engine {
             drops: DropTally::new(),
             random,
         });
-        self.by_ufrag.insert(ufrag, id);
+        self.directory.add_ufrag(&ufrag, id);
         self.arm(id, Timer::Connect, self.now + limits::CONNECT_TIMEOUT);
         self.subscribe_to_all(id, room_id);
         if let Some(room) = self.rooms.get_mut(room_id) {
@@ -123,17 +121,17 @@ impl Engine {
         Ok(id)
     }
 
-    /// User fragments are unique on the socket (S-STUN-16); 128 random bits need a second try never.
     fn ice_config(&self) -> ice::Config {
         let EngineConfig { ice: mode, private_candidates, .. } = self.config;
         ice::Config { mode, role: ice::Role::Controlled, private_candidates }
     }
 
+    /// User fragments are unique on the socket (S-STUN-16); 48 random bits hardly ever need a second try.
     pub(super) fn fresh_credentials(&self, random: &mut crate::base::random::Random) -> ice::Credentials {
         let prefix = format!("{:04x}", self.config.number);
         loop {
             let credentials = ice::Credentials::random(random, &prefix);
-            if !self.by_ufrag.contains_key(credentials.ufrag()) {
+            if !self.directory.has_ufrag(credentials.ufrag()) {
                 return credentials;
             }
         }
@@ -169,14 +167,8 @@ impl Engine {
         for subscription in &participant.subscriptions {
             self.remove_subscription(*subscription);
         }
-        for path in &participant.paths {
-            if self.by_path.get(path) == Some(&id) {
-                self.by_path.remove(path);
-                self.end_stream(*path, StreamEnd::Left);
-            }
-        }
-        for ufrag in &participant.ufrags {
-            self.by_ufrag.remove(ufrag);
+        for path in self.directory.remove(id) {
+            self.end_stream(path, StreamEnd::Left);
         }
         for _ in &participant.egress.queue {
             self.traffic.queued_dropped += 1;
@@ -193,11 +185,8 @@ impl Engine {
 
     /// Nobody is there: what grew with the participants goes back to the allocator (I-02).
     fn give_back(&mut self) {
-        self.by_path.shrink_to_fit();
-        self.by_ufrag.shrink_to_fit();
         self.ready = VecDeque::new();
         self.deadlines = Deadlines::new();
-        self.checks.clear();
         self.pages.give_back();
     }
 

@@ -1,14 +1,15 @@
 //! How much one participant can make the engine hold, as the sum of its caps.
 
 use crate::base::limits;
+use crate::conference::ids::ParticipantId;
 use crate::conference::participant::{ParticipantState, Role, SendEntry};
 use crate::conference::source::{Listener, Source, Stream};
 use crate::conference::spare::Spare;
 use crate::conference::streams;
 use crate::conference::subscription::Subscription;
 use crate::forwarding::history;
+use crate::session::ice;
 use crate::transport::network;
-use crate::wire::mux::Path;
 
 /// Bytes that one participant can make an engine hold at most, whatever it sends and whatever is
 /// forwarded to it. Histories are shared: all of an engine's together hold no more than
@@ -20,10 +21,10 @@ pub const fn participant_memory_bound() -> usize {
     itself() + handshake() + description() + limits::SOURCES_PER_PARTICIPANT * source() + received()
 }
 
-/// The participant, its entries in the engine's tables (a quarter more for slots and buckets to come),
+/// The participant (a quarter more for slots to come), what leads to it in the engine's directory,
 /// its SRTP keys and sources, its ICE addresses.
 const fn itself() -> usize {
-    let tables = (size_of::<ParticipantState>() + 2 * (size_of::<Path>() + 64) * 8) * 5 / 4;
+    let tables = size_of::<ParticipantState>() * 5 / 4 + ice::Directory::<ParticipantId>::BOUND;
     let keys = size_of::<network::Keys>();
     let contexts = limits::SSRCS_PER_SESSION * (192 + size_of::<Role>()) + 2 * 16 * limits::SSRCS_PER_KEY;
     // A full agent has pairs of candidates as well.

@@ -5,11 +5,12 @@
 //! subscriptions, and the pool of history pages. They name each other by key, so that a publisher's
 //! history and a subscriber's transport are borrowed at once and each thing has one owner. The files
 //! follow a packet: `engine` (the five verbs), `ingress` with `binding` and `budget`, `fanout`, `egress`;
-//! `streams` is TCP; `feedback` and `reports` are RTCP in and out; `participant`, `room`, `source` and
+//! `streams` is TCP, `candidate` where the sockets are; `feedback` and `reports` are RTCP in and out; `participant`, `room`, `source` and
 //! `subscription` are who and what.
 
 mod binding;
 mod budget;
+mod candidate;
 mod config;
 mod digest;
 mod drops;
@@ -40,6 +41,7 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 
+pub use candidate::HostCandidate;
 pub use config::{ConfigError, EngineConfig, ParticipantConfig, RoomConfig, SubscribeRule};
 pub use drops::DropReason;
 pub use engine::{Datagram, Engine, Transmit, TransmitId};

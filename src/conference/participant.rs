@@ -227,10 +227,6 @@ pub(super) struct ParticipantState {
     pub(super) negotiation: Negotiation,
     /// Said [`crate::Event::NegotiationNeeded`] since the last offer.
     pub(super) negotiation_announced: bool,
-    /// Addresses of the engine's table that lead here.
-    pub(super) paths: SmallVec<[Path; 2]>,
-    /// Our user fragments that lead here: two after an ICE restart.
-    pub(super) ufrags: SmallVec<[Box<str>; 1]>,
     pub(super) connected: bool,
     /// [`crate::Event::Connected`] was said.
     pub(super) announced: bool,

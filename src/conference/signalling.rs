@@ -3,6 +3,7 @@
 
 use crate::base::limits;
 use crate::base::time::Instant;
+use crate::conference::candidate::ranked;
 use crate::conference::config::EngineConfig;
 use crate::conference::engine::Engine;
 use crate::conference::event::Event;
@@ -130,24 +131,15 @@ impl Engine {
     /// one of the new generation is selected.
     fn begin_ice_generation(&mut self, id: ParticipantId, fresh: ice::Credentials) {
         let Some(participant) = self.participants.get_mut(id) else { return };
-        let ufrag: Box<str> = fresh.ufrag().into();
+        self.directory.add_ufrag(fresh.ufrag(), id);
         participant.network.restart_ice(fresh);
-        participant.ufrags.push(ufrag.clone());
-        self.by_ufrag.insert(ufrag, id);
         self.forget_dead_ufrags(id);
     }
 
     /// User fragments that the agent no longer answers to lead nowhere (S-STUN-16).
     pub(super) fn forget_dead_ufrags(&mut self, id: ParticipantId) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
-        let (network, by_ufrag) = (&participant.network, &mut self.by_ufrag);
-        participant.ufrags.retain(|ufrag| {
-            let alive = network.answers_to(ufrag);
-            if !alive {
-                by_ufrag.remove(&**ufrag);
-            }
-            alive
-        });
+        let Some(participant) = self.participants.get(id) else { return };
+        self.directory.retain_ufrags(id, |ufrag| participant.network.answers_to(ufrag));
     }
 
     /// Tells the embedder, once, that an offer of ours is needed.
@@ -176,7 +168,6 @@ impl Engine {
             restart: restart.map(negotiated),
             fingerprint: sdp::Fingerprint::parse(&fingerprint.to_string())?,
             candidates: self.config.candidates.clone(),
-            tcp_candidates: self.config.tcp_candidates.clone(),
             ice_lite: self.config.ice == ice::Mode::Lite,
         })
     }
@@ -341,7 +332,7 @@ impl ParticipantState {
         };
         // A lite agent has no use for the peer's candidates.
         let full = config.ice == ice::Mode::Full || remote.ice_lite;
-        let locals = config.local_candidates().collect();
+        let locals = ranked(&config.candidates).collect();
         let usable = remote.candidates.iter().filter(|_| full);
         let candidates = usable.map(ice::Candidate::from).collect();
         let ice_lite = remote.ice_lite;

@@ -213,9 +213,9 @@ impl Streams {
 }
 
 impl Engine {
-    /// A connection to one of [`EngineConfig::tcp_candidates`](crate::EngineConfig::tcp_candidates) was
-    /// accepted. Bytes of a path that is not known say the same; telling it at once makes a connection
-    /// that stays silent count, too.
+    /// A connection to one of the [candidates of TCP](crate::HostCandidate::tcp) was accepted. Bytes of a
+    /// path that is not known say the same; telling it at once makes a connection that stays silent
+    /// count, too.
     ///
     /// # Errors
     /// Why the connection is to be closed.
@@ -247,7 +247,7 @@ impl Engine {
             if self.connections.ended.is_some() {
                 break None;
             }
-            proven = proven || self.by_path.contains_key(&path);
+            proven = proven || self.directory.find(&path).is_some();
         };
         if let Some(fault) = fault {
             self.end_stream(path, StreamEnd::Framing(fault));
@@ -288,14 +288,14 @@ impl Engine {
 
     fn count_end(&mut self, path: Path, end: Option<StreamEnd>) {
         if let Some(reason) = end.and_then(StreamEnd::drop_reason) {
-            self.count_drop(self.by_path.get(&path).copied(), reason);
+            self.count_drop(self.directory.find(&path), reason);
         }
     }
 
     /// A way that is no more. Its participant goes on over another proven one, or has to prove one
     /// while its consent lasts (RFC 7675, section 5.1).
     fn lose_path(&mut self, path: Path) {
-        let Some(&id) = self.by_path.get(&path) else {
+        let Some(id) = self.directory.find(&path) else {
             return;
         };
         let now = self.now;

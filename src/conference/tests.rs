@@ -2,6 +2,7 @@
 
 use crate::base::limits;
 use crate::base::time::Instant;
+use crate::conference::candidate::HostCandidate;
 use crate::conference::config::{EngineConfig, ParticipantConfig, RoomConfig};
 use crate::conference::engine::Engine;
 use crate::conference::ids::{ParticipantId, SourceId};
@@ -14,7 +15,10 @@ use crate::wire::stun::{self, Class, TransactionId, Writer};
 use smallvec::SmallVec;
 
 fn engine() -> Engine {
-    let config = EngineConfig { candidates: vec![([203, 0, 113, 1], 9).into()], ..EngineConfig::default() };
+    let config = EngineConfig {
+        candidates: vec![HostCandidate::udp(([203, 0, 113, 1], 9).into())],
+        ..EngineConfig::default()
+    };
     Engine::new(config, [7; 32], Instant::from_millis(1)).expect("a good configuration")
 }
 
@@ -93,6 +97,6 @@ fn i_03_the_digest_sees_what_only_authentic_packets_change() {
     let mut buf = [0; 64];
     let writer = Writer::new(&mut buf, Class::Request, stun::BINDING, TransactionId([9; 12]));
     let len = writer.expect("room").finish().expect("room");
-    engine.checks.note(publisher, &buf[..len]);
+    engine.directory.on_transmit(publisher, &buf[..len]);
     changed(&engine, "a check of ours");
 }

@@ -70,7 +70,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::tests::{hex, vectors};
+    use crate::captures::{hex, vectors};
 
     fn blocks(case: &serde_json::Value, keystream: &[u8]) {
         for block in case["blocks"].as_array().unwrap() {

@@ -7,8 +7,8 @@ use super::net::{Link, Network, Packet};
 use super::seeded_dtls;
 use super::stream::{Stream, whole_frames};
 use estafette::{
-    Datagram, Ecn, Engine, EngineConfig, EngineStats, Event, Instant, LeaveReason, ParticipantConfig,
-    ParticipantId, Path, Protocol, RoomConfig, RoomId, StreamEnd, dtls,
+    Datagram, Ecn, Engine, EngineConfig, EngineStats, Event, HostCandidate, Instant, LeaveReason,
+    ParticipantConfig, ParticipantId, Path, Protocol, RoomConfig, RoomId, StreamEnd, dtls,
 };
 use sha1::{Digest as _, Sha1};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,8 +55,7 @@ impl Default for Options {
             seed: 1,
             link: Link::delay(Duration::from_millis(20)),
             engine: EngineConfig {
-                candidates: vec![server()],
-                tcp_candidates: vec![server()],
+                candidates: vec![HostCandidate::udp(server()), HostCandidate::tcp(server())],
                 ..EngineConfig::default()
             },
             handshakes: 1,

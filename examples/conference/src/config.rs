@@ -1,7 +1,7 @@
 //! The command line, and what follows from it.
 
 use clap::{Parser, ValueEnum};
-use estafette::dtls;
+use estafette::{HostCandidate, dtls};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::num::NonZeroU16;
@@ -183,10 +183,11 @@ impl Config {
         bound.map(Some).map_err(|error| format!("cannot listen on {} (TCP): {error}", udp.ip()))
     }
 
-    /// The addresses announced for an engine's sockets: over UDP and over TCP.
-    pub fn announced(&self, udp: SocketAddr, tcp: Option<SocketAddr>) -> [Vec<SocketAddr>; 2] {
-        let udp = if self.carriers == Carriers::Tcp { Vec::new() } else { self.candidates(udp) };
-        [udp, tcp.map(|bound| self.candidates(bound)).unwrap_or_default()]
+    /// What is announced of an engine's sockets: over UDP and over TCP.
+    pub fn announced(&self, udp: SocketAddr, tcp: Option<SocketAddr>) -> Vec<HostCandidate> {
+        let udp = (self.carriers != Carriers::Tcp).then(|| self.candidates(udp)).into_iter().flatten();
+        let tcp = tcp.map(|bound| self.candidates(bound)).into_iter().flatten();
+        udp.map(HostCandidate::udp).chain(tcp.map(HostCandidate::tcp)).collect()
     }
 
     /// The addresses announced for a socket bound to `bound`, most useful first.
@@ -340,8 +341,9 @@ mod tests {
         let none = config(&["--carriers", "udp"]);
         assert!(none.listen_for_media(0, udp).expect("nothing to bind").is_none());
         let only = config(&["--carriers", "tcp"]).announced(udp, Some(bound));
-        assert_eq!(only, [vec![], vec![bound]]);
-        assert_eq!(config(&[]).announced(udp, Some(bound)), [vec![udp], vec![bound]]);
+        assert_eq!(only, [HostCandidate::tcp(bound)]);
+        let both = [HostCandidate::udp(udp), HostCandidate::tcp(bound)];
+        assert_eq!(config(&[]).announced(udp, Some(bound)), both);
     }
 
     #[test]

@@ -99,9 +99,9 @@ fn start_engines(config: &Config) -> Result<Vec<Running>, Box<dyn Error>> {
         let udp = socket.local_addr()?;
         let listener = config.listen_for_media(number, udp)?;
         let tcp = listener.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
-        let [candidates, tcp_candidates] = config.announced(udp, tcp);
-        tracing::info!(number, bound = %udp, announced = ?candidates, over_tcp = ?tcp_candidates, "engine");
-        let mut setup = EngineConfig { number, candidates, tcp_candidates, ..EngineConfig::default() };
+        let candidates = config.announced(udp, tcp);
+        tracing::info!(number, bound = %udp, ?candidates, "engine");
+        let mut setup = EngineConfig { number, candidates, ..EngineConfig::default() };
         setup.dtls.versions = config.dtls.into();
         Ok(media::Engine::start(setup, Sockets { udp: socket, tcp: listener })?)
     };

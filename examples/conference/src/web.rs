@@ -70,6 +70,7 @@ pub fn routes(house: House) -> Router {
         .route("/r/{code}", page)
         .route("/app.js", file(script, include_str!("../page/app.js")))
         .route("/call.js", file(script, include_str!("../page/call.js")))
+        .route("/sframe.js", file(script, include_str!("../page/sframe.js")))
         .route("/style.css", file("text/css; charset=utf-8", include_str!("../page/style.css")))
         .route("/ws", get(socket))
         .merge(whip::routes())

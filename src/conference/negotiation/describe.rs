@@ -3,13 +3,14 @@
 use super::section::extension_direction;
 use super::session::{Credentials, LocalTransport};
 use super::{Config, Line, Section};
+use crate::conference::candidate::{HostCandidate, ranked};
+use crate::session::ice::LocalCandidate;
 use crate::wire::mux::Protocol;
 use crate::wire::rtp::ExtensionKind;
 use crate::wire::sdp::{
     Candidate, CandidateKind, Codec, Description, Direction, Extmap, Feedback, Kind, Media, Setup, Stream,
     StreamGroup, TcpType, Transport,
 };
-use std::net::SocketAddr;
 
 /// What all sections of one description share.
 pub(super) struct Describe<'a> {
@@ -55,10 +56,10 @@ impl Describe<'_> {
             return media;
         };
         // Port 0 would reject the section.
-        let mut candidates = self.local.candidates.iter();
-        if let Some(default) = candidates.find(|address| address.port() != 0) {
-            media.port = default.port();
-            media.connection = default.ip();
+        let usable = |host: &&HostCandidate| host.protocol == Protocol::Udp && host.announced.port() != 0;
+        if let Some(default) = self.local.candidates.iter().find(usable) {
+            media.port = default.announced.port();
+            media.connection = default.announced.ip();
         }
         media.direction = Direction::new(line.sends.is_some(), line.publishes.is_some());
         media.transport = Transport {
@@ -135,34 +136,19 @@ fn sending(line: &Line, media: &mut Media) {
     media.streams = std::iter::once(slot.ssrc).chain(rtx).map(stream).collect();
 }
 
-/// Host candidates; earlier addresses are preferred, and all of UDP to all of TCP.
+/// Host candidates, the best first.
 fn candidates(local: &LocalTransport) -> Vec<Candidate> {
-    let (udp, tcp) = (local.candidates.iter(), local.tcp_candidates.iter());
-    let udp = (0..).zip(udp).map(|(index, address)| (Protocol::Udp, udp_priority(index), *address));
-    let tcp = (0..).zip(tcp).map(|(index, address)| (Protocol::Tcp, tcp_priority(index), *address));
-    let candidate =
-        |(index, (protocol, priority, address)): (usize, (Protocol, u32, SocketAddr))| Candidate {
-            // Each address is a base of its own.
-            foundation: (index + 1).to_string(),
-            component: 1,
-            protocol,
-            priority,
-            address,
-            kind: CandidateKind::Host,
-            tcp_type: (protocol == Protocol::Tcp).then_some(TcpType::Passive),
-        };
-    udp.chain(tcp).enumerate().map(candidate).collect()
-}
-
-/// RFC 8445, section 5.1.2.1, with the type preference of a host.
-fn udp_priority(index: u32) -> u32 {
-    (126 << 24) | (65_535u32.saturating_sub(index) << 8) | 255
-}
-
-/// The same for TCP (RFC 6544, section 4.2): a type preference below that of any UDP candidate but a
-/// relay's, and a local preference that begins with the direction's, 4 of 7 for passive.
-fn tcp_priority(index: u32) -> u32 {
-    (90 << 24) | (((4 << 13) | 8_191u32.saturating_sub(index)) << 8) | 255
+    let described = |(index, local): (usize, LocalCandidate)| Candidate {
+        // Each address is a base of its own.
+        foundation: (index + 1).to_string(),
+        component: local.candidate.component,
+        protocol: local.candidate.protocol,
+        priority: local.candidate.priority,
+        address: local.candidate.address,
+        kind: CandidateKind::Host,
+        tcp_type: (local.candidate.protocol == Protocol::Tcp).then_some(TcpType::Passive),
+    };
+    ranked(&local.candidates).enumerate().map(described).collect()
 }
 
 /// Whether `kind` is one that sections of ours may have.

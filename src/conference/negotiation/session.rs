@@ -1,9 +1,9 @@
 //! What a negotiation results in: the values the packet plane makes its tables from.
 
 use super::CodecId;
+use crate::conference::candidate::HostCandidate;
 use crate::wire::rtp::ExtensionKind;
 use crate::wire::sdp::{Candidate, Feedback, Fingerprint, Mid, Msid, Password};
-use std::net::SocketAddr;
 
 /// What one participant and the engine agreed on; made by [`Negotiation`](super::Negotiation)
 /// alone.
@@ -247,10 +247,8 @@ pub struct LocalTransport {
     pub restart: Option<Credentials>,
     /// The fingerprint of our certificate, as in `a=fingerprint`.
     pub fingerprint: Fingerprint,
-    /// Our UDP candidates, most preferred first.
-    pub candidates: Vec<SocketAddr>,
-    /// Our passive TCP candidates (RFC 6544), most preferred first; UDP is preferred to all of them.
-    pub tcp_candidates: Vec<SocketAddr>,
+    /// Our candidates, the most preferred of each protocol first; UDP is preferred to all of TCP.
+    pub candidates: Vec<HostCandidate>,
     /// Whether we are an ICE-lite agent; with a participant that is one, we are not and do not say so.
     pub ice_lite: bool,
 }

@@ -36,6 +36,7 @@
 mod assembly;
 mod association;
 mod certificate;
+mod clock;
 mod config;
 mod fingerprint;
 mod keying;

@@ -33,9 +33,15 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// The longest user fragment (RFC 8839, section 5.4).
+    pub(super) const UFRAG_MAX: usize = 256;
+
     /// Credentials as a description names them.
+    ///
+    /// # Errors
+    /// [`CredentialsError`] names the one that the grammar forbids.
     pub fn new(ufrag: &str, pwd: &str) -> Result<Self, CredentialsError> {
-        if !(4..=256).contains(&ufrag.len()) || !is_ice_chars(ufrag) {
+        if !(4..=Self::UFRAG_MAX).contains(&ufrag.len()) || !is_ice_chars(ufrag) {
             return Err(CredentialsError::Ufrag);
         }
         if !(22..=256).contains(&pwd.len()) || !is_ice_chars(pwd) {

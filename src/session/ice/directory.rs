@@ -1,23 +1,22 @@
 //! Many agents behind one socket: whose a datagram is, by one look-up.
 
-use super::Event;
+use super::{Credentials, Event};
+use crate::base::digest::unordered;
 use crate::base::limits;
 use crate::base::random::Random;
 use crate::base::table::{Table, table};
 use crate::wire::mux::Path;
 use crate::wire::stun::{self, Class, Message, TransactionId};
+use smallvec::SmallVec;
 use std::collections::VecDeque;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 
 /// Finds the agent that a datagram is for, each under a key of its owner's choice.
 ///
 /// A request names its agent by user fragment, a response by the transaction of a check, everything
 /// else by the path it came on. None of this is authentic: the agent, or the DTLS and SRTP behind it,
 /// decides. Feed it with each agent's fragments, events and datagrams; what an agent owns here is
-/// bounded as the agent is.
-///
-/// It is for those who use agents without the [`Engine`](crate::Engine), which keeps such tables with
-/// its participants and streams.
+/// bounded as the agent is. The [`Engine`](crate::Engine) finds its participants by it.
 #[derive(Debug)]
 pub struct Directory<K> {
     by_ufrag: Table<Box<str>, K>,
@@ -26,25 +25,39 @@ pub struct Directory<K> {
     owned: Table<K, Owned>,
 }
 
-/// What leads to one agent.
-#[derive(Debug, Default)]
+/// What leads to one agent: the same entries as in the tables.
+#[derive(Debug, Default, Hash)]
 struct Owned {
-    ufrags: Vec<Box<str>>,
-    paths: Vec<Path>,
+    /// Two after a restart.
+    ufrags: SmallVec<[Box<str>; 1]>,
+    paths: SmallVec<[Path; 2]>,
 }
 
 impl<K: Copy + Eq + Hash> Directory<K> {
+    /// Bytes that one agent takes at most: its entries in the tables and its list of them, all with room
+    /// to grow. The checks are not in it, of which all agents share a fixed number.
+    pub(crate) const BOUND: usize = {
+        let ufrag = size_of::<(Box<str>, K)>() + size_of::<Box<str>>() + 2 * Credentials::UFRAG_MAX;
+        let path = size_of::<(Path, K)>() + size_of::<Path>();
+        2 * (size_of::<(K, Owned)>() + 2 * ufrag + limits::PAIRS * path)
+    };
+
     /// An empty directory; `random` keys its hashes.
     pub fn new(random: &mut Random) -> Self {
         let checks = Checks::new(random);
         Directory { by_ufrag: table(random), by_path: table(random), checks, owned: table(random) }
     }
 
+    /// Whether requests for this local fragment are somebody's.
+    pub fn has_ufrag(&self, ufrag: &str) -> bool {
+        self.by_ufrag.contains_key(ufrag)
+    }
+
     /// Requests for this local fragment are `key`'s. False, and nothing changed, if it is another's:
     /// fragments are unique on a socket.
     pub fn add_ufrag(&mut self, ufrag: &str, key: K) -> bool {
-        if self.by_ufrag.contains_key(ufrag) {
-            return self.by_ufrag.get(ufrag) == Some(&key);
+        if let Some(owner) = self.by_ufrag.get(ufrag) {
+            return *owner == key;
         }
         self.by_ufrag.insert(ufrag.into(), key);
         self.owned.entry(key).or_default().ufrags.push(ufrag.into());
@@ -68,18 +81,34 @@ impl<K: Copy + Eq + Hash> Directory<K> {
     /// Follows the paths that an agent's events name.
     pub fn on_event(&mut self, key: K, event: Event) {
         match event {
-            Event::AddressKnown(path) => {
-                self.by_path.insert(path, key);
-                self.owned.entry(key).or_default().paths.push(path);
-            }
-            Event::AddressForgotten(path) => {
-                if let Some(owned) = self.owned.get_mut(&key) {
-                    owned.paths.retain(|known| *known != path);
-                }
-                self.forget_path(key, &path);
-            }
+            Event::AddressKnown(path) => self.add_path(key, path),
+            Event::AddressForgotten(path) => drop(self.remove_path(key, &path)),
             _ => {}
         }
+    }
+
+    /// Datagrams of this path are `key`'s from now on, whosever they were.
+    pub fn add_path(&mut self, key: K, path: Path) {
+        let before = self.by_path.insert(path, key);
+        if before == Some(key) {
+            return;
+        }
+        if let Some(owned) = before.and_then(|before| self.owned.get_mut(&before)) {
+            owned.paths.retain(|known| *known != path);
+        }
+        self.owned.entry(key).or_default().paths.push(path);
+    }
+
+    /// Datagrams of this path are nobody's. False, and nothing changed, if they are not `key`'s by now.
+    pub fn remove_path(&mut self, key: K, path: &Path) -> bool {
+        if self.find(path) != Some(key) {
+            return false;
+        }
+        self.by_path.remove(path);
+        if let Some(owned) = self.owned.get_mut(&key) {
+            owned.paths.retain(|known| known != path);
+        }
+        true
     }
 
     /// Notes a datagram that an agent wrote, so that an answer from an address it was never heard
@@ -89,66 +118,69 @@ impl<K: Copy + Eq + Hash> Directory<K> {
     }
 
     /// Whose datagrams of this path are.
+    #[inline]
     pub fn find(&self, path: &Path) -> Option<K> {
         self.by_path.get(path).copied()
     }
 
-    /// Whom a STUN message is for.
+    /// Whom a STUN message is for. What names nobody, be it a request, is its path's: the agent there
+    /// knows what is wrong with it.
     pub fn find_stun(&self, path: &Path, message: &Message<'_>) -> Option<K> {
-        match message.class() {
-            Class::Request => {
-                let username = message.username()?;
+        let named = match (message.class(), message.username()) {
+            // A wrong name is nobody's, wherever it comes from: found out without any HMAC (S-STUN-05).
+            (Class::Request, Some(username)) => {
                 let ufrag = username.split_once(':').map_or(username, |(ours, _)| ours);
-                self.by_ufrag.get(ufrag).copied()
+                return self.by_ufrag.get(ufrag).copied();
             }
-            Class::Success | Class::Error => {
-                self.checks.find(message.transaction_id()).or_else(|| self.find(path))
-            }
-            Class::Indication => self.find(path),
-        }
+            // Most come from where our checks went, an address in the table. But those of a full agent
+            // go to candidates, where somebody else may have been before.
+            (Class::Success | Class::Error, _) => self.checks.find(message.transaction_id()),
+            _ => None,
+        };
+        named.filter(|key| self.owned.contains_key(key)).or_else(|| self.find(path))
     }
 
-    /// Forgets all of an agent's.
-    pub fn remove(&mut self, key: K) {
-        self.checks.forget(key);
-        let Some(owned) = self.owned.remove(&key) else { return };
+    /// Forgets an agent, and tells which paths led to it.
+    pub fn remove(&mut self, key: K) -> Vec<Path> {
+        let owned = self.owned.remove(&key).unwrap_or_default();
         for ufrag in &owned.ufrags {
             self.by_ufrag.remove(ufrag);
         }
         for path in &owned.paths {
-            self.forget_path(key, path);
+            self.by_path.remove(path);
         }
         if self.owned.is_empty() {
             // What grew with a crowd goes back (I-02).
             self.by_ufrag.shrink_to_fit();
             self.by_path.shrink_to_fit();
             self.owned.shrink_to_fit();
+            self.checks.clear();
         }
+        owned.paths.into_vec()
     }
 
-    /// Another agent may have the path by now.
-    fn forget_path(&mut self, key: K, path: &Path) {
-        if self.by_path.get(path) == Some(&key) {
-            self.by_path.remove(path);
-        }
+    /// Folds all of it into the digest of its owner's state (I-03).
+    pub(crate) fn digest(&self, state: &mut impl Hasher) {
+        (unordered(self.by_ufrag.iter()), unordered(self.by_path.iter())).hash(state);
+        (unordered(self.checks.by_id.iter()), &self.checks.order, unordered(self.owned.iter())).hash(state);
     }
 }
 
 /// The latest checks that were sent to addresses which nobody was heard from.
 #[derive(Debug)]
-pub(crate) struct Checks<K> {
+struct Checks<K> {
     by_id: Table<TransactionId, K>,
     order: VecDeque<TransactionId>,
 }
 
-impl<K: Copy + Eq> Checks<K> {
-    pub(crate) fn new(random: &mut Random) -> Self {
+impl<K: Copy> Checks<K> {
+    fn new(random: &mut Random) -> Self {
         Checks { by_id: table(random), order: VecDeque::new() }
     }
 
     /// Notes a datagram if it is a Binding request: the first two bytes say so, the twelve behind the
     /// cookie are the transaction.
-    pub(crate) fn note(&mut self, key: K, datagram: &[u8]) {
+    fn note(&mut self, key: K, datagram: &[u8]) {
         let Some(([kind @ .., _, _, _, _, _, _], rest)) = datagram.split_first_chunk::<8>() else { return };
         let (Some(id), true) = (rest.first_chunk::<12>(), u16::from_be_bytes(*kind) == stun::BINDING) else {
             return;
@@ -165,22 +197,12 @@ impl<K: Copy + Eq> Checks<K> {
         }
     }
 
-    pub(crate) fn find(&self, id: TransactionId) -> Option<K> {
+    fn find(&self, id: TransactionId) -> Option<K> {
         self.by_id.get(&id).copied()
     }
 
-    /// Forgets the checks of who is gone: answers to them are nobody's.
-    pub(crate) fn forget(&mut self, key: K) {
-        self.by_id.retain(|_, owner| *owner != key);
-        let by_id = &self.by_id;
-        self.order.retain(|id| by_id.contains_key(id));
-        if self.order.is_empty() {
-            self.clear();
-        }
-    }
-
     /// Forgets all, and gives back what the tables hold (I-02).
-    pub(crate) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.by_id.clear();
         self.by_id.shrink_to_fit();
         self.order = VecDeque::new();
@@ -235,27 +257,44 @@ mod tests {
         directory.on_event(8, Event::AddressKnown(path(5)));
         directory.on_event(7, Event::AddressForgotten(path(5)));
         assert_eq!(directory.find(&path(5)), Some(8));
+        // A request is its fragment's, wherever it comes from; without one the path's agent refuses it.
+        assert_eq!(find(&directory, &request), Some(7));
+        assert_eq!(find(&directory, &message(Class::Request, 1, Some("nobody:peer"))), None);
+        assert_eq!(find(&directory, &message(Class::Request, 1, None)), Some(8));
 
         directory.retain_ufrags(7, |ufrag| ufrag != "ours");
-        assert_eq!(find(&directory, &request), None);
-        directory.remove(8);
+        assert_eq!((find(&directory, &request), directory.has_ufrag("ours")), (None, false));
+        assert_eq!(directory.remove(8), [path(5)]);
         assert_eq!((directory.find(&path(5)), directory.owned.len()), (None, 1));
-        directory.remove(7);
+        assert_eq!(directory.remove(7), []);
         assert!(directory.by_ufrag.is_empty() && directory.by_path.is_empty() && directory.owned.is_empty());
     }
 
     #[test]
-    fn i_02_who_is_removed_leaves_no_checks_behind() {
+    fn i_02_a_path_that_goes_to_and_fro_is_owned_once() {
         let mut directory = Directory::new(&mut Random::new([1; 32]));
+        for round in 0..100u32 {
+            directory.add_path(round % 2, path(5));
+            directory.add_path(round % 2, path(5));
+        }
+        assert_eq!((directory.remove(0), directory.remove(1)), (vec![], vec![path(5)]));
+    }
+
+    #[test]
+    fn answers_to_who_is_removed_are_nobodys_and_the_last_leaves_nothing() {
+        let mut directory = Directory::new(&mut Random::new([1; 32]));
+        for key in 0..2 {
+            directory.add_ufrag(&format!("ours{key}"), key);
+        }
         for id in 0..1_000 {
             directory.on_transmit(id % 2, &message(Class::Request, id, None));
         }
-        directory.remove(0);
         let find = |directory: &Directory<u32>, id: u32| {
             directory.find_stun(&path(5), &Message::parse(&message(Class::Success, id, None)).unwrap())
         };
+        assert_eq!((find(&directory, 10), find(&directory, 11)), (Some(0), Some(1)));
+        directory.remove(0);
         assert_eq!((find(&directory, 10), find(&directory, 11)), (None, Some(1)));
-        assert_eq!((directory.checks.by_id.len(), directory.checks.order.len()), (500, 500));
         directory.remove(1);
         assert_eq!((directory.checks.by_id.capacity(), directory.checks.order.capacity()), (0, 0));
     }

@@ -85,7 +85,6 @@ mod tests;
 pub use agent::Agent;
 pub use candidate::{Candidate, CandidateKind, LocalCandidate};
 pub use credentials::{Credentials, CredentialsError};
-pub(crate) use directory::Checks;
 pub use directory::Directory;
 
 use crate::wire::mux::Path;

@@ -187,7 +187,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::crypto::tests::{hex, vectors};
+    use crate::captures::{hex, vectors};
 
     fn derived(master: &MasterKey, label: &Value, len: usize) -> Vec<u8> {
         let mut out = vec![0; len];

@@ -137,7 +137,7 @@ fn rtcp_clear(header: &[u8; RTCP_HEADER], trailer: &[u8; 4]) -> [u8; RTCP_HEADER
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::tests::{hex, vectors};
+    use crate::captures::{hex, vectors};
 
     fn number(bytes: &[u8]) -> u64 {
         bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))

@@ -66,7 +66,7 @@ pub enum Fault {
     /// A packet type inside of another (sections 5.7 and 5.8).
     #[error("an H.264 aggregate or fragment contains another")]
     H264Nested,
-    /// A fragment that is cut, empty, or start and end at once (section 5.8).
+    /// A fragment that is cut or start and end at once (section 5.8).
     #[error("an H.264 fragment is cut or start and end at once")]
     H264Fragment,
     /// The forbidden bit is set or the temporal id missing (RFC 7798, section 1.1.4).

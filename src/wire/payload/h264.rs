@@ -172,9 +172,6 @@ impl<'a> Fragment<'a> {
         if !matches!(kind, 1..STAP_A) {
             return Err(Malformed { fault: Fault::H264Nested, ..fault });
         }
-        if cursor.rest.is_empty() {
-            return Err(cursor.fault(Fault::H264Fragment));
-        }
         let header = NalHeader { ref_idc: indicator.ref_idc, kind };
         Ok(Fragment { starts, ends, header, data: cursor.rest })
     }
@@ -305,7 +302,7 @@ mod tests {
         }
         assert_eq!(error(&[0x78, 0, 1, 0x80]), Some((3, Fault::H264Header)));
         assert_eq!(error(&[0x7c]), Some((1, Fault::H264Fragment)));
-        assert_eq!(error(&[0x7c, 0x85]), Some((2, Fault::H264Fragment)), "nothing of the unit");
+        assert_eq!(error(&[0x7c, 0x85]), None, "section 5.8: a fragment may be empty");
         assert_eq!(error(&[0x7c, 0xc5, 1]), Some((1, Fault::H264Fragment)), "start and end");
     }
 

@@ -2,30 +2,21 @@
 
 use super::dependency::{self, Descriptor, Structure};
 use super::*;
+use crate::captures::{hex, vectors};
 use proptest::prelude::*;
 use serde_json::Value;
 
-const VP8: &str = include_str!("../../../tests/data/vectors/rfc7741-captured.json");
-const VP9: &str = include_str!("../../../tests/data/vectors/rfc9628-captured.json");
-const DEPENDENCY: &str = include_str!("../../../tests/data/vectors/dependency-descriptor-captured.json");
-
-fn bytes(value: &Value) -> Vec<u8> {
-    let hex = value.as_str().expect("hex");
-    (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hex")).collect()
-}
-
-fn packets(text: &str) -> Vec<Value> {
-    let vectors: Value = serde_json::from_str(text).expect("JSON");
-    vectors["packets"].as_array().expect("a list").clone()
+fn packets(name: &str) -> Vec<Value> {
+    vectors(name)["packets"].as_array().expect("a list").clone()
 }
 
 #[test]
 fn rfc_7741_4_2_and_4_3_captured_descriptors() {
-    let packets = packets(VP8);
+    let packets = packets("rfc7741-captured");
     assert_eq!(packets.len(), 80);
     let mut key_frames = 0;
     for packet in packets {
-        let payload = bytes(&packet["payload_prefix"]);
+        let payload = hex(&packet["payload_prefix"]);
         let number = |field: &str| packet[field].as_str().map(|text| text.parse::<u16>().expect("a number"));
         let (descriptor, rest) = vp8::Descriptor::parse(&payload).expect("whole");
         let flags = (u16::from(descriptor.begins_partition), u16::from(descriptor.non_reference));
@@ -74,10 +65,10 @@ fn what_packets_begin_that_are_not_opened_is_not_known() {
 
 #[test]
 fn rfc_9628_4_2_captured_descriptors() {
-    let packets = packets(VP9);
+    let packets = packets("rfc9628-captured");
     assert_eq!(packets.len(), 80);
     for packet in packets {
-        let payload = bytes(&packet["payload_prefix"]);
+        let payload = hex(&packet["payload_prefix"]);
         let (descriptor, rest) = vp9::Descriptor::parse(&payload).expect("whole");
         let flag = |field: &str| packet[field].as_u64() == Some(1);
         assert_eq!(descriptor.picture_id.is_some(), flag("I"));
@@ -118,22 +109,22 @@ fn rfc_9628_4_2_captured_descriptors() {
 
 #[test]
 fn av1_rtp_a_8_2_captured_descriptors_and_allocations() {
-    let vectors: Value = serde_json::from_str(DEPENDENCY).expect("JSON");
+    let vectors = vectors("dependency-descriptor-captured");
     let (mut descriptors, mut structures, mut allocations) = (0, 0, 0);
     for stream in vectors["streams"].as_array().expect("a list") {
         // One structure for each SSRC: simulcast layers are streams of their own.
         let mut known: Vec<(u64, Structure)> = Vec::new();
         for packet in stream["packets"].as_array().expect("a list") {
-            if let Some(hex) = packet.get("video_layers_allocation").filter(|value| value.is_string()) {
-                check_allocation(&bytes(hex));
+            if let Some(value) = packet.get("video_layers_allocation").filter(|value| value.is_string()) {
+                check_allocation(&hex(value));
                 allocations += 1;
             }
-            let Some(hex) = packet.get("dependency_descriptor").filter(|value| value.is_string()) else {
+            let Some(value) = packet.get("dependency_descriptor").filter(|value| value.is_string()) else {
                 continue;
             };
             descriptors += 1;
             let ssrc = packet["ssrc"].as_u64().expect("a number");
-            let value = bytes(hex);
+            let value = hex(value);
             let descriptor = Descriptor::parse(&value).expect("whole");
             let head = descriptor.head();
             let told = |field: &str| packet[field].as_u64().expect("a number");

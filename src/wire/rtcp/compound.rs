@@ -60,7 +60,7 @@ impl<'a> Compound<'a> {
     }
 
     /// Whether it does not begin with a report: allowed only where reduced size was negotiated
-    /// (RFC 5506, section 3.4.1).
+    /// (RFC 5506, sections 4.1 and 5).
     pub fn is_reduced_size(&self) -> bool {
         !matches!(self.packets, [_, packet_type::SENDER_REPORT | packet_type::RECEIVER_REPORT, ..])
     }

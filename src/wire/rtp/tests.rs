@@ -6,16 +6,12 @@ use proptest::prelude::*;
 use rtc_shared::marshal::{Marshal, Unmarshal};
 
 use super::*;
+use crate::captures::packets;
 use crate::wire::mux::{Kind, kind_of};
 
 /// The packets of a capture: (sent by the browser, bytes).
 fn capture(text: &str) -> Vec<(bool, Vec<u8>)> {
-    let packet = |line: &str| {
-        let [direction, _, hex] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
-        (direction == "O", (0..hex.len()).step_by(2).map(byte).collect())
-    };
-    text.lines().map(packet).collect()
+    text.lines().map(|line| line.starts_with("O ")).zip(packets(text)).collect()
 }
 
 const SIMULCAST: &str = include_str!("../../../tests/data/captures/chromium-simulcast-vp8.plain.txt");

@@ -35,7 +35,7 @@ const INTEGRITY_ATTRIBUTE: usize = 24;
 const SHA256_ATTRIBUTE: usize = 36;
 const FINGERPRINT_ATTRIBUTE: usize = 8;
 
-/// Attribute types (RFC 8489, section 18.3; RFC 8445, section 21.2).
+/// Attribute types (RFC 8489, section 18.3; RFC 8445, section 20.1).
 pub mod attribute {
     /// MAPPED-ADDRESS.
     pub const MAPPED_ADDRESS: u16 = 0x0001;

@@ -2,13 +2,10 @@
 
 use super::attribute::*;
 use super::*;
+use crate::captures::{hex, vectors};
 use aws_lc_rs::hmac::{Context, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, Key};
 use serde_json::Value;
 use std::net::SocketAddr;
-
-fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect()
-}
 
 fn mac<const N: usize>(key: &Key, pieces: &[&[u8]]) -> [u8; N] {
     let mut context = Context::with_key(key);
@@ -18,7 +15,7 @@ fn mac<const N: usize>(key: &Key, pieces: &[&[u8]]) -> [u8; N] {
 
 /// A sample by the end of its section's name.
 fn vector(file: &str, section: &str) -> Value {
-    let vectors: Value = serde_json::from_str(file).unwrap();
+    let vectors = vectors(file);
     let messages = vectors["messages"].as_array().unwrap();
     let named = |vector: &&Value| vector["section"].as_str().unwrap().starts_with(section);
     messages.iter().find(named).unwrap().clone()
@@ -26,11 +23,11 @@ fn vector(file: &str, section: &str) -> Value {
 
 /// Checks a sample of RFC 5769 and writes it again with this padding.
 fn check_5769(section: &str, padding: u8) {
-    let vector = vector(include_str!("../../../tests/data/vectors/rfc5769.json"), section);
+    let vector = vector("rfc5769", section);
     let text = |name: &str| vector[name].as_str();
-    let bytes = unhex(text("message").unwrap());
+    let bytes = hex(&vector["message"]);
     let message = Message::parse(&bytes).unwrap();
-    let key = Key::new(HMAC_SHA1_FOR_LEGACY_USE_ONLY, &unhex(text("integrity_key").unwrap()));
+    let key = Key::new(HMAC_SHA1_FOR_LEGACY_USE_ONLY, &hex(&vector["integrity_key"]));
     assert!(message.verify_integrity(|pieces| mac(&key, pieces)));
     let another = Key::new(HMAC_SHA1_FOR_LEGACY_USE_ONLY, b"another password of 22");
     assert!(!message.verify_integrity(|pieces| mac(&another, pieces)));
@@ -95,21 +92,21 @@ fn rfc_5769_2_4_request_with_long_term_authentication() {
 
 #[test]
 fn rfc_8489_b_1_request_with_sha256_and_userhash() {
-    let vector = vector(include_str!("../../../tests/data/vectors/rfc8489.json"), "RFC 8489 appendix B.1");
+    let vector = vector("rfc8489", "RFC 8489 appendix B.1");
     let text = |name: &str| vector[name].as_str().unwrap();
-    let bytes = unhex(text("message"));
+    let bytes = hex(&vector["message"]);
     let message = Message::parse(&bytes).unwrap();
-    let key = Key::new(HMAC_SHA256, &unhex(text("integrity_key")));
+    let key = Key::new(HMAC_SHA256, &hex(&vector["integrity_key"]));
     assert!(message.verify_integrity_sha256(|pieces| mac(&key, pieces)));
     let another = Key::new(HMAC_SHA256, text("password").as_bytes());
     assert!(!message.verify_integrity_sha256(|pieces| mac(&another, pieces)));
     assert!(!message.has_integrity() && !message.has_fingerprint());
     assert_eq!(message.username(), None);
-    assert_eq!(message.userhash().unwrap()[..], unhex(text("userhash")));
+    assert_eq!(message.userhash().unwrap()[..], hex(&vector["userhash"]));
     assert_eq!(message.realm(), Some(text("realm")));
     assert_eq!(message.nonce(), Some(text("nonce")));
     assert_eq!(message.password_algorithm(), Some(PasswordAlgorithm { number: 2, parameters: &[] }));
-    let tag = unhex(text("message_integrity_sha256"));
+    let tag = hex(&vector["message_integrity_sha256"]);
     assert_eq!(bytes[bytes.len() - 32..], tag);
 
     let mut buf = [0xAA; 200];

@@ -3,7 +3,7 @@
 use super::*;
 use crate::message::Inbox;
 use estafette::sdp::Candidate;
-use estafette::{dtls, ice, limits};
+use estafette::{HostCandidate, dtls, ice, limits};
 use tokio::sync::oneshot;
 
 const OFFER: &str = include_str!("../../../../tests/data/sdp/chromium-av-data.offer.sdp");
@@ -13,7 +13,7 @@ const LABEL: Label = 1;
 /// A thread with one participant, whose offer names no candidates.
 fn thread() -> (Thread, ParticipantId, Inbox) {
     let udp = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
-    let candidates = vec![udp.local_addr().expect("address")];
+    let candidates = vec![HostCandidate::udp(udp.local_addr().expect("address"))];
     let config = EngineConfig { candidates, ..EngineConfig::default() };
     let mut thread = Thread::new(config, Sockets { udp, tcp: None }).expect("thread");
     let (outbox, inbox) = Outbox::new();

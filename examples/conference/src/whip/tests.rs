@@ -7,8 +7,8 @@ use super::*;
 use crate::lobby::{Limits, Lobby};
 use crate::media::{Engine, Sockets};
 use crate::web;
-use estafette::EngineConfig;
 use estafette::sdp::Direction;
+use estafette::{EngineConfig, HostCandidate};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -48,7 +48,7 @@ impl Server {
 
     fn engine() -> Engine {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
-        let candidates = vec![socket.local_addr().expect("address")];
+        let candidates = vec![HostCandidate::udp(socket.local_addr().expect("address"))];
         let config = EngineConfig { candidates, ..EngineConfig::default() };
         let (engine, _thread) = Engine::start(config, Sockets { udp: socket, tcp: None }).expect("engine");
         engine

@@ -9,6 +9,7 @@ mod slots;
 mod threats;
 
 use super::*;
+use crate::conference::candidate::HostCandidate;
 use crate::wire::sdp::tests::{capture, captured};
 use crate::wire::sdp::{Direction, Fingerprint, Media, Msid, Password};
 
@@ -18,13 +19,20 @@ fn negotiation() -> Negotiation {
     Negotiation::new(Arc::new(Config::default()), 42)
 }
 
+fn udp(address: &str) -> HostCandidate {
+    HostCandidate::udp(address.parse().unwrap())
+}
+
+fn tcp(address: &str) -> HostCandidate {
+    HostCandidate::tcp(address.parse().unwrap())
+}
+
 fn local() -> LocalTransport {
     LocalTransport {
         credentials: Credentials { ufrag: "0001ours".into(), pwd: Password::new("ourpasswordourpassword00") },
         restart: None,
         fingerprint: Fingerprint { algorithm: "sha-256".into(), bytes: vec![0xAB; 32] },
-        candidates: vec!["203.0.113.1:3478".parse().unwrap(), "[2001:db8::1]:3478".parse().unwrap()],
-        tcp_candidates: vec![],
+        candidates: ["203.0.113.1:3478", "[2001:db8::1]:3478"].map(udp).to_vec(),
         ice_lite: true,
     }
 }

@@ -204,8 +204,8 @@ fn versions_count_up_and_the_same_calls_give_the_same_text() {
 
 #[test]
 fn rfc_6544_4_2_tcp_candidates_are_passive_and_below_all_of_udp() {
-    let tcp_candidates = vec!["[2001:db8::1]:443".parse().unwrap(), "203.0.113.1:443".parse().unwrap()];
-    let local = LocalTransport { tcp_candidates, ..local() };
+    let mut local = local();
+    local.candidates.splice(0..0, ["[2001:db8::1]:443", "203.0.113.1:443"].map(tcp));
     let mut negotiation = negotiation();
     let answer = negotiation.accept_offer(&capture("chromium-vp8-L1T3.offer.sdp"), &local).unwrap();
     let expected = [
@@ -230,8 +230,7 @@ fn rfc_6544_4_2_tcp_candidates_are_passive_and_below_all_of_udp() {
 
 #[test]
 fn with_tcp_alone_no_udp_port_is_named() {
-    let tcp_candidates = vec!["203.0.113.1:443".parse().unwrap()];
-    let local = LocalTransport { candidates: vec![], tcp_candidates, ..local() };
+    let local = LocalTransport { candidates: vec![tcp("203.0.113.1:443")], ..local() };
     let answer = negotiation().accept_offer(&capture("chromium-vp8-L1T3.offer.sdp"), &local).unwrap();
     // Port 9 and no address: the candidates count (RFC 8829, section 5.3.1).
     assert!(answer.sdp.contains("m=video 9 UDP/TLS/RTP/SAVPF"), "{}", answer.sdp);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dimpl::{Config as EngineConfig, Dtls, Output};
 
-use super::super::association::clock;
+use super::super::clock::clock;
 use super::*;
 use crate::base::limits;
 

@@ -1,17 +1,13 @@
 //! Hellos of real browsers, too large for one datagram because of their post-quantum key share.
 
 use super::*;
+use crate::captures::packets;
 
 const CHROMIUM: &str = include_str!("../../../../tests/data/dtls/chromium-156-client-hello.hex");
 const FIREFOX: &str = include_str!("../../../../tests/data/dtls/firefox-153-client-hello.hex");
 
 fn datagrams(hex: &str) -> [Vec<u8>; 2] {
-    let line = |line: &str| -> Vec<u8> {
-        let pairs = line.as_bytes().chunks_exact(2);
-        pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
-    };
-    let all: Vec<_> = hex.lines().map(line).collect();
-    all.try_into().unwrap()
+    packets(hex).try_into().unwrap()
 }
 
 /// The type of the first handshake message of a datagram.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::crypto::tests::{hex, vectors};
+use crate::captures::{hex, vectors};
 
 fn master_of(keys: &Value, profile: &Value) -> MasterKey {
     let profile = match profile.as_str().unwrap() {

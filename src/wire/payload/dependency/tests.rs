@@ -1,6 +1,7 @@
 use super::super::{Fault, Resolution};
 use super::*;
 use crate::base::limits::{CHAINS, DECODE_TARGETS, FRAME_REFERENCES, FRAME_TEMPLATES};
+use crate::captures::bytes;
 use crate::wire::malformed::Malformed;
 use proptest::prelude::*;
 
@@ -8,10 +9,6 @@ use proptest::prelude::*;
 const L3T3: &str = "c10001c0081485214eafffaaaa863cf0430c10c302afc0aaa0063c00430010c002a000a80006000040001d954926e08\
                     2b04a0941b820ac1282503157f974000ca864330e222222eca8655304224230eca87753013f00b3027f016704ff02cf\
                     1f80";
-
-fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hex")).collect()
-}
 
 fn error(bytes: &[u8]) -> Option<(u16, Fault)> {
     let descriptor = match Descriptor::parse(bytes) {

@@ -1,97 +1,29 @@
 //! The room as a whole: packets of browsers, then the round trips and another implementation.
 
 mod referee;
+#[path = "../../../../tests/support/rewrite.rs"]
+mod rewrite;
 mod round_trip;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rewrite::rewrite;
 use serde_json::Value;
 
 use super::*;
 use crate::base::time::Instant;
 use crate::base::units::Bitrate;
+use crate::captures::{bytes, hex, packets, vectors};
 use crate::wire::mux::Ecn;
 use crate::wire::rtp::{NoSpace, RtpTime, Ssrc, WireSeq};
 
 const SIMULCAST: &str = include_str!("../../../../tests/data/captures/chromium-simulcast-vp8.plain.txt");
 const GSTREAMER: &str = include_str!("../../../../tests/data/captures/gstreamer-chromium-av.plain.txt");
-const CONGESTION: &str = include_str!("../../../../tests/data/vectors/rfc8888-captured.json");
-const TRANSPORT_WIDE: &str = include_str!("../../../../tests/data/vectors/twcc-captured.json");
-
-fn from_hex(hex: &str) -> Vec<u8> {
-    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
-    (0..hex.len()).step_by(2).map(byte).collect()
-}
 
 /// The RTCP datagrams of a capture.
 fn captured() -> Vec<Vec<u8>> {
-    let lines = SIMULCAST.lines().chain(GSTREAMER.lines());
-    let packets = lines.map(|line| from_hex(line.rsplit(' ').next().expect("three fields")));
+    let packets = [SIMULCAST, GSTREAMER].into_iter().flat_map(packets);
     packets.filter(|packet| matches!(packet[1], 192..=223)).collect()
-}
-
-/// The times of feedback's statuses on the receiver's clock.
-fn arrivals(feedback: &TransportFeedback<'_>) -> Vec<Option<Instant>> {
-    let mut at = i64::from(feedback.reference_time) * 64_000;
-    let arrival = |(_, delta): (WireSeq, Option<i16>)| {
-        at += 250 * i64::from(delta?);
-        // Behind the start of the clock in packets of browsers and of our own.
-        Some(Instant::from_micros(u64::try_from(at).expect("not before the clock's start")))
-    };
-    feedback.statuses().map(arrival).collect()
-}
-
-/// The same packet again; `None` if it holds what is not written here.
-fn rewrite(packet: &Packet<'_>, writer: &mut Writer<'_>) -> Option<Result<(), NoSpace>> {
-    Some(match packet {
-        Packet::SenderReport(report) => {
-            writer.sender_report(&report.info, &report.reports().collect::<Vec<_>>())
-        }
-        Packet::ReceiverReport(report) => {
-            writer.receiver_report(report.ssrc, &report.reports().collect::<Vec<_>>())
-        }
-        Packet::SourceDescription(description) => {
-            writer.source_description(&description.items().collect::<Vec<_>>())
-        }
-        Packet::Bye(bye) => writer.bye(&bye.ssrcs().collect::<Vec<_>>(), bye.reason().unwrap_or_default()),
-        Packet::Application(packet) => writer.application(packet),
-        Packet::ExtendedReport(report) => {
-            let (mut time, mut delays) = (None, Vec::new());
-            for block in report.blocks() {
-                match block {
-                    ExtendedBlock::ReferenceTime(ntp) => time = Some(ntp),
-                    ExtendedBlock::ReportDelays(block) => delays.extend(block.entries()),
-                    ExtendedBlock::Other { .. } => return None,
-                }
-            }
-            writer.extended_report(report.ssrc, time, &delays)
-        }
-        Packet::CongestionFeedback(feedback) => {
-            let streams: Vec<_> = feedback.streams().collect();
-            let metrics = |stream: &StreamMetrics<'_>| stream.metrics().map(|(_, metric)| metric).collect();
-            let metrics: Vec<Vec<_>> = streams.iter().map(metrics).collect();
-            let reports = streams.iter().zip(&metrics).map(|(stream, metrics)| StreamReport {
-                ssrc: stream.ssrc,
-                begin_seq: stream.begin_seq,
-                metrics,
-            });
-            let reports: Vec<_> = reports.collect();
-            writer.congestion_feedback(feedback.sender, feedback.timestamp, &reports)
-        }
-        Packet::Nack(nack) => writer.nack(nack.sender, nack.media, nack.numbers()),
-        Packet::Pli(pli) => writer.pli(pli.sender, pli.media),
-        Packet::Fir(fir) => writer.fir(fir.sender, &fir.entries().collect::<Vec<_>>()),
-        Packet::TransportFeedback(feedback) => {
-            let TransportFeedback { sender, media, feedback_count, base_seq, .. } = *feedback;
-            let arrivals = arrivals(feedback);
-            let written =
-                writer.transport_feedback(sender, media, feedback_count, base_seq, arrivals.clone());
-            assert!(written.is_err() || written == Ok(arrivals.len()));
-            written.map(|_| ())
-        }
-        Packet::Remb(remb) => writer.remb(remb.sender, remb.bitrate, &remb.ssrcs().collect::<Vec<_>>()),
-        Packet::Sli(_) | Packet::Tmmbr(_) | Packet::Tmmbn(_) | Packet::Other(_) => return None,
-    })
 }
 
 #[test]
@@ -136,7 +68,7 @@ fn compounds_of_browsers_are_read_and_written_again() {
 #[test]
 fn sender_reports_of_a_browser_tell_what_they_told() {
     // From the capture, read by hand.
-    let bytes = from_hex(
+    let bytes = bytes(
         "80c800063446a95feeaf3a855919bd4057646ec00000000a0000225381ca00063446a95f0110683270673369\
          31364c3545627547592b0000",
     );
@@ -158,13 +90,13 @@ fn sender_reports_of_a_browser_tell_what_they_told() {
 
 #[test]
 fn bandwidth_estimates_and_goodbyes_of_a_browser_are_read() {
-    let bytes = from_hex("8fce00064dd8a9fa0000000052454d42020215780d2fe621927631f8");
+    let bytes = bytes("8fce00064dd8a9fa0000000052454d42020215780d2fe621927631f8");
     let compound = Compound::parse(&bytes).expect("a browser's");
     let Some(Packet::Remb(remb)) = compound.packets().next() else { panic!("not an estimate") };
     assert_eq!(remb.bitrate, Bitrate::from_bps(136_568));
     assert!(remb.ssrcs().eq([Ssrc(0x0d2f_e621), Ssrc(0x9276_31f8)]));
 
-    let bytes = from_hex("81cb0001e1a8f192");
+    let bytes = bytes("81cb0001e1a8f192");
     let compound = Compound::parse(&bytes).expect("a browser's");
     let Some(Packet::Bye(bye)) = compound.packets().next() else { panic!("not a goodbye") };
     assert!(bye.ssrcs().eq([Ssrc(0xe1a8_f192)]));
@@ -172,11 +104,11 @@ fn bandwidth_estimates_and_goodbyes_of_a_browser_are_read() {
 
 #[test]
 fn transport_wide_feedback_of_a_browser_is_read_and_written_again() {
-    let vectors: Value = serde_json::from_str(TRANSPORT_WIDE).expect("JSON");
+    let vectors = vectors("twcc-captured");
     let packets = vectors["packets"].as_array().expect("a list");
     assert_eq!(packets.len(), 40);
     for vector in packets {
-        let bytes = from_hex(vector["rtcp"].as_str().expect("hex"));
+        let bytes = hex(&vector["rtcp"]);
         let compound = Compound::parse(&bytes).expect("a browser's");
         let Some(Packet::TransportFeedback(feedback)) = compound.packets().next() else {
             panic!("not feedback");
@@ -200,11 +132,11 @@ fn transport_wide_feedback_of_a_browser_is_read_and_written_again() {
 
 #[test]
 fn rfc_8888_3_1_congestion_feedback_of_a_browser_is_read_and_written_again() {
-    let vectors: Value = serde_json::from_str(CONGESTION).expect("JSON");
+    let vectors = vectors("rfc8888-captured");
     let packets = vectors["packets"].as_array().expect("a list");
     assert_eq!(packets.len(), 40);
     for vector in packets {
-        let bytes = from_hex(vector["rtcp"].as_str().expect("hex"));
+        let bytes = hex(&vector["rtcp"]);
         let compound = Compound::parse(&bytes).expect("a browser's");
         assert_eq!(compound.dropped(), None);
         let Some(Packet::CongestionFeedback(feedback)) = compound.packets().next() else {
