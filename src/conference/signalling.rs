@@ -374,9 +374,9 @@ impl crate::conference::config::EngineConfig {
             *slot = codec.clock_rate();
         }
         let ssrcs = publication
-            .ssrcs
+            .encodings
             .iter()
-            .flat_map(|(primary, rtx)| [Some(*primary), *rtx])
+            .flat_map(|encoding| [encoding.ssrc, encoding.rtx])
             .flatten()
             .map(Ssrc)
             .collect();
