@@ -8,10 +8,11 @@ use estafette::sdp::{Description, Fingerprint, Msid, Password};
 use estafette::{HostCandidate, limits};
 use std::sync::Arc;
 
-const OFFERS: [&str; 3] = [
+const OFFERS: [&str; 4] = [
     include_str!("../../tests/data/sdp/chromium-chromium-av-data.offer.sdp"),
     include_str!("../../tests/data/sdp/firefox-chromium-av1.offer.sdp"),
     include_str!("../../tests/data/sdp/gstreamer-chromium-av-data.offer.sdp"),
+    include_str!("../../tests/data/sdp/chromium-simulcast-vp8.offer.sdp"),
 ];
 
 /// A negotiation driven by a script: an error changes nothing, an answer has the offer's sections and
@@ -26,16 +27,18 @@ pub fn negotiation(data: &[u8]) {
         let before = format!("{negotiation:?}");
         let failed = match operation & 7 {
             0..=2 => {
-                let offer = changed(OFFERS[usize::from(operation & 7)], operation >> 3, &mut script);
+                let which = if operation & 0x20 == 0 { operation & 7 } else { 3 };
+                let offer = changed(OFFERS[usize::from(which)], operation >> 3, &mut script);
                 match negotiation.accept_offer(&offer, &local(operation & 0x80 != 0)) {
                     Ok(answer) => {
                         let offer = Description::parse(&offer).expect("it was accepted");
                         let answer = Description::parse(&answer.sdp).expect("what is written can be read");
                         assert_eq!(offer.media.len(), answer.media.len());
-                        let mids = offer.media.iter().zip(&answer.media);
-                        assert!(
-                            mids.into_iter().all(|(theirs, ours)| ours.rejected() || theirs.mid == ours.mid)
-                        );
+                        for (theirs, ours) in offer.media.iter().zip(&answer.media) {
+                            assert!(ours.rejected() || theirs.mid == ours.mid);
+                            let offered = |id: &String| theirs.rids.iter().any(|rid| rid.id == *id);
+                            assert!(ours.rids.iter().all(|rid| !rid.sends && offered(&rid.id)));
+                        }
                         false
                     }
                     Err(_) => true,
@@ -95,8 +98,8 @@ pub fn negotiation(data: &[u8]) {
         assert!(session.lines.len() <= limits::SDP_MEDIA);
         for line in &session.lines {
             assert!(line.payloads.iter().count() <= limits::CODECS && !line.payloads.is_empty());
-            let ssrcs = line.publishes.as_ref().map_or(0, |publication| publication.ssrcs.len());
-            assert!(ssrcs <= limits::SDP_SSRCS);
+            let encodings = line.publishes.as_ref().map(|publication| publication.encodings.len());
+            assert!(encodings.is_none_or(|count| (1..=limits::SDP_ENCODINGS).contains(&count)));
         }
         if let Some(remote) = &session.remote {
             assert!(remote.credentials.pwd.as_str().len() >= 22 && !remote.fingerprints.is_empty());
@@ -184,6 +187,8 @@ fn answer_to(offer: &str) -> String {
         other if other.starts_with("a=ice-ufrag:") => "a=ice-ufrag:+a4t".to_owned(),
         other if other.starts_with("a=ice-pwd:") => "a=ice-pwd:fgbc3fXMmHZYc8d9iKrAPZ3V".to_owned(),
         other if other.starts_with("a=ssrc") || other.starts_with("a=msid:") => "a=x-ssrc".to_owned(),
+        other if other.starts_with("a=rid:") => other.replacen(" recv", " send", 1),
+        other if other.starts_with("a=simulcast:") => other.replacen(":recv", ":send", 1),
         other if other.starts_with("a=fingerprint:") => {
             let theirs = OFFERS[0].lines().find(|line| line.starts_with("a=fingerprint:"));
             theirs.unwrap_or_default().to_owned()

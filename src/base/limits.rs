@@ -385,8 +385,13 @@ pub const SDP_FINGERPRINTS: usize = 8;
 /// SSRCs one section may announce: four encodings with repair and FEC streams, and room.
 pub const SDP_SSRCS: usize = 16;
 
-/// Encodings (`a=rid`) of one section.
-pub const SDP_RIDS: usize = 4;
+/// Encodings that one section may name (`a=rid` lines, alternatives in a list of `a=simulcast`): four
+/// times what is taken, and one line too many is refused.
+pub const SDP_RIDS: usize = 16;
+
+/// Encodings taken of one source, by rid or by SSRC; those named after them are left out (S-SIM-02).
+/// Browsers send three.
+pub const SDP_ENCODINGS: usize = 4;
 
 /// Bytes of a mid: what a one-byte RTP header extension can carry (RFC 8285, section 4.2).
 pub const SDP_MID: usize = 16;

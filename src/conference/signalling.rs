@@ -386,16 +386,12 @@ impl crate::conference::config::EngineConfig {
         for (slot, codec) in clock_rates.iter_mut().zip(&self.codecs) {
             *slot = codec.clock_rate();
         }
-        let names = publication.ssrcs.iter().take(1).map(|(ssrc, rtx)| EncodingName {
-            rid: None,
-            ssrc: Some(Ssrc(*ssrc)),
-            rtx: rtx.map(Ssrc),
+        let names = publication.encodings.iter().map(|encoding| EncodingName {
+            rid: encoding.rid.as_deref().map(Into::into),
+            ssrc: encoding.ssrc.map(Ssrc),
+            rtx: encoding.rtx.map(Ssrc),
         });
-        let mut names: smallvec::SmallVec<[EncodingName; 1]> = names.collect();
-        if names.is_empty() {
-            names.push(EncodingName::default());
-        }
-        let mut ingress = Ingress::new(clock_rates, names);
+        let mut ingress = Ingress::new(clock_rates, names.collect());
         for negotiated in line.payloads.iter() {
             ingress.set_payload(negotiated.payload_type, Payload::Media(negotiated.codec));
             if let Some(rtx) = negotiated.rtx {

@@ -8,8 +8,8 @@ use crate::session::ice::LocalCandidate;
 use crate::wire::mux::Protocol;
 use crate::wire::rtp::ExtensionKind;
 use crate::wire::sdp::{
-    Candidate, CandidateKind, Codec, Description, Direction, Extmap, Feedback, Kind, Media, Setup, Stream,
-    StreamGroup, TcpType, Transport,
+    Alternative, Candidate, CandidateKind, Codec, Description, Direction, Extmap, Feedback, Kind, Media, Rid,
+    Setup, Simulcast, Stream, StreamGroup, TcpType, Transport,
 };
 
 /// What all sections of one description share.
@@ -77,6 +77,7 @@ impl Describe<'_> {
         media.codecs = codecs(self.config, line);
         media.extmaps = extmaps(line);
         sending(line, &mut media);
+        receiving(line, &mut media);
         media
     }
 }
@@ -134,6 +135,19 @@ fn sending(line: &Line, media: &mut Media) {
     }
     let stream = |ssrc| Stream { ssrc, cname: Some(slot.cname.clone()), msid: Some(slot.msid.clone()) };
     media.streams = std::iter::once(slot.ssrc).chain(rtx).map(stream).collect();
+}
+
+/// The lines about encodings that we take of a source, those known by rid.
+fn receiving(line: &Line, media: &mut Media) {
+    let encodings = line.publishes.iter().flat_map(|publication| &publication.encodings);
+    let known = encodings.filter_map(|encoding| Some((encoding.rid.as_ref()?, encoding)));
+    let mut simulcast = Simulcast::default();
+    for (id, encoding) in known {
+        media.rids.push(Rid { payload_types: encoding.payload_types.clone(), ..Rid::new(id, false) });
+        // Chromium sends what is named here without a tilde, whatever its page has switched off.
+        simulcast.receive.push(vec![Alternative { rid: id.clone(), paused: encoding.paused }]);
+    }
+    media.simulcast = Some(simulcast).filter(|_| !media.rids.is_empty());
 }
 
 /// Host candidates, the best first.

@@ -7,14 +7,22 @@
 //! we add in an offer of our own. We are the polite side: an offer that arrives while ours is
 //! unanswered replaces it, and what ours was about is [`needed`](Negotiation::needed) again.
 //!
+//! A participant may send a video source in several encodings at once: by rid (`a=simulcast`, RFC 8853),
+//! where the header extensions that name mid and rid are agreed on, or by SSRC (`a=ssrc-group:SIM`). The
+//! first [`limits::SDP_ENCODINGS`](crate::limits::SDP_ENCODINGS) usable ones are taken in the offered
+//! order; the answer leaves the others out. Our own offers ask for those that were taken, or Chromium
+//! would end all but one; it also switches those on that its page has switched off since its last
+//! description, until the page says so again. What we send has one encoding.
+//!
 //! One transport carries everything: sections outside the first bundle, plain RTP, keys in SDP and
-//! RTP without multiplexed RTCP are rejected. So are data channels, simulcast and FEC: endpoints
-//! then send one encoding. A call that returns an error has changed nothing.
+//! RTP without multiplexed RTCP are rejected. So are data channels and FEC. A call that returns an error
+//! has changed nothing.
 
 mod check;
 mod codec;
 mod describe;
 mod error;
+mod publication;
 mod section;
 mod session;
 #[cfg(test)]
@@ -32,7 +40,7 @@ pub use error::NegotiationError;
 use section::{Section, Taken};
 pub use session::{
     Credentials, DataSection, DtlsRole, ExtensionMap, Line, LocalTransport, MediaKind, Negotiated, Payload,
-    Payloads, Publication, RemoteTransport, SendSlot, Session,
+    Payloads, Publication, PublishedEncoding, RemoteTransport, SendSlot, Session,
 };
 use transport::Change;
 
@@ -42,7 +50,10 @@ pub struct Config {
     /// The codecs that are forwarded, most preferred first. Those past
     /// [`limits::CODECS`](crate::limits::CODECS) are ignored.
     pub codecs: Vec<Codec>,
-    /// The header extensions that are taken when offered, and offered.
+    /// The header extensions that are taken when offered, and offered, those first that come first while
+    /// there are numbers for them. What is said of simulcast encodings (rids, layers allocation) is taken
+    /// of publishers and never offered; the dependency descriptor only where one- and two-byte forms may
+    /// alternate.
     pub extensions: Vec<ExtensionKind>,
     /// Whether participants may send.
     pub publish: bool,
@@ -65,6 +76,11 @@ impl Default for Config {
                 ExtensionKind::VideoTiming,
                 ExtensionKind::ColorSpace,
                 ExtensionKind::AbsCaptureTime,
+                ExtensionKind::Rid,
+                ExtensionKind::RepairedRid,
+                ExtensionKind::DependencyDescriptor,
+                ExtensionKind::VideoLayersAllocation,
+                ExtensionKind::FrameMarking,
             ],
             publish: true,
             cryptex: true,
@@ -229,6 +245,10 @@ impl Negotiation {
         for slot in waiting {
             place(&mut sections, &slot);
         }
+        let mixed = check::allows_mixed(&offer, &sections);
+        if !mixed {
+            section::forbid_mixed(&mut sections);
+        }
         let before = self.session.remote.as_ref();
         let change = transport::of_description(&offer, &sections, before, true)?;
 
@@ -237,7 +257,7 @@ impl Negotiation {
         let role = change.as_ref().map_or(DtlsRole::Server, |change| change.remote.role);
         let restart = local.restart.as_ref().filter(|_| restarted);
         self.version += 1;
-        self.session.extmap_allow_mixed = check::allows_mixed(&offer, &sections);
+        self.session.extmap_allow_mixed = mixed;
         self.session.cryptex = self.config.cryptex && check::takes_cryptex(&offer, &sections);
         let answer = Describe {
             config: &self.config,
@@ -283,7 +303,7 @@ impl Negotiation {
             local,
             credentials: &local.credentials,
             setup: Setup::ActPass,
-            extmap_allow_mixed: self.session.remote.is_none() || self.session.extmap_allow_mixed,
+            extmap_allow_mixed: self.may_mix(),
             cryptex: self.config.cryptex && (self.session.remote.is_none() || self.session.cryptex),
             ice_lite: local.ice_lite && !self.session.remote.as_ref().is_some_and(|remote| remote.ice_lite),
         };
@@ -327,6 +347,9 @@ impl Negotiation {
         }
         // Nothing fails from here on.
         self.session.extmap_allow_mixed = check::allows_mixed(&answer, &sections);
+        if !self.session.extmap_allow_mixed {
+            section::forbid_mixed(&mut sections);
+        }
         // An answer takes no more than was offered.
         let offered = self.session.remote.is_none() || self.session.cryptex;
         self.session.cryptex = self.config.cryptex && offered && check::takes_cryptex(&answer, &sections);
@@ -399,7 +422,7 @@ impl Negotiation {
         if index >= limits::SDP_MEDIA {
             return false;
         }
-        let extensions = taken.extensions(&self.config, sections, slot.kind);
+        let extensions = taken.extensions(&self.config, sections, slot.kind, self.may_mix());
         let payloads = taken.payloads(&self.config, sections, slot.kind);
         if payloads.is_empty() {
             return false;
@@ -421,6 +444,11 @@ impl Negotiation {
             None => sections.push(section),
         }
         true
+    }
+
+    /// Whether an offer of ours has one- and two-byte header extensions alternate.
+    fn may_mix(&self) -> bool {
+        self.session.remote.is_none() || self.session.extmap_allow_mixed
     }
 
     /// A mid that none of the sections has.

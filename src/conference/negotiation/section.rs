@@ -1,10 +1,10 @@
 //! One media section on our side: what is kept of it between descriptions, and how an offered or
 //! answered one is matched with what the engine can do.
 
-use super::session::{ExtensionMap, Negotiated, Payloads, Publication, SendSlot};
-use super::{CodecId, Config, Line, MediaKind, NegotiationError};
+use super::session::{ExtensionMap, Negotiated, Payloads, SendSlot};
+use super::{CodecId, Config, Line, MediaKind, NegotiationError, publication};
 use crate::wire::rtp::ExtensionKind;
-use crate::wire::sdp::{self, Direction, Feedback, Kind, Media, Mid, Stream};
+use crate::wire::sdp::{self, Direction, Feedback, Kind, Media, Mid};
 
 /// A media section, accepted or not.
 #[derive(Debug, Clone)]
@@ -73,12 +73,13 @@ pub(super) fn of_offer(config: &Config, index: usize, media: &Media) -> Option<L
         return None;
     }
     let mid = media.mid.clone()?;
-    let extensions = extensions(config, media);
+    let publishes = config.publish && media.direction.sends();
+    let extensions = extensions(config, media, publishes && kind == MediaKind::Video);
     let payloads = payloads(config, kind, media, &extensions);
     if payloads.is_empty() {
         return None;
     }
-    let publishes = (config.publish && media.direction.sends()).then(|| Box::new(publication(media)));
+    let publishes = publishes.then(|| Box::new(publication::offered(media, &payloads, &extensions)));
     Some(Line {
         index,
         mid,
@@ -115,8 +116,9 @@ pub(super) fn of_answer(planned: &Line, media: &Media) -> Result<Option<Line>, N
     line.feedback = feedback(&line.payloads);
     line.rtcp_rsize = media.rtcp_rsize;
     // Directions that were not offered are not taken from an answer (RFC 3264, section 6.1).
-    let publishes = planned.publishes.is_some() && media.direction.sends();
-    line.publishes = publishes.then(|| Box::new(publication(media)));
+    let asked = planned.publishes.as_ref().filter(|_| media.direction.sends());
+    line.publishes =
+        asked.map(|asked| Box::new(publication::answered(asked, media, &line.payloads, &line.extensions)));
     if planned.sends.is_some() {
         line.receives = media.direction.receives();
         line.sends = line.sends.filter(|_| line.receives);
@@ -143,7 +145,8 @@ fn answered_extensions(planned: &ExtensionMap, media: &Media) -> ExtensionMap {
         let same = |e: &&sdp::Extmap| planned.any(kind) == Some(e.id) && e.uri == kind.uri();
         if let Some(theirs) = media.extmaps.iter().find(same) {
             let direction = theirs.direction.unwrap_or_default();
-            let (sent, received) = (direction.receives(), direction.sends());
+            let sent = direction.receives() && planned.id_of(kind).is_some();
+            let received = direction.sends() && planned.receives(kind);
             map.insert(kind, theirs.id, sent, received);
         }
     }
@@ -199,7 +202,7 @@ pub(super) fn feedback(payloads: &Payloads) -> Feedback {
 
 /// The offered extensions that the engine takes, ids 1 to 14 alone: others need the two-byte form
 /// on every packet.
-fn extensions(config: &Config, media: &Media) -> ExtensionMap {
+fn extensions(config: &Config, media: &Media, encodes: bool) -> ExtensionMap {
     let mut map = ExtensionMap::default();
     for theirs in media.extmaps.iter().filter(|e| (1..=14).contains(&e.id)) {
         let kind = ExtensionKind::from_uri(&theirs.uri);
@@ -208,7 +211,9 @@ fn extensions(config: &Config, media: &Media) -> ExtensionMap {
         };
         if map.any(kind).is_none() {
             let direction = theirs.direction.unwrap_or_default();
-            map.insert(kind, theirs.id, direction.receives(), direction.sends());
+            let sent = direction.receives() && !of_publisher(kind);
+            let received = direction.sends() && (encodes || !of_publisher(kind));
+            map.insert(kind, theirs.id, sent, received);
         }
     }
     map
@@ -216,34 +221,8 @@ fn extensions(config: &Config, media: &Media) -> ExtensionMap {
 
 /// The direction to write for an extension, if it is not that of the section.
 pub(super) fn extension_direction(map: &ExtensionMap, kind: ExtensionKind) -> Option<Direction> {
-    let id = map.any(kind)?;
-    let sent = map.id_of(kind).is_some();
-    let received = map.kind_of(id) == Some(kind);
+    let (sent, received) = (map.id_of(kind).is_some(), map.receives(kind));
     (sent != received).then(|| Direction::new(sent, received))
-}
-
-/// What the participant says of the source it sends.
-fn publication(media: &Media) -> Publication {
-    let msid_of_stream = || media.streams.iter().find_map(|stream| stream.msid.clone());
-    let pairs: Vec<(u32, u32)> = media
-        .stream_groups
-        .iter()
-        .filter(|group| group.semantics == "FID")
-        .filter_map(|group| match *group.ssrcs.as_slice() {
-            [primary, repair] if primary != repair => Some((primary, repair)),
-            _ => None,
-        })
-        .collect();
-    let repairs = |stream: &&Stream| !pairs.iter().any(|(_, repair)| *repair == stream.ssrc);
-    let with_repair = |stream: &Stream| {
-        let pair = pairs.iter().find(|(primary, _)| *primary == stream.ssrc);
-        (stream.ssrc, pair.map(|(_, repair)| *repair))
-    };
-    Publication {
-        msid: media.msid.clone().or_else(msid_of_stream),
-        ssrcs: media.streams.iter().filter(repairs).map(with_repair).collect(),
-        cname: media.streams.iter().find_map(|stream| stream.cname.clone()),
-    }
 }
 
 /// Numbers for lines that we add: those the participant's lines use already, and fresh ones that no
@@ -316,9 +295,11 @@ impl Taken {
         config: &Config,
         sections: &[Section],
         kind: MediaKind,
+        mixed: bool,
     ) -> ExtensionMap {
         let mut map = ExtensionMap::default();
-        for extension in config.extensions.iter().copied().filter(|e| suits(*e, kind)) {
+        let useful = |e: &ExtensionKind| suits(*e, kind) && !of_publisher(*e) && (mixed || !needs_mixed(*e));
+        for extension in config.extensions.iter().copied().filter(useful) {
             let mut lines = sections.iter().filter_map(|section| section.line.as_ref());
             let known = lines.find_map(|line| line.extensions.any(extension));
             if let Some(id) = known.or_else(|| self.extension_id()) {
@@ -326,6 +307,30 @@ impl Taken {
             }
         }
         map
+    }
+}
+
+/// Whether an extension names or describes what only who publishes a video has, several encodings: we
+/// send one.
+fn of_publisher(extension: ExtensionKind) -> bool {
+    matches!(
+        extension,
+        ExtensionKind::Rid | ExtensionKind::RepairedRid | ExtensionKind::VideoLayersAllocation
+    )
+}
+
+/// Whether values of an extension can be longer than the 16 bytes of a one-byte element, while others
+/// of the stream keep to that form (RFC 8285, section 4.1.2).
+fn needs_mixed(extension: ExtensionKind) -> bool {
+    extension == ExtensionKind::DependencyDescriptor
+}
+
+/// Takes off the lines what cannot be had without mixed forms of header extensions.
+pub(super) fn forbid_mixed(sections: &mut [Section]) {
+    for line in sections.iter_mut().filter_map(|section| section.line.as_mut()) {
+        for kind in ExtensionKind::ALL.into_iter().filter(|kind| needs_mixed(*kind)) {
+            line.extensions.remove(kind);
+        }
     }
 }
 

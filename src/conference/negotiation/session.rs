@@ -73,11 +73,29 @@ pub enum MediaKind {
 pub struct Publication {
     /// Its stream and track, tokens, if given.
     pub msid: Option<Msid>,
-    /// The announced SSRCs, each with that of its retransmissions; empty if the streams are to be
-    /// known by their mid.
-    pub ssrcs: Vec<(u32, Option<u32>)>,
+    /// The encodings that are taken of it, in the order of the description; at least one, at most
+    /// [`limits::SDP_ENCODINGS`](crate::limits::SDP_ENCODINGS). Where nothing tells the one encoding of
+    /// a source, its stream is to be known by its mid.
+    pub encodings: Vec<PublishedEncoding>,
     /// The RTCP name of the endpoint, a token, if given.
     pub cname: Option<String>,
+}
+
+/// One encoding of a source that the participant sends: a simulcast encoding, or all there is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PublishedEncoding {
+    /// What its packets say in the header extension [`ExtensionKind::Rid`], letters and digits, if it is
+    /// known by that (RFC 8853).
+    pub rid: Option<String>,
+    /// Its SSRC, if it is known by that.
+    pub ssrc: Option<u32>,
+    /// The SSRC of its retransmissions, if announced.
+    pub rtx: Option<u32>,
+    /// The payload types, all of the line, that it is restricted to (RFC 8851); empty if it is not.
+    pub payload_types: Vec<u8>,
+    /// Whether it was paused when the description was made (RFC 8853, section 5.1); it may come at any
+    /// time all the same.
+    pub paused: bool,
 }
 
 /// What we send to the participant: one source on a line of its kind.
@@ -185,6 +203,19 @@ impl ExtensionMap {
     pub fn kind_of(&self, id: u8) -> Option<ExtensionKind> {
         let found = |kind: &ExtensionKind| self.received.get(kind.index()) == Some(&id);
         ExtensionKind::ALL.into_iter().find(|kind| id != 0 && found(kind))
+    }
+
+    /// Whether packets of the participant may carry it.
+    pub fn receives(&self, kind: ExtensionKind) -> bool {
+        self.received.get(kind.index()).is_some_and(|id| *id != 0)
+    }
+
+    pub(super) fn remove(&mut self, kind: ExtensionKind) {
+        for ids in [&mut self.sent, &mut self.received] {
+            if let Some(slot) = ids.get_mut(kind.index()) {
+                *slot = 0;
+            }
+        }
     }
 
     /// The id in either direction.

@@ -7,8 +7,8 @@
 //!
 //! Session-level fingerprint, setup, ICE credentials, connection and direction are folded into the
 //! media sections that have none of their own. Unknown attributes, candidates that cannot be used
-//! (names, unknown transports), feedback for payload types outside the `m=` line and payload types
-//! without a name are left out.
+//! (names, unknown transports), encodings that are malformed or named twice, feedback for payload types
+//! outside the `m=` line and payload types without a name are left out.
 
 mod fields;
 mod media;
@@ -22,7 +22,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 pub(crate) use fields::sanitized;
 pub use fields::{Candidate, CandidateKind, Direction, Fingerprint, Mid, Msid, Password, Setup, TcpType};
-pub use media::{Codec, Extmap, Feedback, Rid, Simulcast, Stream, StreamGroup};
+pub use media::{Alternative, Codec, Extmap, Feedback, Restrictions, Rid, Simulcast, Stream, StreamGroup};
 
 /// A session description: everything before the first `m=` line, and the media sections.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -98,7 +98,7 @@ pub struct Media {
     pub streams: Vec<Stream>,
     /// `a=ssrc-group` lines.
     pub stream_groups: Vec<StreamGroup>,
-    /// `a=rid` lines (RFC 8851), ids unique.
+    /// `a=rid` lines (RFC 8851), those well-formed whose ids are unique.
     pub rids: Vec<Rid>,
     /// `a=simulcast` (RFC 8853).
     pub simulcast: Option<Simulcast>,
@@ -233,7 +233,7 @@ pub enum Reason {
     /// A number out of range, a missing field, or a word that is none of the known ones.
     #[error("has a value that is malformed or out of range")]
     Value,
-    /// An identifier (payload type, header extension, mid, rid) that was used before.
+    /// An identifier (payload type, header extension, mid) that was used before.
     #[error("uses an identifier a second time")]
     Duplicate,
 }

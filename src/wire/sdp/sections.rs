@@ -1,13 +1,15 @@
 //! The attributes of a description's sections, taken one at a time.
 
 use super::fields::{is_token, sanitized};
-use super::media::{Codec, Extmap, Feedback, Rid, Simulcast, Stream, StreamGroup};
+use super::media::{
+    Alternative, Codec, Extmap, Feedback, Rid, Simulcast, Stream, StreamGroup, decimal, is_rid,
+};
 use super::{
     Candidate, Direction, Fingerprint, Kind, Media, Mid, Msid, ParseError, Password, Reason, Setup, Transport,
 };
 use crate::base::limits;
 use std::net::IpAddr;
-use std::str::{FromStr, SplitAsciiWhitespace};
+use std::str::FromStr;
 
 /// What stands before the first media section.
 #[derive(Default)]
@@ -184,7 +186,7 @@ impl Section {
             "ssrc" => return self.ssrc(value),
             "ssrc-group" => return self.ssrc_group(value),
             "rid" => return self.rid(value),
-            "simulcast" => media.simulcast = Some(simulcast(value)?),
+            "simulcast" => media.simulcast = simulcast(value)?,
             "msid" => media.msid = media.msid.take().or_else(|| Msid::parse(value)),
             "rtcp-mux" => media.rtcp_mux = true,
             "rtcp-rsize" => media.rtcp_rsize = true,
@@ -305,22 +307,15 @@ impl Section {
         Ok(())
     }
 
+    /// A line that is malformed counts as if it were not there (RFC 8851, section 6.2.2).
     fn rid(&mut self, value: &str) -> Result<(), Reason> {
-        let mut words = value.split_ascii_whitespace();
-        let id = words.next().filter(|id| is_rid(id)).ok_or(Reason::Value)?;
-        let sends = match words.next() {
-            Some("send") => true,
-            Some("recv") => false,
-            _ => return Err(Reason::Value),
+        let Some(rid) = Rid::parse(value) else {
+            return Ok(());
         };
-        let rids = &mut self.media.rids;
-        if rids.iter().any(|rid| rid.id == id) {
-            return Err(Reason::Duplicate);
-        }
-        if rids.len() >= limits::SDP_RIDS {
+        if self.media.rids.len() >= limits::SDP_RIDS {
             return Err(Reason::TooManyStreams);
         }
-        rids.push(Rid { id: id.to_owned(), sends });
+        self.media.rids.push(rid);
         Ok(())
     }
 
@@ -328,6 +323,8 @@ impl Section {
     pub(super) fn close(self, session: &SessionSection, line: &sdp_types::Media) -> Media {
         let mut media = self.media;
         media.codecs.retain(|codec| !codec.name.is_empty());
+        media.rids = unique(&media.rids);
+        media.rids.retain_mut(|rid| rid.fit(&media.codecs));
         for codec in &mut media.codecs {
             codec.feedback = codec.feedback.union(self.feedback);
         }
@@ -352,48 +349,42 @@ impl Section {
     }
 }
 
-/// RFC 8851, section 10, and what fits a one-byte header extension.
-fn is_rid(text: &str) -> bool {
-    let known = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    (1..=16).contains(&text.len()) && text.bytes().all(known)
+/// The rids that are named once: of a rid that is named again all lines are void (RFC 8851,
+/// section 6.2.2).
+fn unique(rids: &[Rid]) -> Vec<Rid> {
+    let again = |rid: &&Rid| rids.iter().filter(|other| other.id == rid.id).count() > 1;
+    rids.iter().filter(|rid| !again(rid)).cloned().collect()
 }
 
-fn simulcast(value: &str) -> Result<Simulcast, Reason> {
+fn simulcast(value: &str) -> Result<Option<Simulcast>, Reason> {
     let mut words = value.split_ascii_whitespace();
     let mut simulcast = Simulcast::default();
     while let Some(direction) = words.next() {
-        let list = simulcast_list(&mut words)?;
+        let list = simulcast_list(words.next().ok_or(Reason::Value)?)?;
         match direction {
             "send" => simulcast.send = list,
             "recv" => simulcast.receive = list,
             _ => return Err(Reason::Value),
         }
     }
-    Ok(simulcast)
+    Ok(Some(simulcast).filter(|simulcast| *simulcast != Simulcast::default()))
 }
 
-fn simulcast_list(words: &mut SplitAsciiWhitespace<'_>) -> Result<Vec<String>, Reason> {
-    let list = words.next().ok_or(Reason::Value)?.split(';');
-    let mut ids = Vec::new();
-    for alternatives in list {
-        let first = alternatives.split(',').next().unwrap_or("");
-        let id = first.strip_prefix('~').unwrap_or(first);
-        if !is_rid(id) {
-            return Err(Reason::Value);
-        }
-        if ids.len() >= limits::SDP_RIDS {
-            return Err(Reason::TooManyStreams);
-        }
-        ids.push(id.to_owned());
+fn simulcast_list(text: &str) -> Result<Vec<Vec<Alternative>>, Reason> {
+    if text.split([';', ',']).nth(limits::SDP_RIDS).is_some() {
+        return Err(Reason::TooManyStreams);
     }
-    Ok(ids)
+    let alternative = |text: &str| {
+        let (paused, rid) = text.strip_prefix('~').map_or((false, text), |rid| (true, rid));
+        is_rid(rid).then(|| Alternative { rid: rid.to_owned(), paused })
+    };
+    let encodings = text.split(';').map(|list| list.split(',').filter_map(alternative).collect());
+    Ok(encodings.filter(|alternatives: &Vec<_>| !alternatives.is_empty()).collect())
 }
 
 /// A decimal number: digits alone, no sign.
 fn number<T: FromStr>(text: Option<&str>) -> Result<T, Reason> {
-    text.filter(|text| text.bytes().all(|b| b.is_ascii_digit()))
-        .and_then(|text| text.parse().ok())
-        .ok_or(Reason::Value)
+    text.and_then(decimal).ok_or(Reason::Value)
 }
 
 fn address(connection: &sdp_types::Connection) -> Option<IpAddr> {

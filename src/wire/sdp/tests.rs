@@ -16,7 +16,7 @@ pub(crate) fn captured() -> &'static [(String, String)] {
             })
             .collect();
         files.sort();
-        assert!(files.len() >= 26, "captures are missing");
+        assert!(files.len() >= 27, "captures are missing");
         files
     })
 }
@@ -136,15 +136,64 @@ fn feedback_for_all_payload_types_reaches_each() {
     assert!(media.codecs.iter().all(|codec| codec.feedback.transport_cc));
 }
 
+/// The rids of a list, `~` before those that begin paused.
+fn listed(encodings: &[Vec<Alternative>]) -> Vec<Vec<String>> {
+    let name = |form: &Alternative| format!("{}{}", if form.paused { "~" } else { "" }, form.rid);
+    encodings.iter().map(|forms| forms.iter().map(name).collect()).collect()
+}
+
 #[test]
-fn simulcast_lists_the_encodings() {
+fn rfc_8853_5_1_simulcast_lists_the_encodings_and_their_alternatives() {
     let offer = Description::parse(&capture("chromium-simulcast-h264.offer.sdp")).unwrap();
     let simulcast = offer.media[0].simulcast.as_ref().unwrap();
-    assert_eq!(simulcast.send, ["q", "h", "f"]);
+    assert_eq!(listed(&simulcast.send), [["q"], ["h"], ["f"]]);
     assert!(offer.media[0].rids.iter().all(|rid| rid.sends));
     let media = section("a=rid:a send\r\na=simulcast:recv ~a,b;c send x\r\n");
+    let simulcast = media.simulcast.as_ref().unwrap();
+    assert_eq!(listed(&simulcast.send), [["x"]]);
+    assert_eq!(listed(&simulcast.receive), [vec!["~a", "b"], vec!["c"]]);
+    let mut description = Description::parse(&audio("")).unwrap();
+    description.media[0] = media;
+    assert!(description.write().contains("a=simulcast:send x recv ~a,b;c\r\n"));
+}
+
+#[test]
+fn rfc_8851_5_restrictions_are_read_as_far_as_they_are_known() {
+    let media = section(
+        "a=rtpmap:111 opus/48000/2\r\n\
+         a=rid:a send pt=0,111,8,0;max-width=1280;max-fps=29.97;max-br=x;max-height=720;odd=1\r\n\
+         a=rid:b recv max-fs=3600; max-pps=+1;max-fps\r\n",
+    );
+    let [a, b] = media.rids.as_slice() else { panic!("two rids") };
+    assert_eq!((a.payload_types.as_slice(), a.sends), (&[0, 111][..], true));
+    let expected = Restrictions { max_width: Some(1280), max_height: Some(720), ..Restrictions::default() };
+    assert_eq!(a.restrictions, expected);
+    assert_eq!((b.payload_types.as_slice(), b.sends), (&[][..], false));
+    assert_eq!(b.restrictions, Restrictions { max_fs: Some(3600), ..Restrictions::default() });
+    let mut description = Description::parse(&audio("")).unwrap();
+    description.media[0] = media;
+    let written = description.write();
+    assert!(written.contains("a=rid:a send pt=0,111;max-width=1280;max-height=720\r\n"), "{written}");
+    assert!(written.contains("a=rid:b recv max-fs=3600\r\n"), "{written}");
+}
+
+#[test]
+fn s_sim_01_rids_that_are_malformed_or_named_twice_are_left_out() {
+    let media = section(
+        "a=rid: send\r\na=rid:a-b send\r\na=rid:a_b send\r\na=rid:\u{e9} send\r\na=rid:a/b send\r\n\
+         a=rid:12345678901234567 send\r\na=rid:x\r\na=rid:x both\r\na=rid:t send pt=\r\n\
+         a=rid:t send pt=x\r\na=rid:t send pt=96,97\r\na=rid:t send pt=+0\r\na=rid:t send depend=good\r\n\
+         a=rid:twice send\r\na=rid:good send\r\na=rid:twice recv\r\na=rid:1234567890123456 send\r\n",
+    );
+    let ids: Vec<&str> = media.rids.iter().map(|rid| rid.id.as_str()).collect();
+    assert_eq!(ids, ["good", "1234567890123456"]);
+    let media = section("a=simulcast:send a-b;,;~;a,\u{e9};~~b;12345678901234567,~c recv -\r\n");
     let simulcast = media.simulcast.unwrap();
-    assert_eq!((simulcast.send, simulcast.receive), (vec!["x".into()], vec!["a".into(), "c".into()]));
+    assert_eq!(
+        (listed(&simulcast.send), simulcast.receive),
+        (vec![vec!["a".into()], vec!["~c".into()]], vec![])
+    );
+    assert_eq!(section("a=simulcast:send ;;\r\n").simulcast, None);
 }
 
 #[test]
@@ -273,8 +322,6 @@ fn s_sdp_02_numbers_out_of_range_are_refused_with_their_line() {
         "a=ice-pwd:has:colons:and spaces in it\r\n",
         "a=fingerprint:sha-256 AB:C\r\n",
         "a=fingerprint:sha-256 +1:AB\r\n",
-        "a=rid:a/b send\r\n",
-        "a=rid:a\r\n",
         "a=simulcast:send\r\n",
         "a=sctp-port:65536\r\n",
         "a=max-message-size:-1\r\n",
@@ -295,7 +342,6 @@ fn s_sdp_02_identifiers_used_twice_are_refused() {
         "a=mid:0\r\na=mid:1\r\n",
         "a=extmap:1 urn:a\r\na=extmap:1 urn:b\r\n",
         "a=rtpmap:0 PCMU/8000\r\na=rtpmap:0 PCMA/8000\r\n",
-        "a=rid:a send\r\na=rid:a recv\r\n",
     ] {
         assert_eq!(refusal(lines), duplicate(7), "{lines}");
     }
@@ -335,7 +381,10 @@ fn s_sdp_06_what_there_may_be_many_of_is_bounded() {
     assert_eq!(refusal(&format!("a=ssrc-group:SIM {members}\r\n")), over(6));
     let rid = |i: usize| format!("a=rid:{i} send\r\n");
     assert_eq!(refusal(&many(99, &rid)), over(6 + limits::SDP_RIDS));
-    assert_eq!(refusal("a=simulcast:send a;b;c;d;e\r\n"), over(6));
+    let list = |separator: &str, n| format!("a=simulcast:send {}\r\n", vec!["x"; n].join(separator));
+    assert_eq!(section(&list(";", limits::SDP_RIDS)).simulcast.unwrap().send.len(), limits::SDP_RIDS);
+    assert_eq!(refusal(&list(";", limits::SDP_RIDS + 1)), over(6));
+    assert_eq!(refusal(&list(",", limits::SDP_RIDS + 1)), over(6));
 }
 
 #[test]
@@ -358,8 +407,10 @@ proptest! {
     #[test]
     fn s_sdp_02_whatever_is_parsed_is_written_so_that_it_parses_to_the_same(
         lines in prop::collection::vec(
-            "a=(mid|rtpmap|fmtp|rtcp-fb|extmap|ssrc|ssrc-group|msid|rid|simulcast|setup|fingerprint\
-             |candidate|ice-options|sctp-port|sendonly)(:[0-9a-zA-Z/:;=. -]{0,24})?\r\n",
+            "(a=(mid|rtpmap|fmtp|rtcp-fb|extmap|ssrc|ssrc-group|msid|rid|simulcast|setup|fingerprint\
+             |candidate|ice-options|sctp-port|sendonly)(:[0-9a-zA-Z/:;=. -]{0,24})?\
+             |a=rid:[a-c] (send|recv)( pt=[01]{1,3}(,[01]{1,3})?)?(;max-(width|fps|br)=[0-9]{0,3})?\
+             |a=simulcast:(send|recv) ~?[a-c](;~?[a-c])?(,[a-c])?( recv ~?[ab])?)\r\n",
             0..8,
         )
     ) {

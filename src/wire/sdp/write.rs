@@ -1,6 +1,6 @@
 //! Fields to text, in the order of RFC 8829, section 5.2.1.
 
-use super::{Description, Media, Transport};
+use super::{Alternative, Description, Media, Transport};
 use sdp_types::{Attribute, Connection, Origin, Session};
 use std::net::Ipv4Addr;
 
@@ -131,14 +131,31 @@ fn streams(to: &mut Vec<Attribute>, from: &Media) {
 
 fn encodings(to: &mut Vec<Attribute>, from: &Media) {
     for rid in &from.rids {
-        push(to, "rid", format!("{} {}", rid.id, if rid.sends { "send" } else { "recv" }));
+        let mut parameters: Vec<String> =
+            rid.restrictions.parameters().map(|(name, value)| format!("{name}={value}")).collect();
+        if !rid.payload_types.is_empty() {
+            let types: Vec<String> = rid.payload_types.iter().map(u8::to_string).collect();
+            parameters.insert(0, format!("pt={}", types.join(",")));
+        }
+        let gap = if parameters.is_empty() { "" } else { " " };
+        let direction = if rid.sends { "send" } else { "recv" };
+        push(to, "rid", format!("{} {direction}{gap}{}", rid.id, parameters.join(";")));
     }
     if let Some(simulcast) = &from.simulcast {
         let lists = [("send", &simulcast.send), ("recv", &simulcast.receive)];
-        let lists = lists.iter().filter(|(_, ids)| !ids.is_empty());
-        let parts: Vec<String> = lists.map(|(word, ids)| format!("{word} {}", ids.join(";"))).collect();
-        push(to, "simulcast", parts.join(" "));
+        let lists = lists.iter().filter(|(_, encodings)| !encodings.is_empty());
+        let parts: Vec<String> =
+            lists.map(|(word, encodings)| format!("{word} {}", simulcast_list(encodings))).collect();
+        if !parts.is_empty() {
+            push(to, "simulcast", parts.join(" "));
+        }
     }
+}
+
+fn simulcast_list(encodings: &[Vec<Alternative>]) -> String {
+    let alternative = |form: &Alternative| format!("{}{}", if form.paused { "~" } else { "" }, form.rid);
+    let encoding = |forms: &Vec<Alternative>| forms.iter().map(alternative).collect::<Vec<_>>().join(",");
+    encodings.iter().map(encoding).collect::<Vec<_>>().join(";")
 }
 
 fn push(to: &mut Vec<Attribute>, name: &str, value: impl ToString) {

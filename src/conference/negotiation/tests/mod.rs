@@ -5,6 +5,7 @@ mod offers;
 mod peer;
 mod quirks;
 mod referee;
+mod simulcast;
 mod slots;
 mod threats;
 

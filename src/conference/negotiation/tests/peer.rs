@@ -1,7 +1,7 @@
 //! A JSEP peer of a few lines: it answers as Chromium does.
 
 use super::*;
-use crate::wire::sdp::Extmap;
+use crate::wire::sdp::{Extmap, Simulcast};
 
 /// Answers our offer: everything is taken, with the credentials and certificate of the captured
 /// Chromium offer; `change` has the last word on each section.
@@ -21,6 +21,12 @@ pub(super) fn answer(offer: &str, change: impl Fn(&mut Media)) -> String {
         media.msid = None;
         media.streams.clear();
         media.stream_groups.clear();
+        for rid in &mut media.rids {
+            rid.sends = !rid.sends;
+        }
+        if let Some(Simulcast { send, receive }) = &mut media.simulcast {
+            std::mem::swap(send, receive);
+        }
         if media.direction.sends() {
             media.msid = Some(Msid { stream: "c".into(), track: "camera".into() });
         }

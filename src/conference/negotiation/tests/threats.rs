@@ -226,7 +226,7 @@ fn s_sdp_06_a_bomb_in_an_offer_leaves_a_bounded_session_or_none() {
 
 /// A mutation of a text, by lines: drop, double, swap, cut, or another byte.
 #[derive(Debug, Clone)]
-enum Mutation {
+pub(super) enum Mutation {
     Drop(usize),
     Double(usize),
     Swap(usize, usize),
@@ -234,7 +234,7 @@ enum Mutation {
     Digit(usize, usize, char),
 }
 
-fn mutation() -> impl Strategy<Value = Mutation> {
+pub(super) fn mutation() -> impl Strategy<Value = Mutation> {
     let line = 0..400usize;
     prop_oneof![
         line.clone().prop_map(Mutation::Drop),
@@ -246,7 +246,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
-fn mutate(text: &str, mutations: &[Mutation]) -> String {
+pub(super) fn mutate(text: &str, mutations: &[Mutation]) -> String {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     for mutation in mutations {
         let n = lines.len().max(1);
