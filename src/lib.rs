@@ -50,6 +50,7 @@
 //! | [`dtls`] | [`dtls::Association`], a DTLS-SRTP handshake | keys for SRTP |
 //! | [`ice`] | [`ice::Agent`], one participant's connectivity | many agents behind one socket |
 //! | [`framing`] | datagrams over a stream (RFC 4571) | ICE over TCP |
+//! | [`speakers`] | [`speakers::Speakers`], whose sound is forwarded and who leads | audio conferences |
 //! | [`negotiation`] | offers and answers (JSEP) as values | an SFU's signalling |
 //! | [`Engine`] | rooms, participants, sources, subscriptions | a conference server |
 //! | [`limits`] | every bound there is, with its reason | sizing a machine |
@@ -93,6 +94,7 @@ pub use conference::{
 pub use crypto::secret::Secret;
 pub use forwarding::ladder::{Rung, Wish};
 pub use forwarding::layers;
+pub use forwarding::speakers;
 pub use session::{dtls, ice, srtp};
 pub use transport::framing;
 pub use wire::malformed::Malformed;

@@ -170,6 +170,14 @@ pub const PARTICIPANTS: usize = 16_384;
 /// Participants of one room.
 pub const PARTICIPANTS_PER_ROOM: usize = 1_024;
 
+/// Keys of which one room's choice of speakers knows something: the microphone and the screen's sound of
+/// each participant. Packets of further keys are not forwarded.
+pub const SPEAKERS: usize = 2 * PARTICIPANTS_PER_ROOM;
+
+/// Between two decisions about a room's dominant speaker, as in the deployed form of the method: a third
+/// of the second that it looks at.
+pub const SPEAKER_DECISION: Duration = Duration::from_millis(300);
+
 /// Events waiting for the embedder; when it does not fetch them the oldest are lost and counted.
 pub const EVENTS: usize = 16_384;
 

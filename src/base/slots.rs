@@ -29,6 +29,7 @@ macro_rules! slot_key {
 }
 pub(crate) use slot_key;
 
+#[derive(Debug)]
 struct Slot<T> {
     generation: u32,
     value: Option<T>,
@@ -36,6 +37,7 @@ struct Slot<T> {
 
 /// Values under generational keys, in a dense array. Insertion reuses the slot freed last; memory goes
 /// back when the last value leaves.
+#[derive(Debug)]
 pub(crate) struct Slots<K, T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,

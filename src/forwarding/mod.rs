@@ -10,3 +10,4 @@ pub(crate) mod reception;
 pub(crate) mod repair;
 pub(crate) mod rewrite;
 pub(crate) mod seen;
+pub mod speakers;
