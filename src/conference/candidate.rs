@@ -48,7 +48,7 @@ impl HostCandidate {
 /// The candidates from the best to the last, as ICE and the descriptions rank them: UDP before TCP, and
 /// of one protocol in the order given.
 pub(super) fn ranked(candidates: &[HostCandidate]) -> impl Iterator<Item = ice::LocalCandidate> {
-    let of = move |protocol, step| {
+    let of = move |protocol: Protocol, step: usize| {
         let same = candidates.iter().filter(move |candidate| candidate.protocol == protocol);
         same.zip((0..=u16::MAX).rev().step_by(step)).map(|(candidate, preference)| {
             ice::LocalCandidate::host(candidate.protocol, candidate.base, candidate.announced, preference)

@@ -30,7 +30,7 @@ pub struct Directory<K> {
 struct Owned {
     /// Two after a restart.
     ufrags: SmallVec<[Box<str>; 1]>,
-    paths: SmallVec<[Path; 2]>,
+    paths: SmallVec<[Path; 1]>,
 }
 
 impl<K: Copy + Eq + Hash> Directory<K> {
@@ -72,7 +72,7 @@ impl<K: Copy + Eq + Hash> Directory<K> {
         owned.ufrags.retain(|ufrag| {
             let alive = answers(ufrag);
             if !alive {
-                by_ufrag.remove(ufrag);
+                by_ufrag.remove(&**ufrag);
             }
             alive
         });
@@ -82,7 +82,9 @@ impl<K: Copy + Eq + Hash> Directory<K> {
     pub fn on_event(&mut self, key: K, event: Event) {
         match event {
             Event::AddressKnown(path) => self.add_path(key, path),
-            Event::AddressForgotten(path) => drop(self.remove_path(key, &path)),
+            Event::AddressForgotten(path) => {
+                self.remove_path(key, &path);
+            }
             _ => {}
         }
     }
@@ -106,7 +108,7 @@ impl<K: Copy + Eq + Hash> Directory<K> {
         }
         self.by_path.remove(path);
         if let Some(owned) = self.owned.get_mut(&key) {
-            owned.paths.retain(|known| known != path);
+            owned.paths.retain(|known| *known != *path);
         }
         true
     }

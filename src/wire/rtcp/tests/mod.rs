@@ -90,14 +90,14 @@ fn sender_reports_of_a_browser_tell_what_they_told() {
 
 #[test]
 fn bandwidth_estimates_and_goodbyes_of_a_browser_are_read() {
-    let bytes = bytes("8fce00064dd8a9fa0000000052454d42020215780d2fe621927631f8");
-    let compound = Compound::parse(&bytes).expect("a browser's");
+    let datagram = bytes("8fce00064dd8a9fa0000000052454d42020215780d2fe621927631f8");
+    let compound = Compound::parse(&datagram).expect("a browser's");
     let Some(Packet::Remb(remb)) = compound.packets().next() else { panic!("not an estimate") };
     assert_eq!(remb.bitrate, Bitrate::from_bps(136_568));
     assert!(remb.ssrcs().eq([Ssrc(0x0d2f_e621), Ssrc(0x9276_31f8)]));
 
-    let bytes = bytes("81cb0001e1a8f192");
-    let compound = Compound::parse(&bytes).expect("a browser's");
+    let datagram = bytes("81cb0001e1a8f192");
+    let compound = Compound::parse(&datagram).expect("a browser's");
     let Some(Packet::Bye(bye)) = compound.packets().next() else { panic!("not a goodbye") };
     assert!(bye.ssrcs().eq([Ssrc(0xe1a8_f192)]));
 }
