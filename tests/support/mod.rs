@@ -9,8 +9,11 @@ pub mod client;
 pub mod harness;
 pub mod hostility;
 pub mod invariants;
+pub mod judge;
 pub mod media;
 pub mod net;
+pub mod recording;
+pub mod replay;
 pub mod seeded_dtls;
 pub mod stream;
 

@@ -117,6 +117,11 @@ impl Network {
         self.default = link;
     }
 
+    /// What they do now.
+    pub fn default_link(&self) -> &Link {
+        &self.default
+    }
+
     /// Gives one direction between two addresses a link of its own.
     pub fn set_link(&mut self, from: SocketAddr, to: SocketAddr, link: Link) {
         self.links.insert((from, to), link);

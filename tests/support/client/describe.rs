@@ -10,6 +10,13 @@ use estafette::sdp::{self, Description, Kind};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+/// A video codec, as `a=rtpmap` and `a=fmtp` name it.
+#[derive(Debug, Clone)]
+pub struct VideoCodec {
+    pub name: &'static str,
+    pub fmtp: String,
+}
+
 const EXTENSIONS: [(u8, &str); 5] = [
     (AUDIO_LEVEL, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
     (ABS_SEND_TIME, "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"),
@@ -61,6 +68,10 @@ pub struct Describe {
     version: u32,
     pub fingerprint: String,
     pub server: Option<Server>,
+    /// The codec of all video lines.
+    pub codec: VideoCodec,
+    /// The encodings that the server wants, if it agreed to simulcast.
+    pub simulcast: Option<Vec<String>>,
     /// What the server sends, by its last description.
     pub announced: Vec<Announced>,
     /// Whether this client says that it takes encrypted headers (RFC 9335).
@@ -81,12 +92,32 @@ impl Describe {
             version: 0,
             fingerprint,
             server: None,
+            codec: VideoCodec { name: "VP8", fmtp: String::new() },
+            simulcast: None,
             announced: Vec::new(),
             cryptex: false,
             mixed: true,
             cryptex_agreed: false,
             last: String::new(),
         }
+    }
+
+    /// Offers more header extensions on the video line of its own; its identifiers go on from those of
+    /// the lines.
+    pub fn offer_extensions<'a>(&mut self, uris: impl IntoIterator<Item = &'a str>) {
+        let extensions = &mut self.lines[1].extensions;
+        for uri in uris {
+            if !extensions.iter().any(|(_, known)| known == uri) {
+                let id = extensions.iter().map(|(id, _)| id + 1).max().unwrap_or(1);
+                extensions.push((id, uri.to_owned()));
+            }
+        }
+    }
+
+    /// The identification tag and the header extensions of the video line of its own.
+    pub fn published_video(&self) -> Option<(&str, &[(u8, String)])> {
+        let line = self.lines.get(1).filter(|line| !line.rejected)?;
+        Some((&line.mid, &line.extensions))
     }
 
     pub fn offer(&mut self, local: &Credentials, publisher: &Publisher) -> String {
@@ -118,7 +149,11 @@ impl Describe {
             line.rejected = media.rejected();
             (line.sends, line.receives) = (media.direction.sends(), media.direction.receives());
             line.extensions = media.extmaps.iter().map(|extmap| (extmap.id, extmap.uri.clone())).collect();
-            let wanted = if line.video { "VP8" } else { "opus" };
+            if at == 1 {
+                let simulcast = media.simulcast.as_ref().map(|simulcast| simulcast.receive.clone());
+                self.simulcast = simulcast.filter(|rids| !rids.is_empty());
+            }
+            let wanted = if line.video { self.codec.name } else { "opus" };
             let codec = media.codecs.iter().find(|codec| codec.is(wanted));
             let Some(codec) = codec.filter(|_| !line.rejected) else { continue };
             line.payload_type = codec.payload_type;
@@ -163,6 +198,9 @@ impl Describe {
             let (sends, receives) =
                 if offer { (publishes, true) } else { (publishes && line.receives, line.sends) };
             self.section(&mut sdp, line, publisher, (sends, receives), local, setup);
+            if let Some(replay) = publisher.replay.as_ref().filter(|_| sends && line.video) {
+                replay.describe(&mut sdp, offer || self.simulcast.is_some());
+            }
         }
         sdp
     }
@@ -207,8 +245,12 @@ impl Describe {
         if line.video {
             let _ = write!(
                 sdp,
-                "a=rtpmap:{pt} VP8/90000\r\na=rtcp-fb:{pt} goog-remb\r\na=rtcp-fb:{pt} transport-cc\r\n"
+                "a=rtpmap:{pt} {}/90000\r\na=rtcp-fb:{pt} goog-remb\r\na=rtcp-fb:{pt} transport-cc\r\n",
+                self.codec.name
             );
+            if !self.codec.fmtp.is_empty() {
+                let _ = write!(sdp, "a=fmtp:{pt} {}\r\n", self.codec.fmtp);
+            }
             let _ =
                 write!(sdp, "a=rtcp-fb:{pt} ccm fir\r\na=rtcp-fb:{pt} nack\r\na=rtcp-fb:{pt} nack pli\r\n");
             if let Some(rtx) = rtx {
@@ -222,6 +264,9 @@ impl Describe {
             let outgoing = if line.video { &publisher.video } else { &publisher.audio };
             let (ssrc, rtx) = (outgoing.ssrc.0, outgoing.rtx_ssrc.0);
             let _ = write!(sdp, "a=msid:camera {kind}-track\r\n");
+            if line.video && publisher.replay.is_some() {
+                return;
+            }
             if line.video {
                 let _ = write!(sdp, "a=ssrc-group:FID {ssrc} {rtx}\r\na=ssrc:{rtx} cname:secret-cname\r\n");
             }
@@ -243,6 +288,7 @@ fn announced(line: &Line, media: &sdp::Media) -> Option<Announced> {
         video: line.video,
         payload_type: line.payload_type,
         rtx_payload_type: line.rtx_payload_type,
+        extensions: line.extensions.clone(),
     })
 }
 

@@ -7,7 +7,9 @@ pub mod receive;
 
 use super::harness::Endpoint;
 use super::net::Packet;
-use describe::Describe;
+use super::recording::Recording;
+use super::replay::{Choice, Replay};
+use describe::{Describe, VideoCodec};
 use estafette::dtls::{self, Association};
 use estafette::mux::{Kind, kind_of};
 use estafette::rtp::{SeqNo, Ssrc};
@@ -110,6 +112,28 @@ impl Client {
             next_report: None,
             random,
         }
+    }
+
+    /// Takes video as it comes, in the codec of a recording, to be judged ([`receive::Track::tape`]).
+    pub fn tape(&mut self, recording: &Recording) {
+        self.describe.codec = VideoCodec { name: recording.format.name(), fmtp: recording.fmtp.clone() };
+        self.receiver.taped = true;
+    }
+
+    /// Publishes a recording in place of its own video, from [`Replay::start`] on.
+    pub fn play(&mut self, recording: &'static Recording, choice: Choice) {
+        self.tape(recording);
+        let replay = Replay::new(recording, choice, &mut self.random);
+        let recorded = recording.extensions.iter().map(|(_, uri)| uri.as_str());
+        let rids = [rtp::ExtensionKind::Rid.uri(), rtp::ExtensionKind::RepairedRid.uri()];
+        let rids = rids.into_iter().filter(|_| !replay.rids().is_empty());
+        self.describe.offer_extensions(recorded.chain(rids));
+        self.publisher.replay = Some(replay);
+    }
+
+    /// What it plays.
+    pub fn replay(&mut self) -> &mut Replay {
+        self.publisher.replay.as_mut().expect("it plays a recording")
     }
 
     pub fn connected(&self) -> bool {
@@ -243,6 +267,9 @@ impl Client {
             self.dtls = Some(Association::new(dtls::Role::Client, &self.setup.dtls, &[expected], seed, now));
         }
         self.receiver.announce(self.describe.announced.clone());
+        if let Some(replay) = &mut self.publisher.replay {
+            replay.agree(&self.describe);
+        }
         self.apply_cryptex();
     }
 
@@ -292,8 +319,7 @@ impl Client {
                 self.encrypted_headers += u64::from(encrypted);
                 self.plain_extensions += u64::from(packet.extension_profile().is_some() && !encrypted);
                 let plain = rtp::Packet::parse(&out[..opened.len]).expect("a header that was authentic");
-                let payload_type = plain.payload_type().get();
-                self.receiver.on_packet(now, plain.ssrc(), payload_type, opened.seq, plain.payload());
+                self.receiver.on_packet(now, &plain, opened.seq);
             }
             // A link may double.
             Err(srtp::OpenError::Replayed) => {}
@@ -330,13 +356,16 @@ impl Client {
             rtcp::Packet::ReceiverReport(report) => {
                 for block in report.reports() {
                     self.report_blocks += 1;
-                    if self.publisher.outgoing(block.ssrc).is_none() {
+                    if let Some(replay) = &mut self.publisher.replay {
+                        replay.reported(block.ssrc);
+                    }
+                    if !self.publisher.sends(block.ssrc) {
                         self.violation(format!("a report on {:?}, which is not ours", block.ssrc));
                     }
                 }
             }
             rtcp::Packet::Nack(nack) => {
-                if self.publisher.outgoing(nack.media).is_none() {
+                if !self.publisher.sends(nack.media) {
                     self.violation(format!("a request for packets of {:?}, which is not ours", nack.media));
                 }
                 let repeated: Vec<Plain> =

@@ -1,6 +1,7 @@
 //! What a client sends: audio and video in packets that prove themselves, repeated when asked for.
 
 use crate::support::media::Content;
+use crate::support::replay::Replay;
 use estafette::rtcp::{self, NtpTime, ReportBlock, SenderInfo};
 use estafette::rtp::{self, AudioLevel, HeaderWriter, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
 use estafette::{Instant, random::Random};
@@ -116,6 +117,8 @@ pub struct Publisher {
     publisher: u32,
     pub audio: Outgoing,
     pub video: Outgoing,
+    /// Plays a recording in place of video.
+    pub replay: Option<Replay>,
     transport_seq: u16,
     /// Stops media while it is set, for tests that want silence.
     pub paused: bool,
@@ -130,6 +133,7 @@ impl Publisher {
             publisher,
             audio: Outgoing::new(&mut random, false, 60_000),
             video: Outgoing::new(&mut random, true, plan.first_seq),
+            replay: None,
             transport_seq: 65_000,
             paused: false,
             started: None,
@@ -140,11 +144,12 @@ impl Publisher {
     pub fn start(&mut self, now: Instant) {
         self.started.get_or_insert(now);
         self.audio.next = Some(now).filter(|_| self.plan.audio);
-        self.video.next = Some(now).filter(|_| self.plan.video);
+        self.video.next = Some(now).filter(|_| self.plan.video && self.replay.is_none());
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.audio.next, self.video.next].into_iter().flatten().min()
+        let replay = self.replay.as_ref().and_then(Replay::poll_timeout);
+        [self.audio.next, self.video.next, replay].into_iter().flatten().min()
     }
 
     /// The packets that are due.
@@ -175,7 +180,16 @@ impl Publisher {
             let ticks = self.plan.frame_interval.as_micros() as u32 / 100 * 9;
             self.video.timestamp = self.video.timestamp.wrapping_add(ticks);
         }
+        if let Some(replay) = &mut self.replay {
+            packets.extend(replay.due(now, &mut self.transport_seq));
+        }
         packets
+    }
+
+    /// Whether a stream is one that is sent.
+    pub fn sends(&mut self, ssrc: Ssrc) -> bool {
+        let replayed = self.replay.as_mut().is_some_and(|replay| replay.stream(ssrc).is_some());
+        replayed || self.outgoing(ssrc).is_some()
     }
 
     fn packet(&mut self, now: Instant, content: Content) -> Plain {
@@ -202,6 +216,9 @@ impl Publisher {
 
     /// Repeats a packet (RFC 4588), if it is still there.
     pub fn repeat(&mut self, now: Instant, media: Ssrc, wire: WireSeq) -> Option<Plain> {
+        if let Some(replay) = self.replay.as_mut().filter(|replay| replay.plays(media)) {
+            return replay.repeat(now, media, wire, &mut self.transport_seq);
+        }
         let outgoing =
             [&mut self.audio, &mut self.video].into_iter().find(|outgoing| outgoing.ssrc == media)?;
         outgoing.asked += 1;
@@ -219,6 +236,10 @@ impl Publisher {
 
     /// A receiver wants a key frame of this stream.
     pub fn request_keyframe(&mut self, media: Ssrc) -> bool {
+        if let Some(playing) = self.replay.as_mut().and_then(|replay| replay.stream(media)) {
+            playing.requests += 1;
+            return true;
+        }
         let Some(outgoing) = self.outgoing(media) else { return false };
         outgoing.requests += 1;
         outgoing.keyframe_due = true;
@@ -231,6 +252,10 @@ impl Publisher {
         let started = self.started.unwrap_or(now);
         let ntp =
             NtpTime((3_900_000_000u64 << 32) + ((u128::from(now.as_micros()) << 32) / 1_000_000) as u64);
+        for info in self.replay.iter().flat_map(|replay| replay.reports(now, ntp)) {
+            let blocks = std::mem::take(&mut blocks);
+            writer.sender_report(&info, &blocks).expect("a report fits a datagram");
+        }
         for outgoing in [&self.audio, &self.video].into_iter().filter(|outgoing| outgoing.packets > 0) {
             let rate: u128 = if outgoing.video { 90_000 } else { 48_000 };
             let ticks = ((now - started).as_micros() * rate / 1_000_000) as u32;

@@ -1,9 +1,10 @@
 //! What a client receives: gaps asked for, repetitions put in their place, frames put together.
 
 use crate::support::media::Content;
+use crate::support::recording::DEPENDENCY_DESCRIPTOR;
 use estafette::Instant;
 use estafette::rtcp::ReportBlock;
-use estafette::rtp::{SeqNo, Ssrc, WireSeq};
+use estafette::rtp::{self, SeqNo, Ssrc, WireSeq};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -23,6 +24,21 @@ pub struct Announced {
     pub video: bool,
     pub payload_type: u8,
     pub rtx_payload_type: Option<u8>,
+    /// Header extensions of its section, by identifier.
+    pub extensions: Vec<(u8, String)>,
+}
+
+/// A packet as it came, a repetition in the place of the original.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrived {
+    pub at: Instant,
+    pub seq: SeqNo,
+    pub timestamp: u32,
+    pub marker: bool,
+    /// Without padding.
+    pub payload: Vec<u8>,
+    /// The dependency descriptor, if it has one.
+    pub descriptor: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +73,8 @@ pub struct Track {
     pub last_arrival: Option<Instant>,
     /// When the first packet after the longest silence came, and how long that silence was.
     pub longest_silence: Duration,
+    /// What came, where it is taped.
+    pub tape: Vec<Arrived>,
 }
 
 impl Track {
@@ -75,6 +93,7 @@ impl Track {
             sender_report: None,
             last_arrival: None,
             longest_silence: Duration::ZERO,
+            tape: Vec::new(),
         }
     }
 
@@ -112,7 +131,8 @@ impl Track {
         self.frames.iter().find(|(_, frame)| whole(frame)).map(|(number, _)| *number)
     }
 
-    fn on_packet(&mut self, now: Instant, seq: u64, content: Content) {
+    /// A number came: what is missing before it is to be asked for.
+    fn on_number(&mut self, now: Instant, seq: u64) {
         self.packets += 1;
         if let Some(before) = self.last_arrival {
             self.longest_silence = self.longest_silence.max(now - before);
@@ -126,6 +146,9 @@ impl Track {
         self.missing.remove(&seq);
         self.highest = self.highest.max(Some(seq));
         self.first = self.first.or(Some(seq));
+    }
+
+    fn on_content(&mut self, content: Content) {
         self.start = self.start.or(Some(content.frame));
         let frame = self.frames.entry(content.frame).or_default();
         frame.parts = content.parts;
@@ -145,6 +168,8 @@ pub struct Receiver {
     /// Packets of streams that were never announced, or no longer are.
     pub unannounced: u64,
     pub violations: Vec<String>,
+    /// Video is kept as it comes, whatever it is.
+    pub taped: bool,
     /// Publishers whose packets may hold anything.
     pub distrusted: Vec<String>,
     room: u32,
@@ -180,7 +205,11 @@ impl Receiver {
     }
 
     /// Takes an opened packet: media, or a repetition of it.
-    pub fn on_packet(&mut self, now: Instant, ssrc: Ssrc, payload_type: u8, seq: SeqNo, payload: &[u8]) {
+    pub fn on_packet(&mut self, now: Instant, packet: &rtp::Packet<'_>, seq: SeqNo) {
+        let (ssrc, payload_type) = (packet.ssrc(), packet.payload_type().get());
+        let padding = if packet.has_padding() { rtp::padding_len(packet.payload()) } else { Ok(0) };
+        let payload = packet.payload();
+        let payload = &payload[..payload.len() - padding.expect("padding that fits")];
         let distrusted = |track: &Track| self.distrusted.iter().any(|label| label == track.publisher());
         let of = |track: &Track| track.announced.ssrc == ssrc || track.announced.rtx_ssrc == Some(ssrc);
         if self.tracks.values().any(|track| of(track) && distrusted(track)) {
@@ -190,7 +219,14 @@ impl Receiver {
             if payload_type != track.announced.payload_type {
                 self.violations.push(format!("payload type {payload_type} on {:?}", track.announced));
             }
-            return Self::on_content(track, now, self.room, seq.0, payload, &mut self.violations);
+            return Self::on_media(
+                track,
+                now,
+                self.room,
+                self.taped,
+                (packet, seq, payload),
+                &mut self.violations,
+            );
         }
         let repaired = self.tracks.values_mut().find(|track| track.announced.rtx_ssrc == Some(ssrc));
         let Some(track) = repaired else {
@@ -200,23 +236,48 @@ impl Receiver {
         if Some(payload_type) != track.announced.rtx_payload_type {
             self.violations.push(format!("payload type {payload_type} repairs {:?}", track.announced));
         }
+        // Padding on the stream of repetitions probes the path.
+        if payload.is_empty() && packet.has_padding() {
+            return;
+        }
         let ([high, low, original @ ..], Some(highest)) = (payload, track.highest) else {
             self.violations.push("a repetition of nothing".into());
             return;
         };
         let seq = SeqNo::extend(SeqNo(highest), WireSeq(u16::from_be_bytes([*high, *low])));
         track.repaired += 1;
-        Self::on_content(track, now, self.room, seq.0, original, &mut self.violations);
+        Self::on_media(track, now, self.room, self.taped, (packet, seq, original), &mut self.violations);
     }
 
-    fn on_content(
+    /// Takes what is, or repeats, the packet `seq` of a track.
+    fn on_media(
         track: &mut Track,
         now: Instant,
         room: u32,
-        seq: u64,
-        payload: &[u8],
+        taped: bool,
+        (packet, seq, payload): (&rtp::Packet<'_>, SeqNo, &[u8]),
         violations: &mut Vec<String>,
     ) {
+        if taped && track.announced.video {
+            let descriptor = packet.extensions().find(|(id, _)| {
+                track
+                    .announced
+                    .extensions
+                    .iter()
+                    .any(|(known, uri)| known == id && uri == DEPENDENCY_DESCRIPTOR)
+            });
+            track.on_number(now, seq.0);
+            track.tape.push(Arrived {
+                at: now,
+                seq,
+                timestamp: packet.timestamp().0,
+                marker: packet.marker(),
+                payload: payload.to_vec(),
+                descriptor: descriptor.map(|(_, value)| value.to_vec()),
+            });
+            return;
+        }
+        let seq = seq.0;
         let content = match Content::parse(payload) {
             Ok(content) => content,
             Err(error) => return violations.push(format!("{error} in {:?} of {seq}", track.announced)),
@@ -227,7 +288,8 @@ impl Receiver {
         if content.room != room || misled || content.video != track.announced.video {
             return violations.push(format!("{content:?} on {:?} in room {room}", track.announced));
         }
-        track.on_packet(now, seq, content);
+        track.on_number(now, seq);
+        track.on_content(content);
     }
 
     /// Whether the server reports on a stream that it sends; its clock for our report blocks.
