@@ -141,7 +141,7 @@ pub(crate) type Rungs = SmallVec<[Rung; limits::RUNGS]>;
 /// What is there of a source, from the least to the best.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Ladder {
-    rungs: Rungs,
+    rungs: Vec<Rung>,
 }
 
 impl Ladder {
@@ -161,11 +161,10 @@ impl Ladder {
             rungs.iter().map(|rung| best(rung.layer.encoding)).collect();
         let mut ranked: SmallVec<[_; limits::RUNGS]> = ranks.into_iter().zip(rungs).collect();
         ranked.sort_by_key(|(rank, rung)| (*rank, rung.layer));
-        let rungs: Rungs = ranked.into_iter().map(|(_, rung)| rung).collect();
-        let layers =
-            |rungs: &Rungs| rungs.iter().map(|rung| rung.layer).collect::<SmallVec<[_; limits::RUNGS]>>();
-        let changed = layers(&rungs) != layers(&self.rungs);
-        self.rungs = rungs;
+        let rungs = ranked.into_iter().map(|(_, rung)| rung);
+        let changed = !rungs.clone().map(|rung| rung.layer).eq(self.rungs.iter().map(|rung| rung.layer));
+        self.rungs.clear();
+        self.rungs.extend(rungs);
         changed
     }
 

@@ -150,8 +150,10 @@ impl Describe {
             (line.sends, line.receives) = (media.direction.sends(), media.direction.receives());
             line.extensions = media.extmaps.iter().map(|extmap| (extmap.id, extmap.uri.clone())).collect();
             if at == 1 {
-                let simulcast = media.simulcast.as_ref().map(|simulcast| simulcast.receive.clone());
-                self.simulcast = simulcast.filter(|rids| !rids.is_empty());
+                let first = |list: &Vec<sdp::Alternative>| list.first().map(|one| one.rid.clone());
+                let simulcast = media.simulcast.as_ref().map(|simulcast| &simulcast.receive);
+                let rids: Option<Vec<_>> = simulcast.map(|lists| lists.iter().filter_map(first).collect());
+                self.simulcast = rids.filter(|rids| !rids.is_empty());
             }
             let wanted = if line.video { self.codec.name } else { "opus" };
             let codec = media.codecs.iter().find(|codec| codec.is(wanted));
