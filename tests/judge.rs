@@ -3,8 +3,10 @@
 
 mod support;
 
+use estafette::negotiation::MediaKind;
 use estafette::payload::vp8;
 use estafette::rtp::SeqNo;
+use estafette::{Bitrate, Event, Wish};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::cell::RefCell;
@@ -149,15 +151,115 @@ fn a_stream_survives_any_bad_link() {
     result.unwrap();
 }
 
+/// What the viewer wants from now on.
+fn wish(conference: &mut Conference, wish: Wish) {
+    let viewer = conference.participant(1);
+    let added = |(_, event): &(_, Event)| match event {
+        Event::SourceAdded(source) if source.kind == MediaKind::Video => Some(source.id),
+        _ => None,
+    };
+    let source = conference.events.iter().find_map(added).expect("it is published");
+    let layers = conference.engine.layers(source);
+    assert!(layers.len() > 1 && layers.iter().all(|rung| rung.resolution.is_some()), "{layers:?}");
+    conference.engine.participant(viewer).unwrap().set_wish(source, wish).unwrap();
+}
+
+fn height(height: u16) -> Wish {
+    Wish { max_height: Some(height), ..Wish::default() }
+}
+
+fn rate(frames: u16) -> Wish {
+    Wish { max_frame_rate: Some(frames), ..Wish::default() }
+}
+
+fn bits(kbps: u64) -> Wish {
+    Wish { max_bitrate: Some(Bitrate::from_kbps(kbps)), ..Wish::default() }
+}
+
+/// The heights that were shown one after the other.
+fn heights(verdict: &Verdict) -> Vec<(usize, u8)> {
+    let mut shown: Vec<_> = verdict.layers().iter().map(|(layer, _)| *layer).collect();
+    shown.dedup();
+    shown
+}
+
+/// Recordings with more than one layer, and whether the lower ones are encodings of their own.
+const LAYERED: [(&str, bool); 6] = [
+    ("vp8-simulcast", true),
+    ("h264-simulcast", true),
+    ("av1-simulcast", true),
+    ("vp9-l3t3", false),
+    ("vp9-l3t3-key", false),
+    ("av1-l3t3", false),
+];
+
 #[test]
-fn a_simulcast_of_which_one_encoding_is_wanted_sends_that() {
-    let Some((recording, judge)) = load("vp8-simulcast") else { return };
-    let mut call = Call::new(recording, Choice::All, Options::default());
-    call.play(&[]);
-    let offered = &call.conference.seats[0].endpoint.describe;
-    if offered.simulcast.is_none() {
-        assert_whole(recording, 0, &judge.judge(call.tape()));
+fn layers_follow_a_wish_and_every_switch_is_hidden() {
+    for (name, _) in LAYERED {
+        let Some((recording, judge)) = load(name) else { return };
+        let mut call = Call::new(recording, Choice::All, Options::default());
+        call.play(&[
+            (millis(1_700), &|conference| wish(conference, height(100))),
+            (millis(3_300), &|conference| wish(conference, Wish::default())),
+            (millis(4_700), &|conference| wish(conference, rate(8))),
+        ]);
+        let verdict = judge.judge(call.tape());
+        verdict.assert_good(45);
+        assert_eq!(verdict.before_key, 0, "{name}");
+        assert!(verdict.drift() < millis(5), "{name}: {verdict:?}");
+        // What is sent goes on until the next key frame of what is wanted.
+        assert!(verdict.longest_freeze() < millis(400), "{name}: {:?}", verdict.longest_freeze());
+        let shown = heights(&verdict);
+        assert!(shown.len() >= 3, "down and up again, {name}: {:?}", verdict.layers());
     }
+}
+
+#[test]
+fn any_wishes_over_any_bad_link_give_pictures_that_are_right() {
+    let cases = (
+        0..LAYERED.len(),
+        any::<u64>(),
+        (0.0..0.06, 0.0..0.1, 0.0..0.1),
+        proptest::collection::vec((800u64..5_500, 0usize..8), 1..6),
+    );
+    let mut runner =
+        TestRunner::new(Config { cases: campaign(8), failure_persistence: None, ..Config::default() });
+    let result = runner.run(&cases, |(which, seed, (loss, twice, late), mut script)| {
+        let (name, _) = LAYERED[which];
+        let Some((recording, judge)) = load(name) else { return Ok(()) };
+        let wishes = [
+            Wish::default(),
+            height(100),
+            height(300),
+            rate(4),
+            rate(8),
+            bits(60),
+            bits(200),
+            Wish { paused: true, ..Wish::default() },
+        ];
+        script.sort_unstable();
+        let link = bad_link(loss, twice, late);
+        let mut call = Call::new(recording, Choice::All, Options { seed, ..Options::default() });
+        let good = call.conference.net.default_link().clone();
+        let worse = |conference: &mut Conference| conference.net.set_default(link.clone());
+        let better = |conference: &mut Conference| conference.net.set_default(good.clone());
+        let wished: Vec<_> = script
+            .iter()
+            .map(|(at, wanted)| {
+                let wanted = wishes[*wanted];
+                (millis(*at), move |conference: &mut Conference| wish(conference, wanted))
+            })
+            .collect();
+        let mut steps: Vec<Step<'_>> = vec![(millis(300), &worse)];
+        steps.extend(wished.iter().map(|(at, step)| (*at, step as &dyn Fn(&mut Conference))));
+        steps.push((recording.duration() - millis(300), &better));
+        call.play(&steps);
+        let verdict = judge.judge(call.tape());
+        prop_assert!(verdict.faults.is_empty(), "{}: {:?}", name, verdict);
+        prop_assert!(verdict.drift() < millis(5), "{}: {:?}", name, verdict);
+        Ok(())
+    });
+    result.unwrap();
 }
 
 /// What a forwarding unit with no flaw would make of frames from several encodings: numbers without a

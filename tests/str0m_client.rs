@@ -354,8 +354,8 @@ fn str0m_clients_hear_and_see_each_other() {
     assert_whole(&conference, 70, 12);
     for seat in &conference.seats {
         assert!(seat.endpoint.offers > 0, "the engine asked for sections");
-        assert!(seat.endpoint.requests > 0, "joining asks for key frames");
-        // One request for each of the two that joined, merged where they came together.
+        // At most one request for each of the two that joined, and none where they came before the first key
+        // frame; merged where they came together.
         assert!(seat.endpoint.requests <= 8, "{} requests", seat.endpoint.requests);
     }
     assert_eq!(conference.engine.stats().packets_dropped, 0);

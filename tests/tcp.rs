@@ -176,6 +176,8 @@ fn who_leaves_takes_its_streams_along() {
     assert_eq!(closed(&conference), [(home(0), StreamEnd::Left)]);
     assert_eq!(conference.engine.stats().streams, 1);
     // By its own goodbye: the answer to its last bytes is the end of its stream.
+    conference.endpoint(1).publisher.paused = true;
+    conference.drive(millis(100));
     let now = conference.now;
     conference.endpoint(1).close(now);
     conference.drive(seconds(1));

@@ -238,8 +238,14 @@ fn s_rtp_05_the_ssrc_of_another_is_the_senders_own_stream() {
     conference.connect();
     conference.drive(seconds(2));
     conference.assert_all_seen(40);
-    for seat in 0..2 {
-        assert!(conference.seats[seat].endpoint.publisher.video.requests > 0, "each is asked for its own");
+    let requests = |conference: &Conference<Client>| {
+        [0, 1].map(|seat| conference.seats[seat].endpoint.publisher.video.requests)
+    };
+    let before = requests(&conference);
+    conference.endpoint(2).request_keyframes();
+    conference.drive(millis(600));
+    for (before, after) in before.into_iter().zip(requests(&conference)) {
+        assert!(after > before, "each is asked for its own");
     }
 }
 

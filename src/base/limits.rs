@@ -78,6 +78,9 @@ pub const ENCODINGS: usize = 4;
 /// Frames in a second from which on larger pictures are worth more than further frames.
 pub const SMOOTH_FRAME_RATE: u16 = 15;
 
+/// Packets that arrived before the key frame's first, which they follow by number, and are sent behind it.
+pub const OVERTAKEN: u64 = 64;
+
 /// Frames whose layers are remembered for each stream that has dependency descriptors, to tell what a frame
 /// depends on: differences of up to so many.
 pub const FRAMES_REMEMBERED: usize = 128;

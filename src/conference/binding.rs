@@ -173,7 +173,6 @@ impl Engine {
             self.restart_listeners(source_id, encoding);
             self.retire(id, before, (source_id, encoding));
         }
-        self.want_keyframe(now, source_id, encoding);
         self.arm_reports(now, id);
         if video {
             self.arm(id, Timer::Ladder, now + limits::LADDER_INTERVAL);

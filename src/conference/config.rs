@@ -4,6 +4,7 @@ use crate::base::limits;
 use crate::base::units::Bitrate;
 use crate::conference::candidate::HostCandidate;
 use crate::conference::negotiation::Codec;
+use crate::forwarding::speakers;
 use crate::session::{dtls, ice};
 use std::net::SocketAddr;
 
@@ -136,6 +137,9 @@ pub enum SubscribeRule {
 pub struct RoomConfig {
     /// What everybody receives without asking.
     pub subscribe: SubscribeRule,
+    /// How many of its participants are heard at a time, the loudest, and how firmly they keep their places
+    /// (RFC 6464). With [`speakers::Config::top_n`] 0 everybody is.
+    pub speakers: speakers::Config,
     /// Whether payloads are encrypted end to end: then nothing is read of them but the clear descriptors of VP8
     /// and VP9, and layers are selected by those and by the dependency descriptor.
     pub opaque: bool,
@@ -147,6 +151,7 @@ impl Default for RoomConfig {
     fn default() -> Self {
         RoomConfig {
             subscribe: SubscribeRule::All,
+            speakers: speakers::Config::default(),
             opaque: false,
             max_participants: limits::PARTICIPANTS_PER_ROOM,
         }

@@ -17,6 +17,7 @@ impl Engine {
         let mut state = digest();
         for (id, room) in self.rooms.iter() {
             (id, &room.participants, room.joined, room.random.clone().next_u64()).hash(&mut state);
+            debug(&room.speakers, &mut state);
         }
         for (id, participant) in self.participants.iter() {
             id.hash(&mut state);

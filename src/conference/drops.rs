@@ -4,7 +4,7 @@ use crate::base::counters::{Counters, Tally};
 use crate::session::{dtls, ice, srtp};
 use crate::transport::framing;
 use crate::transport::network::Refusal;
-use crate::wire::{payload, rtcp, rtp, stun};
+use crate::wire::{rtcp, rtp, stun};
 
 /// Writes [`DropReason`], its counters' order and its names from one list: the reasons of the conference,
 /// then those of the floors below, each a list of its own.
@@ -76,6 +76,8 @@ drop_reasons! {
         NotPublishing = "not_publishing",
         /// Padding that does not fit its packet (S-RTP-02).
         Padding = "padding",
+        /// A payload, or the descriptor in front of it, that is not of its format (S-DESC-01).
+        Payload = "payload",
         /// A retransmission too short, of nothing known or of what is here already (S-RTP-08).
         Retransmission = "retransmission",
         /// It came before, as itself or as a retransmission, or is too old to tell.
@@ -114,8 +116,6 @@ drop_reasons! {
         Srtp(srtp::OpenError),
         /// Malformed RTP.
         Rtp(rtp::Fault),
-        /// A payload, or the descriptor in front of it, that is not of its format.
-        Payload(payload::Fault),
         /// Malformed RTCP.
         Rtcp(rtcp::Fault),
         /// A TCP stream was closed because its bytes are not frames.

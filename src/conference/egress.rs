@@ -208,7 +208,7 @@ impl Desk<'_> {
             return Sealed::Dropped(DropReason::Expired);
         };
         // For who gets no higher layer a picture ends with the last packet of this one.
-        let marker = packet.marker || packet.ends == entry.top;
+        let marker = packet.marker || packet.place.ends_picture_of(entry.top);
         let payload = if entry.emptied { &[] } else { payload };
         let Some(header) = subscription.header(entry, packet.codec, marker) else {
             return Sealed::Dropped(DropReason::Unnegotiated);

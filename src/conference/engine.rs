@@ -89,6 +89,7 @@ pub struct Engine {
     /// Participants with something to send, in turn.
     pub(super) ready: VecDeque<ParticipantId>,
     pub(super) deadlines: Deadlines<ParticipantId>,
+    pub(super) room_deadlines: Deadlines<RoomId>,
     pub(super) events: VecDeque<Event>,
     transmits: u64,
     /// How many rooms there ever were: the label of the next one's fork.
@@ -148,6 +149,7 @@ impl Engine {
             connections: Streams::new(&mut random),
             ready: VecDeque::new(),
             deadlines: Deadlines::new(),
+            room_deadlines: Deadlines::new(),
             events: VecDeque::new(),
             transmits: 0,
             rooms_created: 0,
@@ -189,6 +191,7 @@ impl Engine {
             self.run_timers(now, id);
             self.requeue(id);
         }
+        self.run_room_timers(now);
         self.end_overdue_streams(now);
         self.skip_stale_deadlines();
     }
@@ -253,7 +256,8 @@ impl Engine {
 
     fn next_deadline(&self) -> Option<Instant> {
         let participants = self.deadlines.peek().map(|(at, _)| at);
-        [participants, self.connections.poll_timeout()].into_iter().flatten().min()
+        let rooms = self.room_deadlines.peek().map(|(at, _)| at);
+        [participants, rooms, self.connections.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Tells when a transmit truly left, where the embedder knows better than the `now` of its poll.
@@ -343,6 +347,7 @@ impl Engine {
 
     /// Deadlines of who left, or that moved, wake nobody.
     fn skip_stale_deadlines(&mut self) {
+        self.skip_stale_room_deadlines();
         while let Some((at, id)) = self.deadlines.peek() {
             if self.participants.get(id).is_some_and(|participant| participant.timers.queued == Some(at)) {
                 return;

@@ -52,6 +52,23 @@ pub enum Event {
         /// Which. The id names nothing any more.
         source: SourceId,
     },
+    /// A participant's audio is forwarded from now on, or is not any more: it fell silent, others are louder,
+    /// or it was muted.
+    HeardChanged {
+        /// Where.
+        room: RoomId,
+        /// Whose.
+        participant: ParticipantId,
+        /// Whether it is forwarded.
+        heard: bool,
+    },
+    /// Somebody else leads the talk from now on.
+    DominantSpeakerChanged {
+        /// Where.
+        room: RoomId,
+        /// Who; `None` if the one who did was muted or left, and nobody has followed yet.
+        participant: Option<ParticipantId>,
+    },
     /// Another layer of a video source is sent to a participant from now on.
     LayerChanged {
         /// To whom.

@@ -12,6 +12,7 @@ use crate::conference::source::{Encoding, Newest, Stream};
 use crate::forwarding::reading::Reading;
 use crate::forwarding::rewrite::{Mapped, Rewriter};
 use crate::wire::rtp::SeqNo;
+use smallvec::SmallVec;
 
 /// A packet that stands in its stream's history.
 pub(super) struct Kept {
@@ -26,10 +27,49 @@ pub(super) struct Kept {
 impl Engine {
     /// Queues a packet of `source` for everybody in its audience who gets its layer.
     pub(super) fn fan_out(&mut self, now: Instant, id: SourceId, packet: &Kept) {
-        let Some(source) = self.sources.get_mut(id) else { return };
+        let begun = self.walk(now, id, packet, None);
+        if !begun.is_empty() {
+            self.catch_up(now, id, packet, &begun);
+        }
+    }
+
+    /// What arrived before the packet that some listeners begin with, but comes after it, is theirs, too.
+    #[cold]
+    fn catch_up(&mut self, now: Instant, id: SourceId, first: &Kept, begun: &[usize]) {
+        let newest = self.streams.get(first.stream).and_then(|stream| stream.newest);
+        let newest = newest.map_or(first.seq, |newest| newest.seq);
+        for number in first.seq.0 + 1..=newest.0.min(first.seq.0 + limits::OVERTAKEN) {
+            let Some(stream) = self.streams.get_mut(first.stream) else { return };
+            let Some(stored) = stream.history.get(SeqNo(number)).copied() else { continue };
+            let Some(reading) = stream.read_again(&self.pages, &stored, &self.config.codecs) else {
+                continue;
+            };
+            let (seq, timestamp) = (stored.seq, stored.timestamp);
+            self.walk(
+                now,
+                id,
+                &Kept { stream: first.stream, seq, timestamp, reading, empty: false },
+                Some(begun),
+            );
+        }
+    }
+
+    /// One walk over the audience, or over some seats of it; says at which ones the packet is the first.
+    fn walk(
+        &mut self,
+        now: Instant,
+        id: SourceId,
+        packet: &Kept,
+        seats: Option<&[usize]>,
+    ) -> SmallVec<[usize; 4]> {
+        let mut begun = SmallVec::new();
+        let Some(source) = self.sources.get_mut(id) else { return begun };
         let facts = &packet.reading.facts;
         let mut awaited = false;
-        for listener in &mut source.audience {
+        for (seat, listener) in source.audience.iter_mut().enumerate() {
+            if seats.is_some_and(|seats| !seats.contains(&seat)) {
+                continue;
+            }
             let before = listener.rewriter.selector.layer();
             let inner = packet.reading.inner;
             let numbers = (packet.timestamp, inner);
@@ -44,6 +84,7 @@ impl Engine {
                 Mapped::Sent { out, span, emptied } => Some((out, span, emptied)),
                 Mapped::LeftOut => None,
                 Mapped::Begins => {
+                    begun.push(seat);
                     let at = continued(&source.encodings, &self.streams, now, &listener.rewriter, packet);
                     let spans = self.subscriptions.get_mut(listener.subscription).map(|one| &mut one.spans);
                     let (out, span) =
@@ -88,6 +129,7 @@ impl Engine {
         if awaited {
             self.want_keyframe(now, id, facts.layer.encoding);
         }
+        begun
     }
 }
 

@@ -10,6 +10,7 @@ use crate::conference::ingress::Taken;
 use crate::conference::participant::SendEntry;
 use crate::conference::source::{SenderClock, Stream};
 use crate::conference::subscription::UNNEGOTIATED;
+use crate::forwarding::layers::Layer;
 use crate::wire::mux::Path;
 use crate::wire::rtcp;
 use crate::wire::rtp::{SeqNo, Ssrc, WireSeq};
@@ -147,6 +148,8 @@ impl Engine {
         let Some(packet) = self.streams.get(stream_id).and_then(|stream| stream.history.get(seq)) else {
             return;
         };
+        let (spatial, temporal) = (packet.place.spatial(), packet.place.temporal());
+        let layer = Layer { encoding: span.layer.encoding, spatial, temporal };
         let codec = usize::from(packet.codec);
         if subscription.rtx_payload_types.get(codec).copied().unwrap_or(UNNEGOTIATED) == UNNEGOTIATED {
             return;
@@ -167,7 +170,8 @@ impl Engine {
             timestamp: packet.timestamp.wrapping_add(span.timestamp),
             shift: span.shift,
             top: span.layer.spatial,
-            emptied: false,
+            // What was above the layers of then left without its payload.
+            emptied: !span.layer.includes(layer),
             retransmission: true,
         };
         participant.egress.queue.push_back(entry);

@@ -104,6 +104,16 @@ impl Room<'_> {
         sources.filter_map(|key| Some(&self.engine.sources.get(*key)?.info))
     }
 
+    /// Those who led the talk, the latest first: the first one is the dominant speaker.
+    pub fn speakers(&self) -> &[ParticipantId] {
+        self.engine.rooms.get(self.id).map_or(&[], |room| room.speakers.speakers())
+    }
+
+    /// Those whose audio is forwarded now.
+    pub fn heard(&self) -> impl Iterator<Item = ParticipantId> {
+        self.engine.rooms.get(self.id).into_iter().flat_map(|room| room.speakers.heard())
+    }
+
     /// Removes everybody and the room itself.
     pub fn close(self) {
         self.engine.close_room(self.id);
@@ -181,6 +191,11 @@ impl Participant<'_> {
     /// Whether what it is to receive waits for an offer of ours.
     pub fn needs_negotiation(&self) -> bool {
         self.engine.participants.get(self.id).is_some_and(|participant| participant.negotiation.needed())
+    }
+
+    /// Keeps its audio from being forwarded, whatever it sends, until it is set to false again.
+    pub fn set_muted(&mut self, muted: bool) {
+        self.engine.set_muted(self.id, muted);
     }
 
     /// Receives a source of the room; doing so twice changes nothing.

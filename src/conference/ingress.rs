@@ -6,16 +6,17 @@ use crate::conference::drops::DropReason;
 use crate::conference::engine::{Datagram, Engine};
 use crate::conference::fanout::Kept;
 use crate::conference::ids::{ParticipantId, SourceId, StreamId};
+use crate::conference::negotiation::Codec;
 use crate::conference::participant::{Role, Timer};
-use crate::conference::reading::{Unsettled, passed_on, payload_len, without_padding};
+use crate::conference::reading::{Noted, Unsettled, passed_on, payload_len, without_padding};
 use crate::conference::source::{Newest, Stream};
-use crate::forwarding::history::{Committed, Pages};
+use crate::forwarding::history::{Committed, Pages, Place, Stored};
 use crate::forwarding::reading::{Reading, Unread};
 use crate::forwarding::repair::{Arrival, Missing};
 use crate::session::srtp;
 use crate::wire::mux::{self, Kind, Path};
 use crate::wire::payload::{self, Body, Format, Opaque};
-use crate::wire::rtp::{self, ExtensionKind, SeqNo, rtx};
+use crate::wire::rtp::{self, AudioLevel, ExtensionKind, SeqNo, rtx};
 use crate::wire::stun;
 
 /// A packet that was opened aside: it came before its stream, or inside another.
@@ -198,6 +199,7 @@ impl Engine {
                 return Err(reason);
             }
         };
+        stream.learn_sizes(&noted);
         self.note_arrival(now, id, noted.transport_seq);
         let kept = noted.committed(now, packet, opened.seq, codec, payload_len);
         self.accept(now, id, key, kept, false)
@@ -232,8 +234,9 @@ impl Engine {
         };
         participant.budget.take(now, data.len());
         match source.ingress.settle(now, opened, codec, (&source.info.mid, stream.encoding), place) {
-            Ok((kept, transport_seq)) => {
-                self.note_arrival(now, id, transport_seq);
+            Ok((kept, noted)) => {
+                stream.learn_sizes(&noted);
+                self.note_arrival(now, id, noted.transport_seq);
                 self.accept(now, id, key, kept, false)
             }
             Err(Unsettled::Dropped(reason)) => {
@@ -361,6 +364,7 @@ impl Engine {
             return Err(DropReason::HistoryFull);
         };
         out.copy_from_slice(payload);
+        stream.learn_sizes(&noted);
         // A datagram is far below 65,536 bytes.
         let kept = noted.committed(now, packet, aside.seq, aside.codec, payload.len() as u16);
         self.accept(now, id, key, kept, repaired)
@@ -410,6 +414,8 @@ impl Engine {
         let asks = (stream.missing.len() > missing).then(|| now + limits::NACK_REORDERING);
         let (source, encoding) = (stream.source, stream.encoding);
         let format = self.config.codecs.get(usize::from(packet.codec)).map(|codec| codec.format());
+        let audio = stream.meter.is_none();
+        let level = stream.level(&self.pages, &packet).filter(|_| audio);
         let read = stream.read(&self.pages, &mut packet, format, now);
         stream.history.commit(&mut self.pages, packet);
         if let Some(at) = asks {
@@ -419,14 +425,14 @@ impl Engine {
         if continuity == Arrival::Broken {
             self.want_keyframe(now, source, encoding);
         }
+        if audio && !self.is_heard(now, id, level) {
+            return Ok(Taken::Media);
+        }
         // What cannot be read has its number all the same: it is left out like padding.
-        let (reading, fault) = match read {
-            Ok(reading) => (reading, None),
-            Err(error) => (Reading::of(encoding), Some(error.fault)),
-        };
-        let empty = payload_len == 0 || fault.is_some();
+        let readable = read.is_ok();
+        let (empty, reading) = (payload_len == 0 || !readable, read.unwrap_or(Reading::of(encoding)));
         self.fan_out(now, source, &Kept { stream: key, seq, timestamp, reading, empty });
-        fault.map_or(Ok(Taken::Media), |fault| Err(DropReason::Payload(fault)))
+        if readable { Ok(Taken::Media) } else { Err(DropReason::Payload) }
     }
 
     fn arm_prune(&mut self, now: Instant, id: ParticipantId) {
@@ -455,6 +461,22 @@ impl Engine {
 }
 
 impl Stream {
+    /// Takes what an authentic packet tells of its layers' sizes.
+    fn learn_sizes(&mut self, noted: &Noted) {
+        let Some(meter) = &mut self.meter else { return };
+        for (spatial, size) in (0..).zip(noted.sizes) {
+            if let Some(size) = size {
+                meter.on_resolution(spatial, size);
+            }
+        }
+    }
+
+    /// The audio level that the packet in the reserved place claims (RFC 6464).
+    fn level(&self, pages: &Pages, packet: &Committed) -> Option<AudioLevel> {
+        let (extensions, _) = self.history.reserved(pages, packet)?;
+        AudioLevel::parse(passed_on(extensions, ExtensionKind::AudioLevel)?)
+    }
+
     /// Reads what stands in the reserved place, once in a packet's life, and counts it.
     fn read(
         &mut self,
@@ -468,22 +490,41 @@ impl Stream {
         if payload.is_empty() {
             return Ok(Reading::of(self.encoding));
         }
-        let unread = Unread {
-            timestamp: packet.timestamp,
-            marker: packet.marker,
-            format,
-            body: if self.opaque { Body::Opaque(Opaque::new(payload)) } else { Body::Clear(payload) },
-            dependency: passed_on(extensions, ExtensionKind::DependencyDescriptor),
-        };
+        let unread = unread((extensions, payload), self.opaque, packet.timestamp, packet.marker, format);
         let reading = self.reader.read(self.encoding, &unread)?;
         let facts = &reading.facts;
         meter.on_packet(now, facts.layer, packet.payload_len, facts.begins_frame);
         if let Some(resolution) = reading.resolution {
             meter.on_resolution(facts.layer.spatial, resolution);
         }
-        if facts.ends_frame {
-            packet.ends = facts.layer.spatial;
-        }
+        packet.place = Place::new(facts.layer.spatial, facts.layer.temporal, facts.ends_frame);
         Ok(reading)
+    }
+
+    /// Reads what stands in the history; `None` for what cannot be read or is empty.
+    pub(super) fn read_again(&mut self, pages: &Pages, stored: &Stored, codecs: &[Codec]) -> Option<Reading> {
+        if self.meter.is_none() {
+            return Some(Reading::of_audio());
+        }
+        let bytes = self.history.bytes(pages, stored).filter(|(_, payload)| !payload.is_empty())?;
+        let format = codecs.get(usize::from(stored.codec)).map(|codec| codec.format());
+        let unread = unread(bytes, self.opaque, stored.timestamp, stored.marker, format);
+        self.reader.read(self.encoding, &unread).ok()
+    }
+}
+
+fn unread<'p>(
+    (extensions, payload): (&'p [u8], &'p [u8]),
+    opaque: bool,
+    timestamp: u32,
+    marker: bool,
+    format: Option<Format>,
+) -> Unread<'p> {
+    Unread {
+        timestamp,
+        marker,
+        format,
+        body: if opaque { Body::Opaque(Opaque::new(payload)) } else { Body::Clear(payload) },
+        dependency: passed_on(extensions, ExtensionKind::DependencyDescriptor),
     }
 }

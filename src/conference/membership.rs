@@ -20,6 +20,7 @@ use crate::conference::streams::StreamEnd;
 use crate::conference::subscription::Subscription;
 use crate::congestion::arrivals::Arrivals;
 use crate::forwarding::rewrite::Rewriter;
+use crate::forwarding::speakers::Speakers;
 use crate::session::ice;
 use crate::transport::network::Network;
 use crate::wire::rtp::{SeqNo, Ssrc};
@@ -38,7 +39,15 @@ impl Engine {
         }
         self.rooms_created += 1;
         let random = self.random.fork(self.rooms_created);
-        Ok(self.rooms.insert_with(|_| RoomState { config, participants: Vec::new(), random, joined: 0 }))
+        let speakers = Speakers::new(config.speakers);
+        Ok(self.rooms.insert_with(|_| RoomState {
+            config,
+            participants: Vec::new(),
+            random,
+            joined: 0,
+            speakers,
+            queued: None,
+        }))
     }
 
     pub(super) fn close_room(&mut self, id: RoomId) {
@@ -176,7 +185,9 @@ impl Engine {
         }
         if let Some(room) = self.rooms.get_mut(room_id) {
             room.participants.retain(|other| *other != id);
+            room.speakers.remove(id);
         }
+        self.settle_speakers(room_id);
         self.emit(Event::Left { room: room_id, participant: id, reason });
         if self.participants.len() == 0 {
             self.give_back();

@@ -35,6 +35,7 @@ mod selection;
 mod signalling;
 mod source;
 mod spare;
+mod speaking;
 mod stats;
 mod streams;
 mod subscription;

@@ -4,8 +4,10 @@ use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::drops::DropReason;
 use crate::conference::negotiation::{CodecId, Payload};
-use crate::forwarding::history::{Committed, ENDS_NOTHING};
+use crate::forwarding::history::{Committed, Place};
 use crate::session::srtp;
+use crate::wire::payload::Resolution;
+use crate::wire::payload::allocation::Allocation;
 use crate::wire::rtp::{self, ExtensionKind, PayloadType, SeqNo, Ssrc};
 use smallvec::SmallVec;
 
@@ -172,6 +174,7 @@ impl Ingress {
                 }
                 Some(ExtensionKind::Mid) => noted.moved |= value != mid.as_bytes(),
                 Some(ExtensionKind::Rid) => noted.moved |= !self.is_rid(encoding, value),
+                Some(ExtensionKind::VideoLayersAllocation) => noted.sizes = sizes_of(value),
                 Some(kind) if kind.forwarded() => {
                     // There are fewer than 32 kinds.
                     let bit = 1u32 << kind.index();
@@ -204,7 +207,7 @@ impl Ingress {
         codec: u8,
         (mid, encoding): (&str, u8),
         place: &mut [u8],
-    ) -> Result<(Committed, Option<u16>), Unsettled> {
+    ) -> Result<(Committed, Noted), Unsettled> {
         let packet = rtp::Packet::parse(place.get(..opened.len).unwrap_or_default())
             .map_err(|error| DropReason::Rtp(error.fault))?;
         let (mut passed, header_len) = ([0; PASSED_ON], packet.header_len());
@@ -225,7 +228,7 @@ impl Ingress {
         }
         // A datagram is far below 65,536 bytes.
         kept.skipped = start as u16;
-        Ok((kept, noted.transport_seq))
+        Ok((kept, noted))
     }
 
     pub(super) fn transport_seq(&self, packet: &rtp::Packet<'_>) -> Option<u16> {
@@ -240,8 +243,10 @@ pub(super) struct Noted {
     /// Bytes of extensions that are passed on, written in front of the payload.
     pub(super) extensions_len: usize,
     pub(super) transport_seq: Option<u16>,
-    /// The packet names another m-line than that of its stream.
+    /// The packet names another m-line than that of its stream, or another encoding.
     pub(super) moved: bool,
+    /// The sizes of its stream's spatial layers, if it tells them.
+    pub(super) sizes: [Option<Resolution>; 4],
 }
 
 impl Noted {
@@ -263,7 +268,7 @@ impl Noted {
             extensions_len: self.extensions_len as u8,
             payload_len,
             codec,
-            ends: ENDS_NOTHING,
+            place: Place::default(),
             marker: packet.marker(),
         }
     }
@@ -280,6 +285,20 @@ impl From<DropReason> for Unsettled {
     fn from(reason: DropReason) -> Self {
         Unsettled::Dropped(reason)
     }
+}
+
+/// The sizes that a layers allocation tells of the stream it comes with. Its bit rates are not believed.
+#[cold]
+fn sizes_of(value: &[u8]) -> [Option<Resolution>; 4] {
+    let mut sizes = [None; 4];
+    if let Ok(allocation) = Allocation::parse(value) {
+        for layer in allocation.layers().filter(|layer| layer.stream == allocation.stream()) {
+            if let Some(slot) = sizes.get_mut(usize::from(layer.spatial_id)) {
+                *slot = layer.size.map(|(resolution, _)| resolution);
+            }
+        }
+    }
+    sizes
 }
 
 /// The value of an extension among those that are passed on.

@@ -1,8 +1,10 @@
 //! A room: who is together.
 
 use crate::base::random::Random;
+use crate::base::time::Instant;
 use crate::conference::config::RoomConfig;
 use crate::conference::ids::ParticipantId;
+use crate::forwarding::speakers::Speakers;
 
 /// A room's members, in the order they joined.
 pub(super) struct RoomState {
@@ -12,4 +14,8 @@ pub(super) struct RoomState {
     pub(super) random: Random,
     /// How many ever joined: the label of a participant's own fork.
     pub(super) joined: u64,
+    /// Whose audio is forwarded.
+    pub(super) speakers: Speakers<ParticipantId>,
+    /// The deadline that stands in the engine's queue for it.
+    pub(super) queued: Option<Instant>,
 }

@@ -89,13 +89,34 @@ pub(crate) struct Stored {
     pub(crate) extensions_len: u8,
     /// The engine's codec, an index into its configured list.
     pub(crate) codec: u8,
-    /// The spatial layer whose frame ends here, if one does: for who gets no higher one the picture does.
-    pub(crate) ends: u8,
+    /// Where its frame stands, and whether it ends here.
+    pub(crate) place: Place,
     pub(crate) marker: bool,
 }
 
-/// Of a packet with which no frame ends.
-pub(crate) const ENDS_NOTHING: u8 = u8::MAX - 1;
+/// The layer of a packet's frame within its encoding, and whether the frame ends with it, in one byte.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Place(u8);
+
+impl Place {
+    /// Spatial and temporal layers above 7 count as 7.
+    pub(crate) fn new(spatial: u8, temporal: u8, ends_frame: bool) -> Place {
+        Place(spatial.min(7) << 4 | temporal.min(7) << 1 | u8::from(ends_frame))
+    }
+
+    pub(crate) fn spatial(self) -> u8 {
+        self.0 >> 4
+    }
+
+    pub(crate) fn temporal(self) -> u8 {
+        self.0 >> 1 & 7
+    }
+
+    /// Whether a picture ends here for who gets no higher spatial layer than this one.
+    pub(crate) fn ends_picture_of(self, top: u8) -> bool {
+        self.0 & 1 != 0 && self.spatial() == top
+    }
+}
 
 /// Bytes of one place in a history's index.
 pub(crate) const INDEX_ENTRY: usize = size_of::<Option<Stored>>();
@@ -110,8 +131,7 @@ pub(crate) struct Committed {
     pub(crate) extensions_len: u8,
     pub(crate) payload_len: u16,
     pub(crate) codec: u8,
-    /// See [`Stored::ends`].
-    pub(crate) ends: u8,
+    pub(crate) place: Place,
     pub(crate) marker: bool,
 }
 
@@ -187,7 +207,7 @@ impl History {
             payload_len: packet.payload_len,
             extensions_len: packet.extensions_len,
             codec: packet.codec,
-            ends: packet.ends,
+            place: packet.place,
             marker: packet.marker,
         };
         let at = self.slot_of(packet.seq);
@@ -297,7 +317,7 @@ mod tests {
                 extensions_len: 1,
                 payload_len: payload.len() as u16 - 1,
                 codec: 0,
-                ends: ENDS_NOTHING,
+                place: Place::default(),
                 marker: false,
             },
         );

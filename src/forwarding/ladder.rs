@@ -28,7 +28,6 @@ pub struct Rung {
 
 /// What a subscriber wants of a source at most. The best layer within all of it is sent.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub struct Wish {
     /// The height of the pictures, in pixels. The smallest layer is sent even if it is higher.
     pub max_height: Option<u16>,

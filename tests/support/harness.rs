@@ -8,7 +8,7 @@ use super::seeded_dtls;
 use super::stream::{Stream, whole_frames};
 use estafette::{
     Datagram, Ecn, Engine, EngineConfig, EngineStats, Event, HostCandidate, Instant, LeaveReason,
-    ParticipantConfig, ParticipantId, Path, Protocol, RoomConfig, RoomId, StreamEnd, dtls,
+    ParticipantConfig, ParticipantId, Path, Protocol, RoomConfig, RoomId, StreamEnd, dtls, speakers,
 };
 use sha1::{Digest as _, Sha1};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +36,8 @@ pub struct Options {
     pub seed: u64,
     pub link: Link,
     pub engine: EngineConfig,
+    /// Everybody is heard, unless a test says otherwise.
+    pub room: RoomConfig,
     /// What the handshakes' key shares follow from.
     pub handshakes: u8,
     /// The DTLS versions of both sides.
@@ -54,6 +56,10 @@ impl Default for Options {
         Options {
             seed: 1,
             link: Link::delay(Duration::from_millis(20)),
+            room: RoomConfig {
+                speakers: speakers::Config { top_n: 0, ..speakers::Config::default() },
+                ..RoomConfig::default()
+            },
             engine: EngineConfig {
                 candidates: vec![HostCandidate::udp(server()), HostCandidate::tcp(server())],
                 ..EngineConfig::default()
@@ -200,7 +206,7 @@ impl<E: Endpoint> Conference<E> {
     }
 
     pub fn room(&mut self) -> RoomId {
-        self.engine.create_room(RoomConfig::default()).expect("there is room")
+        self.engine.create_room(self.options.room.clone()).expect("there is room")
     }
 
     /// Seats a client and lets it join; its offer is answered at once.

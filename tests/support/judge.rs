@@ -266,7 +266,11 @@ impl Judge {
             Some((timestamp, last)) => {
                 let step = u64::from(frame.timestamp.wrapping_sub(timestamp)) * 100 / 9;
                 let expected = last.captured + Duration::from_micros(step);
-                let newer = origins.iter().filter(|origin| origin.captured > last.captured);
+                // At a switch the same moment may be seen again, with another encoding's eyes.
+                let newer = origins.iter().filter(|origin| {
+                    let switched = origin.encoding != last.encoding;
+                    origin.captured > last.captured || switched && origin.captured == last.captured
+                });
                 newer.min_by_key(|origin| origin.captured.abs_diff(expected))
             }
         };

@@ -248,7 +248,8 @@ impl Replay {
         writer.extension(ABS_SEND_TIME, &rtp::AbsSendTime::at(now).to_bytes()).unwrap();
         writer.extension(TRANSPORT_CC, &transport_seq.to_be_bytes()).unwrap();
         *transport_seq = transport_seq.wrapping_add(1);
-        if !playing.known {
+        // Of repetitions nobody reports that they came, so they go on to say whose they are.
+        if rtx.is_some() || !playing.known {
             if let Some((id, mid)) = &self.mid {
                 writer.extension(*id, mid.as_bytes()).unwrap();
             }
