@@ -81,6 +81,8 @@ pub struct Outgoing {
     pub repeated: u64,
     /// Numbers sent so far, whatever became of them.
     pub sent: u64,
+    /// How loud it claims to be, in dB below full scale (RFC 6464).
+    pub level: u8,
 }
 
 impl Outgoing {
@@ -107,6 +109,7 @@ impl Outgoing {
             asked: 0,
             repeated: 0,
             sent: 0,
+            level: 30,
         }
     }
 }
@@ -291,7 +294,7 @@ fn header(
     let (seq, timestamp) = (WireSeq(seq as u16), RtpTime(kept.timestamp));
     let mut writer = HeaderWriter::new(&mut buf, kept.marker, payload_type, seq, timestamp, ssrc).unwrap();
     if !outgoing.video {
-        let level = AudioLevel { voice: true, level: 30 };
+        let level = AudioLevel { voice: outgoing.level < 60, level: outgoing.level };
         writer.extension(AUDIO_LEVEL, &[level.to_byte()]).unwrap();
     }
     writer.extension(ABS_SEND_TIME, &rtp::AbsSendTime::at(now).to_bytes()).unwrap();

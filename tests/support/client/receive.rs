@@ -97,6 +97,12 @@ impl Track {
         }
     }
 
+    /// Numbers between the first and the highest that did not come.
+    pub fn lost(&self) -> u64 {
+        let span = self.highest.zip(self.first).map_or(0, |(highest, first)| highest - first + 1);
+        span.saturating_sub(self.packets - self.doubled)
+    }
+
     /// The label of the publisher.
     pub fn publisher(&self) -> &str {
         self.announced.stream.strip_prefix('p').unwrap_or(&self.announced.stream)
