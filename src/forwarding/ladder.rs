@@ -187,7 +187,8 @@ impl Ladder {
             (rung.layer.encoding, rung.layer.spatial) == (least.layer.encoding, least.layer.spatial)
         };
         let fits = |rung: &&Rung| {
-            wish.max_frame_rate.is_none_or(|most| rung.frame_rate <= most.saturating_add(most / 8))
+            // Frames are counted over a few hundred milliseconds.
+            wish.max_frame_rate.is_none_or(|most| rung.frame_rate <= most.saturating_add(most / 4 + 1))
                 && wish.max_bitrate.is_none_or(|most| rung.bitrate <= most)
         };
         // Smooth before sharp: a larger picture is not worth a few frames in a second.

@@ -217,7 +217,8 @@ fn adapt(current: Layer, target: Layer, packet: &PacketFacts) -> Layer {
         return current;
     }
     let mut layer = current;
-    if packet.begins_picture {
+    // Where its base comes behind something above it the picture goes on as it began.
+    if packet.begins_picture && packet.layer.spatial == 0 {
         // What is left out above is needed by nothing below.
         layer.spatial = layer.spatial.min(target.spatial);
         layer.temporal = layer.temporal.min(target.temporal);
