@@ -228,9 +228,10 @@ fn adapt(current: Layer, target: Layer, packet: &PacketFacts) -> Layer {
     }
     let own = packet.layer;
     let enough = |step: Step| layer.includes(layer.with(step));
-    if !layer.includes(own) && target.includes(own) && packet.access.is_some_and(enough) {
-        layer.spatial = layer.spatial.max(own.spatial);
-        layer.temporal = layer.temporal.max(own.temporal);
+    // Not in space: the layer below has already ended the picture for who gets no higher one.
+    let in_time = own.spatial <= layer.spatial && target.includes(own);
+    if !layer.includes(own) && in_time && packet.access.is_some_and(enough) {
+        layer.temporal = own.temporal;
     }
     if layer.includes(own)
         && let Some(step) = packet.opens.best(layer, target)

@@ -212,15 +212,10 @@ fn access_of(format: Format, read: &Facts) -> Option<Step> {
     if !read.layer_access {
         return None;
     }
-    match (format, read.spatial_id.checked_sub(1), read.temporal_id.checked_sub(1)) {
-        // Not predicted from its own layer: a receiver of the layer below may begin, in the base of time
-        // (RFC 9628, section 4.2: P).
-        (Format::Vp9, Some(below), None) => Some(Step { spatial: below, temporal: 0 }),
-        (Format::Vp9, ..) => None,
-        // One step at a time: what the next frames of the layers between depend on is not known.
-        (_, _, Some(below)) => Some(Step { spatial: read.spatial_id, temporal: below }),
-        _ => None,
-    }
+    // Of VP9 the bit says that a spatial layer may be entered, which is done with key pictures alone.
+    let below = read.temporal_id.checked_sub(1).filter(|_| format != Format::Vp9)?;
+    // One step at a time: what the next frames of the layers between depend on is not known.
+    Some(Step { spatial: read.spatial_id, temporal: below })
 }
 
 /// What a receiver of a frame may go on with, by the payload's own descriptor.

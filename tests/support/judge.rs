@@ -366,6 +366,7 @@ fn assemble(format: Format, tape: &[Arrived]) -> (Vec<Frame>, Vec<Fault>) {
         }
         before = Some(*seq);
         if packet.payload.is_empty() {
+            reader.emptied += 1;
             continue;
         }
         if open.last().is_some_and(|last| last.timestamp != packet.timestamp) {
@@ -391,11 +392,13 @@ struct Reader {
     vp8: Option<Vp8Packet>,
     vp9: BTreeMap<u8, u16>,
     timestamp: Option<u32>,
+    /// Packets without payload since the last frame.
+    emptied: u16,
 }
 
 impl Reader {
     fn new(format: Format) -> Self {
-        Reader { format, vp8: None, vp9: BTreeMap::new(), timestamp: None }
+        Reader { format, vp8: None, vp9: BTreeMap::new(), timestamp: None, emptied: 0 }
     }
 
     /// After a loss the numbers before it bind no more.
@@ -441,7 +444,8 @@ impl Reader {
     }
 
     /// The picture id counts frames, TL0PICIDX those of the lowest temporal layer (RFC 7741, section 4.2):
-    /// libwebrtc waits for what is left out of either.
+    /// libwebrtc waits for what is left out of either. A frame that was left out after its successors were
+    /// sent is the exception: packets without payload stand in its place.
     fn vp8(&mut self, packets: &[&Arrived], faults: &mut Vec<Fault>) -> Result<Read, String> {
         let mut data = Vec::new();
         let mut first = None;
@@ -457,7 +461,10 @@ impl Reader {
         if let Some(last) = self.vp8.take() {
             let picture = last.picture_id.wrapping_add(1) & 0x7fff;
             let tl0 = last.tl0_pic_idx.wrapping_add(u8::from(head.tid == 0));
-            if (head.i == 1 && head.picture_id != picture) || (head.l == 1 && head.tl0_pic_idx != tl0) {
+            let ahead = head.picture_id.wrapping_sub(picture) & 0x7fff;
+            if (head.i == 1 && ahead > std::mem::take(&mut self.emptied))
+                || (head.l == 1 && head.tl0_pic_idx != tl0)
+            {
                 let text = format!(
                     "picture {} after {}, TL0PICIDX {} after {} in layer {}",
                     head.picture_id, last.picture_id, head.tl0_pic_idx, last.tl0_pic_idx, head.tid
