@@ -27,9 +27,29 @@ pub(super) struct Kept {
 impl Engine {
     /// Queues a packet of `source` for everybody in its audience who gets its layer.
     pub(super) fn fan_out(&mut self, now: Instant, id: SourceId, packet: &Kept) {
-        let begun = self.walk(now, id, packet, None);
+        let Seats { begun, resumed } = self.walk(now, id, packet, None);
         if !begun.is_empty() {
             self.catch_up(now, id, packet, &begun);
+        }
+        for seat in resumed {
+            self.resume(now, id, seat);
+        }
+    }
+
+    /// A picture of another encoding is over: the key frame that waited for its end is begun with.
+    #[cold]
+    fn resume(&mut self, now: Instant, id: SourceId, seat: usize) {
+        let Some(source) = self.sources.get_mut(id) else { return };
+        let Some(listener) = source.audience.get_mut(seat) else { return };
+        let Some((encoding, seq)) = listener.rewriter.take_put_off() else { return };
+        let Some(key) = source.encoding(encoding).and_then(|encoding| encoding.stream) else { return };
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let Some(stored) = stream.history.get(seq).copied() else { return };
+        let Some(reading) = stream.read_again(&self.pages, &stored, &self.config.codecs) else { return };
+        let first = Kept { stream: key, seq, timestamp: stored.timestamp, reading, empty: false };
+        let Seats { begun, .. } = self.walk(now, id, &first, Some(&[seat]));
+        if !begun.is_empty() {
+            self.catch_up(now, id, &first, &begun);
         }
     }
 
@@ -54,23 +74,18 @@ impl Engine {
         }
     }
 
-    /// One walk over the audience, or over some seats of it; says at which ones the packet is the first.
-    fn walk(
-        &mut self,
-        now: Instant,
-        id: SourceId,
-        packet: &Kept,
-        seats: Option<&[usize]>,
-    ) -> SmallVec<[usize; 4]> {
-        let mut begun = SmallVec::new();
-        let Some(source) = self.sources.get_mut(id) else { return begun };
+    /// One walk over the audience, or over some seats of it; says where more is to be done.
+    fn walk(&mut self, now: Instant, id: SourceId, packet: &Kept, seats: Option<&[usize]>) -> Seats {
+        let mut told = Seats::default();
+        let Some(source) = self.sources.get_mut(id) else { return told };
         let facts = &packet.reading.facts;
         let mut awaited = false;
         for (seat, listener) in source.audience.iter_mut().enumerate() {
             if seats.is_some_and(|seats| !seats.contains(&seat)) {
                 continue;
             }
-            let before = listener.rewriter.selector.layer();
+            let selected = listener.rewriter.selector;
+            let before = selected.layer();
             let inner = packet.reading.inner;
             let numbers = (packet.timestamp, inner);
             let mapped = listener.rewriter.take(
@@ -83,15 +98,30 @@ impl Engine {
             let sent = match mapped {
                 Mapped::Sent { out, span, emptied } => Some((out, span, emptied)),
                 Mapped::LeftOut => None,
+                Mapped::Resumes => {
+                    told.resumed.push(seat);
+                    None
+                }
                 Mapped::Begins => {
-                    begun.push(seat);
                     let at = continued(&source.encodings, &self.streams, now, &listener.rewriter, packet);
-                    let spans = self.subscriptions.get_mut(listener.subscription).map(|one| &mut one.spans);
-                    let (out, span) =
-                        listener.rewriter.begin(spans, packet.seq, (packet.timestamp, at), inner);
-                    Some((out, span, false))
+                    if before.is_some() && listener.rewriter.has_passed(at) {
+                        // It came so late that something newer was shown: the next key frame is waited for.
+                        listener.rewriter.selector = selected;
+                        awaited = true;
+                        None
+                    } else {
+                        told.begun.push(seat);
+                        let spans =
+                            self.subscriptions.get_mut(listener.subscription).map(|one| &mut one.spans);
+                        let (out, span) =
+                            listener.rewriter.begin(spans, packet.seq, (packet.timestamp, at), inner);
+                        Some((out, span, false))
+                    }
                 }
             };
+            if listener.rewriter.due() && sent.is_some() {
+                told.resumed.push(seat);
+            }
             let selector = &listener.rewriter.selector;
             if facts.begins_picture && selector.layer() != selector.target() {
                 awaited |= selector.awaits(|target| source.ladder.clip(target)) == Some(facts.layer.encoding);
@@ -129,8 +159,17 @@ impl Engine {
         if awaited {
             self.want_keyframe(now, id, facts.layer.encoding);
         }
-        begun
+        told
     }
+}
+
+/// What a walk found beside what it queued.
+#[derive(Default)]
+struct Seats {
+    /// Where the packet is the first.
+    begun: SmallVec<[usize; 4]>,
+    /// Where a key frame that was put off is to be taken.
+    resumed: SmallVec<[usize; 4]>,
 }
 
 /// The timestamp that a packet gets as the first of its stream in a subscription, so that time goes on as

@@ -90,7 +90,7 @@ impl Engine {
         let before = selector.layer();
         selector.set_target(target);
         let awaited = selector.awaits(|target| source.ladder.clip(target));
-        if before.is_some() && selector.layer().is_none() {
+        if before.is_some() && target.is_none() {
             let event = Event::LayerChanged { participant: subscription.subscriber, source: id, layer: None };
             push_event(&mut self.events, &mut self.drops, event);
         }

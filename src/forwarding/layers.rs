@@ -95,6 +95,8 @@ pub struct PacketFacts {
     pub begins_frame: bool,
     /// The last packet of a frame.
     pub ends_frame: bool,
+    /// The last packet of a picture, all layers included: the marker bit.
+    pub ends_picture: bool,
     /// What a receiver has to have for beginning with this frame's layer here; `None` if nothing lower
     /// is enough.
     pub access: Option<Step>,
@@ -111,6 +113,7 @@ impl Default for PacketFacts {
             begins_picture: false,
             begins_frame: false,
             ends_frame: false,
+            ends_picture: false,
             access: None,
             opens: Steps::NONE,
         }
@@ -146,12 +149,9 @@ impl Selector {
         Selector { target: Some(Layer::whole(0)), current: None }
     }
 
-    /// What is wanted from now on; `None` is nothing at all.
+    /// What is wanted from now on; `None` is nothing at all, once the picture that is being sent is whole.
     pub fn set_target(&mut self, target: Option<Layer>) {
         self.target = target;
-        if target.is_none() {
-            self.current = None;
-        }
     }
 
     /// What is wanted.
@@ -183,7 +183,7 @@ impl Selector {
     /// What becomes of the packet.
     #[inline]
     pub fn select(&mut self, packet: &PacketFacts) -> Verdict {
-        let Some(target) = self.target else { return Verdict::Skip };
+        let Some(target) = self.target else { return self.leave(packet) };
         let Some(mut current) = self.current.filter(|current| current.encoding == packet.layer.encoding)
         else {
             return self.enter(target, packet);
@@ -193,6 +193,19 @@ impl Selector {
             self.current = Some(current);
         }
         if current.includes(packet.layer) { Verdict::Forward } else { Verdict::Skip }
+    }
+
+    /// Nothing is wanted any more: what is being sent ends with its picture.
+    fn leave(&mut self, packet: &PacketFacts) -> Verdict {
+        match self.current {
+            Some(current) if !packet.begins_picture || current.encoding != packet.layer.encoding => {
+                if current.includes(packet.layer) { Verdict::Forward } else { Verdict::Skip }
+            }
+            _ => {
+                self.current = None;
+                Verdict::Skip
+            }
+        }
     }
 
     /// A packet of an encoding that is not sent now.

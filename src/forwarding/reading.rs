@@ -33,6 +33,7 @@ impl Reading {
             begins_picture: true,
             begins_frame: true,
             ends_frame: true,
+            ends_picture: true,
             ..PacketFacts::default()
         };
         Reading { facts, ..Reading::default() }
@@ -106,6 +107,7 @@ impl Reader {
             begins_picture,
             begins_frame: read.begins_frame.unwrap_or(begins_picture),
             ends_frame: read.ends_frame.unwrap_or(packet.marker),
+            ends_picture: packet.marker,
             access,
             opens: if key == Some(true) { Steps::ALL } else { opens },
         };

@@ -63,7 +63,13 @@ pub(crate) enum Mapped {
     LeftOut,
     /// It is the first of another encoding, or the first at all: [`Rewriter::begin`] is to be called.
     Begins,
+    /// It does not leave itself; but what was waited for is over, and the key frame that was
+    /// [put off](Rewriter::put_off) is to be taken.
+    Resumes,
 }
+
+/// No key frame waits.
+const NOTHING: u64 = u64::MAX;
 
 /// Spans of the past, the oldest first, each with the number it ends before.
 #[derive(Debug, Default, Clone, Hash)]
@@ -109,6 +115,11 @@ pub(crate) struct Rewriter {
     begun: bool,
     /// Whether the stream that the span is about is gone.
     stale: bool,
+    /// Whether the latest picture lacks its end.
+    open: bool,
+    /// The number of a key frame's first packet that came in the midst of another encoding's picture: it waits
+    /// for its end, so that no picture is cut.
+    put_off: u64,
     pub(crate) selector: Selector,
 }
 
@@ -118,7 +129,17 @@ impl Rewriter {
         let layer = Layer::default();
         let span = Span { first: 0, delta: first.0, timestamp: 0, shift: Shift::default(), layer };
         let (inner, selector) = (Inner::default(), Selector::new());
-        Rewriter { span, next: 0, timestamp, inner, begun: false, stale: false, selector }
+        Rewriter {
+            span,
+            next: 0,
+            timestamp,
+            inner,
+            begun: false,
+            stale: false,
+            open: false,
+            put_off: NOTHING,
+            selector,
+        }
     }
 
     /// Takes a packet of the source: `seq` and `facts` as it came, `inner` as it stands in it, `timestamp`
@@ -137,8 +158,17 @@ impl Rewriter {
         if sent_now && seq.0 < self.next {
             return self.take_late(spans, seq, facts, empty);
         }
+        if self.put_off != NOTHING && self.resumes(seq, facts, sent_now) {
+            return Mapped::Resumes;
+        }
+        let selector = self.selector;
         let verdict = if empty { Verdict::Skip } else { self.selector.select(facts) };
         match verdict {
+            Verdict::Switch if before.is_some() && self.open => {
+                self.selector = selector;
+                self.put_off = self.put_off.min(seq.0);
+                return Mapped::LeftOut;
+            }
             Verdict::Switch => return Mapped::Begins,
             // While nothing of its encoding is sent there is nothing to be continuous with.
             Verdict::Skip | Verdict::AwaitKeyFrame if !sent_now => return Mapped::LeftOut,
@@ -152,8 +182,35 @@ impl Rewriter {
             Verdict::Forward => {}
         }
         self.next = seq.0.wrapping_add(1);
+        self.open =
+            !facts.ends_picture && !(facts.ends_frame && facts.layer.spatial == self.span.layer.spatial);
         self.note_sent(timestamp, inner);
         Mapped::Sent { out: self.span.map(seq), span: self.span, emptied: false }
+    }
+
+    /// Whether the picture that a key frame waits for is over with this packet: another one begins, here or
+    /// behind the key frame.
+    #[cold]
+    fn resumes(&mut self, seq: SeqNo, facts: &PacketFacts, sent_now: bool) -> bool {
+        let target = self.selector.target().map(|target| target.encoding);
+        let behind = target == Some(facts.layer.encoding) && seq.0 > self.put_off;
+        if sent_now && facts.begins_picture {
+            // What is missing of the picture keeps its numbers.
+            self.next = self.next.max(seq.0);
+        }
+        facts.begins_picture && (sent_now || behind)
+    }
+
+    /// The number of the key frame's first packet that waits, if the picture it waits for is over.
+    pub(crate) fn due(&self) -> bool {
+        self.put_off != NOTHING && !self.open
+    }
+
+    /// Takes the key frame that was put off: the number of its first packet, and the encoding that is wanted.
+    pub(crate) fn take_put_off(&mut self) -> Option<(u8, SeqNo)> {
+        let seq = std::mem::replace(&mut self.put_off, NOTHING);
+        self.open = false;
+        Some((self.selector.target()?.encoding, SeqNo(seq))).filter(|_| seq != NOTHING)
     }
 
     /// What is sent changed within the encoding: what comes late is judged by what was sent before.
@@ -235,7 +292,7 @@ impl Rewriter {
             layer,
         };
         self.next = seq.0.wrapping_add(1);
-        (self.begun, self.stale) = (true, false);
+        (self.begun, self.stale, self.open, self.put_off) = (true, false, true, NOTHING);
         self.note_sent(timestamp, inner);
         (SeqNo(out), self.span)
     }
@@ -254,12 +311,14 @@ impl Rewriter {
     /// before mean nothing any more.
     pub(crate) fn restart(&mut self, spans: &mut Spans, encoding: u8) {
         self.selector.restart(encoding);
+        self.put_off = NOTHING;
         spans.forget(encoding);
         self.stale |= self.span.layer.encoding == encoding;
     }
 
     /// Nothing is sent for a while; what follows begins with a key frame.
     pub(crate) fn pause(&mut self) {
+        self.put_off = NOTHING;
         if let Some(layer) = self.selector.layer() {
             self.selector.restart(layer.encoding);
         }
@@ -283,6 +342,12 @@ impl Rewriter {
     /// What is added to the timestamps of what was sent last.
     pub(crate) fn timestamp_delta(&self) -> u32 {
         self.span.timestamp
+    }
+
+    /// Whether something later than this timestamp has left, by more than clocks are told apart.
+    pub(crate) fn has_passed(&self, timestamp: u32) -> bool {
+        let behind = self.timestamp.wrapping_sub(timestamp).cast_signed();
+        self.begun && behind > limits::TIMESTAMP_STEP.cast_signed()
     }
 
     /// The latest timestamp that left.

@@ -146,11 +146,6 @@ proptest! {
                 for (_, encoding, spatial, temporal, off) in targets.iter().filter(|(at, ..)| *at == packets) {
                     let target = layer(*encoding, *spatial, *temporal);
                     selector.set_target((!off).then_some(target));
-                    // A pause cuts what is under way.
-                    if *off {
-                        whole = Some(false);
-                        sent_before = None;
-                    }
                 }
                 packets += 1;
                 let facts = PacketFacts {
@@ -159,6 +154,7 @@ proptest! {
                     begins_picture: begins_picture && part == 0,
                     begins_frame: part == 0,
                     ends_frame: part + 1 == parts,
+                    ends_picture: part + 1 == parts,
                     access: access.then_some(STEP),
                     opens: Steps(opens),
                 };

@@ -28,7 +28,7 @@ impl One {
         let spans = &mut self.spans;
         match self.rewriter.take(|| Some(spans), SeqNo(seq), facts, (timestamp, inner), empty) {
             Mapped::Sent { out, span, emptied } => Some((out, span, emptied)),
-            Mapped::LeftOut => None,
+            Mapped::LeftOut | Mapped::Resumes => None,
             Mapped::Begins => {
                 let at = timestamp.wrapping_add(self.rewriter.timestamp_delta());
                 let begun = self.rewriter.begin(Some(&mut self.spans), SeqNo(seq), (timestamp, at), inner);
@@ -53,6 +53,7 @@ fn key() -> PacketFacts {
         begins_picture: true,
         begins_frame: true,
         ends_frame: true,
+        ends_picture: true,
         opens: Steps::ALL,
         ..PacketFacts::default()
     }
