@@ -27,6 +27,13 @@ pub(super) struct Kept {
 impl Engine {
     /// Queues a packet of `source` for everybody in its audience who gets its layer.
     pub(super) fn fan_out(&mut self, now: Instant, id: SourceId, packet: &Kept) {
+        let facts = &packet.reading.facts;
+        if facts.begins_key_frame == Some(true)
+            && let Some(source) = self.sources.get_mut(id)
+            && let Some(encoding) = source.encoding_mut(facts.layer.encoding)
+        {
+            encoding.keyframes.arrived();
+        }
         let Seats { begun, resumed } = self.walk(now, id, packet, None);
         if !begun.is_empty() {
             self.catch_up(now, id, packet, &begun);
@@ -80,10 +87,12 @@ impl Engine {
         let Some(source) = self.sources.get_mut(id) else { return told };
         let facts = &packet.reading.facts;
         let mut awaited = false;
-        for (seat, listener) in source.audience.iter_mut().enumerate() {
-            if seats.is_some_and(|seats| !seats.contains(&seat)) {
+        let count = seats.map_or(source.audience.len(), <[usize]>::len);
+        for at in 0..count {
+            let seat = seats.map_or(Some(at), |seats| seats.get(at).copied());
+            let Some((seat, listener)) = seat.and_then(|at| Some((at, source.audience.get_mut(at)?))) else {
                 continue;
-            }
+            };
             let selected = listener.rewriter.selector;
             let before = selected.layer();
             let inner = packet.reading.inner;
@@ -123,7 +132,8 @@ impl Engine {
                 told.resumed.push(seat);
             }
             let selector = &listener.rewriter.selector;
-            if facts.begins_picture && selector.layer() != selector.target() {
+            let arrived = selector.layer() == selector.target() || listener.rewriter.has_put_off();
+            if facts.begins_picture && !arrived {
                 awaited |= selector.awaits(|target| source.ladder.clip(target)) == Some(facts.layer.encoding);
             }
             let Some((out, span, emptied)) = sent else { continue };

@@ -369,7 +369,7 @@ impl Engine {
         // Numbers go on where they ended: none is used twice (I-10).
         subscription.rewriter.pause();
         let target = source.ladder.choose(&subscription.wish);
-        subscription.rewriter.selector.set_target(target);
+        subscription.rewriter.set_target(target);
         subscription.seat = Some(source.audience.len());
         source.audience.push(Listener { subscription: key, subscriber, rewriter: subscription.rewriter });
         if let Some(target) = target {

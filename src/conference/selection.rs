@@ -83,12 +83,13 @@ impl Engine {
         let Some(source) = self.sources.get_mut(id) else { return };
         let Some(listener) = subscription.seat.and_then(|seat| source.audience.get_mut(seat)) else { return };
         let target = source.ladder.choose(&subscription.wish);
-        let selector = &mut listener.rewriter.selector;
+        let selector = listener.rewriter.selector;
         if selector.target() == target {
             return;
         }
         let before = selector.layer();
-        selector.set_target(target);
+        listener.rewriter.set_target(target);
+        let selector = listener.rewriter.selector;
         let awaited = selector.awaits(|target| source.ladder.clip(target));
         if before.is_some() && target.is_none() {
             let event = Event::LayerChanged { participant: subscription.subscriber, source: id, layer: None };

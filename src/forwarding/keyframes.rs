@@ -30,6 +30,11 @@ impl Keyframes {
         }
         due
     }
+
+    /// A key frame came: whoever wanted one has it.
+    pub(crate) fn arrived(&mut self) {
+        self.wanted = false;
+    }
 }
 
 #[cfg(test)]

@@ -115,6 +115,7 @@ impl Reader {
             picture: read.picture_id.map_or(0, |id| id.value()),
             base_picture: read.tl0_pic_idx.unwrap_or(0),
             frame: read.frame_number.unwrap_or(0),
+            consecutive: format == Format::Vp8,
         };
         let described_size = frame.as_ref().and_then(Frame::resolution);
         let resolution = (key == Some(true))

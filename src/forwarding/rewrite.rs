@@ -30,6 +30,9 @@ pub(crate) struct Inner {
     pub(crate) picture: u16,
     pub(crate) frame: u16,
     pub(crate) base_picture: u8,
+    /// Whether receivers take a gap in picture ids for a loss, as those of VP8 do. Those of VP9 find by them what a
+    /// picture refers to: gaps stay.
+    pub(crate) consecutive: bool,
 }
 
 /// A stretch of one encoding's numbers that are all moved by the same.
@@ -175,7 +178,8 @@ impl Rewriter {
             Verdict::Skip | Verdict::AwaitKeyFrame => {
                 // A picture is left out as a whole, or its base layer is sent.
                 let above = self.selector.layer().is_none_or(|now| facts.layer.temporal > now.temporal);
-                self.leave_out(spans, seq, facts.begins_picture && above && !empty);
+                let whole = facts.begins_picture && above && !empty;
+                self.leave_out(spans, seq, whole && inner.consecutive);
                 return Mapped::LeftOut;
             }
             Verdict::Forward if self.selector.layer() != before => self.note_layer(spans, seq),
@@ -304,7 +308,20 @@ impl Rewriter {
             picture: inner.picture.wrapping_add(shift.picture),
             frame: inner.frame.wrapping_add(shift.frame),
             base_picture: inner.base_picture.wrapping_add(shift.base_picture),
+            consecutive: inner.consecutive,
         };
+    }
+
+    /// What is wanted from now on.
+    pub(crate) fn set_target(&mut self, target: Option<Layer>) {
+        // A key frame that waits is one of what was wanted before.
+        self.put_off = NOTHING;
+        self.selector.set_target(target);
+    }
+
+    /// Whether a key frame waits for the end of a picture.
+    pub(crate) fn has_put_off(&self) -> bool {
+        self.put_off != NOTHING
     }
 
     /// The stream of an encoding is another one now: its numbers begin anew, with a key frame, and those

@@ -33,7 +33,7 @@ fn vp8_tells_key_frames_layers_numbers_and_sizes() {
     assert_eq!(key.facts.begins_key_frame, Some(true));
     assert_eq!((key.facts.begins_picture, key.facts.begins_frame), (true, true));
     assert_eq!(key.facts.opens, Steps::ALL);
-    assert_eq!(key.inner, Inner { picture: 7, base_picture: 7, frame: 0 });
+    assert_eq!(key.inner, Inner { picture: 7, base_picture: 7, frame: 0, consecutive: true });
     assert_eq!(key.resolution, Some(Resolution { width: 320, height: 180 }));
     let read = |reader: &mut Reader, timestamp, temporal, sync| {
         reader.read(0, &unread(timestamp, Format::Vp8, &vp8(8, temporal, sync, &[1]))).expect("whole").facts
@@ -70,7 +70,7 @@ fn rfc_9628_4_2_vp9_opens_layers_of_time() {
     let base = read(0, 0, true, true);
     assert!((1..8).all(|temporal| base.facts.opens.has(Step { spatial: 0, temporal })));
     assert!(!base.facts.opens.has(Step { spatial: 1, temporal: 1 }));
-    assert_eq!(base.inner, Inner { picture: 9, base_picture: 3, frame: 0 });
+    assert_eq!(base.inner, Inner { picture: 9, base_picture: 3, ..Inner::default() });
     assert_eq!(read(1, 0, true, false).facts.access, None);
     assert_eq!(read(1, 0, false, false).facts.access, None);
 }

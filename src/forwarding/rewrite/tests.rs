@@ -89,7 +89,7 @@ fn padding_leaves_no_gap_and_late_packets_keep_their_place() {
 #[test]
 fn what_is_left_out_leaves_no_gap_in_numbers_or_pictures() {
     let mut one = One::new(100, 0);
-    let inner = |picture| Inner { picture, ..Inner::default() };
+    let inner = |picture| Inner { picture, consecutive: true, ..Inner::default() };
     let mut sent = Vec::new();
     one.rewriter.selector.set_target(Some(Layer { encoding: 0, spatial: 0, temporal: 0 }));
     for picture in 0..6u16 {
@@ -130,7 +130,7 @@ fn a_late_packet_of_what_is_left_out_fills_its_place() {
 #[test]
 fn another_encoding_goes_on_in_numbers_timestamps_and_pictures() {
     let mut one = One::new(100, 7);
-    let inner = |n: u16| Inner { picture: n, frame: n + 1, base_picture: n as u8 };
+    let inner = |n: u16| Inner { picture: n, frame: n + 1, base_picture: n as u8, consecutive: true };
     one.take(50, &key(), (1_000, inner(5)));
     let (_, span, _) = one.take(51, &of(0, 0), (4_000, inner(6))).expect("it is sent");
     let latest = 4_000u32.wrapping_add(span.timestamp);
@@ -188,6 +188,54 @@ fn s_rtp_10_spans_are_bounded_and_the_latest_are_kept() {
     assert_eq!(one.unmap(499), Some(998));
     assert_eq!(one.unmap(499 - limits::SPANS as u64 + 1), Some(998 - 2 * (limits::SPANS as u64 - 1)));
     assert_eq!(one.unmap(1), None);
+}
+
+#[test]
+fn rfc_9628_4_2_gaps_in_picture_ids_of_vp9_stay_because_references_count_by_them() {
+    let mut one = One::new(100, 0);
+    one.rewriter.selector.set_target(Some(Layer::default()));
+    let inner = |picture| Inner { picture, ..Inner::default() };
+    one.take(50, &key(), (0, inner(9)));
+    assert_eq!(one.take(51, &of(0, 1), (3_000, inner(10))), None);
+    let (out, span, _) = one.take(52, &of(0, 0), (6_000, inner(11))).expect("it is sent");
+    assert_eq!((out, span.shift), (SeqNo(101), Shift::default()));
+}
+
+#[test]
+fn a_switch_waits_for_the_end_of_the_picture_that_is_being_sent() {
+    let mut one = One::new(100, 0);
+    let numbers = (0, Inner::default());
+    let part = |facts: PacketFacts, first: bool, last: bool| PacketFacts {
+        begins_picture: first,
+        begins_frame: first,
+        ends_frame: last,
+        ends_picture: last,
+        ..facts
+    };
+    one.take(50, &key(), numbers);
+    one.rewriter.set_target(Some(Layer::whole(1)));
+    assert!(one.take(51, &part(of(0, 0), true, false), numbers).is_some());
+    let first = part(PacketFacts { layer: Layer { encoding: 1, ..Layer::default() }, ..key() }, true, false);
+    assert_eq!(one.take(900, &first, numbers), None, "it waits");
+    assert!(one.rewriter.has_put_off() && !one.rewriter.due());
+    assert_eq!(one.take(901, &part(of(1, 0), false, true), numbers), None);
+    assert_eq!(one.take(52, &part(of(0, 0), false, true), numbers).map(|(out, ..)| out.0), Some(102));
+    assert!(one.rewriter.due());
+    assert_eq!(one.rewriter.take_put_off(), Some((1, SeqNo(900))));
+    assert_eq!(one.take(900, &first, numbers).map(|(out, ..)| out.0), Some(103));
+    // A picture without its end is waited for until the next one begins; its numbers are kept for it.
+    one.rewriter.set_target(Some(Layer::whole(0)));
+    assert_eq!(one.take(60, &key(), numbers), None);
+    let mapped = {
+        let (spans, next) = (&mut one.spans, part(of(1, 0), true, true));
+        one.rewriter.take(|| Some(spans), SeqNo(903), &next, numbers, false)
+    };
+    assert_eq!((mapped, one.rewriter.take_put_off()), (Mapped::Resumes, Some((0, SeqNo(60)))));
+    assert_eq!(one.take(60, &key(), numbers).map(|(out, ..)| out.0), Some(106));
+    assert_eq!((one.unmap(104), one.unmap(105)), (Some(901), Some(902)));
+    // Nothing waits for what is not wanted any more.
+    one.rewriter.set_target(Some(Layer::whole(1)));
+    assert!(!one.rewriter.has_put_off());
 }
 
 proptest! {
