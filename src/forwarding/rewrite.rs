@@ -158,7 +158,8 @@ impl Rewriter {
     ) -> Mapped {
         let before = self.selector.layer();
         let sent_now = before.is_some_and(|layer| layer.encoding == facts.layer.encoding);
-        if sent_now && seq.0 < self.next {
+        // Also when it was the last of what was sent: a picture that was begun is to be whole.
+        if seq.0 < self.next && self.span.layer.encoding == facts.layer.encoding && self.is_valid() {
             return self.take_late(spans, seq, facts, empty);
         }
         if self.put_off != NOTHING && self.resumes(seq, facts, sent_now) {
