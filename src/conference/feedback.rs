@@ -138,9 +138,10 @@ impl Engine {
             return;
         };
         let out = SeqNo::extend(listener.rewriter.highest(), wire);
-        let Some((seq, span)) = listener.rewriter.unmap(&subscription.spans, out) else {
+        let Some((seq, past)) = listener.rewriter.unmap(&subscription.spans, out) else {
             return;
         };
+        let span = past.span;
         let Some(stream_id) = source.encoding(span.layer.encoding).and_then(|encoding| encoding.stream)
         else {
             return;
@@ -171,7 +172,7 @@ impl Engine {
             shift: span.shift,
             top: span.layer.spatial,
             // What was above the layers of then left without its payload.
-            emptied: !span.layer.includes(layer),
+            emptied: !past.includes(layer, packet.timestamp),
             retransmission: true,
         };
         participant.egress.queue.push_back(entry);

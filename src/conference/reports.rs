@@ -312,7 +312,7 @@ impl SenderClock {
     /// The stream's timestamp at a wall time of the publisher's.
     pub(super) fn timestamp_of(&self, wall: u64, clock_rate: u32) -> u32 {
         let passed = i128::from(wall.wrapping_sub(self.ntp).cast_signed());
-        self.rtp.wrapping_add((passed * i128::from(clock_rate) >> 32) as u32)
+        self.rtp.wrapping_add(((passed * i128::from(clock_rate)) >> 32) as u32)
     }
 }
 

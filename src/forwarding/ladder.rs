@@ -198,7 +198,7 @@ impl Ladder {
         let within = |most: Bitrate| least.bitrate <= most;
         let chosen = chosen.or(Some(least).filter(|_| wish.max_bitrate.is_none_or(within)))?;
         // The last of its encoding stands for what may yet come above it.
-        let last = self.rungs.iter().filter(|rung| rung.layer.encoding == chosen.layer.encoding).next_back();
+        let last = self.rungs.iter().rfind(|rung| rung.layer.encoding == chosen.layer.encoding);
         let whole = last.is_some_and(|last| last.layer == chosen.layer);
         Some(if whole { Layer::whole(chosen.layer.encoding) } else { chosen.layer })
     }

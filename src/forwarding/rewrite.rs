@@ -56,6 +56,29 @@ impl Span {
     }
 }
 
+/// A span of the past.
+#[derive(Debug, Clone, Copy, Hash)]
+pub(crate) struct Past {
+    pub(crate) span: Span,
+    /// The number it ends before.
+    end: u64,
+    /// The source's timestamp of the picture that was sent last, if sending ended with it: later ones that lie in
+    /// a gap before the end are not begun any more.
+    last: Option<u32>,
+}
+
+impl Past {
+    fn has(&self, encoding: u8, seq: SeqNo) -> bool {
+        self.span.layer.encoding == encoding && (self.span.first..self.end).contains(&seq.0)
+    }
+
+    /// Whether a packet that comes late, or is asked for again, is one of what was sent then.
+    pub(crate) fn includes(&self, layer: Layer, timestamp: u32) -> bool {
+        let later = self.last.is_some_and(|last| timestamp.wrapping_sub(last).cast_signed() > 0);
+        !later && self.span.layer.includes(layer)
+    }
+}
+
 /// What became of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mapped {
@@ -74,12 +97,12 @@ pub(crate) enum Mapped {
 /// No key frame waits.
 const NOTHING: u64 = u64::MAX;
 
-/// Spans of the past, the oldest first, each with the number it ends before.
+/// Spans of the past, the oldest first.
 #[derive(Debug, Default, Clone, Hash)]
-pub(crate) struct Spans(VecDeque<(Span, u64)>);
+pub(crate) struct Spans(VecDeque<Past>);
 
 impl Spans {
-    fn push(&mut self, span: Span, end: u64) {
+    fn push(&mut self, past: Past) {
         if self.0.len() >= limits::SPANS {
             self.0.pop_front();
         }
@@ -87,20 +110,12 @@ impl Spans {
             // Once in a subscription's life: nothing is allocated per packet.
             self.0.reserve_exact(limits::SPANS);
         }
-        self.0.push_back((span, end));
+        self.0.push_back(past);
     }
 
     /// The numbers of an encoding's stream mean nothing any more: another stream took its place.
     pub(crate) fn forget(&mut self, encoding: u8) {
-        self.0.retain(|(span, _)| span.layer.encoding != encoding);
-    }
-
-    /// The span that has a number of an encoding.
-    fn find(&self, encoding: u8, seq: SeqNo) -> Option<Span> {
-        let has = |(span, end): &&(Span, u64)| {
-            span.layer.encoding == encoding && (span.first..*end).contains(&seq.0)
-        };
-        self.0.iter().rev().find(has).map(|(span, _)| *span)
+        self.0.retain(|past| past.span.layer.encoding != encoding);
     }
 }
 
@@ -130,7 +145,8 @@ impl Rewriter {
     /// A mapping whose first packet gets the number `first` and a timestamp behind `timestamp`.
     pub(crate) fn new(first: SeqNo, timestamp: u32) -> Self {
         let layer = Layer::default();
-        let span = Span { first: 0, delta: first.0, timestamp: 0, shift: Shift::default(), layer };
+        let shift = Shift::default();
+        let span = Span { first: 0, delta: first.0, timestamp: 0, shift, layer };
         let (inner, selector) = (Inner::default(), Selector::new());
         Rewriter {
             span,
@@ -160,7 +176,7 @@ impl Rewriter {
         let sent_now = before.is_some_and(|layer| layer.encoding == facts.layer.encoding);
         // Also when it was the last of what was sent: a picture that was begun is to be whole.
         if seq.0 < self.next && self.span.layer.encoding == facts.layer.encoding && self.is_valid() {
-            return self.take_late(spans, seq, facts, empty);
+            return self.take_late(spans, seq, facts, timestamp, empty);
         }
         if self.put_off != NOTHING && self.resumes(seq, facts, sent_now) {
             return Mapped::Resumes;
@@ -187,8 +203,8 @@ impl Rewriter {
             Verdict::Forward => {}
         }
         self.next = seq.0.wrapping_add(1);
-        self.open =
-            !facts.ends_picture && !(facts.ends_frame && facts.layer.spatial == self.span.layer.spatial);
+        let top_ends = facts.ends_frame && facts.layer.spatial == self.span.layer.spatial;
+        self.open = !(facts.ends_picture || top_ends);
         self.note_sent(timestamp, inner);
         Mapped::Sent { out: self.span.map(seq), span: self.span, emptied: false }
     }
@@ -222,14 +238,15 @@ impl Rewriter {
     #[cold]
     fn note_layer<'s>(&mut self, spans: impl FnOnce() -> Option<&'s mut Spans>, seq: SeqNo) {
         let Some(layer) = self.selector.layer() else { return };
-        self.close(spans(), seq.0);
+        self.close(spans(), seq.0, None);
         (self.span.first, self.span.layer) = (seq.0, layer);
     }
 
     /// The packet leaves no gap: what follows moves up.
     fn leave_out<'s>(&mut self, spans: impl FnOnce() -> Option<&'s mut Spans>, seq: SeqNo, picture: bool) {
         if self.span.first != seq.0 {
-            self.close(spans(), seq.0);
+            let last = self.latest().filter(|_| self.selector.layer().is_none());
+            self.close(spans(), seq.0, last);
         }
         let layer = self.selector.layer().unwrap_or(self.span.layer);
         let mut shift = self.span.shift;
@@ -239,13 +256,18 @@ impl Rewriter {
         self.next = first;
     }
 
-    /// The span ends before a number.
-    fn close(&mut self, spans: Option<&mut Spans>, end: u64) {
+    /// The source's timestamp of the picture that was sent last.
+    fn latest(&self) -> Option<u32> {
+        self.begun.then(|| self.timestamp.wrapping_sub(self.span.timestamp))
+    }
+
+    /// The span ends before a number, and sending, perhaps, with a picture.
+    fn close(&mut self, spans: Option<&mut Spans>, end: u64, last: Option<u32>) {
         if self.is_valid()
             && self.span.first < end
             && let Some(spans) = spans
         {
-            spans.push(self.span, end);
+            spans.push(Past { span: self.span, end, last });
         }
     }
 
@@ -256,17 +278,22 @@ impl Rewriter {
         spans: impl FnOnce() -> Option<&'s mut Spans>,
         seq: SeqNo,
         facts: &PacketFacts,
+        timestamp: u32,
         empty: bool,
     ) -> Mapped {
-        let span = if seq.0 >= self.span.first {
-            Some(self.span)
-        } else {
-            spans().and_then(|spans| spans.find(facts.layer.encoding, seq))
-        };
+        let present = Some(self.present()).filter(|present| present.has(facts.layer.encoding, seq));
+        let of_its_own = |past: &&Past| past.has(facts.layer.encoding, seq);
+        let past =
+            present.or_else(|| spans().and_then(|spans| spans.0.iter().rev().find(of_its_own).copied()));
         // Without one it is from before there was anything to be sent.
-        let Some(span) = span else { return Mapped::LeftOut };
-        let emptied = empty || !span.layer.includes(facts.layer);
-        Mapped::Sent { out: span.map(seq), span, emptied }
+        let Some(past) = past else { return Mapped::LeftOut };
+        let emptied = empty || !past.includes(facts.layer, timestamp);
+        Mapped::Sent { out: past.span.map(seq), span: past.span, emptied }
+    }
+
+    /// The present span, up to now.
+    fn present(&self) -> Past {
+        Past { span: self.span, end: self.next, last: None }
     }
 
     /// The first packet of another encoding, or of the first, or after a pause: it gets the next number,
@@ -280,7 +307,7 @@ impl Rewriter {
     ) -> (SeqNo, Span) {
         let out = self.next.wrapping_add(self.span.delta);
         let layer = self.selector.layer().unwrap_or_default();
-        self.close(spans, self.next);
+        self.close(spans, self.next, self.latest());
         let behind = at.wrapping_sub(self.timestamp).cast_signed() > 0;
         let at = if behind { at } else { self.timestamp.wrapping_add(limits::TIMESTAMP_STEP) };
         let shift = Shift {
@@ -343,12 +370,12 @@ impl Rewriter {
     }
 
     /// The source's number behind a number of this subscription and the span it lies in, for its NACKs.
-    pub(crate) fn unmap(&self, spans: &Spans, out: SeqNo) -> Option<(SeqNo, Span)> {
-        let present = Some((self.span, self.next)).filter(|_| self.is_valid());
+    pub(crate) fn unmap(&self, spans: &Spans, out: SeqNo) -> Option<(SeqNo, Past)> {
+        let present = Some(self.present()).filter(|_| self.is_valid());
         let mut all = present.into_iter().chain(spans.0.iter().rev().copied());
-        all.find_map(|(span, end)| {
-            let seq = out.0.wrapping_sub(span.delta);
-            (span.first..end).contains(&seq).then_some((SeqNo(seq), span))
+        all.find_map(|past| {
+            let seq = out.0.wrapping_sub(past.span.delta);
+            (past.span.first..past.end).contains(&seq).then_some((SeqNo(seq), past))
         })
     }
 

@@ -151,7 +151,7 @@ fn another_encoding_goes_on_in_numbers_timestamps_and_pictures() {
     assert_eq!(200u8.wrapping_add(span.shift.base_picture), 7);
     // Both can be asked for again.
     assert_eq!((one.unmap(101), one.unmap(102), one.unmap(103)), (Some(51), Some(9_000), None));
-    assert_eq!(one.rewriter.unmap(&one.spans, SeqNo(101)).map(|(_, span)| span.layer.encoding), Some(0));
+    assert_eq!(one.rewriter.unmap(&one.spans, SeqNo(101)).map(|(_, past)| past.span.layer.encoding), Some(0));
 }
 
 #[test]
@@ -288,8 +288,8 @@ proptest! {
                 base[usize::from(encoding)] += jump / 4;
             }
             for (out, (encoding, seq)) in &last {
-                if let Some((found, span)) = one.rewriter.unmap(&one.spans, *out) {
-                    prop_assert_eq!((span.layer.encoding, found.0), (*encoding, *seq));
+                if let Some((found, past)) = one.rewriter.unmap(&one.spans, *out) {
+                    prop_assert_eq!((past.span.layer.encoding, found.0), (*encoding, *seq));
                 }
             }
         }
