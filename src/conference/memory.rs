@@ -3,11 +3,13 @@
 use crate::base::limits;
 use crate::conference::ids::ParticipantId;
 use crate::conference::participant::{ParticipantState, Role, SendEntry};
-use crate::conference::source::{Listener, Source, Stream};
+use crate::conference::source::{Encoding, Listener, Source, Stream};
 use crate::conference::spare::Spare;
 use crate::conference::streams;
 use crate::conference::subscription::Subscription;
-use crate::forwarding::history;
+use crate::forwarding::ladder::{Meter, Rung};
+use crate::forwarding::rewrite::Past;
+use crate::forwarding::{history, reading};
 use crate::session::ice;
 use crate::transport::network;
 
@@ -49,18 +51,20 @@ const fn description() -> usize {
     3 * (limits::SDP_TEXT + limits::SDP_MEDIA * 2_048)
 }
 
-/// A source, its stream and its history. Pages are the larger part.
+/// A source with its encodings, each with a stream and a history. Pages are the larger part.
 const fn source() -> usize {
     let pages = (limits::HISTORY_PAGES_PER_STREAM + 1) * limits::HISTORY_PAGE;
     let index = limits::HISTORY_PACKETS * (history::INDEX_ENTRY + 1);
     let missing = limits::MISSING_PACKETS * 32;
-    (size_of::<Source>() + size_of::<Stream>() + 1_024) * 5 / 4 + pages + index + missing
+    let stream = (size_of::<Stream>() + 1_024) * 5 / 4 + size_of::<Meter>() + reading::DESCRIBED;
+    let encoding = stream + size_of::<Encoding>() + pages + index + missing;
+    size_of::<Source>() * 5 / 4 + limits::ENCODINGS * encoding + 2 * limits::RUNGS * size_of::<Rung>()
 }
 
 /// What is forwarded to it: its subscriptions, their seats, its send queue.
 const fn received() -> usize {
     let subscription = size_of::<Subscription>() * 5 / 4 + 2 * size_of::<Listener>();
-    let repair = limits::RETRANSMISSIONS_REMEMBERED * 16;
+    let repair = limits::RETRANSMISSIONS_REMEMBERED * 16 + limits::SPANS * size_of::<Past>();
     let spares = 2 * limits::SPARE_LINES * size_of::<Spare>();
     spares
         + limits::SUBSCRIPTIONS_PER_PARTICIPANT * (subscription + repair)

@@ -60,6 +60,9 @@ pub(crate) struct Reader {
     described: Option<Box<Described>>,
 }
 
+/// Bytes of what descriptors refer to.
+pub(crate) const DESCRIBED: usize = size_of::<Described>();
+
 /// What descriptors refer to.
 #[derive(Debug)]
 struct Described {
