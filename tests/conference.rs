@@ -2,6 +2,7 @@
 
 mod support;
 
+use estafette::negotiation::MediaKind;
 use estafette::{
     DropReason, EngineConfig, Event, HostCandidate, Instant, JoinError, LeaveReason, LimitReached,
 };
@@ -40,6 +41,33 @@ fn a_call_works_under_each_version_of_dtls() {
         let profile = conference.seats[0].endpoint.profile();
         assert_eq!(profile, Some(srtp::Profile::AeadAes256Gcm), "{versions:?}");
     }
+}
+
+#[test]
+fn layers_are_measured_again_after_a_silence() {
+    let mut conference = live(2, Options::default());
+    conference.drive(seconds(1));
+    let published = |(_, event): &(Instant, Event)| match event {
+        Event::SourceAdded(source) if source.kind == MediaKind::Video => {
+            Some((source.participant, source.id))
+        }
+        _ => None,
+    };
+    let publisher = conference.participant(0);
+    let mut published = conference.events.iter().filter_map(published);
+    let (_, source) = published.find(|(participant, _)| *participant == publisher).unwrap();
+    let rate = |conference: &Conference<Client>| match conference.engine.layers(source) {
+        [rung] => rung.bitrate.as_bps(),
+        rungs => panic!("one layer is sent: {rungs:?}"),
+    };
+    let before = rate(&conference);
+    assert!(before > 300_000, "{before}");
+    conference.endpoint(0).publisher.paused = true;
+    conference.drive(seconds(5));
+    conference.endpoint(0).publisher.paused = false;
+    conference.endpoint(0).publisher.plan.parts = 9;
+    conference.drive(seconds(2));
+    assert!(rate(&conference) > 2 * before, "{before} before, then {}", rate(&conference));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::conference::engine::Engine;
 use crate::conference::ids::{ParticipantId, SourceId, StreamId};
 use crate::conference::ingress::{Aside, Taken};
 use crate::conference::negotiation::{MediaKind, Payload};
-use crate::conference::participant::{Role, Timer};
+use crate::conference::participant::Role;
 use crate::conference::source::{Source, Stream};
 use crate::forwarding::history::History;
 use crate::forwarding::ladder::Meter;
@@ -174,9 +174,6 @@ impl Engine {
             self.retire(id, before, (source_id, encoding));
         }
         self.arm_reports(now, id);
-        if video {
-            self.arm(id, Timer::Ladder, now + limits::LADDER_INTERVAL);
-        }
         Some(key)
     }
 

@@ -422,6 +422,9 @@ impl Engine {
             self.arm(id, Timer::Repair, at);
         }
         self.arm_prune(now, id);
+        if !audio {
+            self.arm_ladder(now, id);
+        }
         if continuity == Arrival::Broken {
             self.want_keyframe(now, source, encoding);
         }
@@ -438,6 +441,13 @@ impl Engine {
     fn arm_prune(&mut self, now: Instant, id: ParticipantId) {
         if self.participants.get(id).is_some_and(|participant| !participant.timers.is_armed(Timer::Prune)) {
             self.arm(id, Timer::Prune, now + limits::HISTORY_AGE);
+        }
+    }
+
+    /// Layers are measured while anything comes: again after a silence, too.
+    fn arm_ladder(&mut self, now: Instant, id: ParticipantId) {
+        if self.participants.get(id).is_some_and(|participant| !participant.timers.is_armed(Timer::Ladder)) {
+            self.arm(id, Timer::Ladder, now + limits::LADDER_INTERVAL);
         }
     }
 

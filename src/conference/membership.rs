@@ -326,13 +326,7 @@ impl Engine {
     }
 
     pub(super) fn unsubscribe(&mut self, id: ParticipantId, source: SourceId) {
-        let Some(participant) = self.participants.get(id) else {
-            return;
-        };
-        let key = participant.subscriptions.iter().copied().find(|key| {
-            self.subscriptions.get(*key).is_some_and(|subscription| subscription.source == source)
-        });
-        if let Some(key) = key {
+        if let Some(key) = self.subscription_to(id, source) {
             self.remove_subscription(key);
         }
     }

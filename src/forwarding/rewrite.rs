@@ -222,7 +222,7 @@ impl Rewriter {
         facts.begins_picture && (sent_now || behind)
     }
 
-    /// The number of the key frame's first packet that waits, if the picture it waits for is over.
+    /// Whether a key frame waits for a picture that is over.
     pub(crate) fn due(&self) -> bool {
         self.put_off != NOTHING && !self.open
     }
