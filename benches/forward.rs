@@ -221,7 +221,7 @@ fn idle() {
     for (participants, direction, goal) in
         [(1_000, Direction::Receive, "1,000, 500"), (1_000, Direction::Send, "5,000, 2,500")]
     {
-        let room = RoomConfig { subscribe: SubscribeRule::None, ..RoomConfig::default() };
+        let room = RoomConfig { view: SubscribeRule::None.into(), ..RoomConfig::default() };
         let mut world = World::with_room(Box::new(Ours::new()), room);
         for _ in 0..participants {
             world.join(direction, 1);

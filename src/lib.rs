@@ -88,8 +88,8 @@ pub use base::{limits, random};
 pub use conference::{
     ConfigError, Datagram, DropReason, Engine, EngineConfig, EngineStats, Event, HostCandidate, JoinError,
     LeaveReason, LimitReached, Participant, ParticipantConfig, ParticipantId, ParticipantStats, Room,
-    RoomConfig, RoomId, SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule, Transmit, TransmitId,
-    negotiation, participant_memory_bound,
+    RoomConfig, RoomId, SharedLines, SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule,
+    Transmit, TransmitId, View, negotiation, participant_memory_bound,
 };
 pub use crypto::secret::Secret;
 pub use forwarding::ladder::{Rung, Wish};

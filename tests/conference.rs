@@ -91,7 +91,7 @@ fn a_source_comes_and_goes_with_its_section() {
 #[test]
 fn who_receives_what_follows_the_embedders_calls() {
     let mut conference = Conference::<Client>::new(Options::default());
-    let config = RoomConfig { subscribe: SubscribeRule::None, ..RoomConfig::default() };
+    let config = RoomConfig { view: SubscribeRule::None.into(), ..RoomConfig::default() };
     let room = conference.engine.create_room(config).unwrap();
     (0..3).for_each(|index| _ = conference.add(room, index));
     conference.connect();
@@ -165,22 +165,29 @@ fn one_that_takes_no_offers_gets_sources_that_come_later_on_lines_it_offered() {
     // The client compares them with its description.
     assert!(conference.seats[viewer].endpoint.names > 0, "its streams are named");
 
-    // Both lines are taken, so a second publisher is not seen; nor is a third when the first left.
+    // Both lines are taken, so a second publisher is not seen before the first left.
     conference.add(room, 2);
     conference.connect();
+    conference.drive(seconds(1));
+    let from = |conference: &Conference, seat: usize| -> Vec<Vec<u32>> {
+        let tracks = conference.seats[seat].endpoint.receiver.tracks.values();
+        tracks.map(|track| track.from.keys().copied().collect()).collect()
+    };
+    assert_eq!(from(&conference, viewer), [[1], [1]]);
     conference.leave(first);
     conference.drive(seconds(1));
-    let gone = whole(&conference, viewer, "room");
-    conference.drive(seconds(2));
-    assert_eq!(whole(&conference, viewer, "room"), gone);
+    assert_eq!(from(&conference, viewer), [[1, 2], [1, 2]]);
+    let gone: u64 =
+        conference.seats[viewer].endpoint.receiver.tracks.values().map(|track| track.lost()).sum();
+    assert_eq!(gone, 0, "one stream goes on");
     let id = conference.participant(viewer);
     let asked = |event: &Event| matches!(event, Event::NegotiationNeeded(who) if *who == id);
     assert!(!conference.events.iter().any(|(_, event)| asked(event)), "it is never asked for an answer");
-    // Who comes now is answered with what there is.
+    // Who comes now sees what there is.
     let late = conference.join_as(room, late, config);
     conference.connect();
     conference.drive(seconds(2));
-    let [audio, video] = whole(&conference, late, "2");
+    let [audio, video] = whole(&conference, late, "room");
     assert!(audio > 80 && video > 40, "{audio} packets, {video} frames");
 }
 

@@ -60,7 +60,7 @@ fn busiest() -> usize {
 // One test alone: the allocator counts for the whole process.
 #[test]
 fn i_02_memory_is_bounded_per_participant_and_comes_back() {
-    let room = || RoomConfig { subscribe: SubscribeRule::None, ..RoomConfig::default() };
+    let room = || RoomConfig { view: SubscribeRule::None.into(), ..RoomConfig::default() };
     // The first world brings what is made once in a process, and gives the harness's own thread, whose
     // allocations count too, the time to come to rest.
     drop(World::with_room(Box::new(Ours::new()), room()));

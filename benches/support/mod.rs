@@ -104,7 +104,7 @@ impl World {
         self.engine.room(self.room).expect("the room is there").close();
         while self.engine.poll_transmit(self.now, &mut self.buf).is_some() {}
         while self.engine.poll_event().is_some() {}
-        let room = RoomConfig { subscribe: SubscribeRule::None, ..RoomConfig::default() };
+        let room = RoomConfig { view: SubscribeRule::None.into(), ..RoomConfig::default() };
         self.room = self.engine.create_room(room).expect("room for a room");
     }
 

@@ -83,7 +83,6 @@ pub fn negotiation(data: &[u8]) {
                     negotiation.rollback();
                     false
                 }
-                1 => rename(&mut negotiation, &mut slots, &mut script),
                 // Credentials that come again, half of them, or ones of their own.
                 at => {
                     let other = script.byte().unwrap_or(0) & 3;
@@ -107,27 +106,6 @@ pub fn negotiation(data: &[u8]) {
             assert!(remote.candidates.len() <= limits::SDP_CANDIDATES);
         }
     }
-}
-
-/// Gives one slot an id that is free; true if there was none to be renamed.
-fn rename(negotiation: &mut Negotiation, slots: &mut [bool; 32], script: &mut Script<'_>) -> bool {
-    let [id, to] = [(); 2].map(|()| script.byte().unwrap_or(0) & 31);
-    if slots[usize::from(to)] {
-        return false;
-    }
-    let before = line_of(negotiation, id);
-    let renamed = negotiation.rename_send(u64::from(id), u64::from(to));
-    assert_eq!(renamed, std::mem::take(&mut slots[usize::from(id)]));
-    slots[usize::from(to)] = renamed;
-    if renamed {
-        assert_eq!(line_of(negotiation, to), before, "the line stays");
-        assert_eq!(line_of(negotiation, id), None, "the old id names nothing");
-    }
-    !renamed
-}
-
-fn line_of(negotiation: &Negotiation, slot: u8) -> Option<usize> {
-    negotiation.session().line_of_slot(u64::from(slot)).map(|line| line.index)
 }
 
 fn local(restart: bool) -> LocalTransport {

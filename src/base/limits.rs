@@ -128,9 +128,12 @@ pub const REBINDING_INTERVAL: Duration = Duration::from_millis(1_000);
 /// Subscriptions of one participant: one m-line each, so less than the m-lines of a session.
 pub const SUBSCRIPTIONS_PER_PARTICIPANT: usize = 112;
 
-/// Lines of each kind that wait for a source in the answer to a participant that takes no offers of
-/// ours: a player asks for one or two, a wall of pictures for a screenful.
+/// Lines of each kind in the answer to a participant that takes no offers of ours: a player asks for one or
+/// two, a wall of pictures for a screenful.
 pub const SPARE_LINES: usize = 16;
+
+/// Lines of one kind that a participant may share among sources: as many of each as it may have subscriptions.
+pub const SHARED_LINES: usize = SUBSCRIPTIONS_PER_PARTICIPANT / 2;
 
 /// Packet arrivals remembered for transport-wide feedback; a power of two, two seconds of 4 Mbit/s.
 pub const ARRIVALS: usize = 1_024;

@@ -174,7 +174,17 @@ impl Engine {
             self.retire(id, before, (source_id, encoding));
         }
         self.arm_reports(now, id);
+        self.note_live(source_id);
         Some(key)
+    }
+
+    /// Video begins to come: it may be in view now.
+    fn note_live(&mut self, id: SourceId) {
+        let Some(source) = self.sources.get_mut(id) else { return };
+        if source.info.kind == MediaKind::Video && !std::mem::replace(&mut source.live, true) {
+            let room = source.info.room;
+            self.review_room(room);
+        }
     }
 
     /// An encoding has another stream: what its listeners had of the one before means nothing any more.

@@ -4,6 +4,7 @@ use crate::base::limits;
 use crate::base::units::Bitrate;
 use crate::conference::candidate::HostCandidate;
 use crate::conference::negotiation::Codec;
+use crate::conference::view::View;
 use crate::forwarding::speakers;
 use crate::session::{dtls, ice};
 use std::net::SocketAddr;
@@ -119,24 +120,11 @@ impl EngineConfig {
     }
 }
 
-/// Which sources the participants of a room receive without asking.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SubscribeRule {
-    /// Every source of every other participant, up to
-    /// [`crate::limits::SUBSCRIPTIONS_PER_PARTICIPANT`]; what came later has to be asked for
-    /// ([`crate::Participant::subscribe`]) when there is room again.
-    #[default]
-    All,
-    /// None: [`crate::Participant::subscribe`] decides.
-    None,
-}
-
 /// The configuration of a room.
 #[derive(Debug, Clone)]
 pub struct RoomConfig {
-    /// What everybody receives without asking.
-    pub subscribe: SubscribeRule,
+    /// What everybody receives who has no view of their own ([`crate::Participant::set_view`]).
+    pub view: View,
     /// How many of its participants are heard at a time, the loudest, and how firmly they keep their places
     /// (RFC 6464). With [`speakers::Config::top_n`] 0 everybody is.
     pub speakers: speakers::Config,
@@ -150,7 +138,7 @@ pub struct RoomConfig {
 impl Default for RoomConfig {
     fn default() -> Self {
         RoomConfig {
-            subscribe: SubscribeRule::All,
+            view: View::default(),
             speakers: speakers::Config::default(),
             opaque: false,
             max_participants: limits::PARTICIPANTS_PER_ROOM,
@@ -173,10 +161,23 @@ pub struct ParticipantConfig {
     pub max_publish_packets: u32,
     /// Its RTP in bits per second, headers included, at most [`limits::PUBLISH_BITRATE`]; likewise.
     pub max_publish_bitrate: Bitrate,
+    /// Lines that the sources it receives share, instead of a line for each: who is seen and heard changes on
+    /// them without a description, as [`Event::LineChanged`](crate::Event::LineChanged) tells. Its description
+    /// then never grows, whoever joins; but sound and picture of one publisher have no common name (msid), so
+    /// that lips are in sync as far as they arrive together.
+    pub shared_lines: Option<SharedLines>,
     /// Whether it takes offers of ours. One that does not (WHEP is such a protocol) is never asked for
-    /// one; instead each line on which its offer takes media is answered as sending, and one that
-    /// carries no source yet carries the first of its kind that comes, until that ends.
+    /// one: the lines on which its own offer takes media are the ones that are shared.
     pub renegotiates: bool,
+}
+
+/// How many lines are shared, at most [`limits::SHARED_LINES`] of each kind; a larger number counts as that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SharedLines {
+    /// Of audio: as many as are heard at a time ([`RoomConfig::speakers`]) are enough.
+    pub audio: u16,
+    /// Of video.
+    pub video: u16,
 }
 
 impl Default for ParticipantConfig {
@@ -185,6 +186,7 @@ impl Default for ParticipantConfig {
             label: String::new(),
             publish: true,
             receive: true,
+            shared_lines: None,
             renegotiates: true,
             max_publish_packets: limits::PUBLISH_PACKETS,
             max_publish_bitrate: limits::PUBLISH_BITRATE,

@@ -51,7 +51,8 @@ impl ParticipantState {
         (self.connected, self.announced, &self.sources[..], self.sources_published).hash(state);
         (&self.subscriptions, self.ssrc, self.ssrcs, self.reduced_size_rtcp, self.rtt).hash(state);
         (&self.budget, &self.rtcp_budget, self.rebound, &self.cname).hash(state);
-        debug(&self.spares, state);
+        debug(&self.lines, state);
+        debug(&self.viewing, state);
         self.random.clone().next_u64().hash(state);
     }
 }
@@ -59,7 +60,7 @@ impl ParticipantState {
 impl Source {
     fn digest(&self, state: &mut impl Hasher) {
         (self.info.participant, &self.encodings[..], &self.audience, &self.subscriptions).hash(state);
-        self.fir_seq.hash(state);
+        (self.fir_seq, self.live).hash(state);
     }
 }
 
@@ -76,5 +77,6 @@ impl Subscription {
         (self.subscriber, self.source, self.ssrc, self.rtx_ssrc, self.rtx_next).hash(state);
         (self.seat, self.negotiated, self.reported, self.rewriter, &self.spans, self.wish).hash(state);
         (self.sent.packets, self.sent.payload_bytes).hash(state);
+        (self.slot, self.by_hand, self.hidden, self.left).hash(state);
     }
 }

@@ -69,6 +69,26 @@ pub enum Event {
         /// Who; `None` if the one who did was muted or left, and nobody has followed yet.
         participant: Option<ParticipantId>,
     },
+    /// A participant sees a video source from now on, or no longer, because others took its place in the
+    /// participant's [`View`](crate::View) or left it. Said where the view has a bound
+    /// ([`last_n`](crate::View::last_n), shared lines); of a source that is gone [`Event::SourceRemoved`] is all.
+    SeenChanged {
+        /// Who sees it.
+        participant: ParticipantId,
+        /// What.
+        source: SourceId,
+        /// Whether it is in view.
+        seen: bool,
+    },
+    /// A shared line ([`crate::ParticipantConfig::shared_lines`]) carries another source from now on.
+    LineChanged {
+        /// Whose line.
+        participant: ParticipantId,
+        /// Which: the mid of its m-line.
+        mid: String,
+        /// What it carries; `None` if nothing.
+        source: Option<SourceId>,
+    },
     /// Another layer of a video source is sent to a participant from now on.
     LayerChanged {
         /// To whom.

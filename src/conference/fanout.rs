@@ -112,7 +112,10 @@ impl Engine {
                     None
                 }
                 Mapped::Begins => {
-                    let at = continued(&source.encodings, &self.streams, now, &listener.rewriter, packet);
+                    let mut subscription = self.subscriptions.get_mut(listener.subscription);
+                    let left = subscription.as_deref_mut().and_then(|one| one.left.take());
+                    let at =
+                        continued((&source.encodings, left), &self.streams, now, &listener.rewriter, packet);
                     if before.is_some() && listener.rewriter.has_passed(at) {
                         // It came so late that something newer was shown: the next key frame is waited for.
                         listener.rewriter.selector = selected;
@@ -120,8 +123,7 @@ impl Engine {
                         None
                     } else {
                         told.begun.push(seat);
-                        let spans =
-                            self.subscriptions.get_mut(listener.subscription).map(|one| &mut one.spans);
+                        let spans = subscription.map(|one| &mut one.spans);
                         let (out, span) =
                             listener.rewriter.begin(spans, packet.seq, (packet.timestamp, at), inner);
                         Some((out, span, false))
@@ -183,14 +185,17 @@ struct Seats {
 }
 
 /// The timestamp that a packet gets as the first of its stream in a subscription, so that time goes on as
-/// in what was sent before.
+/// in what was sent before: of the source's `encodings`, or of another source that was `left`.
 fn continued(
-    encodings: &[Encoding],
+    (encodings, left): (&[Encoding], Option<Newest>),
     streams: &Slots<StreamId, Stream>,
     now: Instant,
     rewriter: &Rewriter,
     packet: &Kept,
 ) -> u32 {
+    if let (Some(left), Some(next)) = (left, streams.get(packet.stream)) {
+        return left.at(now, next.clock_rate);
+    }
     let Some((from, same)) = rewriter.encoding() else { return rewriter.latest_timestamp() };
     let (delta, to) = (rewriter.timestamp_delta(), packet.reading.facts.layer.encoding);
     if same && from == to {

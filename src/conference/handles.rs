@@ -7,6 +7,7 @@ use crate::conference::ids::{ParticipantId, RoomId, SourceId};
 use crate::conference::negotiation::NegotiationError;
 use crate::conference::source::SourceInfo;
 use crate::conference::stats::ParticipantStats;
+use crate::conference::view::View;
 use crate::forwarding::ladder::{Rung, Wish};
 use crate::forwarding::layers::Layer;
 use crate::session::ice;
@@ -45,7 +46,7 @@ pub enum SubscribeError {
     /// The participant was configured not to receive.
     #[error("the participant does not receive")]
     NotReceiving,
-    /// It has [`crate::limits::SUBSCRIPTIONS_PER_PARTICIPANT`].
+    /// It has [`crate::limits::SUBSCRIPTIONS_PER_PARTICIPANT`], or none of its shared lines is free.
     #[error("the participant has as many subscriptions as it may have")]
     LimitReached,
 }
@@ -198,12 +199,43 @@ impl Participant<'_> {
         self.engine.set_muted(self.id, muted);
     }
 
-    /// Receives a source of the room; doing so twice changes nothing.
+    /// Gives it a view of its own instead of its room's ([`RoomConfig::view`]): whom it sees and hears without
+    /// asking for each source. Takes effect at once.
+    pub fn set_view(&mut self, view: View) {
+        self.engine.set_view(self.id, view);
+    }
+
+    /// Its view: its own or its room's.
+    pub fn view(&self) -> View {
+        self.engine.view_of(self.id).cloned().unwrap_or_default()
+    }
+
+    /// The sources it receives: subscribed to by hand, or in view.
+    pub fn seen(&self) -> impl Iterator<Item = SourceId> {
+        let participant = self.engine.participants.get(self.id).into_iter();
+        let keys = participant.flat_map(|participant| participant.subscriptions.iter());
+        let subscriptions = keys.filter_map(|key| self.engine.subscriptions.get(*key));
+        subscriptions.filter(|one| !one.hidden).map(|one| one.source)
+    }
+
+    /// The shared lines that are negotiated: the mid of each, and the source that it carries.
+    pub fn lines(&self) -> impl Iterator<Item = (&str, Option<SourceId>)> {
+        let participant = self.engine.participants.get(self.id).into_iter();
+        participant.flat_map(|participant| {
+            participant.lines.iter().filter_map(|line| {
+                let negotiated = participant.negotiation.session().line_of_slot(line.slot)?;
+                let subscription = line.carries.and_then(|key| self.engine.subscriptions.get(key));
+                Some((negotiated.mid.as_str(), subscription.map(|one| one.source)))
+            })
+        })
+    }
+
+    /// Receives a source of the room by hand: whatever its view is. Doing so twice changes nothing.
     ///
     /// # Errors
     /// [`SubscribeError`]; nothing has changed.
     pub fn subscribe(&mut self, source: SourceId) -> Result<(), SubscribeError> {
-        self.engine.subscribe(self.id, source)
+        self.engine.subscribe_by_hand(self.id, source)
     }
 
     /// Says what it wants at most of a source that it is subscribed to, from now on: which of its layers it
@@ -220,7 +252,7 @@ impl Participant<'_> {
         self.engine.layer_of(self.id, source)
     }
 
-    /// Receives a source no longer.
+    /// Receives a source no longer, whatever its view is, until it is subscribed to by hand.
     pub fn unsubscribe(&mut self, source: SourceId) {
         self.engine.unsubscribe(self.id, source);
     }

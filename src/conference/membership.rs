@@ -4,7 +4,7 @@ use crate::base::deadlines::Deadlines;
 use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::budget::PublishBudget;
-use crate::conference::config::{EngineConfig, ParticipantConfig, RoomConfig, SubscribeRule};
+use crate::conference::config::{EngineConfig, ParticipantConfig, RoomConfig};
 use crate::conference::drops::{DropReason, DropTally};
 use crate::conference::engine::Engine;
 use crate::conference::event::{Event, LeaveReason};
@@ -17,19 +17,19 @@ use crate::conference::room::RoomState;
 use crate::conference::source::{Listener, Source};
 use crate::conference::stats::Traffic;
 use crate::conference::streams::StreamEnd;
-use crate::conference::subscription::Subscription;
+use crate::conference::subscription::{Numbers, Subscription};
 use crate::congestion::arrivals::Arrivals;
-use crate::forwarding::rewrite::Rewriter;
 use crate::forwarding::speakers::Speakers;
 use crate::session::ice;
 use crate::transport::network::Network;
-use crate::wire::rtp::{SeqNo, Ssrc};
+use crate::wire::rtp::Ssrc;
 use crate::wire::sdp::Msid;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 
-// A participant's slots: its subscriptions, and lines of one kind that wait.
-const _: () = assert!(limits::SUBSCRIPTIONS_PER_PARTICIPANT + limits::SPARE_LINES <= limits::SDP_MEDIA);
+// A participant's slots: its subscriptions, or the lines that they share.
+const _: () = assert!(limits::SUBSCRIPTIONS_PER_PARTICIPANT <= limits::SDP_MEDIA);
+const _: () = assert!(limits::SPARE_LINES <= limits::SHARED_LINES);
 
 impl Engine {
     pub(super) fn open_room(&mut self, config: RoomConfig) -> Result<RoomId, LimitReached> {
@@ -110,7 +110,8 @@ impl Engine {
             sources: SmallVec::new(),
             sources_published: 0,
             subscriptions: Vec::new(),
-            spares: Vec::new(),
+            lines: Vec::new(),
+            viewing: None,
             ssrc: Ssrc(random.next_u32() | 1),
             ssrcs: random.next_u32(),
             cname: format!("{:016x}", random.next_u64()),
@@ -123,10 +124,13 @@ impl Engine {
         });
         self.directory.add_ufrag(&ufrag, id);
         self.arm(id, Timer::Connect, self.now + limits::CONNECT_TIMEOUT);
-        self.subscribe_to_all(id, room_id);
+        if let Some(participant) = self.participants.get_mut(id) {
+            participant.reserve_lines();
+        }
         if let Some(room) = self.rooms.get_mut(room_id) {
             room.participants.push(id);
         }
+        self.review(id);
         Ok(id)
     }
 
@@ -143,24 +147,6 @@ impl Engine {
             if !self.directory.has_ufrag(credentials.ufrag()) {
                 return credentials;
             }
-        }
-    }
-
-    fn subscribe_to_all(&mut self, id: ParticipantId, room: RoomId) {
-        let Some(room) = self.rooms.get(room) else {
-            return;
-        };
-        if room.config.subscribe != SubscribeRule::All {
-            return;
-        }
-        let others = room.participants.iter().filter(|other| **other != id);
-        let sources: Vec<SourceId> = others
-            .filter_map(|other| self.participants.get(*other))
-            .flat_map(|other| other.sources.iter().copied())
-            .collect();
-        for source in sources {
-            // At the limit of subscriptions the rest stays unseen.
-            let _ = self.subscribe(id, source);
         }
     }
 
@@ -234,17 +220,9 @@ impl Engine {
         if let Some(publisher) = self.participants.get_mut(info.participant) {
             publisher.sources.push(key);
         }
-        let Some(room) = self.rooms.get(info.room) else {
-            return key;
-        };
-        if room.config.subscribe == SubscribeRule::All {
-            for other in room.participants.clone() {
-                if other != info.participant {
-                    let _ = self.subscribe(other, key);
-                }
-            }
-        }
+        let (room, participant) = (info.room, info.participant);
         self.emit(Event::SourceAdded(info));
+        self.show(room, participant, key);
         key
     }
 
@@ -268,11 +246,17 @@ impl Engine {
             publisher.sources.retain(|other| *other != key);
         }
         self.emit(Event::SourceRemoved { room: info.room, participant: info.participant, source: key });
+        self.review_room(info.room);
     }
 
-    /// Subscribes a participant to a source of its room; it is received as soon as a line for it is
-    /// negotiated.
-    pub(super) fn subscribe(&mut self, id: ParticipantId, source_id: SourceId) -> Result<(), SubscribeError> {
+    /// Subscribes a participant to a source of its room, by hand or because it is in view; it is received as soon
+    /// as a line for it is negotiated.
+    pub(super) fn subscribe(
+        &mut self,
+        id: ParticipantId,
+        source_id: SourceId,
+        by_hand: bool,
+    ) -> Result<(), SubscribeError> {
         let source = self.sources.get(source_id).ok_or(SubscribeError::UnknownSource)?;
         let publisher_id = source.info.participant;
         let publisher = self.participants.get(publisher_id).ok_or(SubscribeError::UnknownSource)?;
@@ -286,8 +270,11 @@ impl Engine {
         if !participant.config.receive {
             return Err(SubscribeError::NotReceiving);
         }
-        let mut subscribed = participant.subscriptions.iter().filter_map(|key| self.subscriptions.get(*key));
-        if subscribed.any(|subscription| subscription.source == source_id) {
+        if let Some(key) = self.subscription_to(id, source_id) {
+            if let Some(subscription) = self.subscriptions.get_mut(key).filter(|_| by_hand) {
+                (subscription.by_hand, subscription.hidden) = (true, false);
+                self.retarget(self.now, key);
+            }
             return Ok(());
         }
         if participant.subscriptions.len() >= limits::SUBSCRIPTIONS_PER_PARTICIPANT {
@@ -296,32 +283,52 @@ impl Engine {
         let Some(participant) = self.participants.get_mut(id) else {
             return Err(SubscribeError::UnknownSource);
         };
-        let (ssrc, rtx_ssrc) = (participant.fresh_ssrc(), participant.fresh_ssrc());
-        // Our streams start below 32,768 so that loss around the first packets cannot be taken for a
-        // wrap (S-SRTP-04).
-        let mut start = || SeqNo(1 + participant.random.below(32_000));
-        let (first_seq, rtx_next) = (start(), start());
-        let rewriter = Rewriter::new(first_seq, participant.random.next_u32());
-        let key = self.subscriptions.insert_with(|_| {
-            Subscription::new(id, (source_id, publisher_id), ssrc, rtx_ssrc, rtx_next, rewriter)
-        });
-        participant.subscriptions.push(key);
-        let slot = SendSlot {
-            id: key.token(),
-            kind,
-            ssrc: ssrc.0,
-            rtx: Some(rtx_ssrc.0),
-            msid: Msid { stream: msid_stream, track: msid_track },
-            cname,
+        let key = if participant.shared_lines().is_some() {
+            let line = participant.free_line(kind).ok_or(SubscribeError::LimitReached)?;
+            let (ssrcs, slot) = (line.ssrcs, line.slot);
+            let numbers = line.numbers.take().ok_or(SubscribeError::LimitReached)?;
+            let make = |_| Subscription::new(id, (source_id, id), ssrcs, slot, numbers);
+            *line.carries.insert(self.subscriptions.insert_with(make))
+        } else {
+            let ssrcs = (participant.fresh_ssrc(), participant.fresh_ssrc());
+            let numbers = Numbers::new(&mut participant.random);
+            let key = self.subscriptions.insert_with(|key| {
+                Subscription::new(id, (source_id, publisher_id), ssrcs, key.token(), numbers)
+            });
+            let slot = SendSlot {
+                id: key.token(),
+                kind,
+                ssrc: ssrcs.0.0,
+                rtx: Some(ssrcs.1.0),
+                msid: Msid { stream: msid_stream, track: msid_track },
+                cname,
+            };
+            // There are as many slots as subscriptions.
+            let _ = participant.negotiation.assign_send(slot);
+            key
         };
-        // There is room for it beside lines of one kind that wait. Where lines of both kinds leave none, one
-        // of this kind waits, and takes its place below.
-        let _ = participant.negotiation.assign_send(slot);
+        participant.subscriptions.push(key);
         if let Some(source) = self.sources.get_mut(source_id) {
             source.subscriptions.push(key);
         }
-        self.take_reserved_line(id, key, kind);
+        if let Some(subscription) = self.subscriptions.get_mut(key) {
+            subscription.by_hand = by_hand;
+        }
+        self.apply_subscription(self.now, key);
         self.announce_negotiation(id);
+        Ok(())
+    }
+
+    pub(super) fn subscribe_by_hand(
+        &mut self,
+        id: ParticipantId,
+        source: SourceId,
+    ) -> Result<(), SubscribeError> {
+        self.subscribe(id, source, true)?;
+        if let Some(participant) = self.participants.get_mut(id) {
+            participant.decline(source, false);
+        }
+        self.tell_lines(id);
         Ok(())
     }
 
@@ -329,9 +336,15 @@ impl Engine {
         if let Some(key) = self.subscription_to(id, source) {
             self.remove_subscription(key);
         }
+        // Whatever its view says.
+        if let Some(participant) = self.participants.get_mut(id) {
+            participant.decline(source, true);
+        }
+        self.review(id);
     }
 
-    fn remove_subscription(&mut self, key: SubscriptionId) {
+    pub(super) fn remove_subscription(&mut self, key: SubscriptionId) {
+        let left = self.last_sent(self.now, key);
         self.unseat(key);
         let Some(subscription) = self.subscriptions.remove(key) else {
             return;
@@ -339,11 +352,16 @@ impl Engine {
         if let Some(source) = self.sources.get_mut(subscription.source) {
             source.subscriptions.retain(|other| *other != key);
         }
-        if let Some(subscriber) = self.participants.get_mut(subscription.subscriber) {
-            subscriber.subscriptions.retain(|other| *other != key);
-            subscriber.negotiation.remove_send(key.token());
+        let id = subscription.subscriber;
+        let Some(subscriber) = self.participants.get_mut(id) else { return };
+        subscriber.subscriptions.retain(|other| *other != key);
+        match subscriber.lines.iter_mut().find(|line| line.carries == Some(key)) {
+            Some(line) => line.release(subscription, left, &subscriber.egress),
+            None => {
+                subscriber.negotiation.remove_send(subscription.slot);
+            }
         }
-        self.announce_negotiation(subscription.subscriber);
+        self.announce_negotiation(id);
     }
 
     /// A subscription that was negotiated begins to receive, once its participant is connected.
@@ -362,7 +380,7 @@ impl Engine {
         };
         // Numbers go on where they ended: none is used twice (I-10).
         subscription.rewriter.pause();
-        let target = source.ladder.choose(&subscription.wish);
+        let target = subscription.target(&source.ladder);
         subscription.rewriter.set_target(target);
         subscription.seat = Some(source.audience.len());
         source.audience.push(Listener { subscription: key, subscriber, rewriter: subscription.rewriter });

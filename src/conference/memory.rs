@@ -1,10 +1,10 @@
 //! How much one participant can make the engine hold, as the sum of its caps.
 
 use crate::base::limits;
-use crate::conference::ids::ParticipantId;
+use crate::conference::ids::{ParticipantId, SourceId};
+use crate::conference::lines::SharedLine;
 use crate::conference::participant::{ParticipantState, Role, SendEntry};
 use crate::conference::source::{Encoding, Listener, Source, Stream};
-use crate::conference::spare::Spare;
 use crate::conference::streams;
 use crate::conference::subscription::Subscription;
 use crate::forwarding::ladder::{Meter, Rung};
@@ -65,8 +65,10 @@ const fn source() -> usize {
 const fn received() -> usize {
     let subscription = size_of::<Subscription>() * 5 / 4 + 2 * size_of::<Listener>();
     let repair = limits::RETRANSMISSIONS_REMEMBERED * 16 + limits::SPANS * size_of::<Past>();
-    let spares = 2 * limits::SPARE_LINES * size_of::<Spare>();
-    spares
+    let lines = 2 * limits::SHARED_LINES * size_of::<SharedLine>();
+    let declined = limits::SUBSCRIPTIONS_PER_PARTICIPANT * size_of::<SourceId>();
+    lines
+        + declined
         + limits::SUBSCRIPTIONS_PER_PARTICIPANT * (subscription + repair)
         + limits::SEND_QUEUE * size_of::<SendEntry>()
 }

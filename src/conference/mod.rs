@@ -5,6 +5,7 @@
 //! subscriptions, and the pool of history pages. They name each other by key, so that a publisher's
 //! history and a subscriber's transport are borrowed at once and each thing has one owner. The files
 //! follow a packet: `engine` (the five verbs), `ingress` with `binding` and `budget`, `fanout`, `egress`;
+//! `view` with `lines` is whom each sees;
 //! `streams` is TCP, `candidate` where the sockets are; `feedback` and `reports` are RTCP in and out; `participant`, `room`, `source` and
 //! `subscription` are who and what.
 
@@ -24,6 +25,7 @@ mod feedback;
 mod handles;
 mod ids;
 mod ingress;
+mod lines;
 mod membership;
 mod memory;
 pub mod negotiation;
@@ -34,16 +36,16 @@ mod room;
 mod selection;
 mod signalling;
 mod source;
-mod spare;
 mod speaking;
 mod stats;
 mod streams;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use candidate::HostCandidate;
-pub use config::{ConfigError, EngineConfig, ParticipantConfig, RoomConfig, SubscribeRule};
+pub use config::{ConfigError, EngineConfig, ParticipantConfig, RoomConfig, SharedLines};
 pub use drops::DropReason;
 pub use engine::{Datagram, Engine, Transmit, TransmitId};
 pub use event::{Event, LeaveReason};
@@ -53,3 +55,4 @@ pub use memory::participant_memory_bound;
 pub use source::SourceInfo;
 pub use stats::{EngineStats, ParticipantStats};
 pub use streams::StreamEnd;
+pub use view::{SubscribeRule, View};

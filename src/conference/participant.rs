@@ -7,9 +7,10 @@ use crate::conference::budget::PublishBudget;
 use crate::conference::config::ParticipantConfig;
 use crate::conference::drops::DropTally;
 use crate::conference::ids::{RoomId, SourceId, StreamId, SubscriptionId};
+use crate::conference::lines::SharedLine;
 use crate::conference::negotiation::Negotiation;
-use crate::conference::spare::Spare;
 use crate::conference::stats::Traffic;
+use crate::conference::view::Viewing;
 use crate::congestion::arrivals::Arrivals;
 use crate::forwarding::rewrite::Shift;
 use crate::transport::network::Network;
@@ -59,6 +60,16 @@ pub(super) struct Egress {
     pub(super) control: bool,
     /// The next transport-wide sequence number; the wire shows its low 16 bits.
     pub(super) transport_seq: u64,
+}
+
+impl Egress {
+    /// How many of a subscription's latest numbers, up to `highest`, wait in the queue.
+    pub(super) fn unsent(&self, subscription: SubscriptionId, highest: SeqNo) -> u64 {
+        let entries = self.queue.iter().rev();
+        let media = entries.filter(|entry| entry.subscription == subscription && !entry.retransmission);
+        let outs = media.zip(0u64..).take_while(|(entry, at)| entry.out.0.wrapping_add(*at) == highest.0);
+        outs.count() as u64
+    }
 }
 
 /// What a participant is owed by a deadline.
@@ -234,8 +245,10 @@ pub(super) struct ParticipantState {
     /// Sources it ever published: the number of the next one.
     pub(super) sources_published: u32,
     pub(super) subscriptions: Vec<SubscriptionId>,
-    /// Lines that wait for a source, if it takes no offers of ours.
-    pub(super) spares: Vec<Spare>,
+    /// Lines that its sources share, if they have none of their own.
+    pub(super) lines: Vec<SharedLine>,
+    /// What its view is, if it is not the room's.
+    pub(super) viewing: Option<Box<Viewing>>,
     /// Ours towards it: the sender of reports and feedback.
     pub(super) ssrc: Ssrc,
     /// Binds its sources' streams together for their receivers (RFC 3550, section 6.5.1); random, so it

@@ -15,7 +15,7 @@ impl Engine {
     /// Measures the layers of what a participant publishes, and chooses again for its subscribers.
     pub(super) fn measure_ladders(&mut self, now: Instant, id: ParticipantId) {
         let Some(participant) = self.participants.get(id) else { return };
-        let mut alive = false;
+        let (mut alive, mut changed, room) = (false, false, participant.room);
         for key in participant.sources.clone() {
             let Some(source) = self.sources.get_mut(key) else { continue };
             let mut rungs = Rungs::new();
@@ -27,10 +27,14 @@ impl Engine {
                 }
             }
             alive |= !rungs.is_empty();
+            changed |= std::mem::replace(&mut source.live, !rungs.is_empty()) == rungs.is_empty();
             let layered = rungs.len() > 1;
             if source.ladder.set(rungs) || layered {
                 self.retarget_audience(now, key);
             }
+        }
+        if changed {
+            self.review_room(room);
         }
         if alive {
             self.arm(id, Timer::Ladder, now + limits::LADDER_INTERVAL);
@@ -77,12 +81,12 @@ impl Engine {
     }
 
     /// Makes a subscription's target agree with what there is and what is wished.
-    fn retarget(&mut self, now: Instant, key: SubscriptionId) {
+    pub(super) fn retarget(&mut self, now: Instant, key: SubscriptionId) {
         let Some(subscription) = self.subscriptions.get(key) else { return };
         let id = subscription.source;
         let Some(source) = self.sources.get_mut(id) else { return };
         let Some(listener) = subscription.seat.and_then(|seat| source.audience.get_mut(seat)) else { return };
-        let target = source.ladder.choose(&subscription.wish);
+        let target = subscription.target(&source.ladder);
         let selector = listener.rewriter.selector;
         if selector.target() == target {
             return;

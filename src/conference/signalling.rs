@@ -37,11 +37,13 @@ impl Engine {
         };
         participant.reserve_lines();
         let answer = participant.negotiation.accept_offer(sdp, &local);
-        participant.keep_reserved_lines();
+        self.keep_asked_lines(id);
         let answer = answer?;
         // Only now the random numbers drawn for a restart are spent.
         if answer.outcome.ice_restarted {
-            participant.random = random;
+            if let Some(participant) = self.participants.get_mut(id) {
+                participant.random = random;
+            }
             self.begin_ice_generation(id, fresh);
         }
         if let Some(participant) = self.participants.get_mut(id) {
@@ -189,7 +191,7 @@ impl Engine {
         }
         self.drain_network(now, id);
         self.apply_sources(id, &session);
-        self.apply_subscriptions(now, id, &session);
+        self.apply_subscriptions(now, id);
         self.settle_roles(id);
     }
 
@@ -247,6 +249,7 @@ impl Engine {
                     encodings: std::iter::repeat_with(Encoding::default).take(ingress.names.len()).collect(),
                     ingress,
                     ladder: Ladder::default(),
+                    live: false,
                     audience: Vec::new(),
                     subscriptions: Vec::new(),
                     fir_seq: 0,
@@ -275,23 +278,31 @@ impl Engine {
         }
     }
 
-    pub(super) fn apply_subscriptions(&mut self, now: Instant, id: ParticipantId, session: &Session) {
-        let Some(participant) = self.participants.get(id) else {
-            return;
-        };
+    fn apply_subscriptions(&mut self, now: Instant, id: ParticipantId) {
+        let Some(participant) = self.participants.get(id) else { return };
+        let shares = participant.shared_lines().is_some();
         for key in participant.subscriptions.clone() {
-            let line = session.line_of_slot(key.token());
-            let Some(subscription) = self.subscriptions.get_mut(key) else {
-                continue;
-            };
-            subscription.negotiated = line.is_some();
-            match line {
-                Some(line) => {
-                    subscription.apply(line, session.extmap_allow_mixed);
-                    self.seat(now, key);
-                }
-                None => self.unseat(key),
+            self.apply_subscription(now, key);
+        }
+        if shares {
+            // There may be other lines now.
+            self.review(id);
+        }
+    }
+
+    /// Makes a subscription agree with the line that the session has for it, if any.
+    pub(super) fn apply_subscription(&mut self, now: Instant, key: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get_mut(key) else { return };
+        let Some(subscriber) = self.participants.get(subscription.subscriber) else { return };
+        let session = subscriber.negotiation.session();
+        let line = session.line_of_slot(subscription.slot);
+        subscription.negotiated = line.is_some();
+        match line {
+            Some(line) => {
+                subscription.apply(line, session.extmap_allow_mixed);
+                self.seat(now, key);
             }
+            None => self.unseat(key),
         }
     }
 }

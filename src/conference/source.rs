@@ -45,6 +45,8 @@ pub(super) struct Source {
     pub(super) encodings: SmallVec<[Encoding; 1]>,
     /// What is there of them, as it was measured last.
     pub(super) ladder: Ladder,
+    /// Whether any of its video comes.
+    pub(super) live: bool,
     /// Everybody who receives it now, in the order of the walk.
     pub(super) audience: Vec<Listener>,
     /// Every subscription, receiving or not yet.

@@ -56,7 +56,9 @@ impl Engine {
 
     /// Takes the facts of a room's speakers and keeps its deadline in step.
     pub(super) fn settle_speakers(&mut self, id: RoomId) {
+        let mut changed = false;
         while let Some(event) = self.rooms.get_mut(id).and_then(|room| room.speakers.poll_event()) {
+            changed = true;
             match event {
                 SpeakerEvent::Heard(participant) => {
                     self.emit(Event::HeardChanged { room: id, participant, heard: true });
@@ -69,6 +71,9 @@ impl Engine {
                     self.emit(Event::DominantSpeakerChanged { room: id, participant });
                 }
             }
+        }
+        if changed {
+            self.review_room(id);
         }
         let Some(room) = self.rooms.get_mut(id) else { return };
         if let Some(at) = room.speakers.poll_timeout()

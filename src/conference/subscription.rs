@@ -1,9 +1,12 @@
 //! One source forwarded to one participant.
 
 use crate::base::limits;
+use crate::base::random::Random;
 use crate::base::time::Instant;
 use crate::conference::ids::{ParticipantId, SourceId};
-use crate::forwarding::ladder::Wish;
+use crate::conference::source::Newest;
+use crate::forwarding::ladder::{Ladder, Wish};
+use crate::forwarding::layers::Layer;
 use crate::forwarding::rewrite::{Rewriter, Spans};
 use crate::wire::rtp::{SeqNo, Ssrc};
 use smallvec::SmallVec;
@@ -39,6 +42,12 @@ pub(super) struct Subscription {
     /// Whose CNAME its SSRC was announced under (RFC 5576, section 6.1): the publisher's, or the
     /// subscriber's if its line was there before the source.
     pub(super) named_after: ParticipantId,
+    /// Its name among the slots of the negotiation: its own, or that of the shared line which it has.
+    pub(super) slot: u64,
+    /// Asked for by hand: no view ends it.
+    pub(super) by_hand: bool,
+    /// Out of its subscriber's view: nothing is sent for the time being.
+    pub(super) hidden: bool,
     /// Where it stands in the source's audience while it receives.
     pub(super) seat: Option<usize>,
     /// Whether the subscriber's session has a line for it.
@@ -52,18 +61,48 @@ pub(super) struct Subscription {
     pub(super) wish: Wish,
     /// What was sent before under other numbers, for late packets and NACKs.
     pub(super) spans: Spans,
+    /// The last of another source that its line carried before, in the line's own time.
+    pub(super) left: Option<Newest>,
     /// Its numbers while it does not receive; while it does they stand in the source's audience.
     pub(super) rewriter: Rewriter,
+}
+
+/// What two SSRCs, of media and of retransmissions, have used up: it outlives the source that is sent.
+#[derive(Debug, Clone)]
+pub(super) struct Numbers {
+    rewriter: Rewriter,
+    rtx_next: SeqNo,
+    sent: Sent,
+    reported_packets: u64,
+    retransmissions: Retransmissions,
+    left: Option<Newest>,
+}
+
+impl Numbers {
+    /// Nothing was sent so far.
+    pub(super) fn new(random: &mut Random) -> Self {
+        // Our streams start below 32,768 so that loss around the first packets cannot be taken for a
+        // wrap (S-SRTP-04).
+        let mut start = || SeqNo(1 + random.below(32_000));
+        let (first_seq, rtx_next) = (start(), start());
+        Numbers {
+            rewriter: Rewriter::new(first_seq, random.next_u32()),
+            rtx_next,
+            sent: Sent::default(),
+            reported_packets: 0,
+            retransmissions: Retransmissions::default(),
+            left: None,
+        }
+    }
 }
 
 impl Subscription {
     pub(super) fn new(
         subscriber: ParticipantId,
         (source, publisher): (SourceId, ParticipantId),
-        ssrc: Ssrc,
-        rtx_ssrc: Ssrc,
-        rtx_next: SeqNo,
-        rewriter: Rewriter,
+        (ssrc, rtx_ssrc): (Ssrc, Ssrc),
+        slot: u64,
+        numbers: Numbers,
     ) -> Self {
         Subscription {
             subscriber,
@@ -73,17 +112,40 @@ impl Subscription {
             payload_types: [UNNEGOTIATED; limits::CODECS],
             rtx_payload_types: [UNNEGOTIATED; limits::CODECS],
             extensions: EgressExtensions::default(),
-            sent: Sent::default(),
-            rtx_next,
+            sent: numbers.sent,
+            rtx_next: numbers.rtx_next,
             named_after: publisher,
+            slot,
+            by_hand: false,
+            hidden: false,
             seat: None,
             negotiated: false,
-            retransmissions: Retransmissions::default(),
+            retransmissions: numbers.retransmissions,
             reported: None,
-            reported_packets: 0,
+            reported_packets: numbers.reported_packets,
             wish: Wish::default(),
             spans: Spans::default(),
-            rewriter,
+            left: numbers.left,
+            rewriter: numbers.rewriter,
+        }
+    }
+
+    /// The layer that it is to get of what there is.
+    pub(super) fn target(&self, ladder: &Ladder) -> Option<Layer> {
+        ladder.choose(&self.wish).filter(|_| !self.hidden)
+    }
+
+    /// What goes on under its SSRCs without it; `left` is the last that it sent, in its own time, and so many
+    /// packets with the last numbers are `unsent`.
+    pub(super) fn into_numbers(mut self, left: Option<Newest>, unsent: u64) -> Numbers {
+        self.rewriter.hand_over(unsent);
+        Numbers {
+            rewriter: self.rewriter,
+            rtx_next: self.rtx_next,
+            sent: self.sent,
+            reported_packets: self.reported_packets,
+            retransmissions: self.retransmissions,
+            left,
         }
     }
 }
@@ -96,7 +158,7 @@ pub(super) struct Sent {
 }
 
 /// Which packets were retransmitted lately, and how much in all (S-RTCP-03).
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Retransmissions {
     recent: SmallVec<[(SeqNo, Instant); 4]>,
     bytes: u64,

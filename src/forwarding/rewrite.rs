@@ -119,6 +119,17 @@ impl Spans {
     }
 }
 
+/// What became of the stream that a span is about.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
+enum Standing {
+    #[default]
+    There,
+    /// Another one took its place in its encoding.
+    Ended,
+    /// It was one of another source.
+    Elsewhere,
+}
+
 /// Selection and mapping of one subscription, small enough to stand in the fan-out list itself.
 #[derive(Debug, Clone, Copy, Hash)]
 pub(crate) struct Rewriter {
@@ -131,8 +142,8 @@ pub(crate) struct Rewriter {
     inner: Inner,
     /// Whether anything ever left.
     begun: bool,
-    /// Whether the stream that the span is about is gone.
-    stale: bool,
+    /// What became of the stream that the span is about.
+    standing: Standing,
     /// Whether the latest picture lacks its end.
     open: bool,
     /// The number of a key frame's first packet that came in the midst of another encoding's picture: it waits
@@ -154,7 +165,7 @@ impl Rewriter {
             timestamp,
             inner,
             begun: false,
-            stale: false,
+            standing: Standing::There,
             open: false,
             put_off: NOTHING,
             selector,
@@ -324,7 +335,7 @@ impl Rewriter {
             layer,
         };
         self.next = seq.0.wrapping_add(1);
-        (self.begun, self.stale, self.open, self.put_off) = (true, false, true, NOTHING);
+        (self.begun, self.standing, self.open, self.put_off) = (true, Standing::There, true, NOTHING);
         self.note_sent(timestamp, inner);
         (SeqNo(out), self.span)
     }
@@ -358,7 +369,16 @@ impl Rewriter {
         self.selector.restart(encoding);
         self.put_off = NOTHING;
         spans.forget(encoding);
-        self.stale |= self.span.layer.encoding == encoding;
+        if self.span.layer.encoding == encoding && self.standing == Standing::There {
+            self.standing = Standing::Ended;
+        }
+    }
+
+    /// What follows is of another source: the numbers alone go on, from the first of those that are `unsent`.
+    pub(crate) fn hand_over(&mut self, unsent: u64) {
+        self.next = self.next.wrapping_sub(unsent);
+        (self.standing, self.open, self.put_off) = (Standing::Elsewhere, false, NOTHING);
+        self.selector = Selector::new();
     }
 
     /// Nothing is sent for a while; what follows begins with a key frame.
@@ -379,9 +399,10 @@ impl Rewriter {
         })
     }
 
-    /// The encoding that was sent last, if any was, and whether its stream is still the same.
+    /// The encoding that was sent last, if any of this source was, and whether its stream is still the same.
     pub(crate) fn encoding(&self) -> Option<(u8, bool)> {
-        self.begun.then_some((self.span.layer.encoding, !self.stale))
+        let any = self.begun && self.standing != Standing::Elsewhere;
+        any.then_some((self.span.layer.encoding, self.standing == Standing::There))
     }
 
     /// What is added to the timestamps of what was sent last.
@@ -401,7 +422,7 @@ impl Rewriter {
     }
 
     fn is_valid(&self) -> bool {
-        self.begun && !self.stale
+        self.begun && self.standing == Standing::There
     }
 
     /// The highest number given out so far.

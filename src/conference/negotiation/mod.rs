@@ -216,19 +216,9 @@ impl Negotiation {
         self.slots.len() < before
     }
 
-    /// Gives a slot another id that is not in use: its line, SSRCs and names stay. Returns whether there
-    /// was such a slot.
-    pub fn rename_send(&mut self, id: u64, to: u64) -> bool {
-        let Some(slot) = self.slots.iter_mut().find(|slot| slot.send.id == id) else { return false };
-        slot.send.id = to;
-        for section in self.sections.iter_mut().chain(self.pending.iter_mut().flatten()) {
-            if let Some(slot) = section.line.as_mut().and_then(|line| line.sends.as_mut()) {
-                slot.id = if slot.id == id { to } else { slot.id };
-            }
-            section.announced = section.announced.map(|known| if known == id { to } else { known });
-        }
-        self.rebuild();
-        true
+    /// Whether the participant rejected the section of a slot, or no longer takes media on it.
+    pub fn is_refused(&self, id: u64) -> bool {
+        self.slots.iter().any(|slot| slot.send.id == id && slot.refused)
     }
 
     /// Answers an offer. Slots that wait are put on lines that can carry them. An offer of ours

@@ -73,6 +73,13 @@ pub struct Track {
     pub last_arrival: Option<Instant>,
     /// When the first packet after the longest silence came, and how long that silence was.
     pub longest_silence: Duration,
+    /// Packets by who published them: on a line that sources share there are several.
+    pub from: BTreeMap<u32, u64>,
+    publisher: Option<u32>,
+    /// The latest timestamp by number, and when it came.
+    latest: Option<(u32, Instant)>,
+    /// By how much more, or less, time passed by the timestamps than by the arrivals, at most.
+    pub drift: Duration,
     /// What came, where it is taped.
     pub tape: Vec<Arrived>,
 }
@@ -93,6 +100,10 @@ impl Track {
             sender_report: None,
             last_arrival: None,
             longest_silence: Duration::ZERO,
+            from: BTreeMap::new(),
+            publisher: None,
+            latest: None,
+            drift: Duration::ZERO,
             tape: Vec::new(),
         }
     }
@@ -154,7 +165,27 @@ impl Track {
         self.first = self.first.or(Some(seq));
     }
 
+    /// The packet with the highest number so far: timestamps never go back, whatever was switched (S-SIM-04).
+    fn on_timestamp(&mut self, now: Instant, timestamp: u32) -> Result<(), String> {
+        let rate = if self.announced.video { 90_000 } else { 48_000 };
+        if let Some((before, at)) = self.latest {
+            let ticks = timestamp.wrapping_sub(before).cast_signed();
+            let Ok(ticks) = u64::try_from(ticks) else {
+                return Err(format!("S-SIM-04: back by {} ticks in {:?}", -i64::from(ticks), self.announced));
+            };
+            let passed = Duration::from_micros(ticks * 1_000_000 / rate);
+            self.drift = self.drift.max(passed.abs_diff(now - at));
+        }
+        self.latest = Some((timestamp, now));
+        Ok(())
+    }
+
     fn on_content(&mut self, content: Content) {
+        *self.from.entry(content.publisher).or_default() += 1;
+        if self.publisher.replace(content.publisher).is_some_and(|before| before != content.publisher) {
+            // Another source on a shared line has frames of its own.
+            self.frames.clear();
+        }
         self.start = self.start.or(Some(content.frame));
         let frame = self.frames.entry(content.frame).or_default();
         frame.parts = content.parts;
@@ -293,6 +324,9 @@ impl Receiver {
         let misled = named && track.publisher() != label;
         if content.room != room || misled || content.video != track.announced.video {
             return violations.push(format!("{content:?} on {:?} in room {room}", track.announced));
+        }
+        if track.highest.is_none_or(|highest| highest < seq) {
+            violations.extend(track.on_timestamp(now, packet.timestamp().0).err());
         }
         track.on_number(now, seq);
         track.on_content(content);

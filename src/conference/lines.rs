@@ -1,0 +1,155 @@
+//! Lines that are shared: each carries one source after the other under the same SSRCs and numbers, so that who
+//! is seen and heard changes without a description, and a meeting of hundreds has as many m-lines as a screen
+//! has places.
+//!
+//! To its receiver a shared line is one stream that goes on: with the next number, later in time, from a key
+//! frame. Which source it carries is said by [`Event::LineChanged`], for the embedder to tell the page.
+
+use crate::base::limits;
+use crate::base::time::Instant;
+use crate::conference::engine::Engine;
+use crate::conference::event::Event;
+use crate::conference::ids::{ParticipantId, SourceId, SubscriptionId};
+use crate::conference::negotiation::{MediaKind, SendSlot};
+use crate::conference::participant::{Egress, ParticipantState};
+use crate::conference::source::Newest;
+use crate::conference::subscription::{Numbers, Subscription};
+use crate::wire::rtp::Ssrc;
+use crate::wire::sdp::Msid;
+
+/// One shared line.
+#[derive(Debug)]
+pub(super) struct SharedLine {
+    /// Its name among the slots of the negotiation.
+    pub(super) slot: u64,
+    pub(super) kind: MediaKind,
+    pub(super) ssrcs: (Ssrc, Ssrc),
+    pub(super) carries: Option<SubscriptionId>,
+    /// Where its numbers stand while it carries nothing.
+    pub(super) numbers: Option<Numbers>,
+    /// What the embedder was told that it carries.
+    told: Option<SourceId>,
+}
+
+impl ParticipantState {
+    /// Lines of audio and of video that it shares among sources; `None` if each source has its own.
+    pub(super) fn shared_lines(&self) -> Option<[usize; 2]> {
+        let all = limits::SPARE_LINES as u16;
+        let shared = self.config.shared_lines.map(|lines| [lines.audio, lines.video]);
+        // Who takes no offers of ours has what its offer asks for.
+        let shared = shared.or((!self.config.renegotiates).then_some([all; 2]))?;
+        Some(shared.map(|lines| usize::from(lines).min(limits::SHARED_LINES)))
+    }
+
+    /// Adds lines until there are as many as are to be shared.
+    pub(super) fn reserve_lines(&mut self) {
+        let Some(shared) = self.shared_lines().filter(|_| self.config.receive) else { return };
+        for (kind, wanted) in [MediaKind::Audio, MediaKind::Video].into_iter().zip(shared) {
+            let there = self.lines.iter().filter(|line| line.kind == kind).count();
+            for _ in there..wanted {
+                let (ssrc, rtx_ssrc) = (self.fresh_ssrc(), self.fresh_ssrc());
+                // Subscriptions are named by index and generation, and no index is that large.
+                let slot = u64::MAX - u64::from(ssrc.0);
+                let msid = Msid { stream: "room".to_owned(), track: format!("t{:08x}", ssrc.0) };
+                let (rtx, cname) = (Some(rtx_ssrc.0), self.cname.clone());
+                let send = SendSlot { id: slot, kind, ssrc: ssrc.0, rtx, msid, cname };
+                if self.negotiation.assign_send(send).is_ok() {
+                    let (ssrcs, numbers) = ((ssrc, rtx_ssrc), Some(Numbers::new(&mut self.random)));
+                    self.lines.push(SharedLine { slot, kind, ssrcs, carries: None, numbers, told: None });
+                }
+            }
+        }
+    }
+
+    /// A line of a kind that carries nothing, those that are negotiated first.
+    pub(super) fn free_line(&mut self, kind: MediaKind) -> Option<&mut SharedLine> {
+        let session = self.negotiation.session();
+        let refused = |line: &SharedLine| self.negotiation.is_refused(line.slot);
+        let free = |line: &&mut SharedLine| line.kind == kind && line.numbers.is_some() && !refused(line);
+        self.lines.iter_mut().filter(free).min_by_key(|line| session.line_of_slot(line.slot).is_none())
+    }
+
+    /// How many lines of a kind can carry anything.
+    pub(super) fn usable_lines(&self, kind: MediaKind) -> usize {
+        let usable = |line: &&SharedLine| line.kind == kind && !self.negotiation.is_refused(line.slot);
+        self.lines.iter().filter(usable).count()
+    }
+}
+
+impl SharedLine {
+    /// Takes the line back from what it carried; `left` is the last that was sent. What still waits to be sent
+    /// never will be: its numbers are free.
+    pub(super) fn release(&mut self, subscription: Subscription, left: Option<Newest>, egress: &Egress) {
+        let unsent = self.carries.map_or(0, |key| egress.unsent(key, subscription.rewriter.highest()));
+        (self.carries, self.numbers) = (None, Some(subscription.into_numbers(left, unsent)));
+    }
+}
+
+impl Engine {
+    /// Of one that takes no offers: takes back the lines that its own did not ask for.
+    pub(super) fn keep_asked_lines(&mut self, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(id) else { return };
+        if participant.config.renegotiates {
+            return;
+        }
+        let negotiation = &mut participant.negotiation;
+        let mut surplus = Vec::new();
+        participant.lines.retain(|line| {
+            let placed = negotiation.session().line_of_slot(line.slot).is_some();
+            if !placed {
+                negotiation.remove_send(line.slot);
+                surplus.extend(line.carries);
+            }
+            placed
+        });
+        participant.lines.shrink_to_fit();
+        for key in surplus {
+            let subscription = self.subscriptions.get(key);
+            let (source, by_hand) = subscription.map_or((None, false), |one| (Some(one.source), one.by_hand));
+            self.remove_subscription(key);
+            if let Some(source) = source.filter(|_| by_hand) {
+                // On another line, if there is one.
+                let _ = self.subscribe(id, source, true);
+            }
+        }
+    }
+
+    /// The last packet of what a subscription sends, in the time of its own stream.
+    pub(super) fn last_sent(&self, now: Instant, key: SubscriptionId) -> Option<Newest> {
+        let subscription = self.subscriptions.get(key)?;
+        let source = self.sources.get(subscription.source)?;
+        let listener = subscription.seat.and_then(|seat| source.audience.get(seat));
+        let rewriter = listener.map_or(&subscription.rewriter, |listener| &listener.rewriter);
+        let Some((encoding, same)) = rewriter.encoding() else { return subscription.left };
+        let encoding = source.encoding(encoding);
+        let stream = encoding.and_then(|encoding| self.streams.get(encoding.stream?)).filter(|_| same);
+        let newest = stream.map_or(encoding.and_then(|encoding| encoding.left), |stream| stream.newest);
+        let moved = |newest: Newest| Newest {
+            timestamp: newest.timestamp.wrapping_add(rewriter.timestamp_delta()),
+            ..newest
+        };
+        let latest = Newest { seq: rewriter.highest(), timestamp: rewriter.latest_timestamp(), at: now };
+        Some(newest.map_or(latest, moved))
+    }
+
+    /// Tells the embedder which source each shared line carries, where that changed.
+    pub(super) fn tell_lines(&mut self, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(id) else { return };
+        let mut changes = Vec::new();
+        let session = participant.negotiation.session();
+        for line in &mut participant.lines {
+            let Some(mid) = session.line_of_slot(line.slot).map(|negotiated| &negotiated.mid) else {
+                continue;
+            };
+            let subscription = line.carries.and_then(|key| self.subscriptions.get(key));
+            let source = subscription.map(|subscription| subscription.source);
+            if line.told != source {
+                line.told = source;
+                changes.push((mid.as_str().to_owned(), source));
+            }
+        }
+        for (mid, source) in changes {
+            self.emit(Event::LineChanged { participant: id, mid, source });
+        }
+    }
+}
