@@ -111,8 +111,16 @@ fn s_rtp_06_under_an_encrypted_header_another_lines_payload_type_moves_with_its_
     let moved: Vec<_> = (0..10)
         .map(|at| {
             let (seq, frame) = (60_510 + at, 1_000 + at as u32);
-            let content =
-                Content { room: 0, publisher: 0, video: true, frame, part: 0, parts: 1, keyframe: true };
+            let content = Content {
+                room: 0,
+                publisher: 0,
+                video: true,
+                frame,
+                part: 0,
+                parts: 1,
+                keyframe: true,
+                height: 180,
+            };
             (audio, seq, header(VP8, seq, audio, &[(MID, b"1")]), content.payload())
         })
         .collect();
@@ -194,8 +202,16 @@ fn s_rtp_06_a_mid_of_another_line_takes_the_ssrc_there_at_a_bounded_rate() {
     conference.drive(millis(100));
     let before = (conference.seen(1, 0).audio, conference.seen(1, 0).video);
     // The microphone's SSRC becomes the camera's, which RFC 9143 allows.
-    let content =
-        |frame| Content { room: 0, publisher: 0, video: true, frame, part: 0, parts: 1, keyframe: true };
+    let content = |frame| Content {
+        room: 0,
+        publisher: 0,
+        video: true,
+        frame,
+        part: 0,
+        parts: 1,
+        keyframe: true,
+        height: 180,
+    };
     let moved =
         |seq: u64, frame| (audio, seq, header(VP8, seq, audio, &[(MID, b"1")]), content(frame).payload());
     let refused = dropped(&mut conference, DropReason::Rebinding, &[moved(60_500, 1_000)]);

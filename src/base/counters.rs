@@ -26,23 +26,30 @@ impl<const N: usize> Counters<N> {
     }
 }
 
-/// The same in half the memory, for owners of whom there are many; stops at 2^32.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Tally<const N: usize>([u32; N]);
+/// The same for owners of whom there are many and for whom most reasons never come: only what was counted takes
+/// memory. Stops at 2^32.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Tally<const N: usize>(Vec<(u16, u32)>);
 
 impl<const N: usize> Tally<N> {
     pub(crate) const fn new() -> Self {
-        Tally([0; N])
+        Tally(Vec::new())
     }
 
     /// See [`Counters::add`].
     pub(crate) fn add(&mut self, index: usize) {
-        if let Some(count) = self.0.get_mut(index) {
-            *count = count.saturating_add(1);
+        let Ok(reason) = u16::try_from(index) else { return };
+        match self.0.binary_search_by_key(&reason, |(reason, _)| *reason) {
+            Ok(at) => {
+                self.0.iter_mut().skip(at).take(1).for_each(|(_, count)| *count = count.saturating_add(1))
+            }
+            Err(at) if index < N => self.0.insert(at, (reason, 1)),
+            Err(_) => {}
         }
     }
 
     pub(crate) fn get(&self, index: usize) -> u64 {
-        self.0.get(index).copied().unwrap_or(0).into()
+        let counted = self.0.iter().find(|(reason, _)| usize::from(*reason) == index);
+        counted.map_or(0, |(_, count)| u64::from(*count))
     }
 }

@@ -29,10 +29,20 @@ macro_rules! slot_key {
 }
 pub(crate) use slot_key;
 
+/// A place of a table. What tells whose it is stands in one cache line with the value's first fields.
 #[derive(Debug)]
-struct Slot<T> {
-    generation: u32,
-    value: Option<T>,
+#[repr(u32, align(64))]
+enum Slot<T> {
+    Free { generation: u32 },
+    Taken { generation: u32, value: T },
+}
+
+impl<T> Slot<T> {
+    fn generation(&self) -> u32 {
+        match self {
+            Slot::Free { generation } | Slot::Taken { generation, .. } => *generation,
+        }
+    }
 }
 
 /// Values under generational keys, in a dense array. Insertion reuses the slot freed last; memory goes
@@ -59,8 +69,9 @@ impl<K: Key, T> Slots<K, T> {
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(K) -> T) -> K {
         let index = self.free.pop().unwrap_or_else(|| self.grow());
         let slot = &mut self.slots[index as usize];
-        let key = K::from_parts(index, slot.generation);
-        slot.value = Some(make(key));
+        let generation = slot.generation();
+        let key = K::from_parts(index, generation);
+        *slot = Slot::Taken { generation, value: make(key) };
         key
     }
 
@@ -69,18 +80,18 @@ impl<K: Key, T> Slots<K, T> {
         if self.slots.len() == self.slots.capacity() {
             self.slots.reserve_exact((self.slots.len() / 8).max(4));
         }
-        self.slots.push(Slot { generation: self.first_generation, value: None });
+        self.slots.push(Slot::Free { generation: self.first_generation });
         // Every table has a limit far below 2^32 entries.
         (self.slots.len() - 1) as u32
     }
 
     pub(crate) fn remove(&mut self, key: K) -> Option<T> {
         let slot = self.slots.get_mut(key.index() as usize)?;
-        if slot.generation != key.generation() {
+        if !matches!(slot, Slot::Taken { generation, .. } if *generation == key.generation()) {
             return None;
         }
-        let value = slot.value.take()?;
-        slot.generation = slot.generation.wrapping_add(1);
+        let free = Slot::Free { generation: key.generation().wrapping_add(1) };
+        let Slot::Taken { value, .. } = std::mem::replace(slot, free) else { return None };
         self.free.push(key.index());
         if self.free.len() == self.slots.len() {
             self.give_back();
@@ -90,28 +101,33 @@ impl<K: Key, T> Slots<K, T> {
 
     /// Frees an empty table; keys from before stay stale.
     fn give_back(&mut self) {
-        let newest = self.slots.iter().map(|slot| slot.generation).max();
+        let newest = self.slots.iter().map(Slot::generation).max();
         self.first_generation = newest.unwrap_or(self.first_generation);
         (self.slots, self.free) = (Vec::new(), Vec::new());
     }
 
     #[inline]
     pub(crate) fn get(&self, key: K) -> Option<&T> {
-        let slot = self.slots.get(key.index() as usize)?;
-        if slot.generation == key.generation() { slot.value.as_ref() } else { None }
+        match self.slots.get(key.index() as usize)? {
+            Slot::Taken { generation, value } if *generation == key.generation() => Some(value),
+            _ => None,
+        }
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut T> {
-        let slot = self.slots.get_mut(key.index() as usize)?;
-        if slot.generation == key.generation() { slot.value.as_mut() } else { None }
+        match self.slots.get_mut(key.index() as usize)? {
+            Slot::Taken { generation, value } if *generation == key.generation() => Some(value),
+            _ => None,
+        }
     }
 
     /// Everything there is, in the order of the slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &T)> {
-        (0..)
-            .zip(&self.slots)
-            .filter_map(|(index, slot)| Some((K::from_parts(index, slot.generation), slot.value.as_ref()?)))
+        (0..).zip(&self.slots).filter_map(|(index, slot)| match slot {
+            Slot::Taken { generation, value } => Some((K::from_parts(index, *generation), value)),
+            Slot::Free { .. } => None,
+        })
     }
 
     pub(crate) fn contains(&self, key: K) -> bool {

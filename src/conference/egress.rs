@@ -52,13 +52,6 @@ impl Engine {
         self.write_media(now, id, buf)
     }
 
-    /// Whether a participant that was written to has to be asked again.
-    pub(super) fn has_more(&self, id: ParticipantId) -> bool {
-        self.participants
-            .get(id)
-            .is_some_and(|participant| participant.egress.control || !participant.egress.queue.is_empty())
-    }
-
     /// The next datagram that is not media.
     fn write_control(&mut self, now: Instant, id: ParticipantId, buf: &mut [u8]) -> Option<Written> {
         let participant = self.participants.get_mut(id)?;

@@ -7,6 +7,7 @@ use crate::base::slots::Slots;
 use crate::base::time::Instant;
 use crate::conference::config::{ConfigError, EngineConfig};
 use crate::conference::drops::{DropCounters, DropReason};
+use crate::conference::egress::Written;
 use crate::conference::event::{Event, LeaveReason};
 use crate::conference::ids::{ParticipantId, RoomId, SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation;
@@ -207,29 +208,19 @@ impl Engine {
             self.handle_timeout(now);
         }
         while let Some(&id) = self.ready.front() {
-            let Some(written) = self.write_next(now, id, buf) else {
-                self.ready.pop_front();
-                if let Some(participant) = self.participants.get_mut(id) {
-                    participant.egress.ready = false;
-                }
-                continue;
-            };
+            let written = self.write_next(now, id, buf);
             // Ready participants take turns; who has nothing left leaves the line.
             self.ready.pop_front();
-            if self.has_more(id) {
-                self.ready.push_back(id);
-            } else if let Some(participant) = self.participants.get_mut(id) {
-                participant.egress.ready = false;
+            if let Some(participant) = self.participants.get_mut(id) {
+                participant.egress.ready = written.is_some() && participant.egress.has_more();
+                if participant.egress.ready {
+                    self.ready.push_back(id);
+                }
             }
+            let Some(Written { path, len, segment_size }) = written else { continue };
             self.transmits += 1;
             let id = TransmitId(self.transmits);
-            return Some(Transmit {
-                id,
-                path: written.path,
-                ecn: Ecn::NotEct,
-                len: written.len,
-                segment_size: written.segment_size,
-            });
+            return Some(Transmit { id, path, ecn: Ecn::NotEct, len, segment_size });
         }
         self.skip_stale_deadlines();
         None
@@ -257,7 +248,11 @@ impl Engine {
     fn next_deadline(&self) -> Option<Instant> {
         let participants = self.deadlines.peek().map(|(at, _)| at);
         let rooms = self.room_deadlines.peek().map(|(at, _)| at);
-        [participants, rooms, self.connections.poll_timeout()].into_iter().flatten().min()
+        let sooner = |one: Option<Instant>, other: Option<Instant>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        sooner(sooner(participants, rooms), self.connections.poll_timeout())
     }
 
     /// Tells when a transmit truly left, where the embedder knows better than the `now` of its poll.

@@ -3,16 +3,20 @@
 use crate::base::limits;
 use crate::base::slots::Slots;
 use crate::base::time::Instant;
-use crate::conference::drops::DropReason;
+use crate::conference::drops::{DropCounters, DropReason};
 use crate::conference::engine::{Engine, push_event};
 use crate::conference::event::Event;
-use crate::conference::ids::{SourceId, StreamId};
+use crate::conference::ids::{SourceId, StreamId, SubscriptionId};
 use crate::conference::participant::SendEntry;
-use crate::conference::source::{Encoding, Newest, Stream};
+use crate::conference::source::{Encoding, Listener, Newest, Source, Stream};
+use crate::conference::subscription::Subscription;
+use crate::forwarding::ladder::Ladder;
+use crate::forwarding::layers::Layer;
 use crate::forwarding::reading::Reading;
-use crate::forwarding::rewrite::{Mapped, Rewriter};
+use crate::forwarding::rewrite::{Mapped, Rewriter, Shift, Span};
 use crate::wire::rtp::SeqNo;
 use smallvec::SmallVec;
+use std::collections::VecDeque;
 
 /// A packet that stands in its stream's history.
 pub(super) struct Kept {
@@ -83,72 +87,37 @@ impl Engine {
 
     /// One walk over the audience, or over some seats of it; says where more is to be done.
     fn walk(&mut self, now: Instant, id: SourceId, packet: &Kept, seats: Option<&[usize]>) -> Seats {
-        let mut told = Seats::default();
-        let Some(source) = self.sources.get_mut(id) else { return told };
+        let Some(source) = self.sources.get_mut(id) else { return Seats::default() };
+        let Source { audience, encodings, ladder, .. } = source;
         let facts = &packet.reading.facts;
-        let mut awaited = false;
-        let count = seats.map_or(source.audience.len(), <[usize]>::len);
-        for at in 0..count {
+        let numbers = (packet.timestamp, packet.reading.inner);
+        let mut walk = Walk {
+            now,
+            id,
+            packet,
+            encodings,
+            ladder,
+            streams: &self.streams,
+            subscriptions: &mut self.subscriptions,
+            events: &mut self.events,
+            drops: &mut self.drops,
+            told: Seats::default(),
+            awaited: false,
+        };
+        let (mut queued, mut refused) = (0, 0);
+        for at in 0..seats.map_or(audience.len(), <[usize]>::len) {
             let seat = seats.map_or(Some(at), |seats| seats.get(at).copied());
-            let Some((seat, listener)) = seat.and_then(|at| Some((at, source.audience.get_mut(at)?))) else {
+            let Some((seat, listener)) = seat.and_then(|at| Some((at, audience.get_mut(at)?))) else {
                 continue;
             };
-            let selected = listener.rewriter.selector;
-            let before = selected.layer();
-            let inner = packet.reading.inner;
-            let numbers = (packet.timestamp, inner);
-            let mapped = listener.rewriter.take(
-                || Some(&mut self.subscriptions.get_mut(listener.subscription)?.spans),
-                packet.seq,
-                facts,
-                numbers,
-                packet.empty,
-            );
-            let sent = match mapped {
-                Mapped::Sent { out, span, emptied } => Some((out, span, emptied)),
-                Mapped::LeftOut => None,
-                Mapped::Resumes => {
-                    told.resumed.push(seat);
-                    None
-                }
-                Mapped::Begins => {
-                    let mut subscription = self.subscriptions.get_mut(listener.subscription);
-                    let left = subscription.as_deref_mut().and_then(|one| one.left.take());
-                    let at =
-                        continued((&source.encodings, left), &self.streams, now, &listener.rewriter, packet);
-                    if before.is_some() && listener.rewriter.has_passed(at) {
-                        // It came so late that something newer was shown: the next key frame is waited for.
-                        listener.rewriter.selector = selected;
-                        awaited = true;
-                        None
-                    } else {
-                        told.begun.push(seat);
-                        let spans = subscription.map(|one| &mut one.spans);
-                        let (out, span) =
-                            listener.rewriter.begin(spans, packet.seq, (packet.timestamp, at), inner);
-                        Some((out, span, false))
-                    }
-                }
-            };
-            if listener.rewriter.due() && sent.is_some() {
-                told.resumed.push(seat);
-            }
-            let selector = &listener.rewriter.selector;
-            let arrived = selector.layer() == selector.target() || listener.rewriter.has_put_off();
-            if facts.begins_picture && !arrived {
-                awaited |= selector.awaits(|target| source.ladder.clip(target)) == Some(facts.layer.encoding);
-            }
-            let Some((out, span, emptied)) = sent else { continue };
+            let usual = listener.rewriter.pass(packet.seq, facts, numbers, packet.empty);
+            let usual = usual.map(|out| Sending::new(out, listener.rewriter.span(), false));
+            let Some(sending) = usual.or_else(|| walk.take(seat, listener)) else { continue };
             let Some(subscriber) = self.participants.get_mut(listener.subscriber) else { continue };
-            if selector.layer() != before {
-                let layer = selector.layer().map(|layer| source.ladder.clip(layer));
-                let event = Event::LayerChanged { participant: listener.subscriber, source: id, layer };
-                push_event(&mut self.events, &mut self.drops, event);
-            }
-            self.traffic.queued += 1;
+            queued += 1;
             if subscriber.egress.queue.len() >= limits::SEND_QUEUE {
-                self.traffic.queued_dropped += 1;
-                self.drops.add(DropReason::QueueFull.index());
+                refused += 1;
+                walk.drops.add(DropReason::QueueFull.index());
                 subscriber.drops.add(DropReason::QueueFull.index());
                 continue;
             }
@@ -156,11 +125,11 @@ impl Engine {
                 subscription: listener.subscription,
                 stream: packet.stream,
                 seq: packet.seq,
-                out,
-                timestamp: packet.timestamp.wrapping_add(span.timestamp),
-                shift: span.shift,
-                top: span.layer.spatial,
-                emptied,
+                out: sending.out,
+                timestamp: packet.timestamp.wrapping_add(sending.timestamp),
+                shift: sending.shift,
+                top: sending.top,
+                emptied: sending.emptied,
                 retransmission: false,
             });
             if !subscriber.egress.ready {
@@ -168,10 +137,104 @@ impl Engine {
                 self.ready.push_back(listener.subscriber);
             }
         }
+        let Walk { told, awaited, .. } = walk;
+        self.traffic.queued += queued;
+        self.traffic.queued_dropped += refused;
         if awaited {
             self.want_keyframe(now, id, facts.layer.encoding);
         }
         told
+    }
+}
+
+/// One packet on its way along an audience, and what is needed where it is not simply the next.
+struct Walk<'w> {
+    now: Instant,
+    id: SourceId,
+    packet: &'w Kept,
+    encodings: &'w [Encoding],
+    ladder: &'w Ladder,
+    streams: &'w Slots<StreamId, Stream>,
+    subscriptions: &'w mut Slots<SubscriptionId, Subscription>,
+    events: &'w mut VecDeque<Event>,
+    drops: &'w mut DropCounters,
+    told: Seats,
+    /// Whether a key frame of the packet's encoding is what is missing.
+    awaited: bool,
+}
+
+/// How a packet leaves for one listener.
+struct Sending {
+    out: SeqNo,
+    timestamp: u32,
+    shift: Shift,
+    top: u8,
+    emptied: bool,
+}
+
+impl Sending {
+    #[inline]
+    fn new(out: SeqNo, span: &Span, emptied: bool) -> Self {
+        Sending { out, timestamp: span.timestamp, shift: span.shift, top: span.layer.spatial, emptied }
+    }
+}
+
+impl Walk<'_> {
+    /// Takes the packet for a listener to whom it is not simply the next one.
+    #[inline(never)]
+    fn take(&mut self, seat: usize, listener: &mut Listener) -> Option<Sending> {
+        let packet = self.packet;
+        let facts = &packet.reading.facts;
+        let before = listener.rewriter.selector.layer();
+        let mapped = listener.rewriter.take(
+            || Some(&mut self.subscriptions.get_mut(listener.subscription)?.spans),
+            packet.seq,
+            facts,
+            (packet.timestamp, packet.reading.inner),
+            packet.empty,
+        );
+        let sent = match mapped {
+            Mapped::Sent { out, span, emptied } => Some(Sending::new(out, &span, emptied)),
+            Mapped::LeftOut => None,
+            Mapped::Resumes => {
+                self.told.resumed.push(seat);
+                None
+            }
+            Mapped::Begins => self.begin(seat, listener, before),
+        };
+        if listener.rewriter.due() && sent.is_some() {
+            self.told.resumed.push(seat);
+        }
+        let selector = &listener.rewriter.selector;
+        let arrived = selector.layer() == selector.target() || listener.rewriter.has_put_off();
+        if facts.begins_picture && !arrived {
+            let awaited = selector.awaits(|target| self.ladder.clip(target));
+            self.awaited |= awaited == Some(facts.layer.encoding);
+        }
+        if sent.is_some() && selector.layer() != before {
+            let layer = selector.layer().map(|layer| self.ladder.clip(layer));
+            let event = Event::LayerChanged { participant: listener.subscriber, source: self.id, layer };
+            push_event(self.events, self.drops, event);
+        }
+        sent
+    }
+
+    /// The packet is the first of another encoding, or the first at all.
+    fn begin(&mut self, seat: usize, listener: &mut Listener, before: Option<Layer>) -> Option<Sending> {
+        let (packet, rewriter) = (self.packet, &mut listener.rewriter);
+        let mut subscription = self.subscriptions.get_mut(listener.subscription);
+        let left = subscription.as_deref_mut().and_then(|one| one.left.take());
+        let at = continued((self.encodings, left), self.streams, self.now, rewriter, packet);
+        if before.is_some() && rewriter.has_passed(at) {
+            // It came so late that something newer was shown: the next key frame is waited for.
+            rewriter.selector.stay(before);
+            self.awaited = true;
+            return None;
+        }
+        self.told.begun.push(seat);
+        let spans = subscription.map(|one| &mut one.spans);
+        let (out, span) = rewriter.begin(spans, packet.seq, (packet.timestamp, at), packet.reading.inner);
+        Some(Sending::new(out, &span, false))
     }
 }
 

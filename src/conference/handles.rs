@@ -218,6 +218,14 @@ impl Participant<'_> {
         subscriptions.filter(|one| !one.hidden).map(|one| one.source)
     }
 
+    /// The sources that were subscribed to by hand.
+    pub fn by_hand(&self) -> impl Iterator<Item = SourceId> {
+        let participant = self.engine.participants.get(self.id).into_iter();
+        let keys = participant.flat_map(|participant| participant.subscriptions.iter());
+        let subscriptions = keys.filter_map(|key| self.engine.subscriptions.get(*key));
+        subscriptions.filter(|one| one.by_hand).map(|one| one.source)
+    }
+
     /// The shared lines that are negotiated: the mid of each, and the source that it carries.
     pub fn lines(&self) -> impl Iterator<Item = (&str, Option<SourceId>)> {
         let participant = self.engine.participants.get(self.id).into_iter();

@@ -63,6 +63,11 @@ pub(super) struct Egress {
 }
 
 impl Egress {
+    /// Whether a participant that was written to has to be asked again.
+    pub(super) fn has_more(&self) -> bool {
+        self.control || !self.queue.is_empty()
+    }
+
     /// How many of a subscription's latest numbers, up to `highest`, wait in the queue.
     pub(super) fn unsent(&self, subscription: SubscriptionId, highest: SeqNo) -> u64 {
         let entries = self.queue.iter().rev();
@@ -221,17 +226,18 @@ impl RtcpBudget {
     }
 }
 
-/// A participant as the engine holds it. What each datagram touches comes first.
+/// A participant as the engine holds it. What each datagram that leaves touches comes first, in three cache lines.
+#[repr(C)]
 pub(super) struct ParticipantState {
     pub(super) egress: Egress,
     pub(super) path: Option<Path>,
+    pub(super) traffic: Traffic,
     pub(super) network: Network,
     pub(super) budget: PublishBudget,
     pub(super) contexts: Vec<Role>,
     pub(super) arrivals: Arrivals,
     pub(super) timers: Timers,
     pub(super) rtcp: RtcpDue,
-    pub(super) traffic: Traffic,
 
     pub(super) room: RoomId,
     pub(super) config: ParticipantConfig,

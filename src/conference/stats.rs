@@ -5,11 +5,17 @@ use crate::conference::drops::{DropCounters, DropReason, DropTally};
 
 /// Datagrams and what became of them, both ways.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
 pub(super) struct Traffic {
-    pub(super) datagrams_received: u64,
-    pub(super) bytes_received: u64,
+    // First what each datagram that leaves counts.
     pub(super) datagrams_sent: u64,
     pub(super) bytes_sent: u64,
+    /// Of what was queued: sealed and handed out.
+    pub(super) forwarded: u64,
+    /// Of what was forwarded: retransmissions.
+    pub(super) retransmitted: u64,
+    pub(super) datagrams_received: u64,
+    pub(super) bytes_received: u64,
     /// Of what was received: STUN, DTLS and RTCP that were taken.
     pub(super) consumed: u64,
     /// Of what was received: packets kept in a history.
@@ -18,12 +24,8 @@ pub(super) struct Traffic {
     pub(super) received_dropped: u64,
     /// Entries put into send queues.
     pub(super) queued: u64,
-    /// Of what was queued: sealed and handed out.
-    pub(super) forwarded: u64,
     /// Of what was queued: dropped afterwards.
     pub(super) queued_dropped: u64,
-    /// Of what was forwarded: retransmissions.
-    pub(super) retransmitted: u64,
     pub(super) feedback_received: u64,
     pub(super) ecn_ce_received: u64,
 }

@@ -25,20 +25,21 @@ pub(super) struct EgressExtensions {
     pub(super) forwarded: [u8; crate::wire::rtp::ExtensionKind::COUNT],
 }
 
-/// A subscription: first what each datagram needs, then what reports and repair need.
+/// A subscription: first what each datagram needs, in two cache lines, then what reports and repair need.
+#[repr(C)]
 pub(super) struct Subscription {
-    pub(super) subscriber: ParticipantId,
-    pub(super) source: SourceId,
     pub(super) ssrc: Ssrc,
     pub(super) rtx_ssrc: Ssrc,
+    pub(super) sent: Sent,
+    pub(super) rtx_next: SeqNo,
+    pub(super) extensions: EgressExtensions,
     /// Payload types by the engine's codec, plain and as retransmission; payload type 0 is never
     /// negotiated for what the engine forwards.
     pub(super) payload_types: [u8; limits::CODECS],
     pub(super) rtx_payload_types: [u8; limits::CODECS],
-    pub(super) extensions: EgressExtensions,
-    pub(super) sent: Sent,
-    pub(super) rtx_next: SeqNo,
 
+    pub(super) subscriber: ParticipantId,
+    pub(super) source: SourceId,
     /// Whose CNAME its SSRC was announced under (RFC 5576, section 6.1): the publisher's, or the
     /// subscriber's if its line was there before the source.
     pub(super) named_after: ParticipantId,
@@ -95,6 +96,9 @@ impl Numbers {
         }
     }
 }
+
+// Behind the generation of its slot.
+const _: () = assert!(8 + std::mem::offset_of!(Subscription, subscriber) <= 128);
 
 impl Subscription {
     pub(super) fn new(

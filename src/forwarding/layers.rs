@@ -164,6 +164,17 @@ impl Selector {
         self.current
     }
 
+    /// Whether what is sent is what is wanted, and a packet of `layer` is of it.
+    #[inline]
+    pub(crate) fn is_settled_above(&self, layer: Layer) -> bool {
+        self.current == self.target && self.current.is_some_and(|current| current.includes(layer))
+    }
+
+    /// Takes a switch back: what was sent before goes on.
+    pub(crate) fn stay(&mut self, before: Option<Layer>) {
+        self.current = before;
+    }
+
     /// Whether a key frame is what is missing: which encoding has to send one. `clip` says what is really
     /// there of a layer that reaches further.
     pub fn awaits(&self, clip: impl FnOnce(Layer) -> Layer) -> Option<u8> {

@@ -138,7 +138,7 @@ pub(crate) struct Rewriter {
     next: u64,
     /// The latest timestamp that left.
     timestamp: u32,
-    /// The latest numbers inside a packet that left.
+    /// The numbers inside the latest packet that left, before they were moved.
     inner: Inner,
     /// Whether anything ever left.
     begun: bool,
@@ -170,6 +170,30 @@ impl Rewriter {
             put_off: NOTHING,
             selector,
         }
+    }
+
+    /// The usual packet, the next of a layer that is sent while nothing else is wanted: its number, moved as the
+    /// present [span](Self::span) says. `None` leaves it to [`take`](Self::take).
+    #[inline]
+    pub(crate) fn pass(
+        &mut self,
+        seq: SeqNo,
+        facts: &PacketFacts,
+        (timestamp, inner): (u32, Inner),
+        empty: bool,
+    ) -> Option<SeqNo> {
+        let usual = !empty && self.put_off == NOTHING && seq.0 >= self.next;
+        if !usual || !self.selector.is_settled_above(facts.layer) {
+            return None;
+        }
+        self.note_passed(seq, facts, (timestamp, inner));
+        Some(self.span.map(seq))
+    }
+
+    /// How what is sent now is moved.
+    #[inline]
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
     }
 
     /// Takes a packet of the source: `seq` and `facts` as it came, `inner` as it stands in it, `timestamp`
@@ -213,11 +237,16 @@ impl Rewriter {
             Verdict::Forward if self.selector.layer() != before => self.note_layer(spans, seq),
             Verdict::Forward => {}
         }
+        self.note_passed(seq, facts, (timestamp, inner));
+        Mapped::Sent { out: self.span.map(seq), span: self.span, emptied: false }
+    }
+
+    #[inline]
+    fn note_passed(&mut self, seq: SeqNo, facts: &PacketFacts, (timestamp, inner): (u32, Inner)) {
         self.next = seq.0.wrapping_add(1);
         let top_ends = facts.ends_frame && facts.layer.spatial == self.span.layer.spatial;
         self.open = !(facts.ends_picture || top_ends);
         self.note_sent(timestamp, inner);
-        Mapped::Sent { out: self.span.map(seq), span: self.span, emptied: false }
     }
 
     /// Whether the picture that a key frame waits for is over with this packet: another one begins, here or
@@ -262,6 +291,8 @@ impl Rewriter {
         let layer = self.selector.layer().unwrap_or(self.span.layer);
         let mut shift = self.span.shift;
         shift.picture = shift.picture.wrapping_sub(u16::from(picture));
+        // The latest that left stays what it was.
+        self.inner.picture = self.inner.picture.wrapping_add(u16::from(picture));
         let (first, delta) = (seq.0.wrapping_add(1), self.span.delta.wrapping_sub(1));
         self.span = Span { first, delta, shift, layer, ..self.span };
         self.next = first;
@@ -321,10 +352,12 @@ impl Rewriter {
         self.close(spans, self.next, self.latest());
         let behind = at.wrapping_sub(self.timestamp).cast_signed() > 0;
         let at = if behind { at } else { self.timestamp.wrapping_add(limits::TIMESTAMP_STEP) };
+        let (last, moved) = (self.inner, self.span.shift);
         let shift = Shift {
-            picture: self.inner.picture.wrapping_add(1).wrapping_sub(inner.picture),
-            frame: self.inner.frame.wrapping_add(1).wrapping_sub(inner.frame),
-            base_picture: self.inner.base_picture.wrapping_add(1).wrapping_sub(inner.base_picture),
+            picture: (last.picture.wrapping_add(moved.picture).wrapping_add(1)).wrapping_sub(inner.picture),
+            frame: (last.frame.wrapping_add(moved.frame).wrapping_add(1)).wrapping_sub(inner.frame),
+            base_picture: (last.base_picture.wrapping_add(moved.base_picture).wrapping_add(1))
+                .wrapping_sub(inner.base_picture),
         };
         self.span = Span {
             first: seq.0,
@@ -341,14 +374,8 @@ impl Rewriter {
     }
 
     fn note_sent(&mut self, timestamp: u32, inner: Inner) {
-        let Span { timestamp: moved, shift, .. } = self.span;
-        self.timestamp = timestamp.wrapping_add(moved);
-        self.inner = Inner {
-            picture: inner.picture.wrapping_add(shift.picture),
-            frame: inner.frame.wrapping_add(shift.frame),
-            base_picture: inner.base_picture.wrapping_add(shift.base_picture),
-            consecutive: inner.consecutive,
-        };
+        self.timestamp = timestamp.wrapping_add(self.span.timestamp);
+        self.inner = inner;
     }
 
     /// What is wanted from now on.

@@ -60,13 +60,15 @@ struct Expected {
 }
 
 /// One participant's transport.
+#[repr(C)]
 pub(crate) struct Network {
+    // First what each packet needs.
+    keys: Option<Box<Keys>>,
     ice: ice::Agent,
     expected: Option<Expected>,
     association: Option<dtls::Association>,
     /// Where the last DTLS datagram of use came from: where answers go until a path is selected.
     dtls_path: Option<Path>,
-    keys: Option<Box<Keys>>,
     /// Whether both sides take encrypted RTP headers.
     cryptex: bool,
     dtls: dtls::Context,

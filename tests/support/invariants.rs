@@ -44,6 +44,8 @@ pub struct Watch {
     datagrams_sent: u64,
     bytes_sent: u64,
     datagrams_received: u64,
+    /// Nothing is lost or reordered on the way to the engine: what it sends has increasing numbers.
+    pub in_order: bool,
     /// The engine does full ICE: it also checks what participants name, in a bounded number.
     pub full_ice: bool,
 }
@@ -105,6 +107,9 @@ impl Watch {
                     self.rtp.entry(ssrc).or_default().first_use(wire),
                     "I-10: {ssrc:#x} uses {wire} twice"
                 );
+                let numbers = self.rtp.entry(ssrc).or_default();
+                let latest = numbers.highest.is_none_or(|highest| highest as u16 == wire);
+                assert!(!self.in_order || latest, "{ssrc:#x} goes back to {wire}");
                 assert_eq!(packet.csrcs().len(), 0, "S-RTP-13: {packet:?}");
             }
             Kind::Rtcp => {

@@ -15,6 +15,8 @@ pub struct Content {
     pub part: u16,
     pub parts: u16,
     pub keyframe: bool,
+    /// The height of the picture, as the frame header has it.
+    pub height: u16,
 }
 
 const HEAD: usize = 27;
@@ -26,7 +28,16 @@ pub const VIDEO: usize = 1_100;
 
 impl Content {
     pub fn audio(room: u32, publisher: u32, number: u32) -> Self {
-        Content { room, publisher, video: false, frame: number, part: 0, parts: 1, keyframe: false }
+        Content {
+            room,
+            publisher,
+            video: false,
+            frame: number,
+            part: 0,
+            parts: 1,
+            keyframe: false,
+            height: 180,
+        }
     }
 
     /// The payload: for video behind a VP8 descriptor of one byte, the start of a partition marked on
@@ -37,7 +48,8 @@ impl Content {
         let first = self.part == 0;
         payload.push(if first { 0x10 } else { 0x00 });
         payload.push(u8::from(!self.keyframe) | u8::from(self.video) << 1);
-        payload.extend([0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xb4, 0x00]);
+        payload.extend([0, 0, 0x9d, 0x01, 0x2a]);
+        payload.extend([self.height / 9 * 16, self.height].map(u16::to_le_bytes).concat());
         payload.extend(self.room.to_be_bytes());
         payload.extend(self.publisher.to_be_bytes());
         payload.extend(self.frame.to_be_bytes());
@@ -45,7 +57,8 @@ impl Content {
         payload.extend(self.parts.to_be_bytes());
         let len = if self.video { VIDEO } else { AUDIO };
         // Filling that differs everywhere: a packet in another's place cannot pass.
-        let mut word = self.frame.wrapping_mul(0x9e37_79b9) ^ u32::from(self.part) << 16 ^ self.publisher;
+        let place = u32::from(self.part) << 16 | u32::from(self.height);
+        let mut word = self.frame.wrapping_mul(0x9e37_79b9) ^ place ^ self.publisher;
         while payload.len() < len - TRAILER {
             word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             payload.push((word >> 24) as u8);
@@ -73,6 +86,7 @@ impl Content {
             part: half(23),
             parts: half(25),
             keyframe: body[1] & 1 == 0,
+            height: u16::from_le_bytes([body[9], body[10]]),
         };
         if body[0] != if content.part == 0 { 0x10 } else { 0x00 } || content.part >= content.parts {
             return Err("the descriptor does not fit");

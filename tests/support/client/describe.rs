@@ -200,6 +200,10 @@ impl Describe {
             let (sends, receives) =
                 if offer { (publishes, true) } else { (publishes && line.receives, line.sends) };
             self.section(&mut sdp, line, publisher, (sends, receives), local, setup);
+            let simulcast = publisher.plan.encodings > 1 && publisher.replay.is_none();
+            if simulcast && sends && line.video && (offer || self.simulcast.is_some()) {
+                publisher.describe_simulcast(&mut sdp);
+            }
             if let Some(replay) = publisher.replay.as_ref().filter(|_| sends && line.video) {
                 replay.describe(&mut sdp, offer || self.simulcast.is_some());
             }
@@ -266,7 +270,7 @@ impl Describe {
             let outgoing = if line.video { &publisher.video } else { &publisher.audio };
             let (ssrc, rtx) = (outgoing.ssrc.0, outgoing.rtx_ssrc.0);
             let _ = write!(sdp, "a=msid:camera {kind}-track\r\n");
-            if line.video && publisher.replay.is_some() {
+            if line.video && (publisher.replay.is_some() || publisher.plan.encodings > 1) {
                 return;
             }
             if line.video {

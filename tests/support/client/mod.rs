@@ -85,11 +85,16 @@ impl Client {
         seed[8..12].copy_from_slice(&setup.index.to_be_bytes());
         let random = Random::new(seed);
         let publisher = Publisher::new(random.fork(1), setup.plan, setup.room, setup.index);
+        let mut describe = Describe::new(setup.dtls.fingerprint().to_string());
+        if setup.plan.encodings > 1 {
+            let rids = [rtp::ExtensionKind::Rid, rtp::ExtensionKind::RepairedRid];
+            describe.offer_extensions(rids.map(rtp::ExtensionKind::uri));
+        }
         Client {
             index: setup.index,
             address: setup.address,
             ice: Ice::new(random.fork(0)),
-            describe: Describe::new(setup.dtls.fingerprint().to_string()),
+            describe,
             ssrc: publisher.audio.ssrc,
             publisher,
             receiver: Receiver::new(setup.room),
@@ -267,9 +272,7 @@ impl Client {
             self.dtls = Some(Association::new(dtls::Role::Client, &self.setup.dtls, &[expected], seed, now));
         }
         self.receiver.announce(self.describe.announced.clone());
-        if let Some(replay) = &mut self.publisher.replay {
-            replay.agree(&self.describe);
-        }
+        self.publisher.agree(&self.describe);
         self.apply_cryptex();
     }
 

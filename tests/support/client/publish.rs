@@ -1,11 +1,15 @@
 //! What a client sends: audio and video in packets that prove themselves, repeated when asked for.
 
+use super::describe::Describe;
 use crate::support::media::Content;
 use crate::support::replay::Replay;
 use estafette::rtcp::{self, NtpTime, ReportBlock, SenderInfo};
-use estafette::rtp::{self, AudioLevel, HeaderWriter, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
+use estafette::rtp::{
+    self, AudioLevel, ExtensionKind, HeaderWriter, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq,
+};
 use estafette::{Instant, random::Random};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Payload types and extension ids of every client's own lines.
@@ -33,12 +37,25 @@ pub struct Plan {
     pub parts: u16,
     /// Where video's numbers begin: close to the wrap unless a test says otherwise.
     pub first_seq: u64,
+    /// Encodings of video, each twice as high as the one before and a packet longer; one is no simulcast.
+    pub encodings: usize,
 }
+
+/// The encodings of simulcast by their rids, with the heights of their pictures.
+pub const ENCODINGS: [(&str, u16); 3] = [("q", 180), ("h", 360), ("f", 720)];
 
 impl Default for Plan {
     fn default() -> Self {
         let frame_interval = Duration::from_millis(40);
-        Plan { audio: true, video: true, frame_interval, key_parts: 8, parts: 3, first_seq: 65_400 }
+        Plan {
+            audio: true,
+            video: true,
+            frame_interval,
+            key_parts: 8,
+            parts: 3,
+            first_seq: 65_400,
+            encodings: 1,
+        }
     }
 }
 
@@ -83,12 +100,18 @@ pub struct Outgoing {
     pub sent: u64,
     /// How loud it claims to be, in dB below full scale (RFC 6464).
     pub level: u8,
+    /// Which of the encodings it is.
+    pub encoding: usize,
+    /// An encoding that is stopped sends nothing.
+    pub stopped: bool,
+    /// What its sender reports are off by.
+    pub report_offset: u32,
 }
 
 impl Outgoing {
-    fn new(random: &mut Random, video: bool, first_seq: u64) -> Self {
+    fn new(random: &mut Random, video: bool, first_seq: u64, encoding: usize) -> Self {
         // The timestamps wrap after a few seconds.
-        let first_timestamp = 0u32.wrapping_sub(200_000);
+        let first_timestamp = (encoding as u32 * 777_777).wrapping_sub(200_000);
         Outgoing {
             ssrc: Ssrc(random.next_u32() | 1),
             rtx_ssrc: Ssrc(random.next_u32() & !1),
@@ -110,6 +133,9 @@ impl Outgoing {
             repeated: 0,
             sent: 0,
             level: 30,
+            encoding,
+            stopped: false,
+            report_offset: 0,
         }
     }
 }
@@ -120,6 +146,10 @@ pub struct Publisher {
     publisher: u32,
     pub audio: Outgoing,
     pub video: Outgoing,
+    /// The other encodings of simulcast.
+    pub upper: Vec<Outgoing>,
+    /// The identifiers of rid and repaired rid, and the encodings that the server wants.
+    simulcast: Option<(u8, u8, Vec<String>)>,
     /// Plays a recording in place of video.
     pub replay: Option<Replay>,
     transport_seq: u16,
@@ -134,8 +164,12 @@ impl Publisher {
             plan,
             room,
             publisher,
-            audio: Outgoing::new(&mut random, false, 60_000),
-            video: Outgoing::new(&mut random, true, plan.first_seq),
+            audio: Outgoing::new(&mut random, false, 60_000, 0),
+            video: Outgoing::new(&mut random, true, plan.first_seq, 0),
+            upper: (1..plan.encodings.min(ENCODINGS.len()))
+                .map(|encoding| Outgoing::new(&mut random, true, plan.first_seq, encoding))
+                .collect(),
+            simulcast: None,
             replay: None,
             transport_seq: 65_000,
             paused: false,
@@ -163,30 +197,69 @@ impl Publisher {
             if !self.paused && self.plan.audio {
                 let content = Content::audio(self.room, self.publisher, self.audio.frame);
                 self.audio.frame += 1;
-                packets.push(self.packet(now, content));
+                packets.push(self.packet(now, 0, content));
             }
             self.audio.timestamp = self.audio.timestamp.wrapping_add(960);
         }
         while let Some(at) = self.video.next.filter(|at| *at <= now) {
             self.video.next = Some(at + self.plan.frame_interval);
             if !self.paused && self.plan.video {
-                let keyframe = std::mem::take(&mut self.video.keyframe_due);
-                let parts = if keyframe { self.plan.key_parts } else { self.plan.parts };
-                let (room, publisher, frame) = (self.room, self.publisher, self.video.frame);
-                for part in 0..parts {
-                    let content = Content { room, publisher, video: true, frame, part, parts, keyframe };
-                    packets.push(self.packet(now, content));
+                for encoding in 0..=self.upper.len() {
+                    packets.extend(self.frame(now, encoding));
                 }
-                self.video.frame += 1;
-                self.video.keyframes += u32::from(keyframe);
             }
             let ticks = self.plan.frame_interval.as_micros() as u32 / 100 * 9;
-            self.video.timestamp = self.video.timestamp.wrapping_add(ticks);
+            for outgoing in [&mut self.video].into_iter().chain(&mut self.upper) {
+                outgoing.frame += u32::from(!self.paused && self.plan.video);
+                outgoing.timestamp = outgoing.timestamp.wrapping_add(ticks);
+            }
         }
         if let Some(replay) = &mut self.replay {
             packets.extend(replay.due(now, &mut self.transport_seq));
         }
         packets
+    }
+
+    /// The next frame of an encoding, if the server wants it.
+    fn frame(&mut self, now: Instant, encoding: usize) -> Vec<Plain> {
+        let (rid, height) = ENCODINGS[encoding];
+        let wanted = self.simulcast.as_ref().map(|(_, _, rids)| rids.iter().any(|wanted| wanted == rid));
+        let (room, publisher, plan) = (self.room, self.publisher, self.plan);
+        let Some(outgoing) = self.encoding(encoding) else { return Vec::new() };
+        if outgoing.stopped || !wanted.unwrap_or(encoding == 0) {
+            return Vec::new();
+        }
+        let keyframe = std::mem::take(&mut outgoing.keyframe_due);
+        outgoing.keyframes += u32::from(keyframe);
+        let parts = if keyframe { plan.key_parts } else { plan.parts } + encoding as u16;
+        let frame = outgoing.frame;
+        let content = |part| Content { room, publisher, video: true, frame, part, parts, keyframe, height };
+        (0..parts).map(|part| self.packet(now, encoding, content(part))).collect()
+    }
+
+    /// An encoding of video.
+    pub fn encoding(&mut self, encoding: usize) -> Option<&mut Outgoing> {
+        [&mut self.video].into_iter().chain(&mut self.upper).nth(encoding)
+    }
+
+    /// Takes what both sides agreed on.
+    pub fn agree(&mut self, describe: &Describe) {
+        if let Some(replay) = &mut self.replay {
+            replay.agree(describe);
+        }
+        let id_of = |kind: ExtensionKind| {
+            let (_, extensions) = describe.published_video()?;
+            extensions.iter().find(|(_, uri)| uri == kind.uri()).map(|(id, _)| *id)
+        };
+        let (rid, repaired) = (id_of(ExtensionKind::Rid), id_of(ExtensionKind::RepairedRid));
+        self.simulcast = rid.zip(repaired).zip(describe.simulcast.clone()).map(|((a, b), rids)| (a, b, rids));
+    }
+
+    /// What an offer, or an answer after simulcast was agreed on, says of the encodings.
+    pub fn describe_simulcast(&self, sdp: &mut String) {
+        let rids: Vec<&str> = ENCODINGS.iter().take(self.plan.encodings).map(|(rid, _)| *rid).collect();
+        rids.iter().for_each(|rid| _ = write!(sdp, "a=rid:{rid} send\r\n"));
+        let _ = write!(sdp, "a=simulcast:send {}\r\n", rids.join(";"));
     }
 
     /// Whether a stream is one that is sent.
@@ -195,8 +268,13 @@ impl Publisher {
         replayed || self.outgoing(ssrc).is_some()
     }
 
-    fn packet(&mut self, now: Instant, content: Content) -> Plain {
-        let outgoing = if content.video { &mut self.video } else { &mut self.audio };
+    fn packet(&mut self, now: Instant, encoding: usize, content: Content) -> Plain {
+        let rid = self.simulcast.as_ref().map(|(rid, _, _)| (*rid, ENCODINGS[encoding].0));
+        let outgoing = match (content.video, encoding) {
+            (false, _) => &mut self.audio,
+            (true, 0) => &mut self.video,
+            (true, _) => &mut self.upper[encoding - 1],
+        };
         let payload = content.payload();
         let kept = Kept { timestamp: outgoing.timestamp, marker: content.part + 1 == content.parts, payload };
         let seq = outgoing.next_seq;
@@ -205,7 +283,9 @@ impl Publisher {
         outgoing.packets += 1;
         outgoing.octets += kept.payload.len() as u32;
         let payload_type = if content.video { VP8 } else { OPUS };
-        let header = header(now, outgoing, payload_type, outgoing.ssrc, seq, &kept, &mut self.transport_seq);
+        let rid = rid.filter(|_| content.video);
+        let numbers = (payload_type, outgoing.ssrc, seq);
+        let header = header(now, outgoing, numbers, rid, &kept, &mut self.transport_seq);
         let plain = Plain { seq: SeqNo(seq), ssrc: outgoing.ssrc, header, payload: kept.payload.clone() };
         outgoing.history.insert(seq, kept);
         outgoing.history.remove(&seq.wrapping_sub(HISTORY));
@@ -214,7 +294,8 @@ impl Publisher {
 
     /// The stream that an SSRC names.
     pub fn outgoing(&mut self, ssrc: Ssrc) -> Option<&mut Outgoing> {
-        [&mut self.audio, &mut self.video].into_iter().find(|outgoing| outgoing.ssrc == ssrc)
+        let own = [&mut self.audio, &mut self.video].into_iter().chain(&mut self.upper);
+        own.into_iter().find(|outgoing| outgoing.ssrc == ssrc)
     }
 
     /// Repeats a packet (RFC 4588), if it is still there.
@@ -222,8 +303,9 @@ impl Publisher {
         if let Some(replay) = self.replay.as_mut().filter(|replay| replay.plays(media)) {
             return replay.repeat(now, media, wire, &mut self.transport_seq);
         }
-        let outgoing =
-            [&mut self.audio, &mut self.video].into_iter().find(|outgoing| outgoing.ssrc == media)?;
+        let repaired = self.simulcast.as_ref().map(|(_, repaired, _)| *repaired);
+        let mut own = [&mut self.audio, &mut self.video].into_iter().chain(&mut self.upper);
+        let outgoing = own.find(|outgoing| outgoing.ssrc == media)?;
         outgoing.asked += 1;
         let original = SeqNo::extend(SeqNo(outgoing.next_seq), wire);
         let kept = outgoing.history.remove(&original.0)?;
@@ -232,7 +314,9 @@ impl Publisher {
         outgoing.repeated += 1;
         let mut payload = original.wire().0.to_be_bytes().to_vec();
         payload.extend(&kept.payload);
-        let header = header(now, outgoing, VP8_RTX, outgoing.rtx_ssrc, seq, &kept, &mut self.transport_seq);
+        let rid = repaired.map(|id| (id, ENCODINGS[outgoing.encoding].0));
+        let numbers = (VP8_RTX, outgoing.rtx_ssrc, seq);
+        let header = header(now, outgoing, numbers, rid, &kept, &mut self.transport_seq);
         outgoing.history.insert(original.0, kept);
         Some(Plain { seq: SeqNo(seq), ssrc: outgoing.rtx_ssrc, header, payload })
     }
@@ -259,9 +343,11 @@ impl Publisher {
             let blocks = std::mem::take(&mut blocks);
             writer.sender_report(&info, &blocks).expect("a report fits a datagram");
         }
-        for outgoing in [&self.audio, &self.video].into_iter().filter(|outgoing| outgoing.packets > 0) {
+        let own = [&self.audio, &self.video].into_iter().chain(&self.upper);
+        for outgoing in own.filter(|outgoing| outgoing.packets > 0) {
             let rate: u128 = if outgoing.video { 90_000 } else { 48_000 };
             let ticks = ((now - started).as_micros() * rate / 1_000_000) as u32;
+            let ticks = ticks.wrapping_add(outgoing.report_offset);
             let rtp = RtpTime(outgoing.first_timestamp.wrapping_add(ticks));
             let blocks = std::mem::take(&mut blocks);
             let info = SenderInfo {
@@ -283,9 +369,8 @@ impl Publisher {
 fn header(
     now: Instant,
     outgoing: &Outgoing,
-    payload_type: u8,
-    ssrc: Ssrc,
-    seq: u64,
+    (payload_type, ssrc, seq): (u8, Ssrc, u64),
+    rid: Option<(u8, &str)>,
     kept: &Kept,
     transport_seq: &mut u16,
 ) -> Vec<u8> {
@@ -300,6 +385,9 @@ fn header(
     writer.extension(ABS_SEND_TIME, &rtp::AbsSendTime::at(now).to_bytes()).unwrap();
     writer.extension(TRANSPORT_CC, &transport_seq.to_be_bytes()).unwrap();
     writer.extension(MID, outgoing.mid.as_bytes()).unwrap();
+    if let Some((id, rid)) = rid {
+        writer.extension(id, rid.as_bytes()).unwrap();
+    }
     *transport_seq = transport_seq.wrapping_add(1);
     let len = writer.finish().unwrap();
     buf.truncate(len);

@@ -52,6 +52,7 @@ struct Frame {
     parts: u16,
     have: BTreeSet<u16>,
     keyframe: bool,
+    height: u16,
 }
 
 /// One received stream.
@@ -75,6 +76,8 @@ pub struct Track {
     pub longest_silence: Duration,
     /// Packets by who published them: on a line that sources share there are several.
     pub from: BTreeMap<u32, u64>,
+    /// The height of the latest picture.
+    pub height: Option<u16>,
     publisher: Option<u32>,
     /// The latest timestamp by number, and when it came.
     latest: Option<(u32, Instant)>,
@@ -101,6 +104,7 @@ impl Track {
             last_arrival: None,
             longest_silence: Duration::ZERO,
             from: BTreeMap::new(),
+            height: None,
             publisher: None,
             latest: None,
             drift: Duration::ZERO,
@@ -187,7 +191,12 @@ impl Track {
             self.frames.clear();
         }
         self.start = self.start.or(Some(content.frame));
+        self.height = Some(content.height);
         let frame = self.frames.entry(content.frame).or_default();
+        if frame.height != content.height {
+            // The same moment in another encoding.
+            *frame = Frame { height: content.height, ..Frame::default() };
+        }
         frame.parts = content.parts;
         frame.keyframe = content.keyframe;
         if !frame.have.insert(content.part) {
@@ -207,6 +216,8 @@ pub struct Receiver {
     pub violations: Vec<String>,
     /// Video is kept as it comes, whatever it is.
     pub taped: bool,
+    /// Of these publishers' video nothing higher may come from a moment on, at height 0 nothing at all.
+    pub limits: BTreeMap<u32, (Instant, u16)>,
     /// Publishers whose packets may hold anything.
     pub distrusted: Vec<String>,
     room: u32,
@@ -260,7 +271,7 @@ impl Receiver {
                 track,
                 now,
                 self.room,
-                self.taped,
+                (self.taped, &self.limits),
                 (packet, seq, payload),
                 &mut self.violations,
             );
@@ -283,7 +294,8 @@ impl Receiver {
         };
         let seq = SeqNo::extend(SeqNo(highest), WireSeq(u16::from_be_bytes([*high, *low])));
         track.repaired += 1;
-        Self::on_media(track, now, self.room, self.taped, (packet, seq, original), &mut self.violations);
+        let how = (self.taped, &self.limits);
+        Self::on_media(track, now, self.room, how, (packet, seq, original), &mut self.violations);
     }
 
     /// Takes what is, or repeats, the packet `seq` of a track.
@@ -291,7 +303,7 @@ impl Receiver {
         track: &mut Track,
         now: Instant,
         room: u32,
-        taped: bool,
+        (taped, limits): (bool, &BTreeMap<u32, (Instant, u16)>),
         (packet, seq, payload): (&rtp::Packet<'_>, SeqNo, &[u8]),
         violations: &mut Vec<String>,
     ) {
@@ -324,6 +336,10 @@ impl Receiver {
         let misled = named && track.publisher() != label;
         if content.room != room || misled || content.video != track.announced.video {
             return violations.push(format!("{content:?} on {:?} in room {room}", track.announced));
+        }
+        let limit = limits.get(&content.publisher).filter(|(since, _)| content.video && *since <= now);
+        if limit.is_some_and(|(_, most)| *most < content.height) {
+            violations.push(format!("{content:?} above {limit:?} at {now:?} on {:?}", track.announced));
         }
         if track.highest.is_none_or(|highest| highest < seq) {
             violations.extend(track.on_timestamp(now, packet.timestamp().0).err());
