@@ -215,6 +215,8 @@ impl Run {
         };
         let last_n = [None, Some(0), Some(1), Some(2)][self.random.below(4) as usize];
         let (on_stage, pinned) = (pick(&mut self.random), pick(&mut self.random));
+        // What is subscribed to anew has no wish yet.
+        self.conference.endpoint(seat).receiver.limits.clear();
         let id = self.conference.participant(seat);
         self.conference.engine.participant(id).unwrap().set_view(View {
             subscribe,
@@ -253,9 +255,10 @@ impl Run {
                 let encodings = seat.endpoint.publisher.plan.encodings;
                 (0..encodings).all(|at| seat.endpoint.publisher.encoding(at).is_some_and(|one| !one.stopped))
             });
+        let shares = self.conference.engine.participant(id).unwrap().lines().next().is_some();
         let since = self.conference.now + PATIENCE;
         let limits = &mut self.conference.endpoint(seat).receiver.limits;
-        match height.filter(|_| kind == MediaKind::Video && whole) {
+        match height.filter(|_| kind == MediaKind::Video && whole && !shares) {
             Some(height) => _ = limits.insert(index, (since, height)),
             None => _ = limits.remove(&index),
         }

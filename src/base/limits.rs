@@ -65,6 +65,15 @@ pub const SPANS: usize = 64;
 /// How often a source's layers are measured, and the choice among them made again.
 pub const LADDER_INTERVAL: Duration = Duration::from_millis(250);
 
+/// Key frames in a row that are not switched to because they seem older than what was shown.
+pub const KEYFRAMES_REFUSED: u8 = 4;
+
+/// How many times the wait for a layer that comes back doubles, each time that it fell silent: up to 16 s.
+pub const LAYER_LAPSES: u8 = 5;
+
+/// A layer that was heard for so long without a silence is as good as one that never fell silent.
+pub const LAYER_FORGIVEN: Duration = Duration::from_secs(30);
+
 /// A layer that is silent for so long, or for eight of its frames up to [`STREAM_SILENCE`], is not there.
 pub const LAYER_SILENCE: Duration = Duration::from_millis(500);
 

@@ -225,7 +225,7 @@ impl Walk<'_> {
         let mut subscription = self.subscriptions.get_mut(listener.subscription);
         let left = subscription.as_deref_mut().and_then(|one| one.left.take());
         let at = continued((self.encodings, left), self.streams, self.now, rewriter, packet);
-        if before.is_some() && rewriter.has_passed(at) {
+        if before.is_some() && rewriter.refuses(at) {
             // It came so late that something newer was shown: the next key frame is waited for.
             rewriter.selector.stay(before);
             self.awaited = true;

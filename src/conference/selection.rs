@@ -19,11 +19,20 @@ impl Engine {
         for key in participant.sources.clone() {
             let Some(source) = self.sources.get_mut(key) else { continue };
             let mut rungs = Rungs::new();
-            for (encoding, place) in (0u8..).zip(&source.encodings) {
+            for place in &source.encodings {
                 let stream = place.stream.and_then(|stream| self.streams.get_mut(stream));
                 if let Some(meter) = stream.and_then(|stream| stream.meter.as_mut()) {
                     meter.measure(now);
-                    meter.rungs(now, encoding, &mut rungs);
+                }
+            }
+            // Where nothing is steady, what comes is better than nothing.
+            for steady in [true, false] {
+                let missing = rungs.is_empty();
+                for (encoding, place) in (0u8..).zip(&source.encodings).filter(|_| missing) {
+                    let stream = place.stream.and_then(|stream| self.streams.get(stream));
+                    if let Some(meter) = stream.and_then(|stream| stream.meter.as_ref()) {
+                        meter.rungs(now, encoding, steady, &mut rungs);
+                    }
                 }
             }
             alive |= !rungs.is_empty();

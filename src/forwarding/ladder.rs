@@ -56,6 +56,12 @@ struct Count {
     /// Bits in a second, likewise.
     bitrate: u32,
     heard: Option<Instant>,
+    /// Milliseconds between two of its frames, while it comes; 0 before there were two.
+    pace: u32,
+    /// Since when it is heard without a silence.
+    since: Instant,
+    /// How often it fell silent lately.
+    lapses: u8,
 }
 
 impl Meter {
@@ -71,7 +77,14 @@ impl Meter {
         if let Some(count) = self.counts.get_mut(at) {
             count.bytes = count.bytes.saturating_add(u32::from(bytes));
             count.frames = count.frames.saturating_add(u16::from(begins_frame));
-            count.heard = Some(now);
+            match count.heard.replace(now) {
+                None => count.since = now,
+                Some(before) if begins_frame => {
+                    let gap = u32::try_from((now - before).as_millis()).unwrap_or(u32::MAX).max(1);
+                    count.pace = if count.pace == 0 { gap } else { count.pace - count.pace / 4 + gap / 4 };
+                }
+                Some(_) => {}
+            }
         }
     }
 
@@ -96,14 +109,21 @@ impl Meter {
             count.bitrate = smooth(count.bitrate, bitrate);
             count.frame_rate = u16::try_from(smooth(count.frame_rate.into(), frame_rate)).unwrap_or(u16::MAX);
             (count.bytes, count.frames) = (0, 0);
+            if count.heard.is_none() {
+                continue;
+            }
             if !count.alive(now) {
-                *count = Count::default();
+                let (pace, lapses) = (count.pace, count.lapses.saturating_add(1));
+                *count = Count { pace, lapses, ..Count::default() };
+            } else if count.lapses > 0 && now - count.since >= limits::LAYER_FORGIVEN {
+                count.lapses = 0;
             }
         }
     }
 
-    /// The layers that are there, each with what comes with it, as the encoding of this number.
-    pub(crate) fn rungs(&self, now: Instant, encoding: u8, rungs: &mut Rungs) {
+    /// The layers that are there, each with what comes with it, as the encoding of this number; if they are to be
+    /// `steady`, only those that come for long enough by how often they fell silent before.
+    pub(crate) fn rungs(&self, now: Instant, encoding: u8, steady: bool, rungs: &mut Rungs) {
         let mut below = [(0u32, 0u16); STEPS];
         for ((spatial, row), resolution) in (0u8..).zip(self.counts.chunks(STEPS)).zip(self.resolutions) {
             // Nothing of this spatial layer: those above may be there all the same.
@@ -112,7 +132,8 @@ impl Meter {
                 bitrate = bitrate.saturating_add(count.bitrate);
                 frame_rate = frame_rate.saturating_add(count.frame_rate);
                 below.0 = below.0.saturating_add(bitrate);
-                if !count.alive(now) || rungs.len() >= rungs.inline_size() {
+                let there = count.alive(now) && (!steady || count.steady(now));
+                if !there || rungs.len() >= rungs.inline_size() {
                     continue;
                 }
                 // Whatever lies above the last that is told apart is of it.
@@ -128,9 +149,18 @@ impl Meter {
 impl Count {
     /// Whether the layer is heard: it may miss some of its frames, and slow ones are waited for longer.
     fn alive(&self, now: Instant) -> bool {
-        let interval = Duration::from_millis(1_000 / u64::from(self.frame_rate.max(1)));
-        let silence = (8 * interval).clamp(limits::LAYER_SILENCE, limits::STREAM_SILENCE);
+        let interval = Some(Duration::from_millis(self.pace.into())).filter(|interval| !interval.is_zero());
+        let silence = interval.map_or(limits::STREAM_SILENCE, |interval| {
+            (8 * interval).clamp(limits::LAYER_SILENCE, limits::STREAM_SILENCE)
+        });
         self.heard.is_some_and(|heard| now - heard < silence)
+    }
+
+    /// Whether the layer can be relied on: one that comes and goes is waited for longer each time, so that its
+    /// subscribers do not see it flap (S-SIM-03).
+    fn steady(&self, now: Instant) -> bool {
+        let doubled = u32::from(self.lapses.min(limits::LAYER_LAPSES));
+        self.lapses == 0 || now - self.since >= limits::LAYER_SILENCE * (1 << doubled)
     }
 }
 
@@ -247,7 +277,7 @@ mod tests {
         let (mut ladder, mut rungs, now) = (Ladder::default(), Rungs::new(), Instant::from_millis(1_000));
         for (encoding, meter) in (0u8..).zip(meters.iter_mut()) {
             meter.measure(now);
-            meter.rungs(now, encoding, &mut rungs);
+            meter.rungs(now, encoding, true, &mut rungs);
         }
         assert!(ladder.set(rungs));
         ladder

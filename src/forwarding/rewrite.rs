@@ -146,6 +146,8 @@ pub(crate) struct Rewriter {
     standing: Standing,
     /// Whether the latest picture lacks its end.
     open: bool,
+    /// How many key frames were refused in a row because they seemed older than what was shown.
+    refused: u8,
     /// The number of a key frame's first packet that came in the midst of another encoding's picture: it waits
     /// for its end, so that no picture is cut.
     put_off: u64,
@@ -167,6 +169,7 @@ impl Rewriter {
             begun: false,
             standing: Standing::There,
             open: false,
+            refused: 0,
             put_off: NOTHING,
             selector,
         }
@@ -369,6 +372,7 @@ impl Rewriter {
         };
         self.next = seq.0.wrapping_add(1);
         (self.begun, self.standing, self.open, self.put_off) = (true, Standing::There, true, NOTHING);
+        self.refused = 0;
         self.note_sent(timestamp, inner);
         (SeqNo(out), self.span)
     }
@@ -437,10 +441,15 @@ impl Rewriter {
         self.span.timestamp
     }
 
-    /// Whether something later than this timestamp has left, by more than clocks are told apart.
-    pub(crate) fn has_passed(&self, timestamp: u32) -> bool {
+    /// Whether a key frame of another encoding came so late that something later than its timestamp has left,
+    /// by more than clocks are told apart: the next one is to be waited for. A publisher whose encodings
+    /// disagree for good about the time is waited for a few times only (S-SIM-04).
+    pub(crate) fn refuses(&mut self, timestamp: u32) -> bool {
         let behind = self.timestamp.wrapping_sub(timestamp).cast_signed();
-        self.begun && behind > limits::TIMESTAMP_STEP.cast_signed()
+        let late = self.begun && behind > limits::TIMESTAMP_STEP.cast_signed();
+        let refused = late && self.refused < limits::KEYFRAMES_REFUSED;
+        self.refused += u8::from(refused);
+        refused
     }
 
     /// The latest timestamp that left.

@@ -106,6 +106,8 @@ pub struct Outgoing {
     pub stopped: bool,
     /// What its sender reports are off by.
     pub report_offset: u32,
+    /// What it says of its layers, in [`ExtensionKind::VideoLayersAllocation`].
+    pub allocation: Option<(u8, Vec<u8>)>,
 }
 
 impl Outgoing {
@@ -136,6 +138,7 @@ impl Outgoing {
             encoding,
             stopped: false,
             report_offset: 0,
+            allocation: None,
         }
     }
 }
@@ -374,10 +377,12 @@ fn header(
     kept: &Kept,
     transport_seq: &mut u16,
 ) -> Vec<u8> {
-    let mut buf = vec![0; 64];
+    let mut buf = vec![0; 256];
     let payload_type = PayloadType::new(payload_type).expect("below 128");
     let (seq, timestamp) = (WireSeq(seq as u16), RtpTime(kept.timestamp));
-    let mut writer = HeaderWriter::new(&mut buf, kept.marker, payload_type, seq, timestamp, ssrc).unwrap();
+    let long = outgoing.allocation.is_some();
+    let writer = if long { HeaderWriter::mixed } else { HeaderWriter::new };
+    let mut writer = writer(&mut buf, kept.marker, payload_type, seq, timestamp, ssrc).unwrap();
     if !outgoing.video {
         let level = AudioLevel { voice: outgoing.level < 60, level: outgoing.level };
         writer.extension(AUDIO_LEVEL, &[level.to_byte()]).unwrap();
@@ -387,6 +392,9 @@ fn header(
     writer.extension(MID, outgoing.mid.as_bytes()).unwrap();
     if let Some((id, rid)) = rid {
         writer.extension(id, rid.as_bytes()).unwrap();
+    }
+    if let Some((id, value)) = &outgoing.allocation {
+        writer.extension(*id, value).unwrap();
     }
     *transport_seq = transport_seq.wrapping_add(1);
     let len = writer.finish().unwrap();

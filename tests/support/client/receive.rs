@@ -327,6 +327,10 @@ impl Receiver {
             return;
         }
         let seq = seq.0;
+        if payload.is_empty() {
+            // A number that had to be filled: it came too late, or repairs what is not sent any more.
+            return track.on_number(now, seq);
+        }
         let content = match Content::parse(payload) {
             Ok(content) => content,
             Err(error) => return violations.push(format!("{error} in {:?} of {seq}", track.announced)),
