@@ -230,11 +230,11 @@ impl RtcpBudget {
 #[repr(C)]
 pub(super) struct ParticipantState {
     pub(super) egress: Egress,
+    pub(super) network: Network,
+    pub(super) contexts: Vec<Role>,
     pub(super) path: Option<Path>,
     pub(super) traffic: Traffic,
-    pub(super) network: Network,
     pub(super) budget: PublishBudget,
-    pub(super) contexts: Vec<Role>,
     pub(super) arrivals: Arrivals,
     pub(super) timers: Timers,
     pub(super) rtcp: RtcpDue,
@@ -270,6 +270,13 @@ pub(super) struct ParticipantState {
     pub(super) drops: DropTally,
     pub(super) random: Random,
 }
+
+// Behind the generation of its slot: queue and keys in one cache line, the path and what is counted in two.
+const _: () = {
+    assert!(8 + std::mem::offset_of!(ParticipantState, network) + size_of::<usize>() <= 64);
+    let path = 8 + std::mem::offset_of!(ParticipantState, path);
+    assert!(path % 64 + size_of::<Option<Path>>() + 4 * size_of::<u64>() <= 128);
+};
 
 impl ParticipantState {
     /// An SSRC that was not used towards this participant before. An odd step visits each of the 2^32

@@ -7,10 +7,11 @@ use crate::crypto::aead::{GcmKey, TAG};
 use crate::wire::rtp::Ssrc;
 use zeroize::Zeroizing;
 
-/// An expanded key and its salt, 96 bits.
+/// An expanded key and its salt, 96 bits. The salt stands where the key begins, in its cache line.
+#[repr(C)]
 pub(super) struct Gcm {
-    key: GcmKey,
     salt: Zeroizing<u128>,
+    key: GcmKey,
 }
 
 impl Gcm {

@@ -18,7 +18,7 @@ const RTCP_INDEX_END: u32 = 1 << 31;
 /// number with the same SSRC and other bytes (RFC 7714, section 8.1). Control packets are numbered
 /// here, from 1: RFC 3711, section 3.4, begins at 0, which some receivers take for "none yet". So
 /// there are 2^31 - 1 of them.
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Sealer {
     // First what each packet of media needs.
     rtp_overhead: usize,
