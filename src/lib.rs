@@ -86,9 +86,10 @@ pub use base::time::Instant;
 pub use base::units::Bitrate;
 pub use base::{limits, random};
 pub use conference::{
-    ConfigError, Datagram, DropReason, Engine, EngineConfig, EngineStats, Event, HostCandidate, JoinError,
-    LeaveReason, LimitReached, Participant, ParticipantConfig, ParticipantId, ParticipantStats, Room,
-    RoomConfig, RoomId, SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule, Transmit, TransmitId,
+    ConfigError, Datagram, DropReason, DtlsState, Engine, EngineConfig, EngineStats, Event, HostCandidate,
+    InboundStreamStats, JoinError, LeaveReason, LimitReached, OutboundStreamStats, Participant,
+    ParticipantConfig, ParticipantId, ParticipantStats, RemoteInboundStats, Room, RoomConfig, RoomId,
+    SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule, Transmit, TransmitId, TransportStats,
     negotiation, participant_memory_bound,
 };
 pub use crypto::secret::Secret;

@@ -65,6 +65,9 @@ pub const SPANS: usize = 64;
 /// How often a source's layers are measured, and the choice among them made again.
 pub const LADDER_INTERVAL: Duration = Duration::from_millis(250);
 
+/// The least between two such measurements: one is made out of turn where a stream ends.
+pub const LADDER_SPACING: Duration = Duration::from_millis(50);
+
 /// A layer that is silent for so long, or for eight of its frames up to [`STREAM_SILENCE`], is not there.
 pub const LAYER_SILENCE: Duration = Duration::from_millis(500);
 
@@ -152,6 +155,14 @@ pub const REPORT_DATAGRAMS: u8 = 4;
 
 /// Between two reports of one participant (RFC 3550, section 6.2, for sessions above 72 kbit/s).
 pub const REPORT_INTERVAL: Duration = Duration::from_millis(1_000);
+
+/// Receiver reference times (RFC 3611, section 4.4) that are remembered: of ours the last ones, four seconds
+/// or more, so that an answer may take as long; of a participant's one for each of its SSRCs that sent one.
+pub const REFERENCE_TIMES: usize = 4;
+
+/// SSRCs of ours that have ended and of which their receiver is still to be told: all that it can have, with
+/// those of their retransmissions. Of what ends on top it is not told.
+pub const BYES: usize = 2 * SUBSCRIPTIONS_PER_PARTICIPANT;
 
 /// RTCP datagrams taken from one participant per second (S-RTCP-02).
 pub const RTCP_PER_SECOND: u32 = 200;

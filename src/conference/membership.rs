@@ -15,7 +15,7 @@ use crate::conference::negotiation::SendSlot;
 use crate::conference::participant::{Egress, ParticipantState, RtcpBudget, RtcpDue, Timer, Timers};
 use crate::conference::room::RoomState;
 use crate::conference::source::{Listener, Source};
-use crate::conference::stats::Traffic;
+use crate::conference::stats::ParticipantTraffic;
 use crate::conference::streams::StreamEnd;
 use crate::conference::subscription::Subscription;
 use crate::congestion::arrivals::Arrivals;
@@ -100,7 +100,7 @@ impl Engine {
             arrivals: Arrivals::default(),
             timers: Timers::default(),
             rtcp: RtcpDue::default(),
-            traffic: Traffic::default(),
+            traffic: ParticipantTraffic::default(),
             room: room_id,
             config,
             negotiation: Negotiation::new(negotiable, random.next_u64()),
@@ -115,7 +115,7 @@ impl Engine {
             ssrcs: random.next_u32(),
             cname: format!("{:016x}", random.next_u64()),
             reduced_size_rtcp: false,
-            rtt: limits::DEFAULT_RTT,
+            rtt: None,
             rtcp_budget: RtcpBudget::default(),
             rebound: None,
             drops: DropTally::new(),
@@ -343,6 +343,7 @@ impl Engine {
             subscriber.subscriptions.retain(|other| *other != key);
             subscriber.negotiation.remove_send(key.token());
         }
+        self.say_bye(&subscription);
         self.announce_negotiation(subscription.subscriber);
     }
 

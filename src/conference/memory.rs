@@ -2,7 +2,7 @@
 
 use crate::base::limits;
 use crate::conference::ids::ParticipantId;
-use crate::conference::participant::{ParticipantState, Role, SendEntry};
+use crate::conference::participant::{ParticipantState, Role, Seldom, SendEntry};
 use crate::conference::source::{Encoding, Listener, Source, Stream};
 use crate::conference::spare::Spare;
 use crate::conference::streams;
@@ -12,6 +12,7 @@ use crate::forwarding::rewrite::Past;
 use crate::forwarding::{history, reading};
 use crate::session::ice;
 use crate::transport::network;
+use crate::wire::rtp::Ssrc;
 
 /// Bytes that one participant can make an engine hold at most, whatever it sends and whatever is
 /// forwarded to it. Histories are shared: all of an engine's together hold no more than
@@ -66,7 +67,9 @@ const fn received() -> usize {
     let subscription = size_of::<Subscription>() * 5 / 4 + 2 * size_of::<Listener>();
     let repair = limits::RETRANSMISSIONS_REMEMBERED * 16 + limits::SPANS * size_of::<Past>();
     let spares = 2 * limits::SPARE_LINES * size_of::<Spare>();
+    let seldom = size_of::<Seldom>() + 2 * limits::BYES * size_of::<Ssrc>();
     spares
+        + seldom
         + limits::SUBSCRIPTIONS_PER_PARTICIPANT * (subscription + repair)
         + limits::SEND_QUEUE * size_of::<SendEntry>()
 }

@@ -8,8 +8,9 @@ use crate::conference::config::ParticipantConfig;
 use crate::conference::drops::DropTally;
 use crate::conference::ids::{RoomId, SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation::Negotiation;
+use crate::conference::round_trip::ReferenceTimes;
 use crate::conference::spare::Spare;
-use crate::conference::stats::Traffic;
+use crate::conference::stats::ParticipantTraffic;
 use crate::congestion::arrivals::Arrivals;
 use crate::forwarding::rewrite::Shift;
 use crate::transport::network::Network;
@@ -117,7 +118,12 @@ impl Timers {
     }
 
     pub(super) fn is_armed(&self, timer: Timer) -> bool {
-        self.at.get(timer as usize).is_some_and(Option::is_some)
+        self.at(timer).is_some()
+    }
+
+    /// When `timer` is due.
+    pub(super) fn at(&self, timer: Timer) -> Option<Instant> {
+        self.at.get(timer as usize).copied().flatten()
     }
 
     /// True once if `timer` is due.
@@ -147,6 +153,27 @@ pub(super) struct RtcpDue {
     /// The subscription that the next round begins with.
     pub(super) first_report: usize,
     pub(super) pace: FeedbackPace,
+    /// Most participants have none of it.
+    pub(super) seldom: Option<Box<Seldom>>,
+}
+
+/// What goes with reports now and then.
+#[derive(Debug, Default, Hash)]
+pub(super) struct Seldom {
+    pub(super) times: ReferenceTimes,
+    /// SSRCs of ours that ended: it is told so (RFC 3550, section 6.6).
+    pub(super) ended: Vec<Ssrc>,
+}
+
+impl RtcpDue {
+    pub(super) fn seldom(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_default()
+    }
+
+    /// Whether streams have ended and their receiver does not know yet.
+    pub(super) fn has_ended(&self) -> bool {
+        self.seldom.as_ref().is_some_and(|seldom| !seldom.ended.is_empty())
+    }
 }
 
 /// A round of reports: once over the subscriptions, in a few datagrams.
@@ -220,7 +247,7 @@ pub(super) struct ParticipantState {
     pub(super) arrivals: Arrivals,
     pub(super) timers: Timers,
     pub(super) rtcp: RtcpDue,
-    pub(super) traffic: Traffic,
+    pub(super) traffic: ParticipantTraffic,
 
     pub(super) room: RoomId,
     pub(super) config: ParticipantConfig,
@@ -244,7 +271,8 @@ pub(super) struct ParticipantState {
     /// Where the sequence of SSRCs of what is sent to it stands.
     pub(super) ssrcs: u32,
     pub(super) reduced_size_rtcp: bool,
-    pub(super) rtt: Duration,
+    /// The last round trip that was measured.
+    pub(super) rtt: Option<Duration>,
     pub(super) rtcp_budget: RtcpBudget,
     /// When one of its SSRCs last changed its m-line (S-RTP-06).
     pub(super) rebound: Option<Instant>,
@@ -253,6 +281,24 @@ pub(super) struct ParticipantState {
 }
 
 impl ParticipantState {
+    /// The round trip that requests and their answers are paced by.
+    pub(super) fn round_trip(&self) -> Duration {
+        self.rtt.unwrap_or(limits::DEFAULT_RTT)
+    }
+
+    /// Takes a round trip as it was measured. The last one counts: reports come seconds apart, and a mean
+    /// over several would tell of another path than this one (S-RTCP-07 bounds what it can be).
+    pub(super) fn set_round_trip(&mut self, measured: Duration) {
+        self.rtt = Some(measured.clamp(limits::MIN_RTT, limits::MAX_RTT));
+    }
+
+    /// Its datagrams go this way from now on; returns the way before.
+    pub(super) fn set_path(&mut self, path: Option<Path>) -> Option<Path> {
+        let before = std::mem::replace(&mut self.path, path);
+        self.traffic.path_changes = self.traffic.path_changes.saturating_add(u32::from(before != path));
+        before
+    }
+
     /// An SSRC that was not used towards this participant before. An odd step visits each of the 2^32
     /// values once, so that none comes twice under a key (I-10).
     pub(super) fn fresh_ssrc(&mut self) -> Ssrc {

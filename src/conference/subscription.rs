@@ -3,6 +3,7 @@
 use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::ids::{ParticipantId, SourceId};
+use crate::conference::stats::RemoteInboundStats;
 use crate::forwarding::ladder::Wish;
 use crate::forwarding::rewrite::{Rewriter, Spans};
 use crate::wire::rtp::{SeqNo, Ssrc};
@@ -35,6 +36,7 @@ pub(super) struct Subscription {
     pub(super) extensions: EgressExtensions,
     pub(super) sent: Sent,
     pub(super) rtx_next: SeqNo,
+    pub(super) resent: Sent,
 
     /// Whose CNAME its SSRC was announced under (RFC 5576, section 6.1): the publisher's, or the
     /// subscriber's if its line was there before the source.
@@ -44,6 +46,9 @@ pub(super) struct Subscription {
     /// Whether the subscriber's session has a line for it.
     pub(super) negotiated: bool,
     pub(super) retransmissions: Retransmissions,
+    pub(super) requests: Requests,
+    /// How its receiver says that it arrives, if it said so.
+    pub(super) arrives: Option<RemoteInboundStats>,
     /// Middle bits of the last sender report's wall time, and when it was sent: for the round trip.
     pub(super) reported: Option<(u32, Instant)>,
     /// Packets that the last sender report told of.
@@ -75,10 +80,13 @@ impl Subscription {
             extensions: EgressExtensions::default(),
             sent: Sent::default(),
             rtx_next,
+            resent: Sent::default(),
             named_after: publisher,
             seat: None,
             negotiated: false,
             retransmissions: Retransmissions::default(),
+            requests: Requests::default(),
+            arrives: None,
             reported: None,
             reported_packets: 0,
             wish: Wish::default(),
@@ -93,6 +101,43 @@ impl Subscription {
 pub(super) struct Sent {
     pub(super) packets: u64,
     pub(super) payload_bytes: u64,
+}
+
+impl Sent {
+    pub(super) fn add(&mut self, payload_len: usize) {
+        self.packets += 1;
+        self.payload_bytes += payload_len as u64;
+    }
+}
+
+/// What the subscriber asked for.
+#[derive(Debug, Default, Clone, Copy, Hash)]
+pub(super) struct Requests {
+    pub(super) nacks: u32,
+    pub(super) plis: u32,
+    pub(super) firs: u32,
+    /// Numbers that were asked for and not sent again.
+    pub(super) retransmissions_refused: u64,
+    /// Requests for key frames that nothing came of.
+    pub(super) keyframes_refused: u32,
+    /// Who sent the last FIR, and its number.
+    last_fir: Option<(Ssrc, u8)>,
+}
+
+impl Requests {
+    /// Counts a request for a key frame: a PLI, or a FIR by its sender and number. False for a FIR that
+    /// repeats the one before under its number (RFC 5104, section 4.3.1.1): it is the same request.
+    pub(super) fn take_keyframe(&mut self, fir: Option<(Ssrc, u8)>) -> bool {
+        if fir.is_none() {
+            self.plis = self.plis.saturating_add(1);
+        } else if fir == self.last_fir {
+            return false;
+        } else {
+            self.firs = self.firs.saturating_add(1);
+            self.last_fir = fir;
+        }
+        true
+    }
 }
 
 /// Which packets were retransmitted lately, and how much in all (S-RTCP-03).
@@ -128,6 +173,19 @@ impl Retransmissions {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn s_rtcp_04_a_fir_that_is_repeated_is_one_request() {
+        let mut requests = Requests::default();
+        let fir = |sender, number| Some((Ssrc(sender), number));
+        assert!(requests.take_keyframe(fir(1, 255)));
+        assert!(!requests.take_keyframe(fir(1, 255)));
+        assert!(requests.take_keyframe(None), "a PLI has no number");
+        assert!(!requests.take_keyframe(fir(1, 255)));
+        assert!(requests.take_keyframe(fir(1, 0)));
+        assert!(requests.take_keyframe(fir(2, 0)), "numbers are each sender's own");
+        assert_eq!((requests.plis, requests.firs), (1, 3));
+    }
 
     #[test]
     fn s_rtcp_03_each_number_once_a_round_trip_and_a_share_of_the_bytes() {
