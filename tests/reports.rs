@@ -288,6 +288,31 @@ fn what_comes_late_of_an_ended_stream_is_taken_and_does_not_bring_it_back() {
 }
 
 #[test]
+fn behind_a_bye_another_stream_takes_the_place_at_once() {
+    let takes_it_back = |bye: bool| {
+        let mut conference = live(2, Options::default());
+        let client = conference.endpoint(0);
+        // It calls its video by another name for a while, and is reported on under both.
+        client.lawless = true;
+        let (first, second) = (client.publisher.video.ssrc, Ssrc(client.publisher.video.ssrc.0 ^ 2));
+        client.publisher.video.ssrc = second;
+        conference.drive(millis(300));
+        let ssrc =
+            |conference: &mut Conference| inbound(conference, 0, MediaKind::Video, |stream| stream.ssrc);
+        assert_eq!(ssrc(&mut conference), second);
+        let client = conference.endpoint(0);
+        client.publisher.video.ssrc = first;
+        if bye {
+            client.send_rtcp(|writer| writer.bye(&[second], "").unwrap());
+        }
+        conference.drive(millis(200));
+        ssrc(&mut conference) == first
+    };
+    assert!(takes_it_back(true));
+    assert!(!takes_it_back(false), "the one that replaced it may only be silent");
+}
+
+#[test]
 fn s_rtcp_06_a_bye_for_anothers_stream_is_ignored() {
     let mut simulcast = Simulcast::until(millis(300));
     let long = "x".repeat(255);

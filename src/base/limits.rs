@@ -167,6 +167,10 @@ pub const BYES: usize = 2 * SUBSCRIPTIONS_PER_PARTICIPANT;
 /// RTCP datagrams taken from one participant per second (S-RTCP-02).
 pub const RTCP_PER_SECOND: u32 = 200;
 
+/// Numbers in one participant's NACKs that are looked up in a second (S-RTCP-03): a tenth of twenty streams of
+/// 4 Mbit/s, each asked for again every 100 ms until it comes, are half of it. A datagram can name 8,000.
+pub const NACKED_PER_SECOND: u32 = 16_384;
+
 /// From joining (or the last offer) to the end of the handshake, else the participant has failed.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 

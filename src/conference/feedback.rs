@@ -169,11 +169,15 @@ impl Engine {
         let Some(key) = self.subscription_of(id, nack.media) else {
             return self.refuse_request(id);
         };
-        let refused = nack.numbers().filter(|wire| self.retransmit(now, id, key, *wire).is_none()).count();
+        let asked = nack.numbers().count();
+        let participant = self.participants.get_mut(id);
+        let looked_up = participant.map_or(0, |participant| participant.rtcp_budget.take_numbers(asked));
+        let numbers = nack.numbers().take(looked_up);
+        let answered = numbers.filter(|wire| self.retransmit(now, id, key, *wire).is_some()).count();
         if let Some(subscription) = self.subscriptions.get_mut(key) {
             let requests = &mut subscription.requests;
             requests.nacks = requests.nacks.saturating_add(1);
-            requests.retransmissions_refused += refused as u64;
+            requests.retransmissions_refused += (asked - answered) as u64;
         }
     }
 

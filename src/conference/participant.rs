@@ -219,21 +219,30 @@ impl FeedbackPace {
     }
 }
 
-/// RTCP datagrams taken in the current second (S-RTCP-02).
+/// RTCP datagrams taken in the current second (S-RTCP-02), and numbers of NACKs looked up (S-RTCP-03).
 #[derive(Debug, Default, Hash)]
 pub(super) struct RtcpBudget {
     second: u64,
     taken: u32,
+    numbers: u32,
 }
 
 impl RtcpBudget {
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let second = now.as_micros() / 1_000_000;
         if second != self.second {
-            (self.second, self.taken) = (second, 0);
+            *self = RtcpBudget { second, taken: 0, numbers: 0 };
         }
         self.taken = self.taken.saturating_add(1);
         self.taken <= limits::RTCP_PER_SECOND
+    }
+
+    /// How many of so many numbers are looked up, of a datagram that was taken.
+    pub(super) fn take_numbers(&mut self, asked: usize) -> usize {
+        let left = limits::NACKED_PER_SECOND - self.numbers;
+        let taken = left.min(u32::try_from(asked).unwrap_or(u32::MAX));
+        self.numbers += taken;
+        taken as usize
     }
 }
 
@@ -315,6 +324,19 @@ impl ParticipantState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s_rtcp_03_so_many_numbers_are_looked_up_in_a_second() {
+        let mut budget = RtcpBudget::default();
+        let mut looked_up = |millis: u64, asked| {
+            assert!(budget.take(Instant::from_millis(millis)));
+            budget.take_numbers(asked)
+        };
+        assert_eq!(looked_up(1_000, 10_000), 10_000);
+        assert_eq!(looked_up(1_500, 10_000), limits::NACKED_PER_SECOND as usize - 10_000);
+        assert_eq!(looked_up(1_999, 1), 0);
+        assert_eq!(looked_up(2_000, 1), 1);
+    }
 
     #[test]
     fn s_rtcp_09_a_round_ends_with_its_fourth_datagram() {

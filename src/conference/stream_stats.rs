@@ -80,8 +80,9 @@ pub struct OutboundStreamStats {
     pub pli_count: u64,
     /// FIRs from its receiver; those that repeat one under its number are not counted.
     pub fir_count: u64,
-    /// Numbers in those NACKs that were not sent again: out of the history, sent within this round trip, or
-    /// above the share that retransmissions may have ([`crate::limits::RETRANSMISSION_PERCENT`]).
+    /// Numbers in those NACKs that were not sent again: out of the history, sent within this round trip, above
+    /// the share that retransmissions may have ([`crate::limits::RETRANSMISSION_PERCENT`]), or too many
+    /// ([`crate::limits::NACKED_PER_SECOND`]).
     pub retransmissions_refused: u64,
     /// Requests for key frames that nothing came of: repeated FIRs, and those about what is not sent.
     pub key_frame_requests_refused: u64,
