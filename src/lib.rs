@@ -86,10 +86,11 @@ pub use base::time::Instant;
 pub use base::units::Bitrate;
 pub use base::{limits, random};
 pub use conference::{
-    ConfigError, Datagram, DropReason, Engine, EngineConfig, EngineStats, Event, HostCandidate, JoinError,
-    LeaveReason, LimitReached, Participant, ParticipantConfig, ParticipantId, ParticipantStats, Room,
-    RoomConfig, RoomId, SharedLines, SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule,
-    Transmit, TransmitId, View, negotiation, participant_memory_bound,
+    ConfigError, Datagram, DropReason, DtlsState, Engine, EngineConfig, EngineStats, Event, HostCandidate,
+    InboundStreamStats, JoinError, LeaveReason, LimitReached, OutboundStreamStats, Participant,
+    ParticipantConfig, ParticipantId, ParticipantStats, RemoteInboundStats, Room, RoomConfig, RoomId,
+    SharedLines, SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule, Transmit, TransmitId,
+    TransportStats, View, negotiation, participant_memory_bound,
 };
 pub use crypto::secret::Secret;
 pub use forwarding::ladder::{Rung, Wish};

@@ -74,6 +74,9 @@ pub const LAYER_LAPSES: u8 = 5;
 /// A layer that was heard for so long without a silence is as good as one that never fell silent.
 pub const LAYER_FORGIVEN: Duration = Duration::from_secs(30);
 
+/// The least between two such measurements: one is made out of turn where a stream ends.
+pub const LADDER_SPACING: Duration = Duration::from_millis(50);
+
 /// A layer that is silent for so long, or for eight of its frames up to [`STREAM_SILENCE`], is not there.
 pub const LAYER_SILENCE: Duration = Duration::from_millis(500);
 
@@ -165,8 +168,20 @@ pub const REPORT_DATAGRAMS: u8 = 4;
 /// Between two reports of one participant (RFC 3550, section 6.2, for sessions above 72 kbit/s).
 pub const REPORT_INTERVAL: Duration = Duration::from_millis(1_000);
 
+/// Receiver reference times (RFC 3611, section 4.4) that are remembered: of ours the last ones, four seconds
+/// or more, so that an answer may take as long; of a participant's one for each of its SSRCs that sent one.
+pub const REFERENCE_TIMES: usize = 4;
+
+/// SSRCs of ours that have ended and of which their receiver is still to be told: all that it can have, with
+/// those of their retransmissions. Of what ends on top it is not told.
+pub const BYES: usize = 2 * SUBSCRIPTIONS_PER_PARTICIPANT;
+
 /// RTCP datagrams taken from one participant per second (S-RTCP-02).
 pub const RTCP_PER_SECOND: u32 = 200;
+
+/// Numbers in one participant's NACKs that are looked up in a second (S-RTCP-03): a tenth of twenty streams of
+/// 4 Mbit/s, each asked for again every 100 ms until it comes, are half of it. A datagram can name 8,000.
+pub const NACKED_PER_SECOND: u32 = 16_384;
 
 /// From joining (or the last offer) to the end of the handshake, else the participant has failed.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use crate::conference::ids::{ParticipantId, SourceId, StreamId};
 use crate::conference::ingress::{Aside, Taken};
 use crate::conference::negotiation::{MediaKind, Payload};
 use crate::conference::participant::Role;
-use crate::conference::source::{Source, Stream};
+use crate::conference::source::{Counts, Source, Stream};
 use crate::forwarding::history::History;
 use crate::forwarding::ladder::Meter;
 use crate::forwarding::reading::Reader;
@@ -160,6 +160,7 @@ impl Engine {
             opaque,
             meter: video.then(|| Box::new(Meter::new(now))),
             reception: Reception::new(clock_rate, seq),
+            counts: Counts::default(),
             missing: Missing::default(),
             seen: Seen::new(seq),
             newest: None,
@@ -202,7 +203,8 @@ impl Engine {
     pub(super) fn speaks(&self, now: Instant, source: SourceId, encoding: u8) -> bool {
         let encoding = self.sources.get(source).and_then(|source| source.encoding(encoding));
         let stream = encoding.and_then(|encoding| self.streams.get(encoding.stream?));
-        stream.and_then(|stream| stream.newest).is_some_and(|newest| now - newest.at < limits::STREAM_SILENCE)
+        let newest = stream.and_then(|stream| stream.newest).filter(|newest| !newest.ended);
+        newest.is_some_and(|newest| now - newest.at < limits::STREAM_SILENCE)
     }
 
     /// The SSRC of a stream that was replaced waits for its successor to fall silent.

@@ -76,7 +76,7 @@ impl Subscription {
     fn digest(&self, state: &mut impl Hasher) {
         (self.subscriber, self.source, self.ssrc, self.rtx_ssrc, self.rtx_next).hash(state);
         (self.seat, self.negotiated, self.reported, self.rewriter, &self.spans, self.wish).hash(state);
-        (self.sent.packets, self.sent.payload_bytes).hash(state);
+        (self.sent.packets, self.sent.payload_bytes, self.requests).hash(state);
         (self.slot, self.by_hand, self.hidden, self.left).hash(state);
     }
 }

@@ -287,9 +287,9 @@ impl Subscription {
     fn on_sent(&mut self, retransmission: bool, payload_len: usize) {
         if retransmission {
             self.rtx_next = SeqNo(self.rtx_next.0 + 1);
+            self.resent.add(payload_len);
         } else {
-            self.sent.packets += 1;
-            self.sent.payload_bytes += payload_len as u64;
+            self.sent.add(payload_len);
         }
     }
 }

@@ -420,7 +420,7 @@ impl Engine {
         let Some(participant) = self.participants.get_mut(id) else {
             return;
         };
-        let before = participant.path.replace(path);
+        let before = participant.set_path(Some(path));
         let (secured, announced) = (participant.network.is_secured(), participant.announced);
         if secured {
             // A handshake that is under way still has its time.

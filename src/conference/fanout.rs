@@ -8,7 +8,7 @@ use crate::conference::engine::{Engine, push_event};
 use crate::conference::event::Event;
 use crate::conference::ids::{SourceId, StreamId, SubscriptionId};
 use crate::conference::participant::SendEntry;
-use crate::conference::source::{Encoding, Listener, Newest, Source, Stream};
+use crate::conference::source::{Encoding, Listener, Moment, Source, Stream};
 use crate::conference::subscription::Subscription;
 use crate::forwarding::ladder::Ladder;
 use crate::forwarding::layers::Layer;
@@ -250,14 +250,14 @@ struct Seats {
 /// The timestamp that a packet gets as the first of its stream in a subscription, so that time goes on as
 /// in what was sent before: of the source's `encodings`, or of another source that was `left`.
 fn continued(
-    (encodings, left): (&[Encoding], Option<Newest>),
+    (encodings, left): (&[Encoding], Option<Moment>),
     streams: &Slots<StreamId, Stream>,
     now: Instant,
     rewriter: &Rewriter,
     packet: &Kept,
 ) -> u32 {
     if let (Some(left), Some(next)) = (left, streams.get(packet.stream)) {
-        return left.at(now, next.clock_rate);
+        return left.timestamp_at(now, next.clock_rate);
     }
     let Some((from, same)) = rewriter.encoding() else { return rewriter.latest_timestamp() };
     let (delta, to) = (rewriter.timestamp_delta(), packet.reading.facts.layer.encoding);
@@ -271,7 +271,7 @@ fn continued(
     else {
         return rewriter.latest_timestamp();
     };
-    let by_arrival = newest.at(now, next.clock_rate);
+    let by_arrival = newest.moment().timestamp_at(now, next.clock_rate);
     // Encodings of one camera share the wall clock of their sender reports (RFC 3550, section 6.4.1); one
     // that is far from what their arrival says is a lie (S-SIM-04).
     let reports = stream.and_then(|stream| Some((stream.sender_report?, next.sender_report?)));
@@ -281,12 +281,4 @@ fn continued(
     let most = next.clock_rate / 1_000 * limits::CLOCK_DISAGREEMENT;
     let credible = |at: &u32| at.wrapping_sub(by_arrival).cast_signed().unsigned_abs() <= most;
     by_reports.filter(credible).unwrap_or(by_arrival).wrapping_add(delta)
-}
-
-impl Newest {
-    /// What a packet's timestamp would be that came at `now`.
-    fn at(&self, now: Instant, clock_rate: u32) -> u32 {
-        let passed = u128::from(clock_rate) * (now - self.at).as_micros() / 1_000_000;
-        self.timestamp.wrapping_add(passed as u32)
-    }
 }

@@ -7,12 +7,15 @@ use crate::conference::drops::DropReason;
 use crate::conference::engine::Engine;
 use crate::conference::ids::{ParticipantId, SubscriptionId};
 use crate::conference::ingress::Taken;
+use crate::conference::negotiation::MediaKind;
 use crate::conference::participant::SendEntry;
+use crate::conference::round_trip::round_trip;
 use crate::conference::source::{SenderClock, Stream};
+use crate::conference::stats::RemoteInboundStats;
 use crate::conference::subscription::UNNEGOTIATED;
 use crate::forwarding::layers::Layer;
 use crate::wire::mux::Path;
-use crate::wire::rtcp;
+use crate::wire::rtcp::{self, ExtendedBlock};
 use crate::wire::rtp::{SeqNo, Ssrc, WireSeq};
 
 impl Engine {
@@ -67,22 +70,22 @@ impl Engine {
             rtcp::Packet::ReceiverReport(report) => {
                 report.reports().for_each(|block| self.on_report_block(now, id, &block));
             }
-            rtcp::Packet::Nack(nack) => {
-                if let Some(subscription) = self.subscription_of(id, nack.media) {
-                    nack.numbers().for_each(|wire| self.retransmit(now, id, subscription, wire));
-                }
+            rtcp::Packet::ExtendedReport(report) => {
+                report.blocks().for_each(|block| self.on_extended_block(now, id, report.ssrc, block));
             }
-            rtcp::Packet::Pli(pli) => self.on_keyframe_request(now, id, pli.media),
-            rtcp::Packet::Fir(fir) => {
-                fir.entries().for_each(|entry| self.on_keyframe_request(now, id, entry.ssrc));
-            }
+            rtcp::Packet::Bye(bye) => bye.ssrcs().for_each(|ssrc| self.on_bye(now, id, ssrc)),
+            rtcp::Packet::Nack(nack) => self.on_nack(now, id, nack),
+            rtcp::Packet::Pli(pli) => self.on_keyframe_request(now, id, pli.media, None),
+            rtcp::Packet::Fir(fir) => fir.entries().for_each(|entry| {
+                self.on_keyframe_request(now, id, entry.ssrc, Some((fir.sender, entry.sequence_number)));
+            }),
             rtcp::Packet::TransportFeedback(_) => {
                 if let Some(participant) = self.participants.get_mut(id) {
                     participant.traffic.feedback_received += 1;
                 }
             }
-            // SDES and BYE of a publisher say nothing that its session does not; REMB and the rest wait
-            // for an estimator.
+            // SDES of a publisher says nothing that its session does not; REMB and the rest wait for an
+            // estimator.
             _ => {}
         }
     }
@@ -104,64 +107,107 @@ impl Engine {
             .find(|key| self.subscriptions.get(*key).is_some_and(|subscription| subscription.ssrc == ssrc))
     }
 
-    /// The round trip by our sender report that the block answers (RFC 3550, section 6.4.1).
-    fn on_report_block(&mut self, now: Instant, id: ParticipantId, block: &rtcp::ReportBlock) {
-        let Some(subscription) = self.subscription_of(id, block.ssrc) else {
-            return;
-        };
-        let Some((ntp, sent)) =
-            self.subscriptions.get(subscription).and_then(|subscription| subscription.reported)
-        else {
-            return;
-        };
-        if ntp != block.last_sr || ntp == 0 {
-            return;
+    /// A stream of this participant's own ends (RFC 3550, section 6.3.4): who receives it gets another layer
+    /// at once. A packet that follows shows that the BYE came early, or that the stream begins again.
+    fn on_bye(&mut self, now: Instant, id: ParticipantId, ssrc: Ssrc) {
+        if self.stream_of(id, ssrc).is_some_and(Stream::end) {
+            self.hurry_ladder(now, id);
         }
-        let held = Duration::from_micros(u64::from(block.delay_since_last_sr) * 1_000_000 / 65_536);
-        let Some(rtt) = (now - sent).checked_sub(held) else {
+    }
+
+    /// How a subscription arrives, and the round trip by our sender report that the block answers (RFC 3550,
+    /// section 6.4.1).
+    fn on_report_block(&mut self, now: Instant, id: ParticipantId, block: &rtcp::ReportBlock) {
+        let key = self.subscription_of(id, block.ssrc);
+        let Some(subscription) = key.and_then(|key| self.subscriptions.get_mut(key)) else {
             return;
         };
+        let answered = subscription.reported.filter(|(ntp, _)| *ntp == block.last_sr && *ntp != 0);
+        let trip = answered.and_then(|(_, sent)| round_trip(now, sent, block.delay_since_last_sr));
+        let clock_rate = subscription.clock_rate(&self.config.codecs);
+        let before = subscription.arrives.and_then(|arrives| arrives.round_trip_time);
+        subscription.arrives = Some(RemoteInboundStats::new(block, clock_rate, trip.or(before)));
+        self.on_round_trip(id, trip);
+    }
+
+    /// A reference time of the participant's, which its next report answers, or its answer to ours (RFC 3611,
+    /// sections 4.4 and 4.5).
+    fn on_extended_block(&mut self, now: Instant, id: ParticipantId, from: Ssrc, block: ExtendedBlock<'_>) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        match block {
+            ExtendedBlock::ReferenceTime(time) => {
+                participant.rtcp.seldom().times.on_received(now, from, time);
+            }
+            ExtendedBlock::ReportDelays(delays) => {
+                let Some(seldom) = &participant.rtcp.seldom else { return };
+                let mut own = delays.entries().filter(|delay| delay.ssrc == participant.ssrc);
+                let trip = own.find_map(|delay| seldom.times.on_answer(now, &delay));
+                self.on_round_trip(id, trip);
+            }
+            ExtendedBlock::Other { .. } => {}
+        }
+    }
+
+    fn on_round_trip(&mut self, id: ParticipantId, trip: Option<Duration>) {
+        if let (Some(trip), Some(participant)) = (trip, self.participants.get_mut(id)) {
+            participant.set_round_trip(trip);
+        }
+    }
+
+    /// A request about a stream that the participant does not receive: others' are out of its reach.
+    fn refuse_request(&mut self, id: ParticipantId) {
         if let Some(participant) = self.participants.get_mut(id) {
-            participant.rtt = rtt.clamp(limits::MIN_RTT, limits::MAX_RTT);
+            let refused = &mut participant.traffic.requests_refused;
+            *refused = refused.saturating_add(1);
+        }
+    }
+
+    /// Answers a request for packets, each number for itself (RFC 4585, section 6.2.1).
+    fn on_nack(&mut self, now: Instant, id: ParticipantId, nack: &rtcp::Nack<'_>) {
+        let Some(key) = self.subscription_of(id, nack.media) else {
+            return self.refuse_request(id);
+        };
+        let asked = nack.numbers().count();
+        let participant = self.participants.get_mut(id);
+        let looked_up = participant.map_or(0, |participant| participant.rtcp_budget.take_numbers(asked));
+        let numbers = nack.numbers().take(looked_up);
+        let answered = numbers.filter(|wire| self.retransmit(now, id, key, *wire).is_some()).count();
+        if let Some(subscription) = self.subscriptions.get_mut(key) {
+            let requests = &mut subscription.requests;
+            requests.nacks = requests.nacks.saturating_add(1);
+            requests.retransmissions_refused += (asked - answered) as u64;
         }
     }
 
     /// Queues a retransmission, if the packet is held and was not just sent (RFC 4588; S-RTCP-03).
-    fn retransmit(&mut self, now: Instant, id: ParticipantId, key: SubscriptionId, wire: WireSeq) {
-        let Some(subscription) = self.subscriptions.get_mut(key) else {
-            return;
-        };
-        let Some(source) = self.sources.get(subscription.source) else {
-            return;
-        };
-        let Some(listener) = subscription.seat.and_then(|seat| source.audience.get(seat)) else {
-            return;
-        };
+    fn retransmit(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        key: SubscriptionId,
+        wire: WireSeq,
+    ) -> Option<()> {
+        let subscription = self.subscriptions.get_mut(key)?;
+        let source = self.sources.get(subscription.source)?;
+        let listener = source.audience.get(subscription.seat?)?;
         let out = SeqNo::extend(listener.rewriter.highest(), wire);
-        let Some((seq, past)) = listener.rewriter.unmap(&subscription.spans, out) else {
-            return;
-        };
+        let (seq, past) = listener.rewriter.unmap(&subscription.spans, out)?;
         let span = past.span;
-        let Some(stream_id) = source.encoding(span.layer.encoding).and_then(|encoding| encoding.stream)
-        else {
-            return;
-        };
-        let Some(packet) = self.streams.get(stream_id).and_then(|stream| stream.history.get(seq)) else {
-            return;
-        };
+        let stream_id = source.encoding(span.layer.encoding)?.stream?;
+        let packet = self.streams.get(stream_id)?.history.get(seq)?;
         let (spatial, temporal) = (packet.place.spatial(), packet.place.temporal());
         let layer = Layer { encoding: span.layer.encoding, spatial, temporal };
         let codec = usize::from(packet.codec);
         if subscription.rtx_payload_types.get(codec).copied().unwrap_or(UNNEGOTIATED) == UNNEGOTIATED {
-            return;
+            return None;
         }
-        let Some(participant) = self.participants.get_mut(id) else {
-            return;
-        };
-        let len = u64::from(packet.payload_len);
+        let participant = self.participants.get_mut(id)?;
+        let (len, rtt) = (u64::from(packet.payload_len), participant.round_trip());
         let full = participant.egress.queue.len() >= limits::SEND_QUEUE;
-        if full || !subscription.retransmissions.allow(now, participant.rtt, out, len, &subscription.sent) {
-            return;
+        if full || !subscription.retransmissions.allow(now, rtt, out, len, &subscription.sent) {
+            return None;
         }
         let entry = SendEntry {
             subscription: key,
@@ -178,20 +224,35 @@ impl Engine {
         participant.egress.queue.push_back(entry);
         self.traffic.queued += 1;
         self.make_ready(id);
+        Some(())
     }
 
-    /// A receiver lost its picture: only what it is subscribed to counts (RFC 4585, section 6.3.1).
-    fn on_keyframe_request(&mut self, now: Instant, id: ParticipantId, ssrc: Ssrc) {
-        let subscription = self.subscription_of(id, ssrc).and_then(|key| self.subscriptions.get(key));
-        let Some(subscription) = subscription.filter(|subscription| subscription.seat.is_some()) else {
+    /// A receiver lost its picture: only what it is subscribed to counts (RFC 4585, section 6.3.1). A FIR
+    /// comes with its sender and number.
+    fn on_keyframe_request(&mut self, now: Instant, id: ParticipantId, media: Ssrc, fir: Option<(Ssrc, u8)>) {
+        let Some(key) = self.subscription_of(id, media) else {
+            return self.refuse_request(id);
+        };
+        let encoding = self.shown_encoding(key);
+        let Some(subscription) = self.subscriptions.get_mut(key) else {
             return;
         };
-        let Some(source) = self.sources.get(subscription.source) else { return };
-        let listener = subscription.seat.and_then(|seat| source.audience.get(seat));
-        let selector = listener.map(|listener| listener.rewriter.selector).unwrap_or_default();
-        // Of what it gets, or waits for.
-        if let Some(layer) = selector.layer().or(selector.target()) {
-            self.want_keyframe(now, subscription.source, layer.encoding);
+        let requests = &mut subscription.requests;
+        match encoding.filter(|_| requests.take_keyframe(fir)) {
+            Some(encoding) => {
+                let source = subscription.source;
+                self.want_keyframe(now, source, encoding);
+            }
+            None => requests.keyframes_refused = requests.keyframes_refused.saturating_add(1),
         }
+    }
+
+    /// The encoding that a subscription to video gets, or waits for.
+    fn shown_encoding(&self, key: SubscriptionId) -> Option<u8> {
+        let subscription = self.subscriptions.get(key)?;
+        let source = self.sources.get(subscription.source)?;
+        let selector = source.audience.get(subscription.seat?)?.rewriter.selector;
+        let layer = selector.layer().or(selector.target())?;
+        Some(layer.encoding).filter(|_| source.info.kind == MediaKind::Video)
     }
 }

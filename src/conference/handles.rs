@@ -123,8 +123,8 @@ impl Room<'_> {
 
 /// A participant of an engine.
 pub struct Participant<'e> {
-    engine: &'e mut Engine,
-    id: ParticipantId,
+    pub(super) engine: &'e mut Engine,
+    pub(super) id: ParticipantId,
 }
 
 impl Participant<'_> {
@@ -301,7 +301,7 @@ impl Engine {
             .filter_map(|key| self.streams.get(key));
         ParticipantStats {
             connected: participant.connected,
-            round_trip_time: participant.rtt,
+            round_trip_time: participant.round_trip(),
             datagrams_received: traffic.datagrams_received,
             bytes_received: traffic.bytes_received,
             datagrams_sent: traffic.datagrams_sent,
@@ -310,6 +310,7 @@ impl Engine {
             packets_forwarded: traffic.forwarded,
             retransmitted_packets_sent: traffic.retransmitted,
             feedback_received: traffic.feedback_received,
+            requests_refused: traffic.requests_refused.into(),
             packets_missing: streams.map(|stream| stream.missing.len()).sum(),
             packets_queued: participant.egress.queue.len(),
             drops: participant.drops.clone(),

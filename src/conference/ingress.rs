@@ -398,17 +398,18 @@ impl Engine {
         let stream = self.streams.get_mut(key).ok_or(DropReason::Unnegotiated)?;
         let Committed { seq, timestamp, payload_len, .. } = packet;
         if !stream.seen.insert(seq) {
+            stream.counts.discarded += 1;
             stream.history.cancel(&mut self.pages);
             return Err(DropReason::Duplicate);
         }
         let missing = stream.missing.len();
         let highest = stream.reception.highest();
         let continuity = stream.missing.on_packet(now, seq, highest);
-        stream.reception.on_packet(now, seq, timestamp, repaired);
+        stream.reception.on_packet(now, seq, timestamp, payload_len, repaired);
         if stream.newest.is_none_or(|newest| seq > newest.seq) {
-            stream.newest = Some(Newest { seq, timestamp, at: now });
+            stream.newest = Some(Newest { seq, timestamp, at: now, codec: packet.codec, ended: false });
         }
-        if !stream.nack {
+        if !stream.nack || stream.has_ended() {
             stream.missing = Missing::default();
         }
         let asks = (stream.missing.len() > missing).then(|| now + limits::NACK_REORDERING);
@@ -495,6 +496,7 @@ impl Stream {
         format: Option<Format>,
         now: Instant,
     ) -> Result<Reading, payload::ParseError> {
+        let ended = self.has_ended();
         let Some(meter) = &mut self.meter else { return Ok(Reading::of_audio()) };
         let (extensions, payload) = self.history.reserved(pages, packet).unwrap_or_default();
         if payload.is_empty() {
@@ -503,7 +505,13 @@ impl Stream {
         let unread = unread((extensions, payload), self.opaque, packet.timestamp, packet.marker, format);
         let reading = self.reader.read(self.encoding, &unread)?;
         let facts = &reading.facts;
-        meter.on_packet(now, facts.layer, packet.payload_len, facts.begins_frame);
+        self.counts.frames += u64::from(facts.ends_picture);
+        let key = facts.begins_key_frame == Some(true) && facts.layer.spatial == 0;
+        self.counts.key_frames += u64::from(key);
+        // What was late when the stream ended does not bring its layers back.
+        if !ended {
+            meter.on_packet(now, facts.layer, packet.payload_len, facts.begins_frame);
+        }
         if let Some(resolution) = reading.resolution {
             meter.on_resolution(facts.layer.spatial, resolution);
         }

@@ -12,7 +12,7 @@ use crate::conference::event::Event;
 use crate::conference::ids::{ParticipantId, SourceId, SubscriptionId};
 use crate::conference::negotiation::{MediaKind, SendSlot};
 use crate::conference::participant::{Egress, ParticipantState};
-use crate::conference::source::Newest;
+use crate::conference::source::Moment;
 use crate::conference::subscription::{Numbers, Subscription};
 use crate::wire::rtp::Ssrc;
 use crate::wire::sdp::Msid;
@@ -79,7 +79,7 @@ impl ParticipantState {
 impl SharedLine {
     /// Takes the line back from what it carried; `left` is the last that was sent. What still waits to be sent
     /// never will be: its numbers are free.
-    pub(super) fn release(&mut self, subscription: Subscription, left: Option<Newest>, egress: &Egress) {
+    pub(super) fn release(&mut self, subscription: Subscription, left: Option<Moment>, egress: &Egress) {
         let unsent = self.carries.map_or(0, |key| egress.unsent(key, subscription.rewriter.highest()));
         (self.carries, self.numbers) = (None, Some(subscription.into_numbers(left, unsent)));
     }
@@ -114,8 +114,8 @@ impl Engine {
         }
     }
 
-    /// The last packet of what a subscription sends, in the time of its own stream.
-    pub(super) fn last_sent(&self, now: Instant, key: SubscriptionId) -> Option<Newest> {
+    /// The last of what a subscription sends, in the time of its own stream.
+    pub(super) fn last_sent(&self, now: Instant, key: SubscriptionId) -> Option<Moment> {
         let subscription = self.subscriptions.get(key)?;
         let source = self.sources.get(subscription.source)?;
         let listener = subscription.seat.and_then(|seat| source.audience.get(seat));
@@ -124,12 +124,11 @@ impl Engine {
         let encoding = source.encoding(encoding);
         let stream = encoding.and_then(|encoding| self.streams.get(encoding.stream?)).filter(|_| same);
         let newest = stream.map_or(encoding.and_then(|encoding| encoding.left), |stream| stream.newest);
-        let moved = |newest: Newest| Newest {
-            timestamp: newest.timestamp.wrapping_add(rewriter.timestamp_delta()),
-            ..newest
+        let Some(newest) = newest else {
+            return Some(Moment { timestamp: rewriter.latest_timestamp(), at: now });
         };
-        let latest = Newest { seq: rewriter.highest(), timestamp: rewriter.latest_timestamp(), at: now };
-        Some(newest.map_or(latest, moved))
+        let timestamp = newest.timestamp.wrapping_add(rewriter.timestamp_delta());
+        Some(Moment { timestamp, at: newest.at })
     }
 
     /// Tells the embedder which source each shared line carries, where that changed.

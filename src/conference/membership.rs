@@ -15,7 +15,7 @@ use crate::conference::negotiation::SendSlot;
 use crate::conference::participant::{Egress, ParticipantState, RtcpBudget, RtcpDue, Timer, Timers};
 use crate::conference::room::RoomState;
 use crate::conference::source::{Listener, Source};
-use crate::conference::stats::Traffic;
+use crate::conference::stats::ParticipantTraffic;
 use crate::conference::streams::StreamEnd;
 use crate::conference::subscription::{Numbers, Subscription};
 use crate::congestion::arrivals::Arrivals;
@@ -100,7 +100,7 @@ impl Engine {
             arrivals: Arrivals::default(),
             timers: Timers::default(),
             rtcp: RtcpDue::default(),
-            traffic: Traffic::default(),
+            traffic: ParticipantTraffic::default(),
             room: room_id,
             config,
             negotiation: Negotiation::new(negotiable, random.next_u64()),
@@ -116,7 +116,7 @@ impl Engine {
             ssrcs: random.next_u32(),
             cname: format!("{:016x}", random.next_u64()),
             reduced_size_rtcp: false,
-            rtt: limits::DEFAULT_RTT,
+            rtt: None,
             rtcp_budget: RtcpBudget::default(),
             rebound: None,
             drops: DropTally::new(),
@@ -356,9 +356,11 @@ impl Engine {
         let Some(subscriber) = self.participants.get_mut(id) else { return };
         subscriber.subscriptions.retain(|other| *other != key);
         match subscriber.lines.iter_mut().find(|line| line.carries == Some(key)) {
+            // Its SSRCs go on with another source.
             Some(line) => line.release(subscription, left, &subscriber.egress),
             None => {
                 subscriber.negotiation.remove_send(subscription.slot);
+                self.say_bye(&subscription);
             }
         }
         self.announce_negotiation(id);

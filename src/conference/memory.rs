@@ -3,7 +3,7 @@
 use crate::base::limits;
 use crate::conference::ids::{ParticipantId, SourceId};
 use crate::conference::lines::SharedLine;
-use crate::conference::participant::{ParticipantState, Role, SendEntry};
+use crate::conference::participant::{ParticipantState, Role, Seldom, SendEntry};
 use crate::conference::source::{Encoding, Listener, Source, Stream};
 use crate::conference::streams;
 use crate::conference::subscription::Subscription;
@@ -12,6 +12,7 @@ use crate::forwarding::rewrite::Past;
 use crate::forwarding::{history, reading};
 use crate::session::ice;
 use crate::transport::network;
+use crate::wire::rtp::Ssrc;
 
 /// Bytes that one participant can make an engine hold at most, whatever it sends and whatever is
 /// forwarded to it. Histories are shared: all of an engine's together hold no more than
@@ -67,8 +68,10 @@ const fn received() -> usize {
     let repair = limits::RETRANSMISSIONS_REMEMBERED * 16 + limits::SPANS * size_of::<Past>();
     let lines = 2 * limits::SHARED_LINES * size_of::<SharedLine>();
     let declined = limits::SUBSCRIPTIONS_PER_PARTICIPANT * size_of::<SourceId>();
+    let seldom = size_of::<Seldom>() + 2 * limits::BYES * size_of::<Ssrc>();
     lines
         + declined
+        + seldom
         + limits::SUBSCRIPTIONS_PER_PARTICIPANT * (subscription + repair)
         + limits::SEND_QUEUE * size_of::<SendEntry>()
 }

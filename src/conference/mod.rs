@@ -5,8 +5,9 @@
 //! subscriptions, and the pool of history pages. They name each other by key, so that a publisher's
 //! history and a subscriber's transport are borrowed at once and each thing has one owner. The files
 //! follow a packet: `engine` (the five verbs), `ingress` with `binding` and `budget`, `fanout`, `egress`;
-//! `view` with `lines` is whom each sees;
-//! `streams` is TCP, `candidate` where the sockets are; `feedback` and `reports` are RTCP in and out; `participant`, `room`, `source` and
+//! `view` with `lines` is whom each sees; `streams` is TCP, `candidate` where the sockets are; `feedback` and
+//! `reports` are RTCP in and out, with `round_trip`; `stats` and `stream_stats` are what is told of it all;
+//! `participant`, `room`, `source` and
 //! `subscription` are who and what.
 
 mod binding;
@@ -33,11 +34,13 @@ mod participant;
 mod reading;
 mod reports;
 mod room;
+mod round_trip;
 mod selection;
 mod signalling;
 mod source;
 mod speaking;
 mod stats;
+mod stream_stats;
 mod streams;
 mod subscription;
 #[cfg(test)]
@@ -53,6 +56,7 @@ pub use handles::{JoinError, LimitReached, Participant, Room, SubscribeError};
 pub use ids::{ParticipantId, RoomId, SourceId};
 pub use memory::participant_memory_bound;
 pub use source::SourceInfo;
-pub use stats::{EngineStats, ParticipantStats};
+pub use stats::{EngineStats, ParticipantStats, RemoteInboundStats};
+pub use stream_stats::{DtlsState, InboundStreamStats, OutboundStreamStats, TransportStats};
 pub use streams::StreamEnd;
 pub use view::{SubscribeRule, View};

@@ -9,7 +9,8 @@ use crate::conference::drops::DropTally;
 use crate::conference::ids::{RoomId, SourceId, StreamId, SubscriptionId};
 use crate::conference::lines::SharedLine;
 use crate::conference::negotiation::Negotiation;
-use crate::conference::stats::Traffic;
+use crate::conference::round_trip::ReferenceTimes;
+use crate::conference::stats::ParticipantTraffic;
 use crate::conference::view::Viewing;
 use crate::congestion::arrivals::Arrivals;
 use crate::forwarding::rewrite::Shift;
@@ -133,7 +134,12 @@ impl Timers {
     }
 
     pub(super) fn is_armed(&self, timer: Timer) -> bool {
-        self.at.get(timer as usize).is_some_and(Option::is_some)
+        self.at(timer).is_some()
+    }
+
+    /// When `timer` is due.
+    pub(super) fn at(&self, timer: Timer) -> Option<Instant> {
+        self.at.get(timer as usize).copied().flatten()
     }
 
     /// True once if `timer` is due.
@@ -163,6 +169,27 @@ pub(super) struct RtcpDue {
     /// The subscription that the next round begins with.
     pub(super) first_report: usize,
     pub(super) pace: FeedbackPace,
+    /// Most participants have none of it.
+    pub(super) seldom: Option<Box<Seldom>>,
+}
+
+/// What goes with reports now and then.
+#[derive(Debug, Default, Hash)]
+pub(super) struct Seldom {
+    pub(super) times: ReferenceTimes,
+    /// SSRCs of ours that ended: it is told so (RFC 3550, section 6.6).
+    pub(super) ended: Vec<Ssrc>,
+}
+
+impl RtcpDue {
+    pub(super) fn seldom(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_default()
+    }
+
+    /// Whether streams have ended and their receiver does not know yet.
+    pub(super) fn has_ended(&self) -> bool {
+        self.seldom.as_ref().is_some_and(|seldom| !seldom.ended.is_empty())
+    }
 }
 
 /// A round of reports: once over the subscriptions, in a few datagrams.
@@ -208,21 +235,30 @@ impl FeedbackPace {
     }
 }
 
-/// RTCP datagrams taken in the current second (S-RTCP-02).
+/// RTCP datagrams taken in the current second (S-RTCP-02), and numbers of NACKs looked up (S-RTCP-03).
 #[derive(Debug, Default, Hash)]
 pub(super) struct RtcpBudget {
     second: u64,
     taken: u32,
+    numbers: u32,
 }
 
 impl RtcpBudget {
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let second = now.as_micros() / 1_000_000;
         if second != self.second {
-            (self.second, self.taken) = (second, 0);
+            *self = RtcpBudget { second, taken: 0, numbers: 0 };
         }
         self.taken = self.taken.saturating_add(1);
         self.taken <= limits::RTCP_PER_SECOND
+    }
+
+    /// How many of so many numbers are looked up, of a datagram that was taken.
+    pub(super) fn take_numbers(&mut self, asked: usize) -> usize {
+        let left = limits::NACKED_PER_SECOND - self.numbers;
+        let taken = left.min(u32::try_from(asked).unwrap_or(u32::MAX));
+        self.numbers += taken;
+        taken as usize
     }
 }
 
@@ -233,7 +269,7 @@ pub(super) struct ParticipantState {
     pub(super) network: Network,
     pub(super) contexts: Vec<Role>,
     pub(super) path: Option<Path>,
-    pub(super) traffic: Traffic,
+    pub(super) traffic: ParticipantTraffic,
     pub(super) budget: PublishBudget,
     pub(super) arrivals: Arrivals,
     pub(super) timers: Timers,
@@ -263,7 +299,8 @@ pub(super) struct ParticipantState {
     /// Where the sequence of SSRCs of what is sent to it stands.
     pub(super) ssrcs: u32,
     pub(super) reduced_size_rtcp: bool,
-    pub(super) rtt: Duration,
+    /// The last round trip that was measured.
+    pub(super) rtt: Option<Duration>,
     pub(super) rtcp_budget: RtcpBudget,
     /// When one of its SSRCs last changed its m-line (S-RTP-06).
     pub(super) rebound: Option<Instant>,
@@ -279,6 +316,24 @@ const _: () = {
 };
 
 impl ParticipantState {
+    /// The round trip that requests and their answers are paced by.
+    pub(super) fn round_trip(&self) -> Duration {
+        self.rtt.unwrap_or(limits::DEFAULT_RTT)
+    }
+
+    /// Takes a round trip as it was measured. The last one counts: reports come seconds apart, and a mean
+    /// over several would tell of another path than this one (S-RTCP-07 bounds what it can be).
+    pub(super) fn set_round_trip(&mut self, measured: Duration) {
+        self.rtt = Some(measured.clamp(limits::MIN_RTT, limits::MAX_RTT));
+    }
+
+    /// Its datagrams go this way from now on; returns the way before.
+    pub(super) fn set_path(&mut self, path: Option<Path>) -> Option<Path> {
+        let before = std::mem::replace(&mut self.path, path);
+        self.traffic.path_changes = self.traffic.path_changes.saturating_add(u32::from(before != path));
+        before
+    }
+
     /// An SSRC that was not used towards this participant before. An odd step visits each of the 2^32
     /// values once, so that none comes twice under a key (I-10).
     pub(super) fn fresh_ssrc(&mut self) -> Ssrc {
@@ -295,6 +350,19 @@ impl ParticipantState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s_rtcp_03_so_many_numbers_are_looked_up_in_a_second() {
+        let mut budget = RtcpBudget::default();
+        let mut looked_up = |millis: u64, asked| {
+            assert!(budget.take(Instant::from_millis(millis)));
+            budget.take_numbers(asked)
+        };
+        assert_eq!(looked_up(1_000, 10_000), 10_000);
+        assert_eq!(looked_up(1_500, 10_000), limits::NACKED_PER_SECOND as usize - 10_000);
+        assert_eq!(looked_up(1_999, 1), 0);
+        assert_eq!(looked_up(2_000, 1), 1);
+    }
 
     #[test]
     fn s_rtcp_09_a_round_ends_with_its_fourth_datagram() {

@@ -6,13 +6,15 @@ use crate::base::time::Instant;
 use crate::conference::engine::Engine;
 use crate::conference::ids::{ParticipantId, SourceId};
 use crate::conference::negotiation::MediaKind;
-use crate::conference::participant::{ParticipantState, Round, Timer};
+use crate::conference::participant::{ParticipantState, Round, Seldom, Timer};
+use crate::conference::round_trip::reference_time;
 use crate::conference::source::{SenderClock, Stream};
+use crate::conference::subscription::Subscription;
 use crate::wire::rtcp::{FirEntry, NtpTime, ReportBlock, SenderInfo, Writer};
 use crate::wire::rtp::{RtpTime, Ssrc, WireSeq};
 use smallvec::SmallVec;
 
-/// Report blocks of one packet (RFC 3550, section 6.4.1: five bits of count).
+/// Report blocks of one packet, and sources of a BYE (RFC 3550, sections 6.4.1 and 6.6: five bits of count).
 const BLOCKS: usize = 31;
 
 /// Room kept for SRTCP's index and tag.
@@ -78,20 +80,22 @@ impl Engine {
         participant.network.keys()?;
         let room = buf.len().min(self.config.mtu).checked_sub(TRAILER)?;
         let due = &participant.rtcp;
-        if !due.feedback && !due.nacks && !due.keyframes && due.reports.is_none() {
+        let ended = due.has_ended();
+        if !due.feedback && !due.nacks && !due.keyframes && due.reports.is_none() && !ended {
             return None;
         }
         let mut writer = Writer::new(buf.get_mut(..room)?);
         if let Some(round) = participant.rtcp.reports {
             self.write_reports(now, id, round, &mut writer);
-        } else if !participant.reduced_size_rtcp {
-            // A compound begins with a report (RFC 3550, section 6.1).
+        } else if ended || !participant.reduced_size_rtcp {
+            // A compound begins with a report (RFC 3550, section 6.1); of reduced size is feedback alone.
             writer.receiver_report(participant.ssrc, &[]).ok()?;
         }
         let prefix = writer.len();
         self.write_keyframe_requests(now, id, &mut writer);
         self.write_nacks(now, id, &mut writer);
         self.write_feedback(now, id, &mut writer);
+        self.write_byes(id, &mut writer);
         let len = writer.len();
         let participant = self.participants.get_mut(id)?;
         // What was due turned out to be nothing.
@@ -161,7 +165,9 @@ impl Engine {
         if first {
             let sources = participant.sources.iter().filter_map(|source| self.sources.get(*source));
             for key in sources.flat_map(|source| source.streams()).take(BLOCKS) {
-                blocks.extend(self.streams.get_mut(key).map(|stream| stream.block(now)));
+                // Of what has ended nothing is expected any more.
+                let stream = self.streams.get_mut(key).filter(|stream| !stream.has_ended());
+                blocks.extend(stream.map(|stream| stream.block(now)));
             }
         }
         let ssrc = participant.ssrc;
@@ -169,11 +175,61 @@ impl Engine {
         if !blocks.is_empty() || named.is_empty() {
             let _ = writer.receiver_report(ssrc, &blocks);
         }
+        // Without a sender report of ours its answers tell no round trip.
+        let asks = first && named.is_empty() && !blocks.is_empty();
+        let seldom = participant.rtcp.seldom.is_some();
+        if asks || first && seldom {
+            let Seldom { times, .. } = participant.rtcp.seldom();
+            let time = asks.then(|| reference_time(now));
+            let written = writer.extended_report(ssrc, time, &times.take_answers(now));
+            if asks && written.is_ok() {
+                times.on_sent(now);
+            }
+        }
         for (ssrc, named_after) in named {
             if let Some(named_after) = self.participants.get(named_after) {
                 let _ = writer.sdes_cname(ssrc, &named_after.cname);
             }
         }
+    }
+
+    /// Streams to a participant that have ended (RFC 3550, sections 6.3.7 and 6.6).
+    pub(super) fn say_bye(&mut self, subscription: &Subscription) {
+        let Some(subscriber) = self.participants.get_mut(subscription.subscriber) else {
+            return;
+        };
+        let Subscription { sent, resent, .. } = subscription;
+        for (ssrc, sent) in [(subscription.ssrc, sent), (subscription.rtx_ssrc, resent)] {
+            // What was never heard needs no end.
+            if sent.packets > 0 && subscriber.rtcp.seldom().ended.len() < limits::BYES {
+                subscriber.rtcp.seldom().ended.push(ssrc);
+            }
+        }
+        if subscriber.rtcp.has_ended() {
+            self.make_ready(subscription.subscriber);
+        }
+    }
+
+    /// What finds no room goes with the next datagram.
+    pub(super) fn write_byes(&mut self, id: ParticipantId, writer: &mut Writer<'_>) {
+        let Some(participant) = self.participants.get_mut(id) else {
+            return;
+        };
+        let Some(Seldom { ended, .. }) = participant.rtcp.seldom.as_deref_mut() else {
+            return;
+        };
+        while !ended.is_empty() {
+            // Four bytes each, behind a header of four.
+            let most = (writer.room() / 4).saturating_sub(1).min(BLOCKS);
+            let count = ended.len().min(most);
+            let told = ended.get(..count).unwrap_or_default();
+            if count == 0 || writer.bye(told, "").is_err() {
+                return;
+            }
+            ended.drain(..count);
+        }
+        // Streams end seldom.
+        *ended = Vec::new();
     }
 
     fn write_keyframe_requests(&mut self, now: Instant, id: ParticipantId, writer: &mut Writer<'_>) {
@@ -189,7 +245,7 @@ impl Engine {
                 continue;
             };
             for encoding in &mut source.encodings {
-                let Some(stream) = encoding.stream.and_then(|stream| self.streams.get(stream)) else {
+                let Some(stream) = encoding.stream.and_then(|stream| self.streams.get_mut(stream)) else {
                     continue;
                 };
                 if writer.room() < 20 {
@@ -198,8 +254,10 @@ impl Engine {
                 }
                 if encoding.keyframes.take_due(now) {
                     let _ = if source.ingress.pli {
+                        stream.counts.plis += 1;
                         writer.pli(participant.ssrc, stream.ssrc)
                     } else {
+                        stream.counts.firs += 1;
                         source.fir_seq = source.fir_seq.wrapping_add(1);
                         let entry = FirEntry { ssrc: stream.ssrc, sequence_number: source.fir_seq };
                         writer.fir(participant.ssrc, &[entry])
@@ -221,7 +279,7 @@ impl Engine {
         if !std::mem::take(&mut participant.rtcp.nacks) {
             return;
         }
-        let mut next = None;
+        let (mut next, rtt) = (None, participant.round_trip());
         let sources = participant.sources.iter().filter_map(|source| self.sources.get(*source));
         for key in sources.flat_map(|source| source.streams()) {
             let Some(stream) = self.streams.get_mut(key) else {
@@ -230,7 +288,7 @@ impl Engine {
             // Four bytes per request of at least one number, behind a header of twelve.
             let most = writer.room().saturating_sub(12) / 4;
             let mut lost: SmallVec<[WireSeq; 32]> = SmallVec::new();
-            stream.missing.take_due(now, participant.rtt, |seq| {
+            stream.missing.take_due(now, rtt, |seq| {
                 let fits = lost.len() < most;
                 if fits {
                     lost.push(WireSeq(seq.0 as u16));
@@ -238,6 +296,7 @@ impl Engine {
                 fits
             });
             if !lost.is_empty() {
+                stream.counts.nacks += 1;
                 let _ = writer.nack(participant.ssrc, stream.ssrc, lost.iter().copied());
             }
             next = [next, stream.missing.deadline()].into_iter().flatten().min();

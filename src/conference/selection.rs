@@ -50,6 +50,15 @@ impl Engine {
         }
     }
 
+    /// A stream has ended: its participant's layers are measured again at once, or soon after the last time,
+    /// so that streams that end and begin all the time cost little.
+    pub(super) fn hurry_ladder(&mut self, now: Instant, id: ParticipantId) {
+        let Some(participant) = self.participants.get(id) else { return };
+        let regular = participant.timers.at(Timer::Ladder);
+        let spaced = regular.map(|at| at - (limits::LADDER_INTERVAL - limits::LADDER_SPACING));
+        self.arm(id, Timer::Ladder, spaced.map_or(now, |at| at.max(now)));
+    }
+
     /// Says what a participant wants of a source from now on.
     pub(super) fn set_wish(
         &mut self,

@@ -70,6 +70,31 @@ pub(super) struct Newest {
     pub(super) seq: SeqNo,
     pub(super) timestamp: u32,
     pub(super) at: Instant,
+    /// By its place in the engine's list.
+    pub(super) codec: u8,
+    /// Its sender said that the stream ends with it; a later packet shows that it goes on.
+    pub(super) ended: bool,
+}
+
+/// A moment in a stream's own time, and when that was.
+#[derive(Debug, Clone, Copy, Hash)]
+pub(super) struct Moment {
+    pub(super) timestamp: u32,
+    pub(super) at: Instant,
+}
+
+impl Moment {
+    /// What a packet's timestamp would be that came at `now`.
+    pub(super) fn timestamp_at(&self, now: Instant, clock_rate: u32) -> u32 {
+        let passed = u128::from(clock_rate) * (now - self.at).as_micros() / 1_000_000;
+        self.timestamp.wrapping_add(passed as u32)
+    }
+}
+
+impl Newest {
+    pub(super) fn moment(&self) -> Moment {
+        Moment { timestamp: self.timestamp, at: self.at }
+    }
 }
 
 impl Source {
@@ -129,6 +154,7 @@ pub(super) struct Stream {
     /// Of video alone.
     pub(super) meter: Option<Box<Meter>>,
     pub(super) reception: Reception,
+    pub(super) counts: Counts,
     pub(super) missing: Missing,
     /// Numbers that came, as themselves or as retransmissions: none passes twice.
     pub(super) seen: Seen,
@@ -137,6 +163,39 @@ pub(super) struct Stream {
     pub(super) sender_report: Option<SenderClock>,
     /// Whether anything is sent for repair: NACK was negotiated.
     pub(super) nack: bool,
+}
+
+/// What is only told of a stream, and changes nothing.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Counts {
+    /// Packets that had come before.
+    pub(super) discarded: u64,
+    /// Pictures whose last packet came, and key frames whose first one did.
+    pub(super) frames: u64,
+    pub(super) key_frames: u64,
+    /// Requests of ours.
+    pub(super) nacks: u32,
+    pub(super) plis: u32,
+    pub(super) firs: u32,
+}
+
+impl Stream {
+    /// Whether its sender said that it has ended, and nothing came since.
+    pub(super) fn has_ended(&self) -> bool {
+        self.newest.is_some_and(|newest| newest.ended)
+    }
+
+    /// Its sender says that it has ended: nothing more is expected of it, and its layers are not there. What
+    /// was under way is taken as it comes. True unless that was known.
+    pub(super) fn end(&mut self) -> bool {
+        let Some(newest) = self.newest.as_mut().filter(|newest| !newest.ended) else { return false };
+        newest.ended = true;
+        self.missing = Missing::default();
+        if let Some(meter) = &mut self.meter {
+            meter.silence();
+        }
+        true
+    }
 }
 
 /// A sender report as it was received: which wall time its timestamp stands for.

@@ -2,12 +2,11 @@
 
 use crate::base::time::Duration;
 use crate::conference::drops::{DropCounters, DropReason, DropTally};
+use crate::wire::rtcp::ReportBlock;
 
 /// Datagrams and what became of them, both ways.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-#[repr(C)]
 pub(super) struct Traffic {
-    // First what each datagram that leaves counts.
     pub(super) datagrams_sent: u64,
     pub(super) bytes_sent: u64,
     /// Of what was queued: sealed and handed out.
@@ -26,11 +25,37 @@ pub(super) struct Traffic {
     pub(super) queued: u64,
     /// Of what was queued: dropped afterwards.
     pub(super) queued_dropped: u64,
-    pub(super) feedback_received: u64,
     pub(super) ecn_ce_received: u64,
 }
 
 impl Traffic {
+    pub(super) fn on_sent(&mut self, bytes: usize, datagrams: usize) {
+        self.datagrams_sent += datagrams as u64;
+        self.bytes_sent += bytes as u64;
+    }
+}
+
+/// The same of one participant, as far as it is told.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub(super) struct ParticipantTraffic {
+    // First what each datagram that leaves counts.
+    pub(super) datagrams_sent: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) forwarded: u64,
+    /// Of what was forwarded: retransmissions.
+    pub(super) retransmitted: u64,
+    pub(super) datagrams_received: u64,
+    pub(super) bytes_received: u64,
+    pub(super) media_received: u64,
+    pub(super) feedback_received: u64,
+    /// Requests about streams that it does not receive.
+    pub(super) requests_refused: u32,
+    /// How often its datagrams took another way.
+    pub(super) path_changes: u32,
+}
+
+impl ParticipantTraffic {
     pub(super) fn on_sent(&mut self, bytes: usize, datagrams: usize) {
         self.datagrams_sent += datagrams as u64;
         self.bytes_sent += bytes as u64;
@@ -98,7 +123,7 @@ impl EngineStats {
 pub struct ParticipantStats {
     /// Whether its handshake is done.
     pub connected: bool,
-    /// Round-trip time by its last receiver report, or the default while there is none.
+    /// Round-trip time by its last report, or [`crate::limits::DEFAULT_RTT`] while none told it.
     pub round_trip_time: Duration,
     /// Datagrams from it.
     pub datagrams_received: u64,
@@ -116,6 +141,8 @@ pub struct ParticipantStats {
     pub retransmitted_packets_sent: u64,
     /// Transport-wide feedback packets from it.
     pub feedback_received: u64,
+    /// Its requests (NACK, PLI, FIR) about streams that it does not receive: nothing was done.
+    pub requests_refused: u64,
     /// Packets of its sources missing now and asked for.
     pub packets_missing: usize,
     /// Packets waiting to be sent to it now.
@@ -144,9 +171,37 @@ impl ParticipantStats {
             packets_forwarded: 0,
             retransmitted_packets_sent: 0,
             feedback_received: 0,
+            requests_refused: 0,
             packets_missing: 0,
             packets_queued: 0,
             drops: DropTally::new(),
+        }
+    }
+}
+
+/// How a stream arrives, as its receiver reports it (RTCRemoteInboundRtpStreamStats; RFC 3550, section 6.4.1).
+/// Nobody checks what it says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct RemoteInboundStats {
+    /// Packets that never came there, less those that came twice.
+    pub packets_lost: i32,
+    /// The share of packets lost between its last two reports, from 0 to 1.
+    pub fraction_lost: f64,
+    /// Interarrival jitter.
+    pub jitter: Duration,
+    /// The round trip by the last report that answered one of ours.
+    pub round_trip_time: Option<Duration>,
+}
+
+impl RemoteInboundStats {
+    pub(super) fn new(block: &ReportBlock, clock_rate: u32, round_trip_time: Option<Duration>) -> Self {
+        let micros = u64::from(block.jitter) * 1_000_000;
+        RemoteInboundStats {
+            packets_lost: block.cumulative_lost,
+            fraction_lost: f64::from(block.fraction_lost) / 256.0,
+            jitter: Duration::from_micros(micros.checked_div(clock_rate.into()).unwrap_or(0)),
+            round_trip_time,
         }
     }
 }

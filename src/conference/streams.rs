@@ -302,7 +302,7 @@ impl Engine {
         if let Some(participant) = self.participants.get_mut(id) {
             participant.network.forget_path(now, &path);
             if participant.path == Some(path) && participant.network.selected().is_none() {
-                participant.path = None;
+                participant.set_path(None);
                 // Who is about to connect has the time for that, and no more with each connection.
                 if participant.network.is_secured() {
                     participant.timers.set(Timer::Connect, Some(now + limits::CONSENT_TIMEOUT));

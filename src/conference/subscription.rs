@@ -4,7 +4,8 @@ use crate::base::limits;
 use crate::base::random::Random;
 use crate::base::time::Instant;
 use crate::conference::ids::{ParticipantId, SourceId};
-use crate::conference::source::Newest;
+use crate::conference::source::Moment;
+use crate::conference::stats::RemoteInboundStats;
 use crate::forwarding::ladder::{Ladder, Wish};
 use crate::forwarding::layers::Layer;
 use crate::forwarding::rewrite::{Rewriter, Spans};
@@ -40,6 +41,7 @@ pub(super) struct Subscription {
 
     pub(super) subscriber: ParticipantId,
     pub(super) source: SourceId,
+    pub(super) resent: Sent,
     /// Whose CNAME its SSRC was announced under (RFC 5576, section 6.1): the publisher's, or the
     /// subscriber's if its line was there before the source.
     pub(super) named_after: ParticipantId,
@@ -54,6 +56,9 @@ pub(super) struct Subscription {
     /// Whether the subscriber's session has a line for it.
     pub(super) negotiated: bool,
     pub(super) retransmissions: Retransmissions,
+    pub(super) requests: Requests,
+    /// How its receiver says that it arrives, if it said so.
+    pub(super) arrives: Option<RemoteInboundStats>,
     /// Middle bits of the last sender report's wall time, and when it was sent: for the round trip.
     pub(super) reported: Option<(u32, Instant)>,
     /// Packets that the last sender report told of.
@@ -63,7 +68,7 @@ pub(super) struct Subscription {
     /// What was sent before under other numbers, for late packets and NACKs.
     pub(super) spans: Spans,
     /// The last of another source that its line carried before, in the line's own time.
-    pub(super) left: Option<Newest>,
+    pub(super) left: Option<Moment>,
     /// Its numbers while it does not receive; while it does they stand in the source's audience.
     pub(super) rewriter: Rewriter,
 }
@@ -76,7 +81,10 @@ pub(super) struct Numbers {
     sent: Sent,
     reported_packets: u64,
     retransmissions: Retransmissions,
-    left: Option<Newest>,
+    resent: Sent,
+    requests: Requests,
+    arrives: Option<RemoteInboundStats>,
+    left: Option<Moment>,
 }
 
 impl Numbers {
@@ -92,6 +100,9 @@ impl Numbers {
             sent: Sent::default(),
             reported_packets: 0,
             retransmissions: Retransmissions::default(),
+            resent: Sent::default(),
+            requests: Requests::default(),
+            arrives: None,
             left: None,
         }
     }
@@ -118,6 +129,7 @@ impl Subscription {
             extensions: EgressExtensions::default(),
             sent: numbers.sent,
             rtx_next: numbers.rtx_next,
+            resent: numbers.resent,
             named_after: publisher,
             slot,
             by_hand: false,
@@ -125,6 +137,8 @@ impl Subscription {
             seat: None,
             negotiated: false,
             retransmissions: numbers.retransmissions,
+            requests: numbers.requests,
+            arrives: numbers.arrives,
             reported: None,
             reported_packets: numbers.reported_packets,
             wish: Wish::default(),
@@ -141,7 +155,7 @@ impl Subscription {
 
     /// What goes on under its SSRCs without it; `left` is the last that it sent, in its own time, and so many
     /// packets with the last numbers are `unsent`.
-    pub(super) fn into_numbers(mut self, left: Option<Newest>, unsent: u64) -> Numbers {
+    pub(super) fn into_numbers(mut self, left: Option<Moment>, unsent: u64) -> Numbers {
         self.rewriter.hand_over(unsent);
         Numbers {
             rewriter: self.rewriter,
@@ -149,6 +163,9 @@ impl Subscription {
             sent: self.sent,
             reported_packets: self.reported_packets,
             retransmissions: self.retransmissions,
+            resent: self.resent,
+            requests: self.requests,
+            arrives: self.arrives,
             left,
         }
     }
@@ -159,6 +176,43 @@ impl Subscription {
 pub(super) struct Sent {
     pub(super) packets: u64,
     pub(super) payload_bytes: u64,
+}
+
+impl Sent {
+    pub(super) fn add(&mut self, payload_len: usize) {
+        self.packets += 1;
+        self.payload_bytes += payload_len as u64;
+    }
+}
+
+/// What the subscriber asked for.
+#[derive(Debug, Default, Clone, Copy, Hash)]
+pub(super) struct Requests {
+    pub(super) nacks: u32,
+    pub(super) plis: u32,
+    pub(super) firs: u32,
+    /// Numbers that were asked for and not sent again.
+    pub(super) retransmissions_refused: u64,
+    /// Requests for key frames that nothing came of.
+    pub(super) keyframes_refused: u32,
+    /// Who sent the last FIR, and its number.
+    last_fir: Option<(Ssrc, u8)>,
+}
+
+impl Requests {
+    /// Counts a request for a key frame: a PLI, or a FIR by its sender and number. False for a FIR that
+    /// repeats the one before under its number (RFC 5104, section 4.3.1.1): it is the same request.
+    pub(super) fn take_keyframe(&mut self, fir: Option<(Ssrc, u8)>) -> bool {
+        if fir.is_none() {
+            self.plis = self.plis.saturating_add(1);
+        } else if fir == self.last_fir {
+            return false;
+        } else {
+            self.firs = self.firs.saturating_add(1);
+            self.last_fir = fir;
+        }
+        true
+    }
 }
 
 /// Which packets were retransmitted lately, and how much in all (S-RTCP-03).
@@ -194,6 +248,19 @@ impl Retransmissions {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn s_rtcp_04_a_fir_that_is_repeated_is_one_request() {
+        let mut requests = Requests::default();
+        let fir = |sender, number| Some((Ssrc(sender), number));
+        assert!(requests.take_keyframe(fir(1, 255)));
+        assert!(!requests.take_keyframe(fir(1, 255)));
+        assert!(requests.take_keyframe(None), "a PLI has no number");
+        assert!(!requests.take_keyframe(fir(1, 255)));
+        assert!(requests.take_keyframe(fir(1, 0)));
+        assert!(requests.take_keyframe(fir(2, 0)), "numbers are each sender's own");
+        assert_eq!((requests.plis, requests.firs), (1, 3));
+    }
 
     #[test]
     fn s_rtcp_03_each_number_once_a_round_trip_and_a_share_of_the_bytes() {

@@ -10,7 +10,8 @@ use crate::conference::negotiation::MediaKind;
 use crate::conference::reading::Ingress;
 use crate::conference::source::{Encoding, Newest, Source, SourceInfo};
 use crate::forwarding::ladder::Ladder;
-use crate::wire::rtp::SeqNo;
+use crate::wire::rtcp;
+use crate::wire::rtp::{SeqNo, Ssrc};
 use crate::wire::stun::{self, Class, TransactionId, Writer};
 use smallvec::SmallVec;
 
@@ -89,11 +90,39 @@ fn i_03_the_digest_sees_what_only_authentic_packets_change() {
     engine.participants.get_mut(viewer).expect("it is there").reserve_lines();
     changed(&engine, "lines that wait");
     engine.sources.get_mut(source).expect("it is there").encodings[0].left =
-        Some(Newest { seq: SeqNo(1), timestamp: 2, at: now });
+        Some(Newest { seq: SeqNo(1), timestamp: 2, at: now, codec: 0, ended: false });
     changed(&engine, "where a stream was left");
     let mut buf = [0; 64];
     let writer = Writer::new(&mut buf, Class::Request, stun::BINDING, TransactionId([9; 12]));
     let len = writer.expect("room").finish().expect("room");
     engine.directory.on_transmit(publisher, &buf[..len]);
     changed(&engine, "a check of ours");
+}
+
+#[test]
+fn byes_that_find_no_room_go_with_the_next_datagram() {
+    let mut engine = engine();
+    let [_, viewer] = room(&mut engine);
+    let participant = engine.participants.get_mut(viewer).expect("it is there");
+    participant.rtcp.seldom().ended.extend((0..70).map(Ssrc));
+    let mut told = Vec::new();
+    for expected in [vec![31, 17], vec![22]] {
+        assert!(engine.participants.get(viewer).expect("it is there").rtcp.has_ended());
+        let mut buf = [0; 200];
+        let mut writer = rtcp::Writer::new(&mut buf);
+        engine.write_byes(viewer, &mut writer);
+        let len = writer.len();
+        let compound = rtcp::Compound::parse(&buf[..len]).expect("it is well formed");
+        let byes: Vec<_> = compound
+            .packets()
+            .map(|packet| match packet {
+                rtcp::Packet::Bye(bye) => bye.ssrcs().collect::<Vec<_>>(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(byes.iter().map(Vec::len).collect::<Vec<_>>(), expected);
+        told.extend(byes.concat());
+    }
+    assert!(told.into_iter().eq((0..70).map(Ssrc)));
+    assert!(!engine.participants.get(viewer).expect("it is there").rtcp.has_ended());
 }

@@ -88,6 +88,11 @@ impl Meter {
         }
     }
 
+    /// Nothing of it is there any more.
+    pub(crate) fn silence(&mut self) {
+        self.counts = Default::default();
+    }
+
     pub(crate) fn on_resolution(&mut self, spatial: u8, resolution: Resolution) {
         if let Some(slot) = self.resolutions.get_mut(usize::from(spatial)) {
             *slot = Some(resolution);

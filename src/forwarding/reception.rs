@@ -1,6 +1,6 @@
 //! Reception statistics of one stream: RFC 3550, sections 6.4.1 and A.3, A.8.
 
-use crate::base::time::Instant;
+use crate::base::time::{Duration, Instant};
 use crate::wire::rtp::SeqNo;
 
 /// What a receiver tells the sender of a stream.
@@ -19,6 +19,9 @@ pub(crate) struct Reception {
     base: u64,
     highest: u64,
     received: u64,
+    /// Of payloads.
+    bytes: u64,
+    repaired: u64,
     expected_before: u64,
     received_before: u64,
     /// Interarrival jitter in 1/16 of a timestamp unit (A.8).
@@ -34,6 +37,8 @@ impl Reception {
             base: first.0,
             highest: first.0,
             received: 0,
+            bytes: 0,
+            repaired: 0,
             expected_before: 0,
             received_before: 0,
             jitter: 0,
@@ -42,8 +47,10 @@ impl Reception {
     }
 
     /// Counts a packet; `jitter` is not moved by repaired packets, whose delay is not the network's.
-    pub(crate) fn on_packet(&mut self, now: Instant, seq: SeqNo, timestamp: u32, repaired: bool) {
+    pub(crate) fn on_packet(&mut self, now: Instant, seq: SeqNo, timestamp: u32, len: u16, repaired: bool) {
         self.received += 1;
+        self.bytes += u64::from(len);
+        self.repaired += u64::from(repaired);
         self.base = self.base.min(seq.0);
         self.highest = self.highest.max(seq.0);
         if repaired {
@@ -63,10 +70,35 @@ impl Reception {
         SeqNo(self.highest)
     }
 
+    /// Packets that came, and of those the repaired ones.
+    pub(crate) fn received(&self) -> (u64, u64) {
+        (self.received, self.repaired)
+    }
+
+    /// Payload bytes that came.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Packets that never came; below zero where more came than were numbered.
+    pub(crate) fn lost(&self) -> i64 {
+        self.expected().cast_signed() - self.received.cast_signed()
+    }
+
+    /// Interarrival jitter.
+    pub(crate) fn jitter(&self) -> Duration {
+        let micros = u64::from(self.jitter >> 4) * 1_000_000;
+        Duration::from_micros(micros.checked_div(self.clock_rate.into()).unwrap_or(0))
+    }
+
+    fn expected(&self) -> u64 {
+        self.highest - self.base + 1
+    }
+
     /// The block for the next report; the fraction covers the time since the last call.
     pub(crate) fn report(&mut self) -> Reported {
-        let expected = self.highest - self.base + 1;
-        let lost = expected.cast_signed() - self.received.cast_signed();
+        let expected = self.expected();
+        let lost = self.lost();
         let expected_now = expected - self.expected_before;
         let received_now = self.received - self.received_before;
         (self.expected_before, self.received_before) = (expected, self.received);
@@ -89,12 +121,14 @@ mod tests {
     fn loss_is_reported_for_the_interval_and_in_all() {
         let mut reception = Reception::new(90_000, SeqNo(10));
         for seq in (10..20).filter(|seq| seq % 5 != 0) {
-            reception.on_packet(Instant::from_millis(seq), SeqNo(seq), 0, false);
+            reception.on_packet(Instant::from_millis(seq), SeqNo(seq), 0, 100, false);
         }
         let report = reception.report();
         assert_eq!((report.fraction_lost, report.cumulative_lost, report.highest), (51, 2, 19));
-        reception.on_packet(Instant::from_millis(30), SeqNo(20), 0, false);
+        reception.on_packet(Instant::from_millis(30), SeqNo(20), 0, 100, false);
         assert_eq!(reception.report().fraction_lost, 0);
+        reception.on_packet(Instant::from_millis(40), SeqNo(15), 0, 50, true);
+        assert_eq!((reception.received(), reception.bytes(), reception.lost()), ((10, 1), 950, 1));
     }
 
     #[test]
@@ -102,10 +136,11 @@ mod tests {
         let mut reception = Reception::new(90_000, SeqNo(0));
         for n in 0..50u32 {
             let at = Instant::from_millis(20 * u64::from(n));
-            reception.on_packet(at, SeqNo(u64::from(n)), n * 1_800, false);
+            reception.on_packet(at, SeqNo(u64::from(n)), n * 1_800, 100, false);
         }
         assert_eq!(reception.report().jitter, 0);
-        reception.on_packet(Instant::from_millis(20 * 50 + 16), SeqNo(50), 50 * 1_800, false);
+        reception.on_packet(Instant::from_millis(20 * 50 + 16), SeqNo(50), 50 * 1_800, 100, false);
         assert_eq!(reception.report().jitter, 16 * 90 / 16);
+        assert_eq!(reception.jitter(), Duration::from_millis(1));
     }
 }

@@ -77,6 +77,7 @@ pub(crate) struct Network {
 
 /// Both directions of SRTP.
 pub(crate) struct Keys {
+    pub(crate) profile: srtp::Profile,
     pub(crate) opener: srtp::Opener,
     pub(crate) sealer: srtp::Sealer,
 }
@@ -238,6 +239,16 @@ impl Network {
         self.keys.is_some()
     }
 
+    /// The association, once it has begun.
+    pub(crate) fn association(&self) -> Option<&dtls::Association> {
+        self.association.as_ref()
+    }
+
+    /// What the keys are for, once the handshake is done.
+    pub(crate) fn profile(&self) -> Option<srtp::Profile> {
+        self.keys.as_ref().map(|keys| keys.profile)
+    }
+
     /// The keys, once the handshake is done.
     #[inline]
     pub(crate) fn keys(&mut self) -> Option<&mut Keys> {
@@ -322,7 +333,8 @@ impl Network {
                 |key: &Secret, salt: &Secret| srtp::MasterKey::new(profile, key.expose(), salt.expose()).ok();
             let remote = master(&keying.remote_key, &keying.remote_salt)?;
             let local = master(&keying.local_key, &keying.local_salt)?;
-            let mut keys = Keys { opener: srtp::Opener::new(&remote), sealer: srtp::Sealer::new(&local) };
+            let (opener, sealer) = (srtp::Opener::new(&remote), srtp::Sealer::new(&local));
+            let mut keys = Keys { profile, opener, sealer };
             keys.opener.accept_cryptex(self.cryptex);
             keys.sealer.use_cryptex(self.cryptex);
             Some(keys)

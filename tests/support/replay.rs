@@ -34,12 +34,20 @@ pub struct Playing {
     known: bool,
     /// Whether the server wants it.
     pub wanted: bool,
+    /// It is not sent any more.
+    pub ended: bool,
     /// Key frames were asked for so often, packets too, and so many were repeated.
     pub requests: u32,
     pub asked: u64,
     pub repeated: u64,
     packets: u32,
     octets: u32,
+}
+
+impl Playing {
+    fn is_sent(&self) -> bool {
+        self.wanted && !self.ended
+    }
 }
 
 pub struct Replay {
@@ -63,6 +71,7 @@ impl Replay {
             next_rtx: random.below(30_000),
             known: false,
             wanted: false,
+            ended: false,
             requests: 0,
             asked: 0,
             repeated: 0,
@@ -133,12 +142,19 @@ impl Replay {
 
     pub fn finished(&self) -> bool {
         self.streams.iter().all(|playing| {
-            !playing.wanted || playing.next == self.recording.encodings[playing.encoding].packets.len()
+            !playing.is_sent() || playing.next == self.recording.encodings[playing.encoding].packets.len()
         })
     }
 
     pub fn stream(&mut self, ssrc: Ssrc) -> Option<&mut Playing> {
         self.streams.iter_mut().find(|playing| playing.ssrc == ssrc && playing.wanted)
+    }
+
+    /// The number that a stream sent last.
+    pub fn newest(&self, ssrc: Ssrc) -> Option<WireSeq> {
+        let playing = self.streams.iter().find(|playing| playing.ssrc == ssrc)?;
+        let sent = &self.encoding(playing).packets[..playing.next];
+        sent.last().map(|packet| packet.seq.wire())
     }
 
     pub fn plays(&self, ssrc: Ssrc) -> bool {
@@ -147,7 +163,7 @@ impl Replay {
 
     pub fn poll_timeout(&self) -> Option<Instant> {
         let started = self.started?;
-        let next = self.streams.iter().filter(|playing| playing.wanted).filter_map(|playing| {
+        let next = self.streams.iter().filter(|playing| playing.is_sent()).filter_map(|playing| {
             Some(started + self.recording.encodings[playing.encoding].packets.get(playing.next)?.at)
         });
         next.min()
@@ -157,7 +173,7 @@ impl Replay {
     pub fn due(&mut self, now: Instant, transport_seq: &mut u16) -> Vec<Plain> {
         let Some(started) = self.started else { return Vec::new() };
         let mut due = Vec::new();
-        for (at, playing) in self.streams.iter().enumerate().filter(|(_, playing)| playing.wanted) {
+        for (at, playing) in self.streams.iter().enumerate().filter(|(_, playing)| playing.is_sent()) {
             let packets = self.recording.encodings[playing.encoding].packets.iter();
             let packets = packets.enumerate().skip(playing.next);
             let packets = packets.take_while(|(_, packet)| started + packet.at <= now);
@@ -206,7 +222,7 @@ impl Replay {
     pub fn reports(&self, now: Instant, ntp: NtpTime) -> Vec<SenderInfo> {
         let Some(started) = self.started else { return Vec::new() };
         let ticks = ((now - started).as_micros() * 9 / 100) as u32;
-        let sent = self.streams.iter().filter(|playing| playing.packets > 0);
+        let sent = self.streams.iter().filter(|playing| playing.packets > 0 && !playing.ended);
         let info = |playing: &Playing| SenderInfo {
             ssrc: playing.ssrc,
             ntp,

@@ -50,10 +50,20 @@ pub struct Client {
     pub receiver: Receiver,
     /// Feedback on arrivals from the server.
     pub feedbacks: u64,
-    /// Report blocks from the server on our streams.
     /// CNAMEs that came.
     pub names: u64,
+    /// Report blocks from the server on our streams.
     pub report_blocks: u64,
+    /// Requests for packets from the server, each for one or more.
+    pub nacks: u64,
+    /// Streams of the server's that it said have ended.
+    pub byes: Vec<Ssrc>,
+    /// The server's last reference time (RFC 3611, section 4.4): whose, its middle, when it came; and whether
+    /// reports answer it.
+    pub reference_time: Option<(Ssrc, u32, Instant)>,
+    pub answers_times: bool,
+    /// The server's answers to ours, and when they came.
+    pub delays: Vec<(Instant, rtcp::ReportDelay)>,
     /// A client that has stopped neither sends nor listens.
     pub stopped: bool,
     /// Datagrams that could not be opened.
@@ -74,7 +84,8 @@ pub struct Client {
     old_keys: Option<Keys>,
     outbox: VecDeque<Packet>,
     next_report: Option<Instant>,
-    ssrc: Ssrc,
+    /// What its feedback comes from.
+    pub ssrc: Ssrc,
     random: Random,
 }
 
@@ -101,6 +112,11 @@ impl Client {
             feedbacks: 0,
             names: 0,
             report_blocks: 0,
+            nacks: 0,
+            byes: Vec::new(),
+            reference_time: None,
+            answers_times: true,
+            delays: Vec::new(),
             stopped: false,
             unopened: 0,
             encrypted_headers: 0,
@@ -367,7 +383,22 @@ impl Client {
                     }
                 }
             }
+            rtcp::Packet::Bye(bye) => self.byes.extend(bye.ssrcs()),
+            rtcp::Packet::ExtendedReport(report) => {
+                for block in report.blocks() {
+                    match block {
+                        rtcp::ExtendedBlock::ReferenceTime(time) => {
+                            self.reference_time = Some((report.ssrc, time.middle(), now));
+                        }
+                        rtcp::ExtendedBlock::ReportDelays(delays) => {
+                            self.delays.extend(delays.entries().map(|delay| (now, delay)));
+                        }
+                        _ => {}
+                    }
+                }
+            }
             rtcp::Packet::Nack(nack) => {
+                self.nacks += 1;
                 if !self.publisher.sends(nack.media) {
                     self.violation(format!("a request for packets of {:?}, which is not ours", nack.media));
                 }
@@ -413,6 +444,11 @@ impl Client {
         let mut buf = vec![0; 1_400];
         let mut writer = rtcp::Writer::new(&mut buf);
         self.publisher.reports(now, blocks, &mut writer);
+        if let Some((ssrc, last_rr, at)) = self.reference_time.filter(|_| self.answers_times) {
+            let delay_since_last_rr = rtcp::ReportBlock::delay(now - at);
+            let delay = rtcp::ReportDelay { ssrc, last_rr, delay_since_last_rr };
+            writer.extended_report(self.ssrc, None, &[delay]).expect("an answer fits a datagram");
+        }
         let len = writer.len();
         self.seal_rtcp(buf, len);
     }

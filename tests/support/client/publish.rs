@@ -88,7 +88,7 @@ pub struct Outgoing {
     next: Option<Instant>,
     history: BTreeMap<u64, Kept>,
     packets: u32,
-    octets: u32,
+    pub octets: u32,
     /// Key frames were asked for so often.
     pub requests: u32,
     keyframe_due: bool,
@@ -299,6 +299,15 @@ impl Publisher {
     pub fn outgoing(&mut self, ssrc: Ssrc) -> Option<&mut Outgoing> {
         let own = [&mut self.audio, &mut self.video].into_iter().chain(&mut self.upper);
         own.into_iter().find(|outgoing| outgoing.ssrc == ssrc)
+    }
+
+    /// The number that a stream sent last.
+    pub fn newest(&mut self, ssrc: Ssrc) -> WireSeq {
+        if let Some(newest) = self.replay.as_ref().and_then(|replay| replay.newest(ssrc)) {
+            return newest;
+        }
+        let outgoing = self.outgoing(ssrc).expect("a stream that is sent");
+        SeqNo(outgoing.next_seq - 1).wire()
     }
 
     /// Repeats a packet (RFC 4588), if it is still there.

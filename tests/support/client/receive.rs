@@ -66,10 +66,14 @@ pub struct Track {
     missing: BTreeMap<u64, Ask>,
     frames: BTreeMap<u32, Frame>,
     pub packets: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
     pub repaired: u64,
     /// Packets that came twice; a repetition of what was not lost is one.
     pub doubled: u64,
     pub asked: u64,
+    /// Requests in which they were.
+    pub nacks: u64,
     sender_report: Option<(u32, Instant)>,
     pub last_arrival: Option<Instant>,
     /// When the first packet after the longest silence came, and how long that silence was.
@@ -97,9 +101,11 @@ impl Track {
             missing: BTreeMap::new(),
             frames: BTreeMap::new(),
             packets: 0,
+            bytes: 0,
             repaired: 0,
             doubled: 0,
             asked: 0,
+            nacks: 0,
             sender_report: None,
             last_arrival: None,
             longest_silence: Duration::ZERO,
@@ -307,6 +313,7 @@ impl Receiver {
         (packet, seq, payload): (&rtp::Packet<'_>, SeqNo, &[u8]),
         violations: &mut Vec<String>,
     ) {
+        track.bytes += payload.len() as u64;
         if taped && track.announced.video {
             let descriptor = packet.extensions().find(|(id, _)| {
                 track
@@ -376,6 +383,7 @@ impl Receiver {
                 })
                 .collect();
             track.asked += lost.len() as u64;
+            track.nacks += u64::from(!lost.is_empty());
             if !lost.is_empty() {
                 due.push((track.announced.ssrc, lost));
             }
