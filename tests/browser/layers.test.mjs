@@ -163,6 +163,12 @@ layers('a pause, and its end', '', async (t, bob) => {
   assert.ok(took !== null && took <= PROMPT, `back after ${took} ms`);
 });
 
+// Of a picture of 640x360 Chromium encodes two sizes, whichever are named first.
+layers('a small camera is sent whole', '&video=360', async (t, bob) => {
+  await wish(bob, null);
+  await sees(bob, 360, RAMP);
+});
+
 layers('the page wishes for what it shows', '', async (t, bob) => {
   for (const [width, height] of [[2_000, HIGH], [1_100, MIDDLE], [340, LOW]]) {
     await bob.page.setViewportSize({ width, height: 760 });

@@ -16,7 +16,7 @@ const PHASES = {
 };
 
 // For tests and slow machines: ?video=360 asks the camera for 360 lines, ?video=0 leaves it off,
-// ?audio=0 the microphone. ?codec=VP9&mode=L3T3 send it in another way than usual.
+// ?audio=0 the microphone, ?codec=VP9&mode=L3T3 has the camera sent in another way.
 const query = new URLSearchParams(location.search);
 const lines = Number(query.get('video') ?? 720);
 const wanted = { audio: query.get('audio') !== '0', video: lines > 0 };

@@ -4,7 +4,7 @@
 // Offers may cross. This side is the impolite one of WebRTC's "perfect negotiation": it ignores an
 // offer that arrives while its own is under way, and the server offers again later.
 
-import { encodings, prefer } from './camera.js';
+import { encodings, prefer, resize } from './camera.js';
 
 const FIRST_WAIT = 500; // ms before the first attempt to come back
 const LONGEST_WAIT = 10_000;
@@ -79,6 +79,7 @@ export class Call {
     const line = this.#lines[kind];
     if (!line) return;
     await line.sender.replaceTrack(track);
+    if (kind === 'video') await resize(line.sender, track);
     if (track && line.direction === 'recvonly') {
       line.sender.setStreams(this.#stream);
       line.direction = this.#direction(kind); // which asks for a new offer
@@ -165,7 +166,7 @@ export class Call {
       this.#lines[kind] = peer.addTransceiver(track ?? kind, {
         direction: track ? this.#direction(kind) : 'recvonly',
         streams: track ? [this.#stream] : [],
-        sendEncodings: kind === 'video' ? encodings(this.#camera) : undefined,
+        sendEncodings: kind === 'video' ? encodings(this.#camera, track) : undefined,
       });
     }
     if (this.#camera.codec) prefer(this.#lines.video, this.#camera.codec);

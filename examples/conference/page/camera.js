@@ -3,11 +3,11 @@
 
 // With VP8, which the server's answer puts first, and H.264: a stream for each size. VP8 is the default
 // because every browser encodes and decodes it, three sizes cost a laptop little, and its payloads tell
-// the server which frames it may leave out. The bit rates are at most, for 180, 360 and 720 lines.
-const SIMULCAST = [
-  { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000 },
-  { rid: 'h', scaleResolutionDownBy: 2, maxBitrate: 500_000 },
-  { rid: 'f', scaleResolutionDownBy: 1, maxBitrate: 1_500_000 },
+// the server which frames it may leave out.
+const STREAMS = [
+  { rid: 'q', maxBitrate: 150_000 }, // for some 180 lines
+  { rid: 'h', maxBitrate: 500_000 }, // 360
+  { rid: 'f', maxBitrate: 1_500_000 }, // 720
 ];
 
 // With VP9 and AV1: one stream whose pictures are made of layers. It takes fewer bits for the same
@@ -15,33 +15,37 @@ const SIMULCAST = [
 const LAYERED = ['VP9', 'AV1'];
 const LAYERS = { scalabilityMode: 'L3T3_KEY', maxBitrate: 2_000_000 };
 
-// What tells the server the layers and sizes that payloads of H.264 and AV1 do not tell, or not all.
-// Chromium has it and sends it when asked.
-const TELLING = [
-  'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension',
-  'http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00',
-];
-
 // The `sendEncodings` of the camera. `codec` is VP8, H264, VP9, AV1 or null for whichever the server
-// answers with; `mode` how one stream is layered, or null.
-export function encodings({ codec, mode }) {
+// answers with; `mode` how one stream is layered, or null. `track` is null as long as it is off.
+export function encodings({ codec, mode }, track) {
   if (LAYERED.includes(codec)) return [{ ...LAYERS, ...(mode && { scalabilityMode: mode }) }];
-  return SIMULCAST.map(encoding => ({ ...encoding, scalabilityMode: mode ?? 'L1T3' }));
+  const sizes = sizesOf(track);
+  return STREAMS.map((stream, at) => ({ ...stream, ...sizes[at], scalabilityMode: mode ?? 'L1T3' }));
 }
 
-// Keeps a camera's line to a codec.
+// Makes the sizes those of another camera.
+export async function resize(sender, track) {
+  const parameters = sender.getParameters();
+  if (!track || parameters.encodings.length < STREAMS.length) return;
+  sizesOf(track).forEach((size, at) => Object.assign(parameters.encodings[at], size));
+  await sender.setParameters(parameters);
+}
+
+// Each stream has twice the lines of the one before, the last one all there are. Of a small picture
+// Chromium sends the first one or two alone, so these have to be the larger ones.
+function sizesOf(track) {
+  const { width = 1_280, height = 720 } = track?.getSettings() ?? {};
+  const pixels = width * height;
+  const last = pixels >= 960 * 540 ? 2 : pixels >= 480 * 270 ? 1 : 0;
+  return STREAMS.map((_, at) => ({ scaleResolutionDownBy: 2 ** Math.max(0, last - at), active: at <= last }));
+}
+
+// Keeps a camera's line to a codec, if the browser has it.
 export function prefer(transceiver, codec) {
   const { codecs } = RTCRtpSender.getCapabilities('video');
-  const name = `video/${codec}`.toLowerCase();
-  const others = /^video\/(vp8|vp9|h26[45]|av1)$/;
-  transceiver.setCodecPreferences(codecs.filter(({ mimeType }) => {
-    const type = mimeType.toLowerCase();
-    return type === name || !others.test(type);
-  }));
-  if (codec === 'VP8' || !transceiver.setHeaderExtensionsToNegotiate) return;
-  const extensions = transceiver.getHeaderExtensionsToNegotiate();
-  for (const extension of extensions) {
-    if (TELLING.includes(extension.uri)) extension.direction = 'sendrecv';
-  }
-  transceiver.setHeaderExtensionsToNegotiate(extensions);
+  const is = ({ mimeType }, name) => mimeType.toLowerCase() === `video/${name}`.toLowerCase();
+  const others = ['VP8', 'VP9', 'H264', 'H265', 'AV1'].filter(name => name !== codec);
+  if (!codecs.some(one => is(one, codec))) return;
+  // What remains beside it repairs losses.
+  transceiver.setCodecPreferences(codecs.filter(one => !others.some(name => is(one, name))));
 }
