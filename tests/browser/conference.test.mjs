@@ -153,6 +153,13 @@ conference('what cannot be understood ends its own connection, nobody else\'s', 
   assert.deepEqual(await say([join, '{"type":"offer","sdp":"nonsense"}']), { last: 'ended', code: 1000 });
   assert.deepEqual(await say([join, '{"type":"answer","sdp":"v=0"}']), { last: 'ended', code: 1000 });
   assert.equal((await say([join, 'x'.repeat(1_000_000)])).code, 1006);
+  // Wishes for what is not there are no mistake, other than those that name nothing or never end.
+  const wishes = list => JSON.stringify({ type: 'wishes', list });
+  const nobodys = { track: 'p4294967295/s0', maxHeight: 180 };
+  const end = '{"type":"offer","sdp":"nonsense"}';
+  assert.deepEqual(await say([join, wishes([nobodys, { track: 'p1/s99', paused: true }]), end]), { last: 'ended', code: 1000 });
+  assert.equal((await say([join, wishes([{ track: 'Ada' }]), end])).code, 1008);
+  assert.equal((await say([join, wishes(Array(257).fill(nobodys)), end])).code, 1008);
 
   await bob.join();
   await Promise.all([ada.receives(['Bob']), bob.receives(['Ada'])]);

@@ -1,6 +1,7 @@
 // The page: the door, the room, the devices. The call itself is in call.js.
 
 import { Call } from './call.js';
+import { Wishes } from './wishes.js';
 
 const $ = id => document.getElementById(id);
 
@@ -15,7 +16,7 @@ const PHASES = {
 };
 
 // For tests and slow machines: ?video=360 asks the camera for 360 lines, ?video=0 leaves it off,
-// ?audio=0 the microphone.
+// ?audio=0 the microphone, ?codec=VP9&mode=L3T3 has the camera sent in another way.
 const query = new URLSearchParams(location.search);
 const lines = Number(query.get('video') ?? 720);
 const wanted = { audio: query.get('audio') !== '0', video: lines > 0 };
@@ -24,12 +25,18 @@ const constraints = {
   video: { height: { ideal: lines || 720 }, width: { ideal: (lines || 720) * 16 / 9 }, frameRate: { ideal: 30 } },
 };
 
+const camera = { codec: query.get('codec'), mode: query.get('mode') };
+
 let call = null;
 let ownId = null;
 let phase = null;
 const tracks = { audio: null, video: null };
 const tiles = new Map(); // participant's id -> tile
 const streams = new Map(); // stream's id, which is the participant's -> stream
+const wishes = new Wishes(
+  () => document.querySelectorAll('.tile:not(.own) video'),
+  wished => call?.wish(wished),
+);
 
 // --- the door ------------------------------------------------------------------------------------
 
@@ -49,7 +56,7 @@ async function enter(room) {
   status('Asking for camera and microphone…');
   const missing = await openDevices();
   if (missing) say(missing);
-  call = new Call(room, $('name').value, {
+  call = new Call(room, $('name').value, camera, {
     phase: showPhase,
     joined: showRoom,
     participants: showParticipants,
@@ -130,6 +137,8 @@ function makeTile(id) {
   if (id === ownId) {
     tile.classList.add('own');
     tile.querySelector('video').muted = true;
+  } else {
+    wishes.watch(tile.querySelector('video'));
   }
   tiles.set(id, tile);
   $('tiles').append(tile);
@@ -144,6 +153,7 @@ function showStreams() {
     video.srcObject = stream;
     if (stream) play(video);
   }
+  wishes.changed();
 }
 
 function play(video) {
@@ -291,5 +301,9 @@ addEventListener('hashchange', () => { $('code').value = codeFromAddress(); });
 $('code').value = codeFromAddress();
 $('name').focus();
 
-// For the browser test, and for the curious at the console.
-window.conference = { get peer() { return call?.peer ?? null; } };
+// For the browser tests, and for the curious at the console. `wish` takes a received track, the height
+// that is wanted of it (null is any), and whether nothing is.
+window.conference = {
+  get peer() { return call?.peer ?? null; },
+  wish: (track, maxHeight, paused = false) => wishes.fix(track, { maxHeight, paused }),
+};

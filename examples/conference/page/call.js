@@ -4,9 +4,10 @@
 // Offers may cross. This side is the impolite one of WebRTC's "perfect negotiation": it ignores an
 // offer that arrives while its own is under way, and the server offers again later.
 
+import { encodings, prefer, resize } from './camera.js';
+
 const FIRST_WAIT = 500; // ms before the first attempt to come back
 const LONGEST_WAIT = 10_000;
-const VIDEO_BITRATE = 1_500_000; // bit/s at most, of the camera
 
 export class Call {
   #hello;
@@ -23,15 +24,19 @@ export class Call {
   #over = false;
   #stream = new MediaStream(); // names our tracks to the server as one participant's
   #tracks = { audio: null, video: null };
+  #camera;
+  #wished = new Map(); // what the server knows already, by track
 
-  // `room`: a code, or null for a new room. `on`: the functions called when something happens:
+  // `room`: a code, or null for a new room. `camera`: its `codec` and `mode`, as `encodings` takes
+  // them. `on`: the functions called when something happens:
   //   phase(name): connecting, joined, connected, unstable or lost
   //   joined(code, id), participants(list), stream(stream)
   //   reset(): all remote streams are gone
   //   refused(): no such room, or no place in it; the call is over
-  constructor(room, name, on) {
+  constructor(room, name, camera, on) {
     this.#hello = room === null ? { type: 'create' } : { type: 'join', code: room };
     this.#name = name;
+    this.#camera = camera;
     this.#on = on;
     this.retryNow = this.retryNow.bind(this);
     addEventListener('online', this.retryNow);
@@ -74,15 +79,31 @@ export class Call {
     const line = this.#lines[kind];
     if (!line) return;
     await line.sender.replaceTrack(track);
+    if (kind === 'video') await resize(line.sender, track);
     if (track && line.direction === 'recvonly') {
       line.sender.setStreams(this.#stream);
-      line.direction = 'sendrecv'; // which asks for a new offer
+      line.direction = this.#direction(kind); // which asks for a new offer
     }
   }
 
   // Tells the others after a track was enabled or disabled.
   stateChanged() {
     this.#sendState();
+  }
+
+  // Says what is wanted of received tracks: a Map of `{ maxHeight, paused }`, whose height is null for
+  // any. What the server knows already is not said again.
+  wish(wishes) {
+    const names = trackNames(this.#peer);
+    const list = [];
+    for (const [track, { maxHeight, paused }] of wishes) {
+      const name = names.get(track);
+      const text = paused ? 'paused' : `${maxHeight}`;
+      if (name === undefined || (this.#wished.get(name) ?? 'null') === text) continue;
+      this.#wished.set(name, text);
+      list.push({ track: name, maxHeight, paused });
+    }
+    if (list.length > 0) this.#send({ type: 'wishes', list });
   }
 
   retryNow() {
@@ -143,11 +164,17 @@ export class Call {
     for (const kind of ['audio', 'video']) {
       const track = this.#tracks[kind];
       this.#lines[kind] = peer.addTransceiver(track ?? kind, {
-        direction: track ? 'sendrecv' : 'recvonly',
+        direction: track ? this.#direction(kind) : 'recvonly',
         streams: track ? [this.#stream] : [],
-        sendEncodings: kind === 'video' ? [{ maxBitrate: VIDEO_BITRATE }] : undefined,
+        sendEncodings: kind === 'video' ? encodings(this.#camera, track) : undefined,
       });
     }
+    if (this.#camera.codec) prefer(this.#lines.video, this.#camera.codec);
+  }
+
+  // A line that is kept to one codec does not receive: what others send may have another.
+  #direction(kind) {
+    return kind === 'video' && this.#camera.codec ? 'sendonly' : 'sendrecv';
   }
 
   // No candidates are waited for or sent: the server's addresses are in its answer, and it learns
@@ -194,6 +221,7 @@ export class Call {
     this.#peer?.close();
     this.#peer = null;
     this.#lines = {};
+    this.#wished.clear();
     this.#offering = false;
     this.#socket = null;
   }
@@ -209,4 +237,16 @@ export class Call {
     // Scattered, so that a room does not come back all at once.
     this.#timer = setTimeout(this.retryNow, wait * (0.5 + Math.random() / 2));
   }
+}
+
+// What the server calls the tracks it sends: stream and track of the msid (RFC 8830) on each one's
+// line. The ids of the tracks themselves are the browser's affair.
+function trackNames(peer) {
+  const names = new Map();
+  for (const section of peer?.remoteDescription?.sdp.split(/^(?=m=)/m) ?? []) {
+    const mid = section.match(/^a=mid:(\S+)/m)?.[1];
+    const [, stream, track] = section.match(/^a=msid:(\S+) (\S+)/m) ?? [];
+    if (track) names.set(mid, `${stream}/${track}`);
+  }
+  return new Map(peer?.getTransceivers().map(({ mid, receiver }) => [receiver.track, names.get(mid)]));
 }

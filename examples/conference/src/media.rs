@@ -8,12 +8,12 @@ mod tests;
 pub use calls::{Call, Part, Refusal};
 
 use crate::lobby::Label;
-use crate::message::{Outbox, Reply};
+use crate::message::{Outbox, Reply, TrackWish};
 use crate::socket::{Batch, Socket};
 use crate::streams::{Notice, Streams};
 use estafette::{
     Datagram, EngineConfig, Event, Instant, LeaveReason, ParticipantConfig, ParticipantId, Protocol,
-    RoomConfig, RoomId,
+    RoomConfig, RoomId, Wish,
 };
 use std::collections::HashMap;
 use std::fmt;
@@ -49,6 +49,8 @@ pub enum Command {
     Offer { label: Label, sdp: String },
     /// A page's answer to the engine's offer.
     Answer { label: Label, sdp: String },
+    /// What a page wants of tracks that it receives.
+    Wishes { label: Label, list: Vec<TrackWish> },
     /// A question of a WHIP or WHEP session.
     Call { label: Label, call: Call },
     /// The participant is gone.
@@ -65,6 +67,7 @@ impl fmt::Debug for Command {
             Command::Call { label, call } => {
                 return f.debug_struct("Call").field("label", label).field("call", call).finish();
             }
+            Command::Wishes { label, .. } => ("Wishes", label),
             Command::Leave { label } => ("Leave", label),
         };
         f.debug_struct(name).field("label", label).finish_non_exhaustive()
@@ -302,6 +305,21 @@ impl Thread {
             Command::Answer { label, sdp } => self.negotiate(label, |participant, _| {
                 participant.accept_answer(&sdp).map_err(|error| error.to_string())
             }),
+            Command::Wishes { label, list } => list.iter().for_each(|wish| self.wish(label, wish)),
+        }
+    }
+
+    /// Tells the engine what a page wants of a track. One that is gone, or not received, is no mistake:
+    /// the page has not heard of it yet.
+    fn wish(&mut self, label: Label, wish: &TrackWish) {
+        let TrackWish { track, max_height, paused } = *wish;
+        let publisher = self.ids.get(&track.publisher).and_then(|id| self.engine.participant(*id));
+        let source = publisher.and_then(|publisher| {
+            publisher.sources().find(|source| source.number == track.number).map(|source| source.id)
+        });
+        let page = self.ids.get(&label).and_then(|id| self.engine.participant(*id));
+        if let (Some(source), Some(mut page)) = (source, page) {
+            let _ = page.set_wish(source, Wish { max_height, paused, ..Wish::default() });
         }
     }
 

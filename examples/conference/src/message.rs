@@ -5,6 +5,7 @@
 //! rolls back and offers again.
 
 use crate::code::Code;
+use crate::lobby::Label;
 use axum::extract::ws::Utf8Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -15,6 +16,9 @@ pub const MESSAGE: usize = 512 * 1024;
 
 /// Messages waiting for one page. A page that is that far behind has stopped reading.
 const OUTBOX: usize = 256;
+
+/// Wishes in one message: more than a page receives tracks.
+pub const WISHES: usize = 256;
 
 /// Characters of a name.
 const NAME: usize = 40;
@@ -39,6 +43,44 @@ pub enum Request {
     Answer { sdp: String },
     /// What the participant has switched on.
     State { audio: bool, video: bool },
+    /// What is wanted of tracks that are received, from now on. Of those that are not named nothing
+    /// changes, and of those that are not there nothing is wanted.
+    Wishes { list: Vec<TrackWish> },
+}
+
+/// What a page wants of a track at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrackWish {
+    /// Which one.
+    pub track: Track,
+    /// The height of its pictures in pixels; any without.
+    pub max_height: Option<u16>,
+    /// Nobody sees it: nothing is sent.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+/// A track that a page receives, by its msid in the engine's descriptions: `p3/s1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Track {
+    /// Whose it is.
+    pub publisher: Label,
+    /// Which of its sources.
+    pub number: u32,
+}
+
+impl TryFrom<String> for Track {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Track, &'static str> {
+        let parts = name.strip_prefix('p').and_then(|rest| rest.split_once("/s"));
+        let track = parts.and_then(|(publisher, number)| {
+            Some(Track { publisher: publisher.parse().ok()?, number: number.parse().ok()? })
+        });
+        track.ok_or("no track's name")
+    }
 }
 
 /// The server's messages.
@@ -158,6 +200,16 @@ mod tests {
         let join = r#"{"type":"join","code":"c","name":"n"}"#;
         assert!(matches!(serde_json::from_str(join), Ok(Request::Join { resume: false, .. })));
         assert!(serde_json::from_str::<Request>(r#"{"type":"shout"}"#).is_err());
+        let wishes = r#"{"type":"wishes","list":[{"track":"p3/s1","maxHeight":360},{"track":"p4/s0","maxHeight":null,"paused":true}]}"#;
+        let Ok(Request::Wishes { list }) = serde_json::from_str(wishes) else { panic!("not understood") };
+        let of = |publisher, number| Track { publisher, number };
+        let expected = [(of(3, 1), Some(360), false), (of(4, 0), None, true)];
+        assert_eq!(list, expected.map(|(track, max_height, paused)| TrackWish { track, max_height, paused }));
+        for track in ["", "p", "p3", "3/s1", "p3/1", "p3/s", "p3/s1/s2", "p4294967296/s1", "p-1/s1"] {
+            let wish = format!(r#"{{"track":"{track}","maxHeight":360}}"#);
+            assert!(serde_json::from_str::<TrackWish>(&wish).is_err(), "{track}");
+        }
+        assert!(serde_json::from_str::<TrackWish>(r#"{"track":"p3/s1","maxHeight":65536}"#).is_err());
         assert_eq!(text(&Reply::Refused).as_str(), r#"{"type":"refused"}"#);
         assert_eq!(text(&Reply::Offer { sdp: "v=0\r\n" }).as_str(), r#"{"type":"offer","sdp":"v=0\r\n"}"#);
     }

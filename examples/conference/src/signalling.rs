@@ -2,7 +2,7 @@
 
 use crate::lobby::{Door, Lobby, Seat};
 use crate::media::{Command, Part};
-use crate::message::{Inbox, Outbox, Reply, Request, text, tidy_name};
+use crate::message::{Inbox, Outbox, Reply, Request, WISHES, text, tidy_name};
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,6 +174,8 @@ async fn handle(seat: &Seat, request: Request) -> Result<(), End> {
         Request::Offer { sdp } => seat.engine().send(Command::Offer { label, sdp }).await,
         Request::Answer { sdp } => seat.engine().send(Command::Answer { label, sdp }).await,
         Request::State { audio, video } => seat.set_state(audio, video),
+        Request::Wishes { list } if list.len() > WISHES => return Err(End::Protocol("too many wishes")),
+        Request::Wishes { list } => seat.engine().send(Command::Wishes { label, list }).await,
         Request::Create { .. } | Request::Join { .. } => {
             return Err(End::Protocol("already in a room"));
         }

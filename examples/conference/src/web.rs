@@ -70,6 +70,8 @@ pub fn routes(house: House) -> Router {
         .route("/r/{code}", page)
         .route("/app.js", file(script, include_str!("../page/app.js")))
         .route("/call.js", file(script, include_str!("../page/call.js")))
+        .route("/camera.js", file(script, include_str!("../page/camera.js")))
+        .route("/wishes.js", file(script, include_str!("../page/wishes.js")))
         .route("/sframe.js", file(script, include_str!("../page/sframe.js")))
         .route("/style.css", file("text/css; charset=utf-8", include_str!("../page/style.css")))
         .route("/ws", get(socket))

@@ -1,0 +1,51 @@
+// How the camera is sent: in several sizes at once, so that the server can give each receiver the one
+// that it shows.
+
+// With VP8, which the server's answer puts first, and H.264: a stream for each size. VP8 is the default
+// because every browser encodes and decodes it, three sizes cost a laptop little, and its payloads tell
+// the server which frames it may leave out.
+const STREAMS = [
+  { rid: 'q', maxBitrate: 150_000 }, // for some 180 lines
+  { rid: 'h', maxBitrate: 500_000 }, // 360
+  { rid: 'f', maxBitrate: 1_500_000 }, // 720
+];
+
+// With VP9 and AV1: one stream whose pictures are made of layers. It takes fewer bits for the same
+// picture and a multiple of the work, and few browsers can.
+const LAYERED = ['VP9', 'AV1'];
+const LAYERS = { scalabilityMode: 'L3T3_KEY', maxBitrate: 2_000_000 };
+
+// The `sendEncodings` of the camera. `codec` is VP8, H264, VP9, AV1 or null for whichever the server
+// answers with; `mode` how one stream is layered, or null. `track` is null as long as it is off.
+export function encodings({ codec, mode }, track) {
+  if (LAYERED.includes(codec)) return [{ ...LAYERS, ...(mode && { scalabilityMode: mode }) }];
+  const sizes = sizesOf(track);
+  return STREAMS.map((stream, at) => ({ ...stream, ...sizes[at], scalabilityMode: mode ?? 'L1T3' }));
+}
+
+// Makes the sizes those of another camera.
+export async function resize(sender, track) {
+  const parameters = sender.getParameters();
+  if (!track || parameters.encodings.length < STREAMS.length) return;
+  sizesOf(track).forEach((size, at) => Object.assign(parameters.encodings[at], size));
+  await sender.setParameters(parameters);
+}
+
+// Each stream has twice the lines of the one before, the last one all there are. Of a small picture
+// Chromium sends the first one or two alone, so these have to be the larger ones.
+function sizesOf(track) {
+  const { width = 1_280, height = 720 } = track?.getSettings() ?? {};
+  const pixels = width * height;
+  const last = pixels >= 960 * 540 ? 2 : pixels >= 480 * 270 ? 1 : 0;
+  return STREAMS.map((_, at) => ({ scaleResolutionDownBy: 2 ** Math.max(0, last - at), active: at <= last }));
+}
+
+// Keeps a camera's line to a codec, if the browser has it.
+export function prefer(transceiver, codec) {
+  const { codecs } = RTCRtpSender.getCapabilities('video');
+  const is = ({ mimeType }, name) => mimeType.toLowerCase() === `video/${name}`.toLowerCase();
+  const others = ['VP8', 'VP9', 'H264', 'H265', 'AV1'].filter(name => name !== codec);
+  if (!codecs.some(one => is(one, codec))) return;
+  // What remains beside it repairs losses.
+  transceiver.setCodecPreferences(codecs.filter(one => !others.some(name => is(one, name))));
+}
