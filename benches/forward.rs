@@ -78,9 +78,104 @@ fn main() {
         }
     }
     flatness(&costs);
+    layers(sizes, span);
+    scale(full, span);
     if full {
         idle();
     }
+}
+
+/// Video in three temporal layers, of which every other listener gets two, rewritten.
+fn layers(sizes: &[usize], span: Duration) {
+    println!(
+        "\nWith layers: of three temporal ones every other listener gets two, its numbers rewritten. Nanoseconds per outgoing packet.\n"
+    );
+    println!("| payload | N | forward | over the floor | in bursts | over the listeners before (must 1.2) |");
+    println!("|--:|--:|--:|--:|--:|--:|");
+    let mut before = None;
+    for &listeners in sizes {
+        let mut world = World::layered(Box::new(Ours::new()), listeners);
+        let case = Case { profile: PROFILES[0], listeners, payload_len: 1_200 };
+        let (batch, expected) = (case.batch().next_multiple_of(8), |world: &World, n| world.layered_count(n));
+        let mut floor = Floor::new(case.profile, listeners, batch, VIDEO_HEADER, case.payload_len);
+        let [mut forward, mut bursts, mut least] = [const { Vec::new() }; 3];
+        let end = clock() + span;
+        while clock() < end || forward.len() < ROUNDS {
+            for (burst, costs) in [(1, &mut forward), (8, &mut bursts)] {
+                let packets = world.packets(Media::Video, case.payload_len, batch);
+                let count = expected(&world, batch);
+                costs.push(nanos_each(count, || world.forward_bursts(&packets, burst)));
+                world.settle();
+            }
+            least.push(nanos_each(batch * listeners, || floor.forward()));
+        }
+        let [forward, bursts, least] = [forward, bursts, least].map(|mut costs| quickest(&mut costs));
+        let growth = before.map_or(String::new(), |before: f64| format!("{:.2}x", forward / before));
+        before = Some(forward);
+        let (over, bursts) = (forward / least, bursts / least);
+        println!("| 1200 | {listeners} | {forward:.0} | **{over:.2}x** | {bursts:.2}x | {growth} |");
+    }
+}
+
+/// The same audience of ten in more and more rooms, and more and more streams to one audience of ten.
+fn scale(full: bool, span: Duration) {
+    println!(
+        "\nTen listeners each, video of 1,200 bytes. Nanoseconds per outgoing packet, and over the row before (must 1.2).\n"
+    );
+    println!("| rooms | streams in each | forward | |\n|--:|--:|--:|--:|");
+    let (rooms, streams): (&[usize], &[usize]) =
+        if full { (&[1, 10, 100], &[1, 5, 50]) } else { (&[1], &[2]) };
+    let of_rooms: Vec<(usize, usize)> = rooms.iter().map(|rooms| (*rooms, 1)).collect();
+    let of_streams: Vec<(usize, usize)> = streams.iter().map(|streams| (1, *streams)).collect();
+    for cases in [of_rooms, of_streams] {
+        let mut before = None;
+        for (rooms, streams) in cases {
+            let (mut world, publishers) = populated(rooms, streams);
+            let batch = publishers.len().max(100);
+            let (mut forward, end) = (Vec::new(), clock() + span);
+            while clock() < end || forward.len() < ROUNDS {
+                let packets = world.packets_of(&publishers, 1_200, batch);
+                forward.push(nanos_each(batch * 10, || world.forward_of(&packets)));
+                world.settle();
+            }
+            let forward = quickest(&mut forward);
+            let growth = before.map_or(String::new(), |before: f64| format!("**{:.2}x**", forward / before));
+            before = Some(forward);
+            println!("| {rooms} | {streams} | {forward:.0} | {growth} |");
+        }
+    }
+}
+
+/// Rooms of ten listeners and so many publishers, whose streams are settled; and the publishers.
+fn populated(rooms: usize, streams: usize) -> (World, Vec<usize>) {
+    let mut world = World::new(Box::new(Ours::new()));
+    let mut publishers = Vec::new();
+    for room in 0..rooms {
+        if room > 0 {
+            world.open_room();
+        }
+        for at in 0..streams + 10 {
+            let direction = if at < streams { Direction::Send } else { Direction::Receive };
+            let peer = world.join(direction, if at < streams { 1 } else { streams });
+            world.settle();
+            publishers.extend((at < streams).then_some(peer));
+        }
+    }
+    for _ in 0..2 {
+        let packets = world.packets_of(&publishers, 100, publishers.len());
+        world.forward_of(&packets);
+        world.settle();
+    }
+    (world, publishers)
+}
+
+/// Nanoseconds for each of the packets that leave, and none may be missing.
+fn nanos_each(packets: usize, work: impl FnOnce() -> usize) -> f64 {
+    let begun = clock();
+    let sent = std::hint::black_box(work());
+    let nanos = begun.elapsed().as_nanos() as f64;
+    assert_eq!(sent, packets, "every packet reaches whom it is for");
+    nanos / sent as f64
 }
 
 fn dialect(profile: Profile) -> Box<dyn Dialect> {
@@ -149,13 +244,8 @@ impl Case {
         }
     }
 
-    /// Nanoseconds per packet that left, and none may be missing.
     fn timed(&self, packets: usize, work: impl FnOnce() -> usize) -> f64 {
-        let begun = clock();
-        let sent = std::hint::black_box(work());
-        let nanos = begun.elapsed().as_nanos() as f64;
-        assert_eq!(sent, packets * self.listeners, "every packet reaches everybody");
-        nanos / sent as f64
+        nanos_each(packets * self.listeners, work)
     }
 
     /// Its goals are set at 10 and 100, and it has no other profile with itself.

@@ -28,7 +28,7 @@ struct Counted {
 /// Forwards ten seconds of one audio and four video packets in turn, a millisecond apart; clients
 /// answer every 50 packets, uncounted. Counts apart the calls in which only media moved, and those in
 /// which reports, feedback or checks fell due as well.
-fn forward(world: &mut World) -> [Counted; 2] {
+fn forward(world: &mut World, layered: bool) -> [Counted; 2] {
     let mut counted = [Counted::default(), Counted::default()];
     for _ in 0..200 {
         let video = world.packets(Media::Video, 1_100, 40);
@@ -42,7 +42,7 @@ fn forward(world: &mut World) -> [Counted; 2] {
                 let region = Region::new(GLOBAL);
                 let sent = world.forward(packet);
                 let change = region.change();
-                assert_eq!(sent, LISTENERS);
+                assert!(sent == LISTENERS || layered && sent == LISTENERS / 2);
                 let control = usize::from(world.kept() > before);
                 counted[control].packets += sent;
                 counted[control].allocations += change.allocations + change.reallocations;
@@ -65,8 +65,8 @@ fn a_forwarded_packet_allocates_nothing() {
     for (over, profile) in runs.chain([(Protocol::Tcp, first)]) {
         let mut world = World::connected_over(over, Box::new(Lineage::offering(profile)), LISTENERS);
         // Queues, tables and histories grow to what the streams need.
-        forward(&mut world);
-        let [media, control] = forward(&mut world);
+        forward(&mut world, false);
+        let [media, control] = forward(&mut world, false);
         println!(
             "{:?} over {over:?}: {} allocations over {} packets of media, {} over {} with RTCP, checks and timers due",
             world.profile(),
@@ -79,4 +79,13 @@ fn a_forwarded_packet_allocates_nothing() {
         assert_eq!(media.allocations, 0, "media alone");
         assert_eq!(control.allocations, 0, "with reports, feedback and checks");
     }
+
+    // With layers: every other listener gets two of three, so numbers are rewritten all the time.
+    let mut world = World::layered(Box::new(Lineage::offering(first)), LISTENERS);
+    forward(&mut world, true);
+    let [media, control] = forward(&mut world, true);
+    let all = 50 * 200 * LISTENERS;
+    assert!(media.packets + control.packets < all * 9 / 10, "layers are left out");
+    assert!(media.packets > 50_000, "{} of {all}", media.packets);
+    assert_eq!((media.allocations, control.allocations), (0, 0), "with layers");
 }

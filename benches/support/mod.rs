@@ -8,9 +8,10 @@ pub(crate) mod offer;
 pub(crate) mod peer;
 
 use estafette::mux::{self, Ecn, Path, Protocol};
+use estafette::negotiation::MediaKind;
 use estafette::{
     Datagram, Engine, EngineConfig, Event, HostCandidate, Instant, ParticipantConfig, ParticipantId,
-    RoomConfig, RoomId, SubscribeRule, framing, limits, srtp,
+    RoomConfig, RoomId, SubscribeRule, Wish, framing, limits, srtp,
 };
 use handshake::Dialect;
 use offer::Direction;
@@ -18,6 +19,9 @@ use peer::{Media, Peer};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
+
+/// A packet and the peer that sends it.
+pub(crate) type Sent = (usize, Vec<u8>);
 
 /// Where the engine is reached.
 pub(crate) const ENGINE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 3478);
@@ -69,6 +73,46 @@ impl World {
     /// A room with one publisher and `listeners` who receive its audio and video.
     pub(crate) fn connected(dialect: Box<dyn Dialect>, listeners: usize) -> World {
         World::connected_over(Protocol::Udp, dialect, listeners)
+    }
+
+    /// The same with video in three temporal layers, of which every other listener gets two: half of the
+    /// pictures, their numbers rewritten.
+    pub(crate) fn layered(dialect: Box<dyn Dialect>, listeners: usize) -> World {
+        let mut world = World::connected(dialect, listeners);
+        world.peers[0].layered = true;
+        // A picture a millisecond, until the layers are measured; then until those who want less get less.
+        world.pass_video(1_000);
+        let source = world.events.iter().find_map(|event| match event {
+            Event::SourceAdded(source) if source.kind == MediaKind::Video => Some(source.id),
+            _ => None,
+        });
+        let source = source.expect("video is published");
+        let wish = Wish { max_frame_rate: Some(500), ..Wish::default() };
+        for listener in world.participants[1..].iter().skip(1).step_by(2) {
+            let mut listener = world.engine.participant(*listener).expect("it is there");
+            listener.set_wish(source, wish).expect("it is subscribed");
+        }
+        world.pass_video(400);
+        world
+    }
+
+    fn pass_video(&mut self, count: usize) {
+        for _ in 0..count / 8 {
+            let packets = self.packets(Media::Video, 100, 8);
+            self.forward(&packets);
+            self.settle();
+        }
+    }
+
+    /// How many packets leave for so many of video that come in, where there are layers; in fours.
+    pub(crate) fn layered_count(&self, packets: usize) -> usize {
+        let listeners = self.peers.len() - 1;
+        packets * listeners.div_ceil(2) + packets / 2 * (listeners / 2)
+    }
+
+    /// Opens another room, which those who join from now on are in.
+    pub(crate) fn open_room(&mut self) {
+        self.room = self.engine.create_room(RoomConfig::default()).expect("room for a room");
     }
 
     /// The same, with datagrams carried by what is said here.
@@ -190,6 +234,24 @@ impl World {
     pub(crate) fn packets(&mut self, media: Media, payload_len: usize, count: usize) -> Vec<Vec<u8>> {
         self.kept.reserve(count * self.peers.len());
         (0..count).map(|_| self.peers[0].packet(media, payload_len)).collect()
+    }
+
+    /// The next packet of video of each of these publishers, in turn.
+    pub(crate) fn packets_of(&mut self, peers: &[usize], payload_len: usize, count: usize) -> Vec<Sent> {
+        self.kept.reserve(count * self.peers.len());
+        let turns = peers.iter().cycle().take(count);
+        let packet = |peer: &usize| (*peer, self.peers[*peer].packet(Media::Video, payload_len));
+        turns.map(packet).collect()
+    }
+
+    /// Hands in packets of several publishers, and fetches all that leaves after each.
+    pub(crate) fn forward_of(&mut self, packets: &[Sent]) -> usize {
+        let mut sent = 0;
+        for (peer, packet) in packets {
+            let (path, packet) = (self.path(self.peers[*peer].address), std::slice::from_ref(packet));
+            sent += exchange(&mut self.engine, &mut self.now, path, packet, &mut self.buf, &mut self.kept);
+        }
+        sent
     }
 
     /// Hands in the publisher's packets, a millisecond apart, and fetches all that leaves after each.

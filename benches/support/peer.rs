@@ -15,6 +15,8 @@ const BINDING: u16 = 1;
 const FIRST: [u64; 2] = [1_000, 2_000];
 /// Of so many packets of video each is a key frame: the descriptor, then the frame header of 320 by 180.
 const KEY_FRAMES: u64 = 4;
+/// The temporal layer of each of four pictures, where they have layers.
+pub(crate) const LAYERS: [u8; 4] = [0, 2, 1, 2];
 const KEY_FRAME: [u8; 11] = [0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xb4, 0x00];
 pub(crate) const SSRCS: [u32; 3] = [0x1111_0001, 0x1111_0002, 0x1111_0003];
 
@@ -44,6 +46,8 @@ pub(crate) struct Peer {
     /// The next sequence number of audio and of video, and the next transport-wide one.
     next: [u64; 2],
     transport_seq: u16,
+    /// Whether its video has three temporal layers.
+    pub(crate) layered: bool,
 }
 
 impl Peer {
@@ -59,6 +63,7 @@ impl Peer {
             checks: 0,
             next: FIRST,
             transport_seq: 0,
+            layered: false,
         }
     }
 
@@ -168,6 +173,9 @@ impl Peer {
             // A frame of VP8 in each packet; the first ones are key frames, with which receivers begin.
             let frame: &[u8] = if seq < FIRST[at] + KEY_FRAMES { &KEY_FRAME } else { &[0x10, 1] };
             buf[header_len..header_len + frame.len()].copy_from_slice(frame);
+            if self.layered && seq >= FIRST[at] + KEY_FRAMES {
+                buf[header_len..header_len + 7].copy_from_slice(&layered(seq));
+            }
         }
         let sealer = &self.keys.as_ref().expect("connected").sealer;
         let len =
@@ -175,6 +183,14 @@ impl Peer {
         buf.truncate(len);
         buf
     }
+}
+
+/// A picture of one of three temporal layers: descriptor with picture id, index and layer (RFC 7741, section
+/// 4.2), and an interframe's first byte.
+fn layered(seq: u64) -> [u8; 7] {
+    let [high, low] = (seq as u16 | 0x8000).to_be_bytes();
+    let layer = LAYERS[(seq % 4) as usize];
+    [0x90, 0xe0, high, low, (seq / 4) as u8, layer << 6, 1]
 }
 
 fn mac(pwd: &str, pieces: &[&[u8]]) -> [u8; 20] {
