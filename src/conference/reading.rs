@@ -163,7 +163,7 @@ impl Ingress {
     /// Reads the extensions once: what is passed on is written to `place` as (kind, length, bytes), the
     /// rest that matters is returned. Extensions that were not negotiated are invisible (S-RTP-03).
     ///
-    /// Of a kind that comes again only the first value is passed on. So there are at most ten, which take
+    /// Of a kind that comes again only the first value that can be is passed on. So there are at most ten, which take
     /// a byte more here than in the packet each: `place` needs no more room than the header has.
     pub(super) fn note(&self, packet: &rtp::Packet<'_>, mid: &str, encoding: u8, place: &mut [u8]) -> Noted {
         let (mut noted, mut written) = (Noted::default(), 0u32);
@@ -175,7 +175,8 @@ impl Ingress {
                 Some(ExtensionKind::Mid) => noted.moved |= value != mid.as_bytes(),
                 Some(ExtensionKind::Rid) => noted.moved |= !self.is_rid(encoding, value),
                 Some(ExtensionKind::VideoLayersAllocation) => noted.sizes = sizes_of(value),
-                Some(kind) if kind.forwarded() => {
+                // What no receiver could make sense of is not passed on (S-DESC-04).
+                Some(kind) if kind.forwarded() && kind.is_valid(value) => {
                     // There are fewer than 32 kinds.
                     let bit = 1u32 << kind.index();
                     if written & bit != 0 {
