@@ -5,7 +5,7 @@
 //! subscriptions, and the pool of history pages. They name each other by key, so that a publisher's
 //! history and a subscriber's transport are borrowed at once and each thing has one owner. The files
 //! follow a packet: `engine` (the five verbs), `ingress` with `binding` and `budget`, `fanout`, `egress`;
-//! `streams` is TCP, `candidate` where the sockets are; `feedback` and `reports` are RTCP in and out; `participant`, `room`, `source` and
+//! `redundancy` is what audio has of it; `streams` is TCP, `candidate` where the sockets are; `feedback` and `reports` are RTCP in and out; `participant`, `room`, `source` and
 //! `subscription` are who and what.
 
 mod binding;
@@ -29,6 +29,7 @@ mod memory;
 pub mod negotiation;
 mod participant;
 mod reading;
+mod redundancy;
 mod reports;
 mod room;
 mod selection;
