@@ -25,14 +25,15 @@ struct Counted {
     allocations: usize,
 }
 
-/// Forwards ten seconds of one audio and four video packets in turn, a millisecond apart; clients
+/// Forwards ten seconds of one `audio` and four video packets in turn, a millisecond apart; clients
 /// answer every 50 packets, uncounted. Counts apart the calls in which only media moved, and those in
 /// which reports, feedback or checks fell due as well.
-fn forward(world: &mut World, layered: bool) -> [Counted; 2] {
+fn forward(world: &mut World, audio: Media) -> [Counted; 2] {
+    let layered = world.peers[0].layered;
     let mut counted = [Counted::default(), Counted::default()];
     for _ in 0..200 {
         let video = world.packets(Media::Video, 1_100, 40);
-        let audio = world.packets(Media::Audio, 160, 10);
+        let audio = world.packets(audio, 160, 10);
         let packets: Vec<_> =
             video.chunks(4).zip(audio.chunks(1)).flat_map(|(video, audio)| [audio, video]).collect();
         for burst in packets {
@@ -61,14 +62,21 @@ fn a_forwarded_packet_allocates_nothing() {
     let profiles = srtp::Profile::ALL.into_iter().filter(negotiated);
     let [first, ..] = srtp::Profile::ALL;
     // Over TCP every other frame arrives in two pieces and waits for its rest.
-    let runs = profiles.map(|profile| (Protocol::Udp, profile));
-    for (over, profile) in runs.chain([(Protocol::Tcp, first)]) {
-        let mut world = World::connected_over(over, Box::new(Lineage::offering(profile)), LISTENERS);
+    let runs = profiles.map(|profile| (Protocol::Udp, profile, Media::Audio));
+    for (over, profile, audio) in
+        runs.chain([(Protocol::Tcp, first, Media::Audio), (Protocol::Udp, first, Media::Red)])
+    {
+        let dialect = Box::new(Lineage::offering(profile));
+        let mut world = match audio {
+            // Passed on to one half of the listeners, its blocks renumbered, and unpacked for the other.
+            Media::Red => World::connected_with_red(dialect, LISTENERS),
+            _ => World::connected_over(over, dialect, LISTENERS),
+        };
         // Queues, tables and histories grow to what the streams need.
-        forward(&mut world, false);
-        let [media, control] = forward(&mut world, false);
+        forward(&mut world, audio);
+        let [media, control] = forward(&mut world, audio);
         println!(
-            "{:?} over {over:?}: {} allocations over {} packets of media, {} over {} with RTCP, checks and timers due",
+            "{:?} over {over:?}, {audio:?}: {} allocations over {} packets of media, {} over {} with RTCP, checks and timers due",
             world.profile(),
             media.allocations,
             media.packets,
@@ -82,8 +90,8 @@ fn a_forwarded_packet_allocates_nothing() {
 
     // With layers: every other listener gets two of three, so numbers are rewritten all the time.
     let mut world = World::layered(Box::new(Lineage::offering(first)), LISTENERS);
-    forward(&mut world, true);
-    let [media, control] = forward(&mut world, true);
+    forward(&mut world, Media::Audio);
+    let [media, control] = forward(&mut world, Media::Audio);
     let all = 50 * 200 * LISTENERS;
     assert!(media.packets + control.packets < all * 9 / 10, "layers are left out");
     assert!(media.packets > 50_000, "{} of {all}", media.packets);

@@ -2,57 +2,13 @@
 
 mod support;
 
-use estafette::rtp::{HeaderWriter, Packet, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
+use estafette::rtp::{Packet, SeqNo, Ssrc};
 use estafette::{Bitrate, DropReason, ParticipantConfig, limits};
 use support::client::publish::{ABS_SEND_TIME, AUDIO_LEVEL, COLOR_SPACE, MID, OPUS, Plan, VP8, VP8_RTX};
 use support::harness::{Options, home, live, millis, seconds};
 use support::media::Content;
+use support::provocation::{dropped, header, others_are_undisturbed, provoked};
 use support::{Client, Conference};
-
-/// A header with elements of our choice.
-fn header(payload_type: u8, seq: u64, ssrc: Ssrc, elements: &[(u8, &[u8])]) -> Vec<u8> {
-    let mut buf = vec![0; 256];
-    let payload_type = PayloadType::new(payload_type).expect("below 128");
-    let (seq, timestamp) = (WireSeq(seq as u16), RtpTime(1_000));
-    let mut writer = HeaderWriter::mixed(&mut buf, false, payload_type, seq, timestamp, ssrc).unwrap();
-    elements.iter().for_each(|(id, value)| writer.extension(*id, value).unwrap());
-    let len = writer.finish().unwrap();
-    buf.truncate(len);
-    buf
-}
-
-/// Sends packets of seat 0 and says how often each reason was counted for them.
-fn dropped(
-    conference: &mut Conference<Client>,
-    reason: DropReason,
-    packets: &[(Ssrc, u64, Vec<u8>, Vec<u8>)],
-) -> u64 {
-    let before = conference.engine.stats().dropped(reason);
-    for (ssrc, seq, header, payload) in packets {
-        conference.endpoint(0).send_rtp(*ssrc, SeqNo(*seq), header, payload);
-    }
-    conference.drive(millis(50));
-    conference.engine.stats().dropped(reason) - before
-}
-
-/// A conference whose first participant provokes: what is asked of its made-up streams is its affair.
-fn provoked(count: u32) -> Conference<Client> {
-    let mut conference = live(count, Options::default());
-    conference.endpoint(0).lawless = true;
-    for seat in 1..conference.seats.len() {
-        conference.endpoint(seat).receiver.distrusted.push("0".into());
-    }
-    conference
-}
-
-fn others_are_undisturbed(conference: &mut Conference<Client>) {
-    let before: Vec<_> = [(1, 2), (2, 1)].map(|(to, from)| conference.seen(to, from).video).into();
-    conference.drive(seconds(1));
-    for ((to, from), before) in [(1, 2), (2, 1)].into_iter().zip(before) {
-        let seen = conference.seen(to, from);
-        assert!(seen.video > before + 15 && seen.broken.is_empty(), "{from} to {to}: {seen:?}");
-    }
-}
 
 #[test]
 fn i_01_an_element_that_is_repeated_at_the_end_of_a_page_is_kept_once() {
@@ -393,7 +349,7 @@ fn rfc_8285_section_6_two_byte_elements_go_to_those_who_take_mixed_forms_alone()
     conference.tap = true;
     conference.outgoing.clear();
     // High dynamic range takes 28 bytes, which the one-byte form has no way to say.
-    let space: Vec<u8> = (0..28).collect();
+    let space: Vec<u8> = [9, 16, 9, 0].into_iter().chain(4..28).collect();
     let video = conference.seats[0].endpoint.publisher.video.ssrc;
     for seq in 65_900..65_920 {
         let elements: &[(u8, &[u8])] = if seq % 2 == 0 {

@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) events: Vec<Event>,
     /// What carries the datagrams of everybody.
     over: Protocol,
+    /// Whether the publisher and every other listener take redundant audio, under numbers of their own.
+    red: bool,
     kept: Kept,
     by_address: HashMap<SocketAddr, usize>,
     dialect: Box<dyn Dialect>,
@@ -63,6 +65,7 @@ impl World {
             participants: Vec::new(),
             events: Vec::new(),
             over: Protocol::Udp,
+            red: false,
             kept: Kept::default(),
             by_address: HashMap::new(),
             dialect,
@@ -117,7 +120,16 @@ impl World {
 
     /// The same, with datagrams carried by what is said here.
     pub(crate) fn connected_over(over: Protocol, dialect: Box<dyn Dialect>, listeners: usize) -> World {
-        let mut world = World { over, ..World::new(dialect) };
+        World { over, ..World::new(dialect) }.with_listeners(listeners)
+    }
+
+    /// The same with redundant audio: every other listener takes it.
+    pub(crate) fn connected_with_red(dialect: Box<dyn Dialect>, listeners: usize) -> World {
+        World { red: true, ..World::new(dialect) }.with_listeners(listeners)
+    }
+
+    fn with_listeners(self, listeners: usize) -> World {
+        let mut world = self;
         world.join(Direction::Send, 1);
         world.settle();
         for _ in 0..listeners {
@@ -164,6 +176,9 @@ impl World {
         let [high, low] = u16::try_from(number).expect("few peers").to_be_bytes();
         let address = SocketAddr::from(([10, high, low, 1], 5_000));
         let mut peer = Peer::new(address, number);
+        if self.red && number.is_multiple_of(2) {
+            peer.audio = if number == 0 { (offer::OPUS, Some(offer::RED)) } else { (109, Some(121)) };
+        }
         let config = ParticipantConfig { label: format!("p{number}"), ..ParticipantConfig::default() };
         let id =
             self.engine.room(self.room).expect("the room is there").join(config).expect("room for one more");

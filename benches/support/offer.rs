@@ -17,6 +17,8 @@ pub(crate) struct Offer<'a> {
     pub(crate) direction: Direction,
     /// The SSRCs of audio, video and the retransmissions of video.
     pub(crate) ssrcs: [u32; 3],
+    /// The payload types of Opus and, where it is taken, of redundant audio (RFC 2198).
+    pub(crate) audio: (u8, Option<u8>),
     /// Pairs of an audio and a video line.
     pub(crate) pairs: usize,
 }
@@ -28,6 +30,7 @@ pub(crate) const TRANSPORT_SEQUENCE_NUMBER: u8 = 3;
 pub(crate) const MID: u8 = 4;
 /// Payload types of every offer.
 pub(crate) const OPUS: u8 = 111;
+pub(crate) const RED: u8 = 63;
 pub(crate) const VP8: u8 = 96;
 
 impl Offer<'_> {
@@ -46,12 +49,15 @@ impl Offer<'_> {
     }
 
     fn line(&self, text: &mut String, mid: &str, audio: bool) {
-        let media = if audio { "audio 9 UDP/TLS/RTP/SAVPF 111" } else { "video 9 UDP/TLS/RTP/SAVPF 96 97" };
+        let (opus_type, red) = self.audio;
+        let types = red.map_or_else(|| opus_type.to_string(), |red| format!("{opus_type} {red}"));
+        let types = if audio { types } else { "96 97".to_owned() };
+        let kind = if audio { "audio" } else { "video" };
         let direction = if self.direction == Direction::Send { "sendonly" } else { "recvonly" };
         let Offer { ufrag, pwd, fingerprint, .. } = self;
         let _ = write!(
             text,
-            "m={media}\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n\
+            "m={kind} 9 UDP/TLS/RTP/SAVPF {types}\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n\
              a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\na=ice-options:trickle\r\n\
              a=fingerprint:{fingerprint}\r\na=setup:actpass\r\na=mid:{mid}\r\n\
              a=extmap:{AUDIO_LEVEL} urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n\
@@ -63,7 +69,15 @@ impl Offer<'_> {
         );
         let [opus, vp8, rtx] = self.ssrcs;
         if audio {
-            text.push_str("a=rtpmap:111 opus/48000/2\r\na=rtcp-fb:111 transport-cc\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n");
+            let _ = write!(
+                text,
+                "a=rtpmap:{opus_type} opus/48000/2\r\na=rtcp-fb:{opus_type} transport-cc\r\n\
+                 a=fmtp:{opus_type} minptime=10;useinbandfec=1\r\n"
+            );
+            if let Some(red) = red {
+                let _ =
+                    write!(text, "a=rtpmap:{red} red/48000/2\r\na=fmtp:{red} {opus_type}/{opus_type}\r\n");
+            }
         } else {
             text.push_str(
                 "a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 goog-remb\r\na=rtcp-fb:96 transport-cc\r\n\

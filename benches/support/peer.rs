@@ -24,6 +24,8 @@ pub(crate) const SSRCS: [u32; 3] = [0x1111_0001, 0x1111_0002, 0x1111_0003];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Media {
     Audio,
+    /// Audio with an older packet in front of each.
+    Red,
     Video,
 }
 
@@ -36,6 +38,8 @@ struct Remote {
 /// A client in the controlling role with one address.
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
+    /// The payload types of Opus and, if it takes it, of redundant audio.
+    pub(crate) audio: (u8, Option<u8>),
     ufrag: String,
     pwd: String,
     remote: Option<Remote>,
@@ -54,6 +58,7 @@ impl Peer {
     pub(crate) fn new(address: SocketAddr, name: usize) -> Peer {
         Peer {
             address,
+            audio: (offer::OPUS, None),
             ufrag: format!("peer{name:04}"),
             pwd: format!("passwordofpeer{name:010}"),
             remote: None,
@@ -69,8 +74,8 @@ impl Peer {
 
     pub(crate) fn offer(&self, dialect: &dyn Dialect, direction: Direction, pairs: usize) -> String {
         let fingerprint = dialect.fingerprint();
-        let Peer { ufrag, pwd, .. } = self;
-        Offer { ufrag, pwd, fingerprint: &fingerprint, direction, ssrcs: SSRCS, pairs }.text()
+        let Peer { ufrag, pwd, audio, .. } = self;
+        Offer { ufrag, pwd, fingerprint: &fingerprint, direction, ssrcs: SSRCS, audio: *audio, pairs }.text()
     }
 
     /// Takes the engine's answer and sends the first check.
@@ -150,12 +155,15 @@ impl Peer {
 
     /// The next packet of a stream with `payload_len` bytes and a browser's extensions.
     pub(crate) fn packet(&mut self, media: Media, payload_len: usize) -> Vec<u8> {
-        let at = media as usize;
+        let at = usize::from(media == Media::Video);
         let seq = self.next[at];
         self.next[at] += 1;
         self.transport_seq = self.transport_seq.wrapping_add(1);
-        let (payload_type, clock, mid) =
-            if media == Media::Audio { (offer::OPUS, 960, b"0") } else { (offer::VP8, 90, b"1") };
+        let (payload_type, clock, mid) = match media {
+            Media::Audio => (offer::OPUS, 960, b"0"),
+            Media::Red => (offer::RED, 960, b"0"),
+            Media::Video => (offer::VP8, 90, b"1"),
+        };
         let mut buf = vec![0; payload_len + 128];
         let payload_type = PayloadType::new(payload_type).expect("below 128");
         let (ssrc, timestamp) = (Ssrc(SSRCS[at]), RtpTime((seq as u32).wrapping_mul(clock)));
@@ -165,7 +173,7 @@ impl Peer {
         header.extension(ABS_SEND_TIME, &[1, 2, 3]).expect("room");
         header.extension(TRANSPORT_SEQUENCE_NUMBER, &self.transport_seq.to_be_bytes()).expect("room");
         header.extension(MID, mid).expect("room");
-        if media == Media::Audio {
+        if media != Media::Video {
             header.extension(AUDIO_LEVEL, &[0x80 | 20]).expect("room");
         }
         let header_len = header.finish().expect("room");
@@ -176,6 +184,12 @@ impl Peer {
             if self.layered && seq >= FIRST[at] + KEY_FRAMES {
                 buf[header_len..header_len + 7].copy_from_slice(&layered(seq));
             }
+        }
+        if media == Media::Red {
+            // A packet earlier, as long as what is left for the primary.
+            let older = u8::try_from((payload_len - 5) / 2).expect("a short packet");
+            let front = [0x80 | offer::OPUS, 0x0f, 0, older, offer::OPUS];
+            buf[header_len..header_len + front.len()].copy_from_slice(&front);
         }
         let sealer = &self.keys.as_ref().expect("connected").sealer;
         let len =

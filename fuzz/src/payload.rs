@@ -3,7 +3,7 @@
 
 use estafette::payload::dependency::{self, Descriptor, Structure};
 use estafette::payload::{
-    Facts, Format, allocation, av1 as obus, h264 as nals, h265 as units, opus as audio, vp8 as eight,
+    Body, Facts, Format, allocation, av1 as obus, h264 as nals, h265 as units, opus as audio, vp8 as eight,
     vp9 as nine,
 };
 
@@ -19,6 +19,12 @@ fn facts(format: Format, data: &[u8]) {
             assert!(usize::from(error.offset) <= data.len());
         }
     }
+}
+
+/// A size that is told is one.
+fn size(format: Format, data: &[u8]) {
+    let told = Body::Clear(data).resolution(format, 0);
+    assert!(told.is_none_or(|size| size.width > 0 && size.height > 0));
 }
 
 pub fn vp8(data: &[u8]) {
@@ -67,6 +73,7 @@ pub fn av1(data: &[u8]) {
 
 pub fn h264(data: &[u8]) {
     facts(Format::H264, data);
+    size(Format::H264, data);
     match nals::Payload::parse(data) {
         Ok(nals::Payload::Aggregate(aggregate)) => {
             let all: Vec<&[u8]> = aggregate.units().map(|nal| nal.data).collect();
@@ -84,6 +91,7 @@ pub fn h264(data: &[u8]) {
 
 pub fn h265(data: &[u8]) {
     facts(Format::H265, data);
+    size(Format::H265, data);
     match units::Payload::parse(data) {
         Ok(units::Payload::Aggregate(_, aggregate)) => {
             let all: Vec<&[u8]> = aggregate.units().map(|nal| nal.data).collect();

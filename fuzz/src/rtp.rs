@@ -32,6 +32,8 @@ pub fn extensions(data: &[u8]) {
 /// What a value says is the same once it was written and read again.
 fn values(value: &[u8]) {
     let mut buf = [0; 32];
+    let valid = rtp::ExtensionKind::ALL.into_iter().filter(|kind| kind.is_valid(value)).count();
+    assert!(valid == 0 || !value.is_empty());
     if let Some(name) = rtp::mid(value) {
         assert_eq!(name.as_bytes(), value);
         assert!(rtp::rid(value).is_none_or(|rid| rid == name));
@@ -93,6 +95,10 @@ pub fn red(data: &[u8]) {
     let mut copy = vec![0; len];
     assert_eq!(red::write(&blocks, primary_type, primary, &mut copy), Ok(len));
     assert_eq!(copy, data);
+    let other = PayloadType::new(5).expect("below 128");
+    red::renumber(&mut copy, other).expect("its headers are whole");
+    let again = red::Payload::parse(own, &copy).expect("its lengths are the same");
+    assert!(again.payload_types().all(|payload_type| payload_type == other) && again.primary() == primary);
 }
 
 /// FEC: levels are the payload; streams and their packets are bounded; written again they are the same,

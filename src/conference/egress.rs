@@ -7,10 +7,11 @@ use crate::base::time::Instant;
 use crate::conference::drops::DropReason;
 use crate::conference::engine::Engine;
 use crate::conference::event::LeaveReason;
-use crate::conference::ids::{ParticipantId, StreamId, SubscriptionId};
+use crate::conference::ids::{ParticipantId, SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation::Codec;
 use crate::conference::participant::{SendEntry, Timer};
-use crate::conference::source::Stream;
+use crate::conference::redundancy::{Redundancy, Share};
+use crate::conference::source::{Source, Stream};
 use crate::conference::subscription::{EgressExtensions, Subscription, UNNEGOTIATED};
 use crate::forwarding::history::Pages;
 use crate::forwarding::rewrite::Shift;
@@ -18,7 +19,7 @@ use crate::session::srtp::Sealer;
 use crate::transport::framing;
 use crate::wire::mux::{Path, Protocol};
 use crate::wire::payload::{Format, dependency, vp8, vp9};
-use crate::wire::rtp::{self, ExtensionKind, HeaderWriter, PayloadType, RtpTime, SeqNo};
+use crate::wire::rtp::{self, ExtensionKind, HeaderWriter, PayloadType, RtpTime, SeqNo, red};
 use std::num::NonZeroU16;
 
 /// What was written at the start of the caller's buffer.
@@ -92,10 +93,12 @@ impl Engine {
         let egress = &mut participant.egress;
         let mut desk = Desk {
             subscriptions: &mut self.subscriptions,
+            sources: &self.sources,
             streams: &self.streams,
             pages: &self.pages,
             sealer: &keys.sealer,
             codecs: &self.config.codecs,
+            redundancy: self.redundancy,
             abs_send_time: rtp::AbsSendTime::at(now).to_bytes(),
         };
         let (mut len, mut segment, mut count) = (0, 0, 0);
@@ -171,10 +174,12 @@ fn enclose(path: Path, buf: &mut [u8], len: usize) -> Option<Written> {
 /// What the packets of one transmit are made from.
 struct Desk<'e> {
     subscriptions: &'e mut Slots<SubscriptionId, Subscription>,
+    sources: &'e Slots<SourceId, Source>,
     streams: &'e Slots<StreamId, Stream>,
     pages: &'e Pages,
     sealer: &'e Sealer,
     codecs: &'e [Codec],
+    redundancy: Option<Redundancy>,
     abs_send_time: [u8; 3],
 }
 
@@ -206,6 +211,16 @@ impl Desk<'_> {
         let Some(header) = subscription.header(entry, packet.codec, marker) else {
             return Sealed::Dropped(DropReason::Unnegotiated);
         };
+        let redundancy = self.redundancy.filter(|redundancy| redundancy.is_red(packet.codec));
+        let share = redundancy.map_or(Ok(Share::whole(payload)), |redundancy| {
+            let source = self.sources.get(subscription.source).ok_or(DropReason::Unsubscribed)?;
+            let opaque = self.streams.get(entry.stream).is_some_and(|stream| stream.opaque);
+            redundancy.share(payload, (&source.ingress, opaque), subscription)
+        });
+        let Share { payload, renumbered } = match share {
+            Ok(share) => share,
+            Err(reason) => return Sealed::Dropped(reason),
+        };
         let too_long = if may_wait { Sealed::NextTime } else { Sealed::Dropped(DropReason::AboveMtu) };
         let ids = &subscription.extensions;
         let own = Own { transport_seq, abs_send_time: self.abs_send_time, frame_shift: entry.shift.frame };
@@ -226,8 +241,12 @@ impl Desk<'_> {
         body_head.copy_from_slice(head);
         body_rest.copy_from_slice(payload);
         if entry.shift != Shift::default() {
-            let format = self.codecs.get(usize::from(packet.codec)).map(|codec| codec.format());
+            let format = self.codecs.get(usize::from(packet.codec)).and_then(|codec| codec.format());
             shift_payload(format, body_rest, entry.shift);
+        }
+        if let Some(payload_type) = renumbered {
+            // It was read when it came.
+            let _ = red::renumber(body_rest, payload_type);
         }
         let Ok(len) = self.sealer.seal_rtp_in_place(header.seq, header.ssrc, header_len, room, plain_len)
         else {

@@ -12,6 +12,7 @@ use crate::conference::event::{Event, LeaveReason};
 use crate::conference::ids::{ParticipantId, RoomId, SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation;
 use crate::conference::participant::{ParticipantState, Timer};
+use crate::conference::redundancy::Redundancy;
 use crate::conference::room::RoomState;
 use crate::conference::source::{Source, Stream};
 use crate::conference::stats::{EngineStats, Traffic};
@@ -74,6 +75,7 @@ pub struct Engine {
     pub(super) dtls: dtls::Context,
     /// What is negotiated with those who may publish, and with those who may not.
     pub(super) negotiation: [Arc<negotiation::Config>; 2],
+    pub(super) redundancy: Option<Redundancy>,
     pub(super) random: Random,
     /// The latest moment seen.
     pub(super) now: Instant,
@@ -138,6 +140,7 @@ impl Engine {
         Ok(Engine {
             dtls,
             negotiation,
+            redundancy: Redundancy::of(&config.codecs),
             pages: Pages::new(config.max_history_pages),
             config,
             now,

@@ -414,10 +414,16 @@ impl Engine {
         }
         let asks = (stream.missing.len() > missing).then(|| now + limits::NACK_REORDERING);
         let (source, encoding) = (stream.source, stream.encoding);
-        let format = self.config.codecs.get(usize::from(packet.codec)).map(|codec| codec.format());
+        let format = self.config.codecs.get(usize::from(packet.codec)).and_then(|codec| codec.format());
         let audio = stream.meter.is_none();
         let level = stream.level(&self.pages, &packet).filter(|_| audio);
-        let read = stream.read(&self.pages, &mut packet, format, now);
+        let read = match self.redundancy.filter(|redundancy| redundancy.is_red(packet.codec)) {
+            Some(redundancy) => {
+                let from = self.sources.get(source).map(|source| &source.ingress);
+                stream.read_redundant(&self.pages, &mut packet, redundancy, from)
+            }
+            None => stream.read(&self.pages, &mut packet, format, now).ok(),
+        };
         stream.history.commit(&mut self.pages, packet);
         if let Some(at) = asks {
             self.arm(id, Timer::Repair, at);
@@ -429,11 +435,11 @@ impl Engine {
         if continuity == Arrival::Broken {
             self.want_keyframe(now, source, encoding);
         }
-        if audio && !self.is_heard(now, id, level) {
+        // What cannot be read has its number all the same: it is left out like padding.
+        let readable = read.is_some();
+        if audio && readable && !self.is_heard(now, id, level) {
             return Ok(Taken::Media);
         }
-        // What cannot be read has its number all the same: it is left out like padding.
-        let readable = read.is_ok();
         let (empty, reading) = (payload_len == 0 || !readable, read.unwrap_or(Reading::of(encoding)));
         self.fan_out(now, source, &Kept { stream: key, seq, timestamp, reading, empty });
         if readable { Ok(Taken::Media) } else { Err(DropReason::Payload) }
@@ -521,11 +527,11 @@ impl Stream {
 
     /// Reads what stands in the history; `None` for what cannot be read or is empty.
     pub(super) fn read_again(&mut self, pages: &Pages, stored: &Stored, codecs: &[Codec]) -> Option<Reading> {
+        let bytes = self.history.bytes(pages, stored).filter(|(_, payload)| !payload.is_empty())?;
         if self.meter.is_none() {
             return Some(Reading::of_audio());
         }
-        let bytes = self.history.bytes(pages, stored).filter(|(_, payload)| !payload.is_empty())?;
-        let format = codecs.get(usize::from(stored.codec)).map(|codec| codec.format());
+        let format = codecs.get(usize::from(stored.codec)).and_then(|codec| codec.format());
         let unread = unread(bytes, self.opaque, stored.timestamp, stored.marker, format);
         self.reader.read(self.encoding, &unread).ok()
     }

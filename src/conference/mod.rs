@@ -5,9 +5,9 @@
 //! subscriptions, and the pool of history pages. They name each other by key, so that a publisher's
 //! history and a subscriber's transport are borrowed at once and each thing has one owner. The files
 //! follow a packet: `engine` (the five verbs), `ingress` with `binding` and `budget`, `fanout`, `egress`;
-//! `view` with `lines` is whom each sees; `streams` is TCP, `candidate` where the sockets are; `feedback` and
-//! `reports` are RTCP in and out, with `round_trip`; `stats` and `stream_stats` are what is told of it all;
-//! `participant`, `room`, `source` and
+//! `redundancy` is what audio has of it; `view` with `lines` is whom each sees; `streams` is TCP, `candidate` where
+//! the sockets are; `feedback` and `reports` are RTCP in and out, with `round_trip`; `stats` and `stream_stats` are
+//! what is told of it all; `participant`, `room`, `source` and
 //! `subscription` are who and what.
 
 mod binding;
@@ -32,6 +32,7 @@ mod memory;
 pub mod negotiation;
 mod participant;
 mod reading;
+mod redundancy;
 mod reports;
 mod room;
 mod round_trip;

@@ -43,6 +43,8 @@ pub(super) struct Ingress {
     /// Extension kinds by id; ids above 14 are not negotiated.
     kinds: [u8; 15],
     ids: [u8; ExtensionKind::COUNT],
+    /// The payload types of media by codec.
+    types: [u8; limits::CODECS],
     clock_rates: [u32; limits::CODECS],
     /// The encodings, in the order that was negotiated; one without simulcast.
     pub(super) names: SmallVec<[EncodingName; 1]>,
@@ -58,6 +60,7 @@ impl Ingress {
             payloads: Box::new([NONE; 128]),
             kinds: [NONE; 15],
             ids: [0; ExtensionKind::COUNT],
+            types: [NONE; limits::CODECS],
             clock_rates,
             names,
             nack: false,
@@ -68,7 +71,12 @@ impl Ingress {
 
     pub(super) fn set_payload(&mut self, payload_type: u8, payload: Payload) {
         let entry = match payload {
-            Payload::Media(codec) => codec.0,
+            Payload::Media(codec) => {
+                if let Some(slot) = self.types.get_mut(usize::from(codec.0)) {
+                    *slot = payload_type;
+                }
+                codec.0
+            }
             Payload::Rtx(codec) => codec.0 | RTX,
         };
         if let Some(slot) = self.payloads.get_mut(usize::from(payload_type)) {
@@ -102,6 +110,11 @@ impl Ingress {
     #[inline]
     pub(super) fn codec(&self, payload_type: PayloadType) -> Option<u8> {
         Some(self.entry(payload_type)).filter(|entry| entry & RTX == 0)
+    }
+
+    /// The payload type of a codec's media.
+    pub(super) fn payload_type(&self, codec: u8) -> Option<PayloadType> {
+        self.types.get(usize::from(codec)).and_then(|number| PayloadType::new(*number))
     }
 
     /// The codec that a retransmission's payload type repairs.
@@ -163,7 +176,7 @@ impl Ingress {
     /// Reads the extensions once: what is passed on is written to `place` as (kind, length, bytes), the
     /// rest that matters is returned. Extensions that were not negotiated are invisible (S-RTP-03).
     ///
-    /// Of a kind that comes again only the first value is passed on. So there are at most ten, which take
+    /// Of a kind that comes again only the first value that can be is passed on. So there are at most ten, which take
     /// a byte more here than in the packet each: `place` needs no more room than the header has.
     pub(super) fn note(&self, packet: &rtp::Packet<'_>, mid: &str, encoding: u8, place: &mut [u8]) -> Noted {
         let (mut noted, mut written) = (Noted::default(), 0u32);
@@ -175,7 +188,8 @@ impl Ingress {
                 Some(ExtensionKind::Mid) => noted.moved |= value != mid.as_bytes(),
                 Some(ExtensionKind::Rid) => noted.moved |= !self.is_rid(encoding, value),
                 Some(ExtensionKind::VideoLayersAllocation) => noted.sizes = sizes_of(value),
-                Some(kind) if kind.forwarded() => {
+                // What no receiver could make sense of is not passed on (S-DESC-04).
+                Some(kind) if kind.forwarded() && kind.is_valid(value) => {
                     // There are fewer than 32 kinds.
                     let bit = 1u32 << kind.index();
                     if written & bit != 0 {

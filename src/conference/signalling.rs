@@ -14,6 +14,7 @@ use crate::conference::negotiation::{
 };
 use crate::conference::participant::{ParticipantState, Role, Timer};
 use crate::conference::reading::{EncodingName, Ingress};
+use crate::conference::redundancy::Redundancy;
 use crate::conference::source::{Encoding, Source, SourceInfo};
 use crate::conference::subscription::{EgressExtensions, Subscription, UNNEGOTIATED};
 use crate::forwarding::ladder::Ladder;
@@ -299,7 +300,7 @@ impl Engine {
         subscription.negotiated = line.is_some();
         match line {
             Some(line) => {
-                subscription.apply(line, session.extmap_allow_mixed);
+                subscription.apply(line, session.extmap_allow_mixed, self.redundancy);
                 self.seat(now, key);
             }
             None => self.unseat(key),
@@ -362,7 +363,7 @@ impl SubscriptionId {
 
 impl Subscription {
     /// Derives the tables of the packet plane from the subscriber's line.
-    fn apply(&mut self, line: &Line, mixed: bool) {
+    fn apply(&mut self, line: &Line, mixed: bool, redundancy: Option<Redundancy>) {
         self.payload_types = [UNNEGOTIATED; limits::CODECS];
         self.rtx_payload_types = [UNNEGOTIATED; limits::CODECS];
         for negotiated in line.payloads.iter() {
@@ -373,6 +374,9 @@ impl Subscription {
                 *plain = negotiated.payload_type;
                 *rtx = negotiated.rtx.unwrap_or(UNNEGOTIATED);
             }
+        }
+        if let Some(redundancy) = redundancy {
+            redundancy.complete(self);
         }
         let id_of = |kind| line.extensions.id_of(kind).unwrap_or(UNNEGOTIATED);
         let mut extensions = EgressExtensions {

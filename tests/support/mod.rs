@@ -12,6 +12,7 @@ pub mod invariants;
 pub mod judge;
 pub mod media;
 pub mod net;
+pub mod provocation;
 pub mod recording;
 pub mod replay;
 pub mod seeded_dtls;

@@ -59,7 +59,7 @@ impl Encoding {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Recording {
     pub name: String,
     pub format: Format,

@@ -15,6 +15,9 @@ pub struct CodecId(pub u8);
 pub enum Codec {
     /// Opus, 48 kHz, declared with two channels (RFC 7587).
     Opus,
+    /// Opus with older packets repeated in front of the newest (RED, RFC 2198), on lines that have
+    /// [`Codec::Opus`] as well. Put in front of it, it is what browsers send.
+    Red,
     /// VP8 (RFC 7741).
     Vp8,
     /// VP9 (RFC 9628).
@@ -55,7 +58,7 @@ pub enum H264Profile {
 
 impl Codec {
     /// What an engine forwards unless told otherwise, most preferred first: what all browsers
-    /// share comes before what few have.
+    /// share comes before what few have. Redundant audio is taken from who sends it and asked of nobody.
     pub fn defaults() -> Vec<Codec> {
         vec![
             Codec::Opus,
@@ -63,13 +66,14 @@ impl Codec {
             Codec::Vp9 { profile: 0 },
             Codec::H264 { profile: H264Profile::ConstrainedBaseline, packetization_mode: 1 },
             Codec::Av1 { profile: 0 },
+            Codec::Red,
         ]
     }
 
     /// Audio or video.
     pub fn kind(self) -> MediaKind {
         match self {
-            Codec::Opus => MediaKind::Audio,
+            Codec::Opus | Codec::Red => MediaKind::Audio,
             _ => MediaKind::Video,
         }
     }
@@ -78,6 +82,7 @@ impl Codec {
     pub fn name(self) -> &'static str {
         match self {
             Codec::Opus => "opus",
+            Codec::Red => "red",
             Codec::Vp8 => "VP8",
             Codec::Vp9 { .. } => "VP9",
             Codec::H264 { .. } => "H264",
@@ -85,21 +90,23 @@ impl Codec {
         }
     }
 
-    /// How its payloads are read.
-    pub fn format(self) -> Format {
+    /// How its payloads are read; `None` of RED, which holds payloads of another codec
+    /// ([`crate::rtp::red`]).
+    pub fn format(self) -> Option<Format> {
         match self {
-            Codec::Opus => Format::Opus,
-            Codec::Vp8 => Format::Vp8,
-            Codec::Vp9 { .. } => Format::Vp9,
-            Codec::H264 { .. } => Format::H264,
-            Codec::Av1 { .. } => Format::Av1,
+            Codec::Opus => Some(Format::Opus),
+            Codec::Red => None,
+            Codec::Vp8 => Some(Format::Vp8),
+            Codec::Vp9 { .. } => Some(Format::Vp9),
+            Codec::H264 { .. } => Some(Format::H264),
+            Codec::Av1 { .. } => Some(Format::Av1),
         }
     }
 
     /// The RTP clock in Hz.
     pub fn clock_rate(self) -> u32 {
         match self {
-            Codec::Opus => 48_000,
+            Codec::Opus | Codec::Red => 48_000,
             _ => 90_000,
         }
     }
@@ -107,7 +114,7 @@ impl Codec {
     /// The channels in `a=rtpmap`, if they stand there.
     pub fn channels(self) -> Option<u8> {
         match self {
-            Codec::Opus => Some(2),
+            Codec::Opus | Codec::Red => Some(2),
             _ => None,
         }
     }
@@ -118,7 +125,7 @@ impl Codec {
         let number = |key| offered.parameter(key).unwrap_or("0").parse().ok();
         same && offered.channels.unwrap_or(1) == self.channels().unwrap_or(1)
             && match self {
-                Codec::Opus | Codec::Vp8 => true,
+                Codec::Opus | Codec::Red | Codec::Vp8 => true,
                 Codec::Vp9 { profile } => number("profile-id") == Some(profile),
                 Codec::Av1 { profile } => number("profile") == Some(profile),
                 Codec::H264 { profile, packetization_mode } => {
@@ -140,7 +147,8 @@ impl Codec {
                 let (minptime, fec) = (number("minptime", 10), number("useinbandfec", 1));
                 format!("minptime={minptime};useinbandfec={fec}")
             }
-            Codec::Vp8 => String::new(),
+            // Those of RED name the line's Opus: see `redundancy_of`.
+            Codec::Red | Codec::Vp8 => String::new(),
             Codec::Vp9 { profile } => format!("profile-id={profile}"),
             Codec::H264 { profile, packetization_mode: mode } => {
                 // Levels may differ by direction, so the offered one does as ours.
@@ -152,6 +160,16 @@ impl Codec {
             Codec::Av1 { profile } => format!("level-idx=5;profile={profile};tier=0"),
         }
     }
+}
+
+/// The parameters of RED that carries a payload type and an older packet of it (RFC 2198, section 5).
+pub(super) fn redundancy_of(opus: u8) -> String {
+    format!("{opus}/{opus}")
+}
+
+/// Whether described RED carries this payload type and nothing else.
+pub(super) fn is_redundancy_of(red: &sdp::Codec, opus: u8) -> bool {
+    red.fmtp.split('/').all(|carried| carried.trim().parse() == Ok(opus))
 }
 
 /// `profile-level-id` as a number: profile, constraints and level, a byte each.

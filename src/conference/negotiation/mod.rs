@@ -14,6 +14,9 @@
 //! would end all but one; it also switches those on that its page has switched off since its last
 //! description, until the page says so again. What we send has one encoding.
 //!
+//! Redundant audio (`red/48000/2`, RFC 2198) is taken where it carries the line's Opus and nothing else. What
+//! bears its name on video lines is there for FEC (RFC 5109), which no answer takes.
+//!
 //! One transport carries everything: sections outside the first bundle, plain RTP, keys in SDP and
 //! RTP without multiplexed RTCP are rejected. So are data channels and FEC. A call that returns an error
 //! has changed nothing.
@@ -94,6 +97,14 @@ impl Config {
         // The limit is below 256.
         let ids = (0..limits::CODECS as u8).map(CodecId);
         ids.zip(self.codecs.iter().copied())
+    }
+
+    /// Those of a kind, redundant audio behind what it carries.
+    fn codecs_of(&self, kind: MediaKind) -> impl Iterator<Item = (CodecId, Codec)> {
+        let of = move |red: bool| {
+            self.codecs().filter(move |(_, codec)| codec.kind() == kind && (*codec == Codec::Red) == red)
+        };
+        of(false).chain(of(true))
     }
 
     /// The codec of an id.
@@ -319,7 +330,7 @@ impl Negotiation {
         for (section, media) in planned.iter().zip(&answer.media) {
             let mut section = section.clone();
             if let Some(line) = section.line.take() {
-                section.line = section::of_answer(&line, media)?;
+                section.line = section::of_answer(&self.config, &line, media)?;
             }
             if section.line.is_some() && !transport::bundled(&answer, media, alone) {
                 let what = "it is outside the bundle";

@@ -1,8 +1,9 @@
 //! One media section on our side: what is kept of it between descriptions, and how an offered or
 //! answered one is matched with what the engine can do.
 
+use super::codec::{is_redundancy_of, redundancy_of};
 use super::session::{ExtensionMap, Negotiated, Payloads, SendSlot};
-use super::{CodecId, Config, Line, MediaKind, NegotiationError, publication};
+use super::{Codec, Config, Line, MediaKind, NegotiationError, publication};
 use crate::wire::rtp::ExtensionKind;
 use crate::wire::sdp::{self, Direction, Feedback, Kind, Media, Mid};
 
@@ -96,7 +97,11 @@ pub(super) fn of_offer(config: &Config, index: usize, media: &Media) -> Option<L
 
 /// What is left of `planned`, a line of our offer, after the participant's answer; `None` if it was
 /// rejected.
-pub(super) fn of_answer(planned: &Line, media: &Media) -> Result<Option<Line>, NegotiationError> {
+pub(super) fn of_answer(
+    config: &Config,
+    planned: &Line,
+    media: &Media,
+) -> Result<Option<Line>, NegotiationError> {
     let error = |what| NegotiationError::Mismatch { line: media.line, what };
     if media.mid.as_ref() != Some(&planned.mid) {
         return Err(error("mid"));
@@ -110,6 +115,12 @@ pub(super) fn of_answer(planned: &Line, media: &Media) -> Result<Option<Line>, N
     let mut line = planned.clone();
     line.extensions = answered_extensions(&planned.extensions, media);
     line.payloads.0.retain_mut(|ours| retain_answered(ours, media));
+    let opus = opus_among(config, &line.payloads.0);
+    line.payloads.0.retain(|ours| {
+        let theirs = media.codecs.iter().find(|codec| codec.payload_type == ours.payload_type);
+        let carries = theirs.zip(opus).is_some_and(|(theirs, opus)| is_redundancy_of(theirs, opus));
+        config.codec(ours.codec) != Some(Codec::Red) || carries
+    });
     if line.payloads.is_empty() {
         return Err(error("codecs"));
     }
@@ -154,11 +165,15 @@ fn answered_extensions(planned: &ExtensionMap, media: &Media) -> ExtensionMap {
 }
 
 /// For each of the engine's codecs at most one payload type: the first in the offer that matches.
+/// Redundant audio is of use with the line's Opus alone.
 fn payloads(config: &Config, kind: MediaKind, media: &Media, map: &ExtensionMap) -> Payloads {
     let mut found: Vec<Negotiated> = Vec::new();
-    for (id, codec) in config.codecs().filter(|(_, codec)| codec.kind() == kind) {
+    for (id, codec) in config.codecs_of(kind) {
+        let opus = opus_among(config, &found);
+        let carries = |offered: &sdp::Codec| opus.is_some_and(|opus| is_redundancy_of(offered, opus));
         let mut usable = media.codecs.iter().filter(|c| usable_type(c.payload_type));
-        let Some(offered) = usable.find(|offered| codec.matches(offered)) else {
+        let fits = |c: &&sdp::Codec| codec.matches(c) && (codec != Codec::Red || carries(c));
+        let Some(offered) = usable.find(fits) else {
             continue;
         };
         let taken = |n: &Negotiated| n.payload_type == offered.payload_type;
@@ -175,9 +190,23 @@ fn payloads(config: &Config, kind: MediaKind, media: &Media, map: &ExtensionMap)
             payload_type: offered.payload_type,
             rtx: rtx.map(|rtx| rtx.payload_type),
             feedback: answered_feedback(offered.feedback, map),
-            fmtp: codec.fmtp(Some(offered)),
+            fmtp: opus
+                .filter(|_| codec == Codec::Red)
+                .map_or_else(|| codec.fmtp(Some(offered)), redundancy_of),
         });
     }
+    in_order(found)
+}
+
+/// The payload type of Opus, if it is among these.
+fn opus_among(config: &Config, found: &[Negotiated]) -> Option<u8> {
+    let opus = found.iter().find(|negotiated| config.codec(negotiated.codec) == Some(Codec::Opus));
+    opus.map(|negotiated| negotiated.payload_type)
+}
+
+/// The most preferred first.
+fn in_order(mut found: Vec<Negotiated>) -> Payloads {
+    found.sort_by_key(|negotiated| negotiated.codec);
     found.shrink_to_fit();
     Payloads(found)
 }
@@ -262,10 +291,6 @@ impl Taken {
 
     /// The codecs to offer on a new line.
     pub(super) fn payloads(&mut self, config: &Config, sections: &[Section], kind: MediaKind) -> Payloads {
-        let known = |id: CodecId| {
-            let mut lines = sections.iter().filter_map(|section| section.line.as_ref());
-            lines.find_map(|line| line.payloads.get(id)).cloned()
-        };
         let video = kind == MediaKind::Video;
         let feedback = Feedback {
             nack: video,
@@ -274,19 +299,26 @@ impl Taken {
             transport_cc: config.extensions.contains(&ExtensionKind::TransportSequenceNumber),
             ..Feedback::default()
         };
-        let codecs = config.codecs().filter(|(_, codec)| codec.kind() == kind);
-        let of = |(id, codec): (CodecId, super::Codec)| {
-            known(id).or_else(|| {
-                Some(Negotiated {
-                    codec: id,
-                    payload_type: self.payload_type()?,
-                    rtx: if video { self.payload_type() } else { None },
-                    feedback,
-                    fmtp: codec.fmtp(None),
-                })
-            })
-        };
-        Payloads(codecs.filter_map(of).collect())
+        let mut found: Vec<Negotiated> = Vec::new();
+        for (id, codec) in config.codecs_of(kind) {
+            let fmtp = match (codec, opus_among(config, &found)) {
+                (Codec::Red, None) => continue,
+                (Codec::Red, Some(opus)) => redundancy_of(opus),
+                _ => codec.fmtp(None),
+            };
+            let lines = sections.iter().filter_map(|section| section.line.as_ref());
+            // A number of RED means the Opus that it was negotiated with, in the whole bundle.
+            let same = |known: &&Negotiated| codec != Codec::Red || known.fmtp == fmtp;
+            let known = lines.filter_map(|line| line.payloads.get(id)).find(same).cloned();
+            let Some(payload_type) =
+                known.as_ref().map(|known| known.payload_type).or_else(|| self.payload_type())
+            else {
+                continue;
+            };
+            let rtx = if video && known.is_none() { self.payload_type() } else { None };
+            found.push(known.unwrap_or(Negotiated { codec: id, payload_type, rtx, feedback, fmtp }));
+        }
+        in_order(found)
     }
 
     /// The header extensions to offer on a new line.

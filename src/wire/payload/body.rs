@@ -1,7 +1,7 @@
 //! A payload, open or sealed end to end.
 
 use super::dependency::Frame;
-use super::{Facts, Format, ParseError, Resolution, av1, vp8, vp9};
+use super::{Facts, Format, ParseError, Resolution, av1, h264, h265, vp8, vp9};
 
 /// A payload that is encrypted end to end (RFC 9605, for instance). There is no way to look at its bytes
 /// but [`Facts`], which are taken from the clear descriptor in front of them (S-DESC-05).
@@ -46,8 +46,8 @@ impl Body<'_> {
         }
     }
 
-    /// The size of a spatial layer's pictures, where the first packet of a key frame in clear tells it. H.264
-    /// and H.265 do not without their parameter sets being decoded.
+    /// The size of a spatial layer's pictures, where the first packet of a key frame in clear tells it. Of H.264
+    /// and H.265 that is the one with the sequence parameter set.
     pub fn resolution(self, format: Format, spatial: u8) -> Option<Resolution> {
         let Body::Clear(payload) = self else { return None };
         match format {
@@ -60,7 +60,9 @@ impl Body<'_> {
                 descriptor.structure?.resolutions().nth(usize::from(spatial))
             }
             Format::Av1 => Some(av1::Payload::parse(payload).ok()?.sequence_header()?.max_resolution),
-            Format::H264 | Format::H265 | Format::Opus => None,
+            Format::H264 => h264::Payload::parse(payload).ok()?.resolution(),
+            Format::H265 => h265::Payload::parse(payload).ok()?.resolution(),
+            Format::Opus => None,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! into. The last packet of an access unit has the RTP marker bit; no packet tells that it is the first.
 
 use super::cursor::Cursor;
-use super::{Fault, ParseError};
+use super::{Fault, ParseError, Resolution, sps};
 use crate::wire::malformed::Malformed;
 use crate::wire::rtp::NoSpace;
 
@@ -130,6 +130,20 @@ impl<'a> Payload<'a> {
             Payload::Aggregate(aggregate) => aggregate.units().any(begins),
             Payload::Fragment(fragment) => fragment.starts && fragment.header.begins_key_frame(fragment.data),
             Payload::Interleaved(_) => false,
+        }
+    }
+
+    /// The size of the pictures that follow, cropped, if a sequence parameter set tells it here (ITU-T H.264,
+    /// section 7.3.2.1.1). A set that is cut, or in fragments, does not.
+    pub fn resolution(&self) -> Option<Resolution> {
+        let told = |nal: Nal<'_>| {
+            let parameters = nal.header.kind == SEQUENCE_PARAMETERS;
+            if parameters { sps::h264(nal.data) } else { None }
+        };
+        match *self {
+            Payload::Single(nal) => told(nal),
+            Payload::Aggregate(aggregate) => aggregate.units().find_map(told),
+            Payload::Fragment(_) | Payload::Interleaved(_) => None,
         }
     }
 

@@ -5,7 +5,7 @@
 //! of an access unit has the RTP marker bit; no packet tells that it is the first.
 
 use super::cursor::Cursor;
-use super::{Fault, ParseError};
+use super::{Fault, ParseError, Resolution, sps};
 use crate::wire::malformed::Malformed;
 use crate::wire::rtp::NoSpace;
 
@@ -170,6 +170,20 @@ impl<'a> Payload<'a> {
             Payload::Aggregate(_, aggregate) => aggregate.units().any(begins),
             Payload::Fragment(fragment) => fragment.starts && fragment.header.begins_key_frame(fragment.data),
             Payload::Paci(_) => false,
+        }
+    }
+
+    /// The size of the pictures that follow, cropped, if the base layer's sequence parameter set tells it here
+    /// (ITU-T H.265, section 7.3.2.2.1). A set that is cut, or in fragments, does not.
+    pub fn resolution(&self) -> Option<Resolution> {
+        let told = |nal: Nal<'_>| {
+            let parameters = nal.header.kind == SEQUENCE_PARAMETERS && nal.header.layer_id == 0;
+            if parameters { sps::h265(nal.data) } else { None }
+        };
+        match *self {
+            Payload::Single(nal) => told(nal),
+            Payload::Aggregate(_, aggregate) => aggregate.units().find_map(told),
+            Payload::Fragment(_) | Payload::Paci(_) => None,
         }
     }
 

@@ -24,6 +24,7 @@ pub mod h264;
 pub mod h265;
 pub mod opus;
 mod picture;
+mod sps;
 pub mod vp8;
 pub mod vp9;
 

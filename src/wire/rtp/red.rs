@@ -129,6 +129,12 @@ impl<'a> Payload<'a> {
         })
     }
 
+    /// The payload types of all blocks in the order of the packet, the primary's last.
+    pub fn payload_types(&self) -> impl Iterator<Item = PayloadType> + use<'a> {
+        let older = self.headers.iter().map(|[first, ..]| PayloadType::from_header(*first));
+        older.chain(std::iter::once(self.primary_type))
+    }
+
     /// The payload type of the primary, the block of the packet's own time.
     pub fn primary_type(&self) -> PayloadType {
         self.primary_type
@@ -153,6 +159,22 @@ fn past(headers: &[[u8; HEADER]], blocks: &[u8]) -> ParseError {
         end <= blocks.len()
     };
     Malformed::at(headers.iter().take_while(fits).count() * HEADER, Fault::Block)
+}
+
+/// Gives all blocks of a redundant payload another payload type where they stand. Lengths are not looked at.
+///
+/// # Errors
+/// [`Fault::Header`] or [`Fault::TooMany`]; the headers in front of the fault are changed all the same.
+pub fn renumber(payload: &mut [u8], to: PayloadType) -> Result<(), ParseError> {
+    for at in (0..limits::RED_BLOCKS).map(|block| block * HEADER) {
+        let first = payload.get_mut(at).ok_or_else(|| Malformed::at(at, Fault::Header))?;
+        let follows = *first & FOLLOWS;
+        *first = follows | to.get();
+        if follows == 0 {
+            return Ok(());
+        }
+    }
+    Err(Malformed::at(limits::RED_BLOCKS * HEADER, Fault::TooMany))
 }
 
 /// Writes a redundant payload to the start of `buf`, older blocks in the given order in front of the
@@ -219,6 +241,7 @@ mod tests {
             Block { payload_type: OPUS, age: 960, data: &[3] },
         ];
         assert!(red.redundant().eq(blocks));
+        assert!(red.payload_types().eq([OPUS; 3]));
         assert_eq!((red.primary_type(), red.primary()), (OPUS, &[4, 5][..]));
         assert_eq!(blocks[0].timestamp(RtpTime(1_000)), RtpTime(1_000u32.wrapping_sub(1_920)));
         let mut buf = [0; 14];
@@ -231,6 +254,17 @@ mod tests {
         let red = Payload::parse(RED, &[0x6f, 9]).expect("well formed");
         assert_eq!((red.redundant().len(), red.primary()), (0, &[9][..]));
         assert!(Payload::parse(RED, &[0x6f]).is_ok_and(|red| red.primary().is_empty()));
+    }
+
+    #[test]
+    fn blocks_are_renumbered_where_they_stand() {
+        let mut payload = [0xef, 0x1e, 0x00, 2, 0xef, 0x0f, 0x00, 1, 0x6f, 1, 2, 3, 4, 5];
+        assert_eq!(renumber(&mut payload, PayloadType::from_header(96)), Ok(()));
+        assert_eq!(payload, [0xe0, 0x1e, 0x00, 2, 0xe0, 0x0f, 0x00, 1, 0x60, 1, 2, 3, 4, 5]);
+        assert_eq!(renumber(&mut [0xef, 0, 0, 0], OPUS), Err(Malformed::at(4, Fault::Header)));
+        let endless = &mut [0xef; 4 * (limits::RED_BLOCKS + 1)];
+        let end = limits::RED_BLOCKS * HEADER;
+        assert_eq!(renumber(endless, OPUS), Err(Malformed::at(end, Fault::TooMany)));
     }
 
     #[test]
@@ -300,6 +334,14 @@ mod tests {
             let red = Payload::parse(RED, &buf).expect("ours");
             prop_assert!(red.redundant().eq(redundant.iter().copied()));
             prop_assert_eq!((red.primary_type(), red.primary()), (OPUS, &primary[..]));
+            let types = owned.iter().map(|(payload_type, ..)| *payload_type).chain([OPUS]);
+            prop_assert!(red.payload_types().eq(types));
+            let to = PayloadType::from_header(35);
+            let renumbered: Vec<_> = redundant.iter().map(|block| Block { payload_type: to, ..*block }).collect();
+            let mut other = vec![0; len];
+            prop_assert_eq!(write(&renumbered, to, &primary, &mut other), Ok(len));
+            prop_assert_eq!(renumber(&mut buf, to), Ok(()));
+            prop_assert_eq!(&buf, &other);
             if let Some(room) = len.checked_sub(cut + 1) {
                 prop_assert_eq!(write(&redundant, OPUS, &primary, &mut buf[..room]), Err(NoSpace));
             }

@@ -41,6 +41,8 @@ struct Line {
     rejected: bool,
     payload_type: u8,
     rtx_payload_type: Option<u8>,
+    /// Of redundant audio (RFC 2198).
+    red_payload_type: Option<u8>,
     extensions: Vec<(u8, String)>,
     /// Whether the server sends and receives on it.
     sends: bool,
@@ -55,6 +57,7 @@ impl Line {
             rejected: false,
             payload_type: if video { VP8 } else { OPUS },
             rtx_payload_type: video.then_some(VP8_RTX),
+            red_payload_type: None,
             extensions: EXTENSIONS.iter().map(|(id, uri)| (*id, (*uri).to_owned())).collect(),
             sends: true,
             receives: true,
@@ -114,6 +117,13 @@ impl Describe {
         }
     }
 
+    /// Numbers Opus, its retransmissions and redundant audio on the audio line of its own; without a number it
+    /// does not take them.
+    pub fn number_audio(&mut self, opus: u8, rtx: Option<u8>, red: Option<u8>) {
+        let line = &mut self.lines[0];
+        (line.payload_type, line.rtx_payload_type, line.red_payload_type) = (opus, rtx, red);
+    }
+
     /// The identification tag and the header extensions of the video line of its own.
     pub fn published_video(&self) -> Option<(&str, &[(u8, String)])> {
         let line = self.lines.get(1).filter(|line| !line.rejected)?;
@@ -144,6 +154,7 @@ impl Describe {
             if self.lines.len() <= at {
                 self.lines.push(Line::own(media.kind == Kind::Video));
             }
+            let takes_red = self.lines[0].red_payload_type.is_some();
             let line = &mut self.lines[at];
             line.mid = media.mid.as_ref().map(|mid| mid.as_str().to_owned()).unwrap_or_default();
             line.rejected = media.rejected();
@@ -161,6 +172,8 @@ impl Describe {
             line.payload_type = codec.payload_type;
             let repairs = |other: &&sdp::Codec| other.repairs() == Some(codec.payload_type);
             line.rtx_payload_type = media.codecs.iter().find(repairs).map(|rtx| rtx.payload_type);
+            let red = media.codecs.iter().find(|codec| takes_red && codec.is("red"));
+            line.red_payload_type = red.map(|red| red.payload_type);
             if line.sends {
                 self.announced.extend(announced(line, media));
             }
@@ -222,7 +235,8 @@ impl Describe {
     ) {
         let (kind, pt, rtx) =
             (if line.video { "video" } else { "audio" }, line.payload_type, line.rtx_payload_type);
-        let list = rtx.map_or_else(|| pt.to_string(), |rtx| format!("{pt} {rtx}"));
+        let types = [Some(pt), rtx, line.red_payload_type].into_iter().flatten();
+        let list = types.map(|payload_type| payload_type.to_string()).collect::<Vec<_>>().join(" ");
         let port = if line.rejected { 0 } else { 9 };
         let _ = write!(
             sdp,
@@ -265,6 +279,15 @@ impl Describe {
         } else {
             let _ = write!(sdp, "a=rtpmap:{pt} opus/48000/2\r\na=rtcp-fb:{pt} transport-cc\r\n");
             let _ = write!(sdp, "a=fmtp:{pt} minptime=10;useinbandfec=1\r\n");
+            if let Some(rtx) = rtx {
+                let _ = write!(
+                    sdp,
+                    "a=rtcp-fb:{pt} nack\r\na=rtpmap:{rtx} rtx/48000\r\na=fmtp:{rtx} apt={pt}\r\n"
+                );
+            }
+            if let Some(red) = line.red_payload_type {
+                let _ = write!(sdp, "a=rtpmap:{red} red/48000/2\r\na=fmtp:{red} {pt}/{pt}\r\n");
+            }
         }
         if sends {
             let outgoing = if line.video { &publisher.video } else { &publisher.audio };

@@ -143,9 +143,19 @@ impl Client {
 
     /// Publishes a recording in place of its own video, from [`Replay::start`] on.
     pub fn play(&mut self, recording: &'static Recording, choice: Choice) {
+        self.play_with(recording, choice, |_| true);
+    }
+
+    /// The same with some of the recorded header extensions, by their URIs.
+    pub fn play_with(
+        &mut self,
+        recording: &'static Recording,
+        choice: Choice,
+        offered: impl Fn(&str) -> bool,
+    ) {
         self.tape(recording);
         let replay = Replay::new(recording, choice, &mut self.random);
-        let recorded = recording.extensions.iter().map(|(_, uri)| uri.as_str());
+        let recorded = recording.extensions.iter().map(|(_, uri)| uri.as_str()).filter(|uri| offered(uri));
         let rids = [rtp::ExtensionKind::Rid.uri(), rtp::ExtensionKind::RepairedRid.uri()];
         let rids = rids.into_iter().filter(|_| !replay.rids().is_empty());
         self.describe.offer_extensions(recorded.chain(rids));

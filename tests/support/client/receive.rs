@@ -41,6 +41,17 @@ pub struct Arrived {
     pub descriptor: Option<Vec<u8>>,
 }
 
+/// A packet of any stream as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raw {
+    pub ssrc: Ssrc,
+    pub payload_type: u8,
+    pub seq: SeqNo,
+    pub timestamp: u32,
+    /// With its padding.
+    pub payload: Vec<u8>,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Ask {
     at: Instant,
@@ -224,6 +235,8 @@ pub struct Receiver {
     pub taped: bool,
     /// Of these publishers' video nothing higher may come from a moment on, at height 0 nothing at all.
     pub limits: BTreeMap<u32, (Instant, u16)>,
+    /// Everything is kept as it comes, and nothing is made of it.
+    pub raw: Option<Vec<Raw>>,
     /// Publishers whose packets may hold anything.
     pub distrusted: Vec<String>,
     room: u32,
@@ -261,6 +274,11 @@ impl Receiver {
     /// Takes an opened packet: media, or a repetition of it.
     pub fn on_packet(&mut self, now: Instant, packet: &rtp::Packet<'_>, seq: SeqNo) {
         let (ssrc, payload_type) = (packet.ssrc(), packet.payload_type().get());
+        if let Some(raw) = &mut self.raw {
+            let (timestamp, payload) = (packet.timestamp().0, packet.payload().to_vec());
+            raw.push(Raw { ssrc, payload_type, seq, timestamp, payload });
+            return;
+        }
         let padding = if packet.has_padding() { rtp::padding_len(packet.payload()) } else { Ok(0) };
         let payload = packet.payload();
         let payload = &payload[..payload.len() - padding.expect("padding that fits")];

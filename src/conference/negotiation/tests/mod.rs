@@ -4,6 +4,7 @@ mod cryptex;
 mod offers;
 mod peer;
 mod quirks;
+mod redundancy;
 mod referee;
 mod simulcast;
 mod slots;

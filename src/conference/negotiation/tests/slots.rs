@@ -290,7 +290,7 @@ fn we_may_offer_first() {
     let mut types: Vec<u8> = ours.iter().flat_map(|m| &m.codecs).map(|codec| codec.payload_type).collect();
     types.sort_unstable();
     types.dedup();
-    assert_eq!(types, (96..=104).collect::<Vec<u8>>());
+    assert_eq!(types, (96..=105).collect::<Vec<u8>>());
     negotiation.accept_answer(&peer::answer(&offer, |_| {})).unwrap();
     let session = negotiation.session();
     assert_eq!(session.remote.as_ref().unwrap().role, DtlsRole::Server);

@@ -50,6 +50,11 @@ pub struct Chromaticity {
     pub y: u16,
 }
 
+impl Chromaticity {
+    /// The greatest coordinate.
+    const ONE: u16 = 50_000;
+}
+
 impl ColorSpace {
     /// Bytes of the longer form.
     pub const MAX_LEN: usize = 28;
@@ -72,6 +77,16 @@ impl ColorSpace {
         })
     }
 
+    /// Whether the code points are defined (ITU-T H.273, WebM's siting) and the display is one that can be.
+    pub fn is_credible(&self) -> bool {
+        matches!(self.primaries, 1..=2 | 4..=12 | 22)
+            && matches!(self.transfer, 1..=2 | 4..=18)
+            && matches!(self.matrix, 0..=2 | 4..=17)
+            && self.horizontal_siting < 3
+            && self.vertical_siting < 3
+            && self.hdr.is_none_or(|hdr| hdr.is_credible())
+    }
+
     /// Writes the value to the start of `buf` and returns its length, 4 or 28.
     ///
     /// # Errors
@@ -92,6 +107,16 @@ impl ColorSpace {
 }
 
 impl HdrMetadata {
+    /// Whether the display's points lie in the diagram, and its dark is not above its light.
+    fn is_credible(&self) -> bool {
+        let inside = |point: &Chromaticity| point.x <= Chromaticity::ONE && point.y <= Chromaticity::ONE;
+        let [red, green, blue] = &self.primaries;
+        // In 1/10,000 cd/m²; 0 is not known.
+        let most = u32::from(self.luminance_max) * 10_000;
+        [red, green, blue, &self.white].into_iter().all(inside)
+            && (most == 0 || u32::from(self.luminance_min) <= most)
+    }
+
     fn parse(value: &[u8; 24]) -> HdrMetadata {
         let mut numbers = [0; 12];
         let (pairs, _) = value.as_chunks::<2>();
@@ -143,6 +168,28 @@ mod tests {
         assert_eq!((space.primaries, space.transfer, space.matrix), (1, 1, 1));
         assert_eq!((space.range, space.horizontal_siting, space.vertical_siting), (1, 1, 2));
         assert_eq!(space.hdr, None);
+    }
+
+    #[test]
+    fn s_desc_04_reserved_code_points_and_impossible_displays_are_not_credible() {
+        let credible = |value: &[u8]| ColorSpace::parse(value).is_some_and(|space| space.is_credible());
+        for value in [[1, 1, 1, 0x16], [9, 16, 9, 0x20], [2, 2, 2, 0], [22, 18, 0, 0x3a]] {
+            assert!(credible(&value), "{value:?}");
+        }
+        for value in [[0, 1, 1, 0], [3, 1, 1, 0], [13, 1, 1, 0], [1, 0, 1, 0], [1, 19, 1, 0], [1, 1, 3, 0]] {
+            assert!(!credible(&value), "{value:?}");
+        }
+        assert!(!credible(&[1, 1, 18, 0]) && !credible(&[1, 1, 1, 0x0c]) && !credible(&[1, 1, 1, 0x03]));
+        let hdr = |numbers: [u16; 12]| {
+            let numbers: Vec<u8> = numbers.into_iter().flat_map(u16::to_be_bytes).collect();
+            credible(&[&[9, 16, 9, 0][..], &numbers].concat())
+        };
+        let [x, y] = [15_635, 16_450];
+        assert!(hdr([1_000, 50, 34_000, 16_000, 13_250, 34_500, 7_500, 3_000, x, y, 1_000, 400]));
+        assert!(hdr([0; 12]), "nothing is known");
+        assert!(!hdr([1_000, 50, 50_001, 16_000, 13_250, 34_500, 7_500, 3_000, x, y, 1_000, 400]));
+        assert!(!hdr([1_000, 50, 34_000, 16_000, 13_250, 34_500, 7_500, 3_000, x, u16::MAX, 1_000, 400]));
+        assert!(!hdr([1, 10_001, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "darker than dark");
     }
 
     #[test]
