@@ -6,7 +6,10 @@ mod support;
 use estafette::mux::{Kind, kind_of};
 use estafette::random::Random;
 use estafette::rtp::{SeqNo, Ssrc};
-use estafette::{DropReason, Event, Instant, ParticipantConfig, ParticipantId, RoomConfig, RoomId, SourceId};
+use estafette::{
+    DropReason, Event, Instant, ParticipantConfig, ParticipantId, RoomConfig, RoomId, SharedLines, SourceId,
+    SubscribeRule, View, Wish,
+};
 use proptest::prelude::*;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -162,6 +165,9 @@ impl Siege {
                     publish: b.is_multiple_of(2),
                     receive: !b.is_multiple_of(5),
                     renegotiates: !b.is_multiple_of(3),
+                    shared_lines: b
+                        .is_multiple_of(4)
+                        .then_some(SharedLines { audio: b as u16 % 5, video: b as u16 }),
                     ..ParticipantConfig::default()
                 };
                 let joined = room.and_then(|id| engine.room(id)).map(|mut room| room.join(config));
@@ -184,6 +190,32 @@ impl Siege {
                     (participant.and_then(|id| engine.participant(id)), source)
                 {
                     participant.unsubscribe(source);
+                }
+            }
+            Call::View => {
+                let members: Vec<_> = known.participants.iter().copied().take(b % 9).collect();
+                let subscribe = match b % 4 {
+                    0 => SubscribeRule::None,
+                    1 => SubscribeRule::Of(members.clone()),
+                    _ => SubscribeRule::All,
+                };
+                let last_n = (!b.is_multiple_of(5)).then_some(b as u16 % 7);
+                let view = View { subscribe, last_n, on_stage: members.clone(), pinned: members };
+                if let Some(mut participant) = participant.and_then(|id| engine.participant(id)) {
+                    participant.set_view(view);
+                }
+            }
+            Call::Wish => {
+                let wish = Wish {
+                    max_height: Some(b as u16),
+                    max_bitrate: b.is_multiple_of(2).then_some(estafette::Bitrate::from_kbps(a as u64)),
+                    paused: b.is_multiple_of(3),
+                    ..Wish::default()
+                };
+                if let (Some(mut participant), Some(source)) =
+                    (participant.and_then(|id| engine.participant(id)), source)
+                {
+                    let _ = participant.set_wish(source, wish);
                 }
             }
             Call::Offer => {

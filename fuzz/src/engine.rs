@@ -8,7 +8,7 @@ use super::support::peer::{Media, SSRCS};
 use super::support::{World, path};
 use estafette::mux::{Ecn, Path};
 use estafette::rtp::{Packet, SeqNo};
-use estafette::{Datagram, DropReason, EngineStats, mux};
+use estafette::{Datagram, DropReason, EngineStats, SubscribeRule, View, Wish, mux};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -166,6 +166,7 @@ pub fn engine_inner(data: &[u8]) {
                 world.join(if peer == 0 { Direction::Receive } else { Direction::Send }, 1);
                 world.settle();
             }
+            15 => look(&mut world, peer, &mut script),
             _ => provoke(&mut world, peer, operation & 15, &mut script),
         }
         balanced(&world);
@@ -257,6 +258,33 @@ fn provoke(world: &mut World, peer: usize, operation: u8, script: &mut Script<'_
             world.engine.handle_timeout(world.now);
         }
         _ => world.settle(),
+    }
+}
+
+/// Another view, another wish.
+fn look(world: &mut World, peer: usize, script: &mut Script<'_>) {
+    let [a, b] = [(); 2].map(|()| script.byte().unwrap_or(0));
+    let members: Vec<_> = world.participants.iter().copied().take(usize::from(a & 3)).collect();
+    let subscribe = match a >> 2 & 3 {
+        0 => SubscribeRule::None,
+        1 => SubscribeRule::Of(members.clone()),
+        _ => SubscribeRule::All,
+    };
+    let last_n = (a & 0x80 == 0).then_some(u16::from(a >> 4 & 7));
+    let sources: Vec<_> = world
+        .engine
+        .room(world.room)
+        .map_or_else(Vec::new, |room| room.sources().map(|source| source.id).collect());
+    let Some(mut participant) = world.engine.participant(world.participants[peer]) else { return };
+    participant.set_view(View { subscribe, last_n, on_stage: members, pinned: Vec::new() });
+    if let Some(source) = sources.get(usize::from(b & 7)) {
+        let wish = Wish { max_height: Some(u16::from(b) * 4), paused: b & 8 != 0, ..Wish::default() };
+        let _ = participant.set_wish(*source, wish);
+        if b & 16 != 0 {
+            participant.unsubscribe(*source);
+        } else if b & 32 != 0 {
+            let _ = participant.subscribe(*source);
+        }
     }
 }
 

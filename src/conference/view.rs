@@ -79,10 +79,23 @@ pub(super) struct Candidate {
 struct Held {
     key: SubscriptionId,
     source: SourceId,
+    publisher: ParticipantId,
+    kind: MediaKind,
     by_hand: bool,
     hidden: bool,
     /// On a line that its participant does not take.
     stranded: bool,
+}
+
+/// What makes subscriptions agree with a view.
+struct Changes {
+    gone: Vec<Held>,
+    /// Out of view from now on, or back in it.
+    turned: Vec<(Held, bool)>,
+    /// To be subscribed to, out of view or in it.
+    missing: Vec<(SourceId, bool)>,
+    /// Whether the embedder is told of what is seen.
+    told: bool,
 }
 
 impl ParticipantState {
@@ -187,62 +200,85 @@ impl Engine {
     }
 
     fn review_among(&mut self, id: ParticipantId, order: &[Candidate]) {
-        let Some(participant) = self.participants.get(id) else { return };
-        if !participant.config.receive {
-            return;
-        }
-        let Some(room) = self.rooms.get(participant.room) else { return };
-        let view = participant.view(&room.config.view);
-        let (shared, bounded) = (participant.shared_lines().is_some(), view.last_n.is_some());
-        let held: Vec<Held> = participant.subscriptions.iter().filter_map(|key| self.held(*key)).collect();
-        let wanted = |one: &&Candidate| {
-            one.publisher != id && view.includes(one.publisher) && !participant.has_declined(one.source)
-        };
-        let seen = [MediaKind::Audio, MediaKind::Video].map(|kind| {
-            let by_hand = |one: &&Held| one.by_hand && self.kind_of(one.source) == Some(kind);
-            let lines = participant.usable_lines(kind).saturating_sub(held.iter().filter(by_hand).count());
-            let places = if shared { lines } else { limits::SUBSCRIPTIONS_PER_PARTICIPANT };
-            let last_n = view.last_n.filter(|_| kind == MediaKind::Video).map_or(places, usize::from);
-            choose(view, order, kind, places.min(last_n), &held, &wanted)
-        });
-        let seen = seen.concat();
-        // Where each source has its own line, what is out of view keeps it.
-        let kept: Vec<SourceId> = match shared {
-            true => seen.clone(),
-            false => order.iter().filter(wanted).map(|one| one.source).collect(),
-        };
-        let told = shared || bounded;
-        let managed = held.iter().filter(|one| !one.by_hand);
-        for one in managed.filter(|one| one.stranded || !kept.contains(&one.source)) {
+        let Some(Changes { gone, turned, missing, told }) = self.changes(id, order) else { return };
+        for one in gone {
             self.remove_subscription(one.key);
             self.tell_seen(id, one.source, told && !one.hidden, false);
         }
-        for source in kept {
-            let before = held.iter().find(|one| one.source == source && !one.stranded);
-            let hidden = !seen.contains(&source);
-            match before {
-                Some(one) if one.by_hand || one.hidden == hidden => {}
-                Some(one) => {
-                    self.hide(one.key, hidden);
-                    self.tell_seen(id, source, told, !hidden);
-                }
-                None if self.subscribe(id, source, false).is_ok() => {
-                    let key = self.subscription_to(id, source).filter(|_| hidden);
-                    key.into_iter().for_each(|key| self.hide(key, true));
-                    self.tell_seen(id, source, told && !hidden, true);
-                }
-                // At the limit of subscriptions the rest stays unseen.
-                None => {}
+        for (one, hidden) in turned {
+            self.hide(one.key, hidden);
+            self.tell_seen(id, one.source, told, !hidden);
+        }
+        for (source, hidden) in missing {
+            // At the limit of subscriptions the rest stays unseen.
+            if self.subscribe(id, source, false).is_ok() {
+                let key = self.subscription_to(id, source).filter(|_| hidden);
+                key.into_iter().for_each(|key| self.hide(key, true));
+                self.tell_seen(id, source, told && !hidden, true);
             }
         }
         self.tell_lines(id);
     }
 
+    /// What is to change for a participant's view.
+    fn changes(&self, id: ParticipantId, order: &[Candidate]) -> Option<Changes> {
+        let participant = self.participants.get(id).filter(|participant| participant.config.receive)?;
+        let view = participant.view(&self.rooms.get(participant.room)?.config.view);
+        let shared = participant.shared_lines().is_some();
+        let held: Vec<Held> = participant.subscriptions.iter().filter_map(|key| self.held(*key)).collect();
+        let wanted = |publisher: ParticipantId, source: SourceId| {
+            publisher != id && view.includes(publisher) && !participant.has_declined(source)
+        };
+        let seen = [MediaKind::Audio, MediaKind::Video].map(|kind| {
+            let of_kind = || held.iter().filter(move |one| one.kind == kind);
+            let by_hand: Vec<SourceId> = of_kind().filter(|one| one.by_hand).map(|one| one.source).collect();
+            let there: Vec<SourceId> = of_kind().filter(|one| !one.hidden).map(|one| one.source).collect();
+            let lines = participant.usable_lines(kind).saturating_sub(by_hand.len());
+            let places = if shared { lines } else { limits::SUBSCRIPTIONS_PER_PARTICIPANT };
+            let last_n = view.last_n.filter(|_| kind == MediaKind::Video).map_or(places, usize::from);
+            let fits = |one: &&Candidate| {
+                one.kind == kind && wanted(one.publisher, one.source) && !by_hand.contains(&one.source)
+            };
+            choose(view, order, places.min(last_n), &there, fits)
+        });
+        let seen = seen.concat();
+        let is_seen = |source: SourceId| seen.contains(&source);
+        // Where each source has its own line, what is out of view keeps it.
+        let keeps = |one: &&Held| {
+            let kept = if shared { is_seen(one.source) } else { wanted(one.publisher, one.source) };
+            one.by_hand || kept && !one.stranded
+        };
+        let mut gone: Vec<Held> = held.iter().filter(|one| !keeps(one)).copied().collect();
+        let missing = |source: SourceId| !held.iter().any(|one| one.source == source && keeps(&one));
+        let new = seen.iter().filter(|source| missing(**source)).count();
+        // What is seen takes the place of what is not.
+        let surplus = (held.len() + new).saturating_sub(gone.len() + limits::SUBSCRIPTIONS_PER_PARTICIPANT);
+        let unseen = |one: &&Held| keeps(one) && !one.by_hand && !is_seen(one.source);
+        gone.extend(held.iter().rev().filter(unseen).take(surplus).copied());
+        let left = |one: &&Held| !one.by_hand && gone.iter().all(|gone| gone.key != one.key);
+        let turned = held.iter().filter(left).map(|one| (*one, !is_seen(one.source)));
+        let turned = turned.filter(|(one, hidden)| one.hidden != *hidden).collect();
+        let room = limits::SUBSCRIPTIONS_PER_PARTICIPANT.saturating_sub(held.len() - gone.len());
+        let others = order.iter().filter(|one| !shared && wanted(one.publisher, one.source));
+        let others = others.map(|one| one.source).filter(|source| !is_seen(*source));
+        let absent = seen.iter().copied().chain(others).filter(|source| missing(*source)).take(room);
+        let missing = absent.map(|source| (source, !is_seen(source))).collect();
+        Some(Changes { gone, turned, missing, told: shared || view.last_n.is_some() })
+    }
+
     fn held(&self, key: SubscriptionId) -> Option<Held> {
         let one = self.subscriptions.get(key)?;
+        let info = &self.sources.get(one.source)?.info;
         let negotiation = &self.participants.get(one.subscriber)?.negotiation;
-        let stranded = one.slot != key.token() && negotiation.is_refused(one.slot);
-        Some(Held { key, source: one.source, by_hand: one.by_hand, hidden: one.hidden, stranded })
+        Some(Held {
+            key,
+            source: one.source,
+            publisher: info.participant,
+            kind: info.kind,
+            by_hand: one.by_hand,
+            hidden: one.hidden,
+            stranded: one.slot != key.token() && negotiation.is_refused(one.slot),
+        })
     }
 
     fn kind_of(&self, source: SourceId) -> Option<MediaKind> {
@@ -270,25 +306,21 @@ impl Engine {
     }
 }
 
-/// The sources of a kind that are in view: at most `places`, besides those asked for by hand.
+/// The sources that are in view of those that fit: at most `places`. Of what is silent, what is `there` stays.
 fn choose(
     view: &View,
     order: &[Candidate],
-    kind: MediaKind,
     places: usize,
-    held: &[Held],
-    wanted: impl Fn(&&Candidate) -> bool,
+    there: &[SourceId],
+    fits: impl Fn(&&Candidate) -> bool,
 ) -> Vec<SourceId> {
-    let has = |one: &Candidate| held.iter().find(|held| held.source == one.source);
-    let by_hand = |one: &Candidate| has(one).is_some_and(|held| held.by_hand);
     let of = |publisher: ParticipantId| order.iter().filter(move |one| one.publisher == publisher);
     let first = view.on_stage.iter().chain(&view.pinned).flat_map(|publisher| of(*publisher));
-    let ranked = first.chain(order).filter(|one| one.kind == kind && wanted(one) && !by_hand(one));
-    // Of what is silent who has a place keeps it.
-    let live = ranked.clone().filter(|one| one.live);
-    let there = ranked.clone().filter(|one| !one.live && has(one).is_some_and(|held| !held.hidden));
+    let ranked = || first.clone().chain(order).filter(&fits);
+    let live = ranked().filter(|one| one.live);
+    let stays = ranked().filter(|one| !one.live && there.contains(&one.source));
     let mut chosen = Vec::new();
-    for one in live.chain(there).chain(ranked) {
+    for one in live.chain(stays).chain(ranked()) {
         if chosen.len() >= places {
             break;
         }
