@@ -79,6 +79,8 @@ mod congestion;
 mod crypto;
 mod forwarding;
 mod session;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod transport;
 mod wire;
 
