@@ -1,9 +1,20 @@
 //! Links and networks in virtual time, by which senders are judged.
 //!
 //! A [`Link`] is one direction of a path and stands alone: packets go in at a moment and come out with the moment at
-//! which they arrive or are lost.
+//! which they arrive or are lost. A [`Scenario`] is read from a file; of a [`Run`] [`metrics`] are functions and
+//! [`Figures`] the sum.
 //!
 //! There is no clock and no thread; the same seed gives the same run, bit for bit.
+//!
+//! # What the scenario files leave open
+//!
+//! - All rates are wire rates, sound and layers too.
+//! - The packet in service has left the queue, so its bytes do not count against the queue's.
+//! - A lane's order is kept, not a link's: flows with delays of their own may overtake each other.
+//! - What is lost is asked for with each feedback until it comes, and sent again when what was sent last is known
+//!   not to have come.
+//! - A flow that pauses leaves its share to the others.
+//! - Transfers with pauses begin with one.
 
 mod capacity;
 mod codel;
@@ -11,12 +22,23 @@ mod direction;
 mod draws;
 mod link;
 mod loss;
+pub mod metrics;
 mod policer;
 mod queue;
 mod reading;
+mod record;
+mod scenario;
+mod score;
+mod share;
 
 pub use capacity::Capacity;
 pub use direction::{Direction, PolicerConfig, Reorder};
 pub use link::{Fate, Link, Outcome, Packet};
 pub use loss::BurstLoss;
 pub use queue::Aqm;
+pub use record::{Content, FlowRecord, FrameRecord, PacketRecord, Run, TransferRecord};
+pub use scenario::{
+    ConstantConfig, FlowConfig, Goals, Scenario, ScenarioError, SourceConfig, TransferConfig,
+};
+pub use score::{Figures, Miss, median, overall};
+pub use share::{Span, spans};
