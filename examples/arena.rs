@@ -1,0 +1,185 @@
+//! Runs the scenarios of `tests/data/bwe` and prints how a controller of rates does in each.
+//!
+//! ```text
+//! cargo run --release --features sim --example arena -- aimd
+//!     constant | aimd      who is judged (aimd)
+//!     --seeds N            medians over so many seeds (5)
+//!     --rfc8888            feedback of RFC 8888 throughout, not only where ECN is used
+//!     --only TEXT          the scenarios whose file name has it
+//!     --svg FOLDER         a picture of each scenario's first run, and an index.html
+//! ```
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use estafette::Bitrate;
+use estafette::sim::{
+    Aimd, ConstantRate, Controller, FeedbackFormat, Figures, FlowConfig, Miss, Run, Scenario, Settings,
+    median, overall, run, svg,
+};
+
+type Maker = fn(&FlowConfig) -> Box<dyn Controller>;
+
+/// Who can be judged, by name.
+const CONTROLLERS: &[(&str, Maker)] = &[
+    ("constant", |_| Box::new(ConstantRate(Bitrate::from_kbps(1_000)))),
+    ("aimd", |flow| Box::new(Aimd::new(flow.initial))),
+];
+
+struct Options {
+    controller: Maker,
+    seeds: u64,
+    format: FeedbackFormat,
+    only: String,
+    svg: Option<PathBuf>,
+}
+
+/// What one scenario came to.
+struct Row {
+    figures: Figures,
+    without_ecn: Option<Figures>,
+    missed: Vec<Miss>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = options()?;
+    let mut rows = Vec::new();
+    let mut index = String::from("<!doctype html><title>arena</title>\n");
+    println!("{HEADER}");
+    for (file, scenario) in scenarios(&options.only)? {
+        let (row, first) = judge(&scenario, &options);
+        println!("{}", line(&file, &row.figures, Some(&row.missed)));
+        if let Some(figures) = &row.without_ecn {
+            println!("{}", line("  without ECN", figures, None));
+        }
+        if let Some(folder) = &options.svg {
+            std::fs::create_dir_all(folder)?;
+            std::fs::write(folder.join(format!("{file}.svg")), svg(&first))?;
+            let score = row.figures.score();
+            writeln!(index, "<h2>{file}: {score:.3}</h2><p>{}</p><img src='{file}.svg'>", scenario.about)?;
+        }
+        rows.push(row);
+    }
+    if let Some(folder) = &options.svg {
+        std::fs::write(folder.join("index.html"), index)?;
+    }
+    summary(&rows);
+    Ok(())
+}
+
+fn options() -> Result<Options, Box<dyn Error>> {
+    let mut options = Options {
+        controller: CONTROLLERS[1].1,
+        seeds: 5,
+        format: FeedbackFormat::TransportWide,
+        only: String::new(),
+        svg: None,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(format!("{argument} wants a value"));
+        match argument.as_str() {
+            "--seeds" => options.seeds = value()?.parse::<u64>()?.max(1),
+            "--rfc8888" => options.format = FeedbackFormat::Rfc8888,
+            "--only" => options.only = value()?,
+            "--svg" => options.svg = Some(value()?.into()),
+            name => {
+                let known = CONTROLLERS.iter().find(|controller| controller.0 == name);
+                options.controller = known.ok_or(format!("{name} is nobody"))?.1;
+            }
+        }
+    }
+    Ok(options)
+}
+
+/// The scenarios by file name, in its order.
+fn scenarios(only: &str) -> Result<Vec<(String, Scenario)>, Box<dyn Error>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/bwe");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if path.extension().is_some_and(|extension| extension == "toml") && name.contains(only) {
+            let text = std::fs::read_to_string(&path)?;
+            let scenario = Scenario::parse(&text).map_err(|error| format!("{name}: {error}"))?;
+            found.push((name, scenario));
+        }
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
+}
+
+/// Medians over the seeds, and the first run for its picture. Where the goals name runs without ECN the others have
+/// it, with the feedback that can tell it.
+fn judge(scenario: &Scenario, options: &Options) -> (Row, Run) {
+    let goals = &scenario.goals;
+    let ecn = goals.utilisation_min_without_ecn.or(goals.queue_p95_ms_max_without_ecn).is_some();
+    let medians = |ecn: bool| {
+        let format = if ecn { FeedbackFormat::Rfc8888 } else { options.format };
+        let one = |seed| run(scenario, Settings { seed, ecn, format }, options.controller);
+        let first = one(1);
+        let mut figures = vec![Figures::of(&first)];
+        figures.extend((2..=options.seeds).map(|seed| Figures::of(&one(seed))));
+        (Figures::medians(&figures).unwrap_or(figures[0]), first)
+    };
+    let (figures, first) = medians(ecn);
+    let without_ecn = ecn.then(|| medians(false).0);
+    let missed = goals.missed(&figures, without_ecn.as_ref());
+    (Row { figures, without_ecn, missed }, first)
+}
+
+const HEADER: &str = "\
+| Scenario                       | use % | p50 | p95 | max ms | drop % | ramp | resume | react | drain | recover s | over % | filler % | frozen % | sw/min | Jain | kbit/s | TCP | score | missed |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
+
+fn line(name: &str, figures: &Figures, missed: Option<&[Miss]>) -> String {
+    let f = figures;
+    let percent = |share: f64| format!("{:.1}", share * 100.0);
+    let cells = [
+        format!("{name:<30}"),
+        format!("{:>5}", percent(f.utilisation)),
+        format!("{:>3.0}", f.queue_p50),
+        format!("{:>3.0}", f.queue_p95),
+        format!("{:>6.0}", f.queue_max),
+        format!("{:>6.2}", f.drops * 100.0),
+        format!("{:>4}", seconds(Some(f.ramp))),
+        format!("{:>6}", seconds(f.resume)),
+        format!("{:>5}", seconds(f.react)),
+        format!("{:>5}", seconds(f.drain)),
+        format!("{:>9}", seconds(f.recover)),
+        format!("{:>6}", percent(f.over)),
+        format!("{:>8}", percent(f.filler)),
+        format!("{:>8}", percent(f.frozen)),
+        format!("{:>6.1}", f.switches),
+        f.jain.map_or("   -".to_owned(), |jain| format!("{jain:.2}")),
+        format!("{:>6.0}", f.slowest),
+        f.tcp.map_or("  -".to_owned(), |tcp| format!("{tcp:>3.0}")),
+        format!("{:.3}", f.score()),
+        missed.unwrap_or_default().iter().map(|miss| miss.goal).collect::<Vec<_>>().join(" "),
+    ];
+    format!("| {} |", cells.join(" | "))
+}
+
+fn seconds(value: Option<f64>) -> String {
+    match value {
+        None => "-".to_owned(),
+        Some(never) if never.is_infinite() => "never".to_owned(),
+        Some(seconds) => format!("{seconds:.1}"),
+    }
+}
+
+fn summary(rows: &[Row]) {
+    let count = rows.len().max(1) as f64;
+    let mean = |figure: fn(&Figures) -> f64| rows.iter().map(|row| figure(&row.figures)).sum::<f64>() / count;
+    let scores: Vec<f64> = rows.iter().map(|row| row.figures.score()).collect();
+    let p95 = median(rows.iter().map(|row| row.figures.queue_p95).collect()).unwrap_or_default();
+    let kept = rows.iter().filter(|row| row.missed.is_empty()).count();
+    println!(
+        "\nscore {:.3}, mean use {:.1} %, median p95 {p95:.0} ms, drops {:.2} %, all goals met in {kept} of {}",
+        overall(&scores),
+        mean(|figures| figures.utilisation) * 100.0,
+        mean(|figures| figures.drops) * 100.0,
+        rows.len()
+    );
+}
