@@ -10,7 +10,7 @@ use crate::base::time::Instant;
 use crate::conference::engine::Engine;
 use crate::conference::event::Event;
 use crate::conference::ids::{ParticipantId, SourceId, SubscriptionId};
-use crate::conference::negotiation::{MediaKind, SendSlot};
+use crate::conference::negotiation::{CodecSet, MediaKind, SendSlot};
 use crate::conference::participant::{Egress, ParticipantState};
 use crate::conference::source::Moment;
 use crate::conference::subscription::{Numbers, Subscription};
@@ -52,7 +52,7 @@ impl ParticipantState {
                 let slot = u64::MAX - u64::from(ssrc.0);
                 let msid = Msid { stream: "room".to_owned(), track: format!("t{:08x}", ssrc.0) };
                 let (rtx, cname) = (Some(rtx_ssrc.0), self.cname.clone());
-                let send = SendSlot { id: slot, kind, ssrc: ssrc.0, rtx, msid, cname };
+                let send = SendSlot { id: slot, kind, codecs: CodecSet::ALL, ssrc: ssrc.0, rtx, msid, cname };
                 if self.negotiation.assign_send(send).is_ok() {
                     let (ssrcs, numbers) = ((ssrc, rtx_ssrc), Some(Numbers::new(&mut self.random)));
                     self.lines.push(SharedLine { slot, kind, ssrcs, carries: None, numbers, told: None });

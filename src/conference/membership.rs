@@ -263,6 +263,7 @@ impl Engine {
         let (msid_stream, cname) = (format!("p{}", publisher.config.label), publisher.cname.clone());
         let (kind, room) = (source.info.kind, source.info.room);
         let msid_track = format!("s{}", source.info.number);
+        let codecs = source.ingress.codecs();
         let participant = self.participants.get(id).ok_or(SubscribeError::UnknownSource)?;
         if participant.room != room || source.info.participant == id {
             return Err(SubscribeError::UnknownSource);
@@ -298,6 +299,7 @@ impl Engine {
             let slot = SendSlot {
                 id: key.token(),
                 kind,
+                codecs,
                 ssrc: ssrcs.0.0,
                 rtx: Some(ssrcs.1.0),
                 msid: Msid { stream: msid_stream, track: msid_track },

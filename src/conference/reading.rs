@@ -3,7 +3,7 @@
 use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::drops::DropReason;
-use crate::conference::negotiation::{CodecId, Payload};
+use crate::conference::negotiation::{CodecId, CodecSet, Payload};
 use crate::forwarding::history::{Committed, Place};
 use crate::session::srtp;
 use crate::wire::payload::Resolution;
@@ -122,6 +122,12 @@ impl Ingress {
         Some(self.entry(payload_type))
             .filter(|entry| *entry != NONE && entry & RTX != 0)
             .map(|entry| entry & !RTX)
+    }
+
+    /// The codecs that media may come in.
+    pub(super) fn codecs(&self) -> CodecSet {
+        let media = self.payloads.iter().filter(|entry| **entry != NONE && **entry & RTX == 0);
+        media.fold(CodecSet::NONE, |codecs, entry| codecs.with(CodecId(*entry)))
     }
 
     #[inline]
