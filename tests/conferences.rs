@@ -117,7 +117,7 @@ impl Run {
                 3 | 4 => self.speak(),
                 5 => self.mute(),
                 6 | 7 => self.look(),
-                8 | 9 | 10 | 11 => self.wish(),
+                8..=11 => self.wish(),
                 12 => self.cover(),
                 13 => self.by_hand(),
                 14 => self.offer(),

@@ -300,7 +300,11 @@ impl Engine {
         let others = others.filter(|one| !is_due(one.source) && !is_held(one.source));
         let others = others.map(|one| (one.source, hides(one.kind, one.source)));
         let first = due.iter().filter(|source| !is_held(**source)).map(|source| (*source, false));
-        Some(Changes { gone, turned, missing: first.chain(others).take(room).collect() })
+        let mut missing: Vec<(SourceId, bool)> = first.chain(others).take(room).collect();
+        // Sound and picture of one publisher side by side.
+        let place = |source: SourceId| ranking.candidates.iter().position(|one| one.source == source);
+        missing.sort_by_cached_key(|(source, _)| place(*source));
+        Some(Changes { gone, turned, missing })
     }
 
     /// The sources in view of those that fit: at most `places`. Of what is silent, what is `there` stays.
