@@ -53,7 +53,7 @@ fn main() {
     if args.iter().any(|arg| arg == "--idle") {
         return idle();
     }
-    // `cargo test` runs benches too, without this flag: a glance must do.
+    // `cargo test --bench forward` comes without this flag: a glance must do.
     let full = args.iter().any(|arg| arg == "--bench");
     let (sizes, span): (&[usize], _) =
         if full { (&[1, 10, 100, 1_000], SPAN) } else { (&[1, 10], Duration::ZERO) };

@@ -34,8 +34,8 @@ impl<const N: usize> Counters<N> {
 pub(crate) struct Tally<const N: usize>(SmallVec<[(u16, u32); 8]>);
 
 impl<const N: usize> Tally<N> {
-    pub(crate) const fn new() -> Self {
-        Tally(SmallVec::new_const())
+    pub(crate) fn new() -> Self {
+        Tally(SmallVec::new())
     }
 
     /// See [`Counters::add`].
