@@ -32,11 +32,12 @@ const _: () = assert!(limits::SUBSCRIPTIONS_PER_PARTICIPANT <= limits::SDP_MEDIA
 const _: () = assert!(limits::SPARE_LINES <= limits::SHARED_LINES);
 
 impl Engine {
-    pub(super) fn open_room(&mut self, config: RoomConfig) -> Result<RoomId, LimitReached> {
+    pub(super) fn open_room(&mut self, mut config: RoomConfig) -> Result<RoomId, LimitReached> {
         let fits = self.rooms.len() < self.config.max_rooms;
         if !fits || !(1..=limits::PARTICIPANTS_PER_ROOM).contains(&config.max_participants) {
             return Err(LimitReached);
         }
+        config.view.bound();
         self.rooms_created += 1;
         let random = self.random.fork(self.rooms_created);
         let speakers = Speakers::new(config.speakers);

@@ -109,7 +109,7 @@ const KINDS: [MediaKind; 2] = [MediaKind::Audio, MediaKind::Video];
 
 impl View {
     /// Lists longer than a room say nothing.
-    fn bound(&mut self) {
+    pub(super) fn bound(&mut self) {
         for list in [&mut self.on_stage, &mut self.pinned] {
             list.truncate(limits::PARTICIPANTS_PER_ROOM);
         }
