@@ -53,7 +53,7 @@ fn main() {
     if args.iter().any(|arg| arg == "--idle") {
         return idle();
     }
-    // `cargo test` runs benches too, without this flag: a glance must do.
+    // `cargo test --bench forward` comes without this flag: a glance must do.
     let full = args.iter().any(|arg| arg == "--bench");
     let (sizes, span): (&[usize], _) =
         if full { (&[1, 10, 100, 1_000], SPAN) } else { (&[1, 10], Duration::ZERO) };
@@ -117,31 +117,37 @@ fn layers(sizes: &[usize], span: Duration) {
     }
 }
 
-/// The same audience of ten in more and more rooms, and more and more streams to one audience of ten.
+/// The same audience of ten in more and more rooms, and more and more streams to one audience of ten: packets one
+/// by one, and in frames of eight.
 fn scale(full: bool, span: Duration) {
     println!(
-        "\nTen listeners each, video of 1,200 bytes. Nanoseconds per outgoing packet, and over the row before (must 1.2).\n"
+        "\nTen listeners each, video of 1,200 bytes, publishers in turn. Nanoseconds per outgoing packet, and over the row before (must 1.2).\n"
     );
-    println!("| rooms | streams in each | forward | |\n|--:|--:|--:|--:|");
+    println!("| rooms | streams in each | one by one | | frames of eight | |\n|--:|--:|--:|--:|--:|--:|");
     let (rooms, streams): (&[usize], &[usize]) =
         if full { (&[1, 10, 100], &[1, 5, 50]) } else { (&[1], &[2]) };
     let of_rooms: Vec<(usize, usize)> = rooms.iter().map(|rooms| (*rooms, 1)).collect();
     let of_streams: Vec<(usize, usize)> = streams.iter().map(|streams| (1, *streams)).collect();
     for cases in [of_rooms, of_streams] {
-        let mut before = None;
+        let mut before = [None; 2];
         for (rooms, streams) in cases {
             let (mut world, publishers) = populated(rooms, streams);
-            let batch = publishers.len().max(100);
-            let (mut forward, end) = (Vec::new(), clock() + span);
-            while clock() < end || forward.len() < ROUNDS {
-                let packets = world.packets_of(&publishers, 1_200, batch);
-                forward.push(nanos_each(batch * 10, || world.forward_of(&packets)));
-                world.settle();
+            let (mut costs, end) = ([const { Vec::new() }; 2], clock() + 2 * span);
+            while clock() < end || costs[0].len() < ROUNDS {
+                for (frame, costs) in [1, 8].into_iter().zip(&mut costs) {
+                    let frames = world.frames_of(&publishers, 1_200, frame, publishers.len().max(20));
+                    let count = frames.len() * frame * 10;
+                    costs.push(nanos_each(count, || world.forward_of(&frames)));
+                    world.settle();
+                }
             }
-            let forward = quickest(&mut forward);
-            let growth = before.map_or(String::new(), |before: f64| format!("**{:.2}x**", forward / before));
-            before = Some(forward);
-            println!("| {rooms} | {streams} | {forward:.0} | {growth} |");
+            let costs = costs.map(|mut costs| quickest(&mut costs));
+            let growth = |at: usize| {
+                before[at].map_or(String::new(), |before: f64| format!("**{:.2}x**", costs[at] / before))
+            };
+            let [one, eight] = [growth(0), growth(1)];
+            println!("| {rooms} | {streams} | {:.0} | {one} | {:.0} | {eight} |", costs[0], costs[1]);
+            before = costs.map(Some);
         }
     }
 }
@@ -162,8 +168,8 @@ fn populated(rooms: usize, streams: usize) -> (World, Vec<usize>) {
         }
     }
     for _ in 0..2 {
-        let packets = world.packets_of(&publishers, 100, publishers.len());
-        world.forward_of(&packets);
+        let frames = world.frames_of(&publishers, 100, 1, publishers.len());
+        world.forward_of(&frames);
         world.settle();
     }
     (world, publishers)

@@ -111,16 +111,17 @@ impl Run {
         }
         self.conference.drive(seconds(1));
         for _ in 0..24 {
-            match self.random.below(16) {
+            match self.random.below(18) {
                 0 | 1 => self.join(),
                 2 => self.leave(),
                 3 | 4 => self.speak(),
                 5 => self.mute(),
                 6 | 7 => self.look(),
-                8 | 9 | 10 | 11 => self.wish(),
+                8..=11 => self.wish(),
                 12 => self.cover(),
                 13 => self.by_hand(),
                 14 => self.offer(),
+                15 => self.hold(),
                 _ => {}
             }
             let pause = millis(40 + self.random.below(700));
@@ -162,8 +163,12 @@ impl Run {
             audio: 1 + self.random.below(3) as u16,
             video: 1 + self.random.below(3) as u16,
         });
-        let config =
-            ParticipantConfig { shared_lines, publish: !self.chance(6), ..ParticipantConfig::default() };
+        let config = ParticipantConfig {
+            shared_lines,
+            publish: !self.chance(6),
+            renegotiates: !self.chance(6),
+            ..ParticipantConfig::default()
+        };
         self.conference.join_as(self.rooms[at], client, config);
     }
 
@@ -218,12 +223,12 @@ impl Run {
         // What is subscribed to anew has no wish yet.
         self.conference.endpoint(seat).receiver.limits.clear();
         let id = self.conference.participant(seat);
-        self.conference.engine.participant(id).unwrap().set_view(View {
+        self.conference.engine.participant(id).unwrap().set_view(Some(View {
             subscribe,
             last_n,
             on_stage,
             pinned,
-        });
+        }));
     }
 
     /// A source of somebody else in the room of a seat.
@@ -286,6 +291,19 @@ impl Run {
         let id = self.conference.participant(seat);
         // Crossing offers have tests of their own.
         if !self.conference.engine.participant(id).unwrap().needs_negotiation() {
+            self.conference.renegotiate(seat);
+        }
+    }
+
+    /// Somebody takes nothing for a while, or takes it again.
+    fn hold(&mut self) {
+        let Some(seat) = self.present() else { return };
+        let describe = &mut self.conference.endpoint(seat).describe;
+        describe.hold = !describe.hold;
+        self.conference.endpoint(seat).receiver.limits.clear();
+        let id = self.conference.participant(seat);
+        let free = !self.conference.engine.participant(id).unwrap().needs_negotiation();
+        if free && self.conference.seats[seat].endpoint.connected() {
             self.conference.renegotiate(seat);
         }
     }

@@ -202,7 +202,7 @@ impl Siege {
                 let last_n = (!b.is_multiple_of(5)).then_some(b as u16 % 7);
                 let view = View { subscribe, last_n, on_stage: members.clone(), pinned: members };
                 if let Some(mut participant) = participant.and_then(|id| engine.participant(id)) {
-                    participant.set_view(view);
+                    participant.set_view(Some(view));
                 }
             }
             Call::Wish => {

@@ -6,7 +6,7 @@ mod support;
 use estafette::negotiation::MediaKind;
 use estafette::payload::vp8;
 use estafette::rtp::SeqNo;
-use estafette::{Bitrate, Event, Wish};
+use estafette::{Bitrate, Event, ParticipantConfig, SharedLines, View, Wish};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::cell::RefCell;
@@ -268,6 +268,44 @@ fn any_wishes_over_any_bad_link_give_pictures_that_are_right() {
         Ok(())
     });
     result.unwrap();
+}
+
+/// Two publishers film the same, each in one encoding; the one line of the viewer shows one after the other.
+#[test]
+fn a_line_that_sources_share_is_one_stream_to_a_decoder() {
+    for name in ["vp8-simulcast", "h264-simulcast", "av1-simulcast"] {
+        let Some((recording, judge)) = load(name) else { return };
+        let mut conference = Conference::new(Options::default());
+        let room = conference.room();
+        for index in 0..2 {
+            let mut publisher = conference.client(index, Plan { audio: false, ..Plan::default() }, 0);
+            publisher.play(recording, Choice::One(index as usize));
+            conference.join(room, publisher);
+        }
+        let mut viewer = conference.client(2, Plan { audio: false, video: false, ..Plan::default() }, 0);
+        viewer.tape(recording);
+        let shared_lines = Some(SharedLines { audio: 0, video: 1 });
+        let config = ParticipantConfig { shared_lines, ..ParticipantConfig::default() };
+        conference.join_as(room, viewer, config);
+        conference.connect();
+        conference.drive(millis(500));
+        let start = conference.now;
+        (0..2).for_each(|seat| conference.endpoint(seat).replay().start(start));
+        let [viewer, publishers @ ..] = [2, 0, 1].map(|seat| conference.participant(seat));
+        for (at, shown) in [(0, 0), (1_500, 1), (3_000, 0), (4_200, 1)] {
+            conference.drive((start + millis(at)) - conference.now);
+            let view = View { on_stage: vec![publishers[shown]], ..View::default() };
+            conference.engine.participant(viewer).unwrap().set_view(Some(view));
+        }
+        conference.drive((start + recording.duration() + seconds(1)) - conference.now);
+        let receiver = &conference.seats[2].endpoint.receiver;
+        assert_eq!((receiver.tracks.len(), receiver.ended.len()), (1, 0), "one line");
+        let verdict = judge.judge(&receiver.tracks.values().next().unwrap().tape);
+        assert!(verdict.faults.is_empty(), "{name}: {verdict:?}");
+        assert!(heights(&verdict).len() >= 3, "{name}: {verdict:?}");
+        // Two publishers have two clocks: arrival tells how they lie.
+        assert!(verdict.drift() < millis(100), "{name}: {verdict:?}");
+    }
 }
 
 /// What a forwarding unit with no flaw would make of frames from several encodings: numbers without a

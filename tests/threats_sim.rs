@@ -1,16 +1,17 @@
 //! THREATS.md, surface S-SIM: publishers whose layers are not what they say, one test each.
-//! S-SIM-01 and -02 are in the negotiation's tests and below.
+//! What is negotiated of rids (S-SIM-01, -02) is in the negotiation's own tests.
 
 mod support;
 
 use estafette::negotiation::MediaKind;
 use estafette::payload::Resolution;
 use estafette::payload::allocation::{self, Bitrates, Layer};
-use estafette::rtp::ExtensionKind;
-use estafette::{Bitrate, Event, Instant, SourceId, Wish};
+use estafette::rtp::{ExtensionKind, HeaderWriter, PayloadType, RtpTime, SeqNo, Ssrc, WireSeq};
+use estafette::{Bitrate, DropReason, Event, Instant, SourceId, Wish};
 use std::time::Duration;
-use support::client::publish::Plan;
+use support::client::publish::{MID, Plan, VP8, VP8_RTX};
 use support::harness::{Options, millis, seconds};
+use support::media::Content;
 use support::{Client, Conference};
 
 /// One who publishes three encodings and one who watches, in a call that has run for a while.
@@ -210,4 +211,85 @@ fn s_sim_05_what_is_measured_decides_not_what_is_announced() {
     conference.drive(Duration::from_secs(2));
     assert_eq!(conference.seats[1].endpoint.receiver.track("0", true).unwrap().packets, before);
     is_whole(&conference);
+}
+
+/// A packet of the publisher's video under another rid, SSRC and payload type, sealed.
+fn send_as(conference: &mut Conference<Client>, rid: &[u8], (ssrc, seq, payload_type): (u32, u16, u8)) {
+    let client = conference.endpoint(0);
+    let (_, extensions) = client.describe.published_video().unwrap();
+    let kind = if payload_type == VP8 { ExtensionKind::Rid } else { ExtensionKind::RepairedRid };
+    let id = extensions.iter().find(|(_, uri)| uri == kind.uri()).map(|(id, _)| *id).unwrap();
+    let mut buf = [0; 64];
+    let (number, payload_type) = (WireSeq(seq), PayloadType::new(payload_type).unwrap());
+    let mut header = HeaderWriter::new(&mut buf, true, payload_type, number, RtpTime(7), Ssrc(ssrc)).unwrap();
+    header.extension(MID, b"1").unwrap();
+    header.extension(id, rid).unwrap();
+    let len = header.finish().unwrap();
+    let payload = Content {
+        room: 0,
+        publisher: 0,
+        video: true,
+        frame: 1,
+        part: 0,
+        parts: 1,
+        keyframe: true,
+        height: 180,
+    };
+    let repaired = [&[0, 9][..], &payload.payload()].concat();
+    let payload = if payload_type.get() == VP8 { payload.payload() } else { repaired };
+    client.send_rtp(Ssrc(ssrc), SeqNo(seq.into()), &buf[..len], &payload);
+}
+
+#[test]
+fn s_sim_01_a_rid_that_was_not_offered_and_a_repair_without_its_stream_are_dropped() {
+    let mut conference = Conference::<Client>::new(Options::default());
+    let room = conference.room();
+    conference.add_with(room, 0, Plan { encodings: 3, ..Plan::default() });
+    conference.add(room, 1);
+    stop(&mut conference, 2, true);
+    conference.connect();
+    conference.drive(seconds(1));
+    let dropped = |conference: &Conference<Client>, reason| conference.engine.stats().dropped(reason);
+    let before =
+        [DropReason::Unnegotiated, DropReason::Retransmission].map(|reason| dropped(&conference, reason));
+    for (at, rid) in [&b"x"[..], b"Q", b"qq", b"q-", b"\0"].into_iter().enumerate() {
+        send_as(&mut conference, rid, (0x9000 + at as u32, 5, VP8));
+        conference.drive(millis(50));
+    }
+    send_as(&mut conference, b"f", (0x9100, 5, VP8_RTX));
+    conference.drive(millis(50));
+    let after =
+        [DropReason::Unnegotiated, DropReason::Retransmission].map(|reason| dropped(&conference, reason));
+    assert_eq!([after[0] - before[0], after[1] - before[1]], [5, 1]);
+    conference.drive(seconds(1));
+    assert_eq!(height(&conference), Some(360), "what is there goes on");
+    is_whole(&conference);
+}
+
+#[test]
+fn s_sim_02_one_rid_on_two_ssrcs_has_one_owner_at_a_time() {
+    let mut conference = call();
+    wish(&mut conference, below(180));
+    conference.drive(seconds(1));
+    assert_eq!(height(&conference), Some(180));
+    let (before, asked) = (conference.now, requests(&mut conference));
+    // Every hundred milliseconds the other SSRC is the one that speaks.
+    let own = conference.endpoint(0).publisher.video.ssrc;
+    for round in 0..100u64 {
+        let ssrc = if round % 2 == 0 { Ssrc(0x5eed) } else { own };
+        conference.endpoint(0).publisher.replace_video(ssrc, 70_000 + 1_000 * round);
+        conference.drive(millis(100));
+    }
+    let changed = changes(&conference, before);
+    assert!(changed <= 24, "{changed} changes in 10 s");
+    let asked: Vec<u32> = requests(&mut conference).iter().zip(asked).map(|(now, then)| now - then).collect();
+    assert!(asked.iter().all(|requests| *requests <= 21), "{asked:?} in 10 s");
+    // Then one of them stays, and is followed.
+    conference.drive(seconds(4));
+    let packets = |conference: &Conference<Client>| {
+        conference.seats[1].endpoint.receiver.track("0", true).unwrap().packets
+    };
+    let before = packets(&conference);
+    conference.drive(seconds(1));
+    assert!(packets(&conference) > before + 60);
 }

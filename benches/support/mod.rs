@@ -20,8 +20,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// A packet and the peer that sends it.
-pub(crate) type Sent = (usize, Vec<u8>);
+/// Packets that come together, and the peer that sends them.
+pub(crate) type Sent = (usize, Vec<Vec<u8>>);
 
 /// Where the engine is reached.
 pub(crate) const ENGINE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 3478);
@@ -251,20 +251,20 @@ impl World {
         (0..count).map(|_| self.peers[0].packet(media, payload_len)).collect()
     }
 
-    /// The next packet of video of each of these publishers, in turn.
-    pub(crate) fn packets_of(&mut self, peers: &[usize], payload_len: usize, count: usize) -> Vec<Sent> {
-        self.kept.reserve(count * self.peers.len());
+    /// The next `frame` packets of video of each of these publishers, in turn.
+    pub(crate) fn frames_of(&mut self, peers: &[usize], len: usize, frame: usize, count: usize) -> Vec<Sent> {
+        self.kept.reserve(count * frame * self.peers.len());
         let turns = peers.iter().cycle().take(count);
-        let packet = |peer: &usize| (*peer, self.peers[*peer].packet(Media::Video, payload_len));
-        turns.map(packet).collect()
+        let packets = |peer: &mut Peer| (0..frame).map(|_| peer.packet(Media::Video, len)).collect();
+        turns.map(|peer| (*peer, packets(&mut self.peers[*peer]))).collect()
     }
 
-    /// Hands in packets of several publishers, and fetches all that leaves after each.
-    pub(crate) fn forward_of(&mut self, packets: &[Sent]) -> usize {
+    /// Hands in frames of several publishers, and fetches all that leaves after each.
+    pub(crate) fn forward_of(&mut self, frames: &[Sent]) -> usize {
         let mut sent = 0;
-        for (peer, packet) in packets {
-            let (path, packet) = (self.path(self.peers[*peer].address), std::slice::from_ref(packet));
-            sent += exchange(&mut self.engine, &mut self.now, path, packet, &mut self.buf, &mut self.kept);
+        for (peer, packets) in frames {
+            let path = self.path(self.peers[*peer].address);
+            sent += exchange(&mut self.engine, &mut self.now, path, packets, &mut self.buf, &mut self.kept);
         }
         sent
     }

@@ -276,7 +276,7 @@ fn look(world: &mut World, peer: usize, script: &mut Script<'_>) {
         .room(world.room)
         .map_or_else(Vec::new, |room| room.sources().map(|source| source.id).collect());
     let Some(mut participant) = world.engine.participant(world.participants[peer]) else { return };
-    participant.set_view(View { subscribe, last_n, on_stage: members, pinned: Vec::new() });
+    participant.set_view(Some(View { subscribe, last_n, on_stage: members, pinned: Vec::new() }));
     if let Some(source) = sources.get(usize::from(b & 7)) {
         let wish = Wish { max_height: Some(u16::from(b) * 4), paused: b & 8 != 0, ..Wish::default() };
         let _ = participant.set_wish(*source, wish);

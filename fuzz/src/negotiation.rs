@@ -61,6 +61,7 @@ pub fn negotiation(data: &[u8]) {
                 let kind = if id & 1 == 0 { MediaKind::Audio } else { MediaKind::Video };
                 let name = String::from_utf8_lossy(script.chunk()).into_owned();
                 let slot = SendSlot {
+                    codecs: estafette::negotiation::CodecSet::ALL,
                     id,
                     kind,
                     ssrc: 1_000 + id as u32,

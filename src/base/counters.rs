@@ -1,5 +1,7 @@
 //! Counters by reason: arrays under an enumeration's index.
 
+use smallvec::SmallVec;
+
 /// Counts of `N` reasons; wraps after 2^64 of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Counters<const N: usize>([u64; N]);
@@ -27,13 +29,13 @@ impl<const N: usize> Counters<N> {
 }
 
 /// The same for owners of whom there are many and for whom most reasons never come: only what was counted takes
-/// memory. Stops at 2^32.
+/// memory, of the heap from the ninth reason on. Stops at 2^32.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Tally<const N: usize>(Vec<(u16, u32)>);
+pub(crate) struct Tally<const N: usize>(SmallVec<[(u16, u32); 8]>);
 
 impl<const N: usize> Tally<N> {
-    pub(crate) const fn new() -> Self {
-        Tally(Vec::new())
+    pub(crate) fn new() -> Self {
+        Tally(SmallVec::new())
     }
 
     /// See [`Counters::add`].

@@ -144,6 +144,9 @@ pub const SUBSCRIPTIONS_PER_PARTICIPANT: usize = 112;
 /// two, a wall of pictures for a screenful.
 pub const SPARE_LINES: usize = 16;
 
+/// The least between two reviews of a room's views: who is seen changes at once, and then no more often.
+pub const REVIEW_INTERVAL: Duration = Duration::from_millis(100);
+
 /// Lines of one kind that a participant may share among sources: as many of each as it may have subscriptions.
 pub const SHARED_LINES: usize = SUBSCRIPTIONS_PER_PARTICIPANT / 2;
 

@@ -182,7 +182,9 @@ impl Engine {
     /// Video begins to come: it may be in view now.
     fn note_live(&mut self, id: SourceId) {
         let Some(source) = self.sources.get_mut(id) else { return };
-        if source.info.kind == MediaKind::Video && !std::mem::replace(&mut source.live, true) {
+        // One that fell silent once is to be steady first (S-SIM-03).
+        if source.info.kind == MediaKind::Video && !source.live && !source.lapsed {
+            source.live = true;
             let room = source.info.room;
             self.review_room(room);
         }
@@ -194,6 +196,12 @@ impl Engine {
         for listener in &mut source.audience {
             if let Some(subscription) = self.subscriptions.get_mut(listener.subscription) {
                 listener.rewriter.restart(&mut subscription.spans, encoding);
+            }
+        }
+        // Who does not receive at the moment has its numbers with it: they mean nothing any more either (I-10).
+        for key in &source.subscriptions {
+            if let Some(subscription) = self.subscriptions.get_mut(*key).filter(|one| one.seat.is_none()) {
+                subscription.rewriter.restart(&mut subscription.spans, encoding);
             }
         }
     }

@@ -18,6 +18,7 @@ impl Engine {
         for (id, room) in self.rooms.iter() {
             (id, &room.participants, room.joined, room.random.clone().next_u64()).hash(&mut state);
             debug(&room.speakers, &mut state);
+            (room.reviewed, room.review_at).hash(&mut state);
         }
         for (id, participant) in self.participants.iter() {
             id.hash(&mut state);
@@ -60,7 +61,7 @@ impl ParticipantState {
 impl Source {
     fn digest(&self, state: &mut impl Hasher) {
         (self.info.participant, &self.encodings[..], &self.audience, &self.subscriptions).hash(state);
-        (self.fir_seq, self.live).hash(state);
+        (self.fir_seq, self.live, self.lapsed).hash(state);
     }
 }
 

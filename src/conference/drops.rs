@@ -133,7 +133,7 @@ const fn start_of(nested: usize) -> usize {
     start
 }
 
-const COUNT: usize = start_of(NESTED.len());
+pub(super) const COUNT: usize = start_of(NESTED.len());
 
 /// Drops of an engine, and of one participant.
 pub(super) type DropCounters = Counters<COUNT>;

@@ -69,9 +69,8 @@ pub enum Event {
         /// Who; `None` if the one who did was muted or left, and nobody has followed yet.
         participant: Option<ParticipantId>,
     },
-    /// A participant sees a video source from now on, or no longer, because others took its place in the
-    /// participant's [`View`](crate::View) or left it. Said where the view has a bound
-    /// ([`last_n`](crate::View::last_n), shared lines); of a source that is gone [`Event::SourceRemoved`] is all.
+    /// A participant sees a video source from now on, or no longer: it came into its [`View`](crate::View) or left
+    /// it, or was asked for by hand. Of a source that is gone [`Event::SourceRemoved`] is all.
     SeenChanged {
         /// Who sees it.
         participant: ParticipantId,

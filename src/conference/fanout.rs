@@ -110,6 +110,9 @@ impl Engine {
             let Some((seat, listener)) = seat.and_then(|at| Some((at, audience.get_mut(at)?))) else {
                 continue;
             };
+            if listener.rewriter.is_idle(packet.seq) {
+                continue;
+            }
             let usual = listener.rewriter.pass(packet.seq, facts, numbers, packet.empty);
             let usual = usual.map(|out| Sending::new(out, listener.rewriter.span(), false));
             let Some(sending) = usual.or_else(|| walk.take(seat, listener)) else { continue };

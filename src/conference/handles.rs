@@ -46,7 +46,7 @@ pub enum SubscribeError {
     /// The participant was configured not to receive.
     #[error("the participant does not receive")]
     NotReceiving,
-    /// It has [`crate::limits::SUBSCRIPTIONS_PER_PARTICIPANT`], or none of its shared lines is free.
+    /// It has [`crate::limits::SUBSCRIPTIONS_PER_PARTICIPANT`], or all its shared lines, by hand.
     #[error("the participant has as many subscriptions as it may have")]
     LimitReached,
 }
@@ -103,6 +103,11 @@ impl Room<'_> {
         let participants = self.participants().iter().filter_map(|id| self.engine.participants.get(*id));
         let sources = participants.flat_map(|participant| participant.sources.iter());
         sources.filter_map(|key| Some(&self.engine.sources.get(*key)?.info))
+    }
+
+    /// Gives the room another view, which all have who have none of their own. Takes effect at once.
+    pub fn set_view(&mut self, view: View) {
+        self.engine.set_room_view(self.id, view);
     }
 
     /// Those who led the talk, the latest first: the first one is the dominant speaker.
@@ -199,9 +204,10 @@ impl Participant<'_> {
         self.engine.set_muted(self.id, muted);
     }
 
-    /// Gives it a view of its own instead of its room's ([`RoomConfig::view`]): whom it sees and hears without
-    /// asking for each source. Takes effect at once.
-    pub fn set_view(&mut self, view: View) {
+    /// Gives it a view of its own instead of its room's ([`RoomConfig::view`]), or with `None` its room's again:
+    /// whom it sees and hears without asking for each source. Takes effect at once. Of lists longer than a room the
+    /// rest is ignored.
+    pub fn set_view(&mut self, view: Option<View>) {
         self.engine.set_view(self.id, view);
     }
 
@@ -238,7 +244,8 @@ impl Participant<'_> {
         })
     }
 
-    /// Receives a source of the room by hand: whatever its view is. Doing so twice changes nothing.
+    /// Receives a source of the room by hand: whatever its view is. Doing so twice changes nothing. Where all places
+    /// are taken, it takes that of one that is only in view.
     ///
     /// # Errors
     /// [`SubscribeError`]; nothing has changed.
@@ -247,7 +254,8 @@ impl Participant<'_> {
     }
 
     /// Says what it wants at most of a source that it is subscribed to, from now on: which of its layers it
-    /// gets follows from that and from what there is. Asked for before, it is what holds when media begins.
+    /// gets follows from that and from what there is. Asked for before, it is what holds when media begins. A shared
+    /// line keeps it for the source that comes next.
     ///
     /// # Errors
     /// [`SubscribeError::UnknownSource`] if it is not subscribed to it.

@@ -10,12 +10,12 @@ use crate::base::time::Instant;
 use crate::conference::engine::Engine;
 use crate::conference::event::Event;
 use crate::conference::ids::{ParticipantId, SourceId, SubscriptionId};
-use crate::conference::negotiation::{MediaKind, SendSlot};
+use crate::conference::negotiation::{CodecSet, MediaKind, SendSlot};
 use crate::conference::participant::{Egress, ParticipantState};
 use crate::conference::source::Moment;
 use crate::conference::subscription::{Numbers, Subscription};
 use crate::wire::rtp::Ssrc;
-use crate::wire::sdp::Msid;
+use crate::wire::sdp::{Mid, Msid};
 
 /// One shared line.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub(super) struct SharedLine {
     pub(super) carries: Option<SubscriptionId>,
     /// Where its numbers stand while it carries nothing.
     pub(super) numbers: Option<Numbers>,
-    /// What the embedder was told that it carries.
-    told: Option<SourceId>,
+    /// What the embedder was told that it carries, and under which mid.
+    told: Option<(Mid, SourceId)>,
 }
 
 impl ParticipantState {
@@ -50,9 +50,12 @@ impl ParticipantState {
                 let (ssrc, rtx_ssrc) = (self.fresh_ssrc(), self.fresh_ssrc());
                 // Subscriptions are named by index and generation, and no index is that large.
                 let slot = u64::MAX - u64::from(ssrc.0);
-                let msid = Msid { stream: "room".to_owned(), track: format!("t{:08x}", ssrc.0) };
-                let (rtx, cname) = (Some(rtx_ssrc.0), self.cname.clone());
-                let send = SendSlot { id: slot, kind, ssrc: ssrc.0, rtx, msid, cname };
+                let track = format!("t{:08x}", ssrc.0);
+                // Sources of several publishers have no clock in common, so the lines have no name in common.
+                // Players that take no offers look for one stream, and mostly there is one publisher.
+                let stream = if self.config.renegotiates { track.clone() } else { "room".to_owned() };
+                let (msid, rtx, cname) = (Msid { stream, track }, Some(rtx_ssrc.0), self.line_cname(ssrc));
+                let send = SendSlot { id: slot, kind, codecs: CodecSet::ALL, ssrc: ssrc.0, rtx, msid, cname };
                 if self.negotiation.assign_send(send).is_ok() {
                     let (ssrcs, numbers) = ((ssrc, rtx_ssrc), Some(Numbers::new(&mut self.random)));
                     self.lines.push(SharedLine { slot, kind, ssrcs, carries: None, numbers, told: None });
@@ -67,6 +70,17 @@ impl ParticipantState {
         let refused = |line: &SharedLine| self.negotiation.is_refused(line.slot);
         let free = |line: &&mut SharedLine| line.kind == kind && line.numbers.is_some() && !refused(line);
         self.lines.iter_mut().filter(free).min_by_key(|line| session.line_of_slot(line.slot).is_none())
+    }
+
+    pub(super) fn has_free_line(&self, kind: MediaKind) -> bool {
+        let refused = |line: &SharedLine| self.negotiation.is_refused(line.slot);
+        self.lines.iter().any(|line| line.kind == kind && line.numbers.is_some() && !refused(line))
+    }
+
+    /// What the streams of a shared line are named by (RFC 3550, section 6.5.1): those of one name are taken to be
+    /// of one clock.
+    pub(super) fn line_cname(&self, ssrc: Ssrc) -> String {
+        if self.config.renegotiates { format!("{}-{:08x}", self.cname, ssrc.0) } else { self.cname.clone() }
     }
 
     /// How many lines of a kind can carry anything.
@@ -86,31 +100,41 @@ impl SharedLine {
 }
 
 impl Engine {
-    /// Of one that takes no offers: takes back the lines that its own did not ask for.
+    /// A subscription on a free shared line, which goes on with the line's numbers.
+    pub(super) fn take_line(
+        &mut self,
+        id: ParticipantId,
+        source: SourceId,
+        kind: MediaKind,
+    ) -> Option<SubscriptionId> {
+        let line = self.participants.get_mut(id)?.free_line(kind)?;
+        let (ssrcs, slot, numbers) = (line.ssrcs, line.slot, line.numbers.take()?);
+        let make = |_| Subscription::new(id, (source, id), ssrcs, slot, numbers);
+        Some(*line.carries.insert(self.subscriptions.insert_with(make)))
+    }
+
+    /// Of one that takes no offers: takes back the lines that its own did not ask for. What was asked for on them
+    /// moves to those that are there.
     pub(super) fn keep_asked_lines(&mut self, id: ParticipantId) {
         let Some(participant) = self.participants.get_mut(id) else { return };
         if participant.config.renegotiates {
             return;
         }
         let negotiation = &mut participant.negotiation;
-        let mut surplus = Vec::new();
+        let (mut surplus, mut told) = (Vec::new(), Vec::new());
         participant.lines.retain(|line| {
             let placed = negotiation.session().line_of_slot(line.slot).is_some();
             if !placed {
                 negotiation.remove_send(line.slot);
                 surplus.extend(line.carries);
+                told.extend(line.told.clone());
             }
             placed
         });
         participant.lines.shrink_to_fit();
-        for key in surplus {
-            let subscription = self.subscriptions.get(key);
-            let (source, by_hand) = subscription.map_or((None, false), |one| (Some(one.source), one.by_hand));
-            self.remove_subscription(key);
-            if let Some(source) = source.filter(|_| by_hand) {
-                // On another line, if there is one.
-                let _ = self.subscribe(id, source, true);
-            }
+        surplus.into_iter().for_each(|key| self.subscribe_again(key));
+        for (mid, _) in told {
+            self.emit(Event::LineChanged { participant: id, mid: mid.as_str().to_owned(), source: None });
         }
     }
 
@@ -137,18 +161,19 @@ impl Engine {
         let mut changes = Vec::new();
         let session = participant.negotiation.session();
         for line in &mut participant.lines {
-            let Some(mid) = session.line_of_slot(line.slot).map(|negotiated| &negotiated.mid) else {
-                continue;
-            };
+            let mid = session.line_of_slot(line.slot).map(|negotiated| negotiated.mid.clone());
             let subscription = line.carries.and_then(|key| self.subscriptions.get(key));
-            let source = subscription.map(|subscription| subscription.source);
-            if line.told != source {
-                line.told = source;
-                changes.push((mid.as_str().to_owned(), source));
+            let now = mid.zip(subscription.map(|subscription| subscription.source));
+            if line.told == now {
+                continue;
             }
+            let before = std::mem::replace(&mut line.told, now.clone());
+            let moved = |(mid, _): &(Mid, SourceId)| now.as_ref().is_none_or(|(now, _)| now != mid);
+            changes.extend(before.filter(moved).map(|(mid, _)| (mid, None)));
+            changes.extend(now.map(|(mid, source)| (mid, Some(source))));
         }
         for (mid, source) in changes {
-            self.emit(Event::LineChanged { participant: id, mid, source });
+            self.emit(Event::LineChanged { participant: id, mid: mid.as_str().to_owned(), source });
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::base::time::Instant;
 use crate::conference::budget::PublishBudget;
 use crate::conference::config::{EngineConfig, ParticipantConfig, RoomConfig};
 use crate::conference::drops::{DropReason, DropTally};
-use crate::conference::engine::Engine;
+use crate::conference::engine::{Engine, push_event};
 use crate::conference::event::{Event, LeaveReason};
 use crate::conference::handles::{JoinError, LimitReached, SubscribeError};
 use crate::conference::ids::{ParticipantId, RoomId, SourceId, SubscriptionId};
@@ -32,11 +32,12 @@ const _: () = assert!(limits::SUBSCRIPTIONS_PER_PARTICIPANT <= limits::SDP_MEDIA
 const _: () = assert!(limits::SPARE_LINES <= limits::SHARED_LINES);
 
 impl Engine {
-    pub(super) fn open_room(&mut self, config: RoomConfig) -> Result<RoomId, LimitReached> {
+    pub(super) fn open_room(&mut self, mut config: RoomConfig) -> Result<RoomId, LimitReached> {
         let fits = self.rooms.len() < self.config.max_rooms;
         if !fits || !(1..=limits::PARTICIPANTS_PER_ROOM).contains(&config.max_participants) {
             return Err(LimitReached);
         }
+        config.view.bound();
         self.rooms_created += 1;
         let random = self.random.fork(self.rooms_created);
         let speakers = Speakers::new(config.speakers);
@@ -46,12 +47,16 @@ impl Engine {
             random,
             joined: 0,
             speakers,
+            reviewed: None,
+            review_at: None,
             queued: None,
         }))
     }
 
     pub(super) fn close_room(&mut self, id: RoomId) {
-        while let Some(&participant) = self.rooms.get(id).and_then(|room| room.participants.last()) {
+        // Nobody's view is reviewed for what goes in whole.
+        let members = self.rooms.get_mut(id).map(|room| std::mem::take(&mut room.participants));
+        for participant in members.into_iter().flatten().rev() {
             self.remove(participant, LeaveReason::Removed);
         }
         self.rooms.remove(id);
@@ -174,6 +179,7 @@ impl Engine {
             room.speakers.remove(id);
         }
         self.settle_speakers(room_id);
+        self.review_room(room_id);
         self.emit(Event::Left { room: room_id, participant: id, reason });
         if self.participants.len() == 0 {
             self.give_back();
@@ -230,8 +236,12 @@ impl Engine {
         let Some(source) = self.sources.get(key) else {
             return;
         };
-        for subscription in source.subscriptions.clone() {
-            self.remove_subscription(subscription);
+        for key in source.subscriptions.clone() {
+            // That the source is gone is all that is told.
+            if let Some(subscription) = self.subscriptions.get_mut(key) {
+                subscription.told = false;
+            }
+            self.remove_subscription(key);
         }
         let Some(source) = self.sources.remove(key) else {
             return;
@@ -246,7 +256,6 @@ impl Engine {
             publisher.sources.retain(|other| *other != key);
         }
         self.emit(Event::SourceRemoved { room: info.room, participant: info.participant, source: key });
-        self.review_room(info.room);
     }
 
     /// Subscribes a participant to a source of its room, by hand or because it is in view; it is received as soon
@@ -254,69 +263,76 @@ impl Engine {
     pub(super) fn subscribe(
         &mut self,
         id: ParticipantId,
-        source_id: SourceId,
+        source: SourceId,
         by_hand: bool,
     ) -> Result<(), SubscribeError> {
-        let source = self.sources.get(source_id).ok_or(SubscribeError::UnknownSource)?;
-        let publisher_id = source.info.participant;
-        let publisher = self.participants.get(publisher_id).ok_or(SubscribeError::UnknownSource)?;
-        let (msid_stream, cname) = (format!("p{}", publisher.config.label), publisher.cname.clone());
-        let (kind, room) = (source.info.kind, source.info.room);
-        let msid_track = format!("s{}", source.info.number);
+        let info = &self.sources.get(source).ok_or(SubscribeError::UnknownSource)?.info;
         let participant = self.participants.get(id).ok_or(SubscribeError::UnknownSource)?;
-        if participant.room != room || source.info.participant == id {
+        if participant.room != info.room || info.participant == id {
             return Err(SubscribeError::UnknownSource);
         }
         if !participant.config.receive {
             return Err(SubscribeError::NotReceiving);
         }
-        if let Some(key) = self.subscription_to(id, source_id) {
+        if let Some(key) = self.subscription_to(id, source) {
             if let Some(subscription) = self.subscriptions.get_mut(key).filter(|_| by_hand) {
                 (subscription.by_hand, subscription.hidden) = (true, false);
                 self.retarget(self.now, key);
             }
             return Ok(());
         }
-        if participant.subscriptions.len() >= limits::SUBSCRIPTIONS_PER_PARTICIPANT {
-            return Err(SubscribeError::LimitReached);
-        }
-        let Some(participant) = self.participants.get_mut(id) else {
-            return Err(SubscribeError::UnknownSource);
-        };
-        let key = if participant.shared_lines().is_some() {
-            let line = participant.free_line(kind).ok_or(SubscribeError::LimitReached)?;
-            let (ssrcs, slot) = (line.ssrcs, line.slot);
-            let numbers = line.numbers.take().ok_or(SubscribeError::LimitReached)?;
-            let make = |_| Subscription::new(id, (source_id, id), ssrcs, slot, numbers);
-            *line.carries.insert(self.subscriptions.insert_with(make))
+        let (kind, shared) = (info.kind, participant.shared_lines().is_some());
+        let full = if shared {
+            !participant.has_free_line(kind)
         } else {
-            let ssrcs = (participant.fresh_ssrc(), participant.fresh_ssrc());
-            let numbers = Numbers::new(&mut participant.random);
-            let key = self.subscriptions.insert_with(|key| {
-                Subscription::new(id, (source_id, publisher_id), ssrcs, key.token(), numbers)
-            });
-            let slot = SendSlot {
-                id: key.token(),
-                kind,
-                ssrc: ssrcs.0.0,
-                rtx: Some(ssrcs.1.0),
-                msid: Msid { stream: msid_stream, track: msid_track },
-                cname,
-            };
-            // There are as many slots as subscriptions.
-            let _ = participant.negotiation.assign_send(slot);
-            key
+            participant.subscriptions.len() >= limits::SUBSCRIPTIONS_PER_PARTICIPANT
         };
-        participant.subscriptions.push(key);
-        if let Some(source) = self.sources.get_mut(source_id) {
-            source.subscriptions.push(key);
+        if full {
+            // What is asked for comes before what is only in view.
+            let least = self.least_of_view(id, kind, shared).filter(|_| by_hand);
+            self.remove_subscription(least.ok_or(SubscribeError::LimitReached)?);
         }
+        let key = if shared { self.take_line(id, source, kind) } else { self.take_own_line(id, source) };
+        let key = key.ok_or(SubscribeError::LimitReached)?;
         if let Some(subscription) = self.subscriptions.get_mut(key) {
             subscription.by_hand = by_hand;
+        }
+        if let Some(participant) = self.participants.get_mut(id) {
+            participant.subscriptions.push(key);
+        }
+        if let Some(source) = self.sources.get_mut(source) {
+            source.subscriptions.push(key);
         }
         self.apply_subscription(self.now, key);
         self.announce_negotiation(id);
         Ok(())
+    }
+
+    /// A subscription with SSRCs and a line of its own, named after its publisher.
+    fn take_own_line(&mut self, id: ParticipantId, source_id: SourceId) -> Option<SubscriptionId> {
+        let source = self.sources.get(source_id)?;
+        let publisher = self.participants.get(source.info.participant)?;
+        let (stream, cname) = (format!("p{}", publisher.config.label), publisher.cname.clone());
+        let msid = Msid { stream, track: format!("s{}", source.info.number) };
+        let participant = self.participants.get_mut(id)?;
+        let ssrcs = (participant.fresh_ssrc(), participant.fresh_ssrc());
+        let numbers = Numbers::new(&mut participant.random);
+        let key = self.subscriptions.insert_with(|key| {
+            Subscription::new(id, (source_id, source.info.participant), ssrcs, key.token(), numbers)
+        });
+        let (kind, codecs) = (source.info.kind, source.ingress.codecs());
+        let (ssrc, rtx) = (ssrcs.0.0, Some(ssrcs.1.0));
+        // There are as many slots as subscriptions.
+        let _ = participant.negotiation.assign_send(SendSlot {
+            id: key.token(),
+            kind,
+            codecs,
+            ssrc,
+            rtx,
+            msid,
+            cname,
+        });
+        Some(key)
     }
 
     pub(super) fn subscribe_by_hand(
@@ -325,11 +341,20 @@ impl Engine {
         source: SourceId,
     ) -> Result<(), SubscribeError> {
         self.subscribe(id, source, true)?;
-        if let Some(participant) = self.participants.get_mut(id) {
-            participant.decline(source, false);
-        }
-        self.tell_lines(id);
+        self.decline(id, source, false);
+        self.review(id);
         Ok(())
+    }
+
+    /// Ends a subscription and begins it again, on another line; what cannot be is left.
+    pub(super) fn subscribe_again(&mut self, key: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get(key) else { return };
+        let (id, source, wish) = (subscription.subscriber, subscription.source, subscription.wish);
+        let by_hand = subscription.by_hand;
+        self.remove_subscription(key);
+        if self.subscribe(id, source, by_hand).is_ok() {
+            let _ = self.set_wish(id, source, wish);
+        }
     }
 
     pub(super) fn unsubscribe(&mut self, id: ParticipantId, source: SourceId) {
@@ -337,9 +362,7 @@ impl Engine {
             self.remove_subscription(key);
         }
         // Whatever its view says.
-        if let Some(participant) = self.participants.get_mut(id) {
-            participant.decline(source, true);
-        }
+        self.decline(id, source, true);
         self.review(id);
     }
 
@@ -354,6 +377,10 @@ impl Engine {
         }
         let id = subscription.subscriber;
         let Some(subscriber) = self.participants.get_mut(id) else { return };
+        if subscription.told {
+            let event = Event::SeenChanged { participant: id, source: subscription.source, seen: false };
+            push_event(&mut self.events, &mut self.drops, event);
+        }
         subscriber.subscriptions.retain(|other| *other != key);
         match subscriber.lines.iter_mut().find(|line| line.carries == Some(key)) {
             // Its SSRCs go on with another source.

@@ -1,12 +1,14 @@
 //! How much one participant can make the engine hold, as the sum of its caps.
 
 use crate::base::limits;
+use crate::conference::drops;
 use crate::conference::ids::{ParticipantId, SourceId};
 use crate::conference::lines::SharedLine;
 use crate::conference::participant::{ParticipantState, Role, Seldom, SendEntry};
 use crate::conference::source::{Encoding, Listener, Source, Stream};
 use crate::conference::streams;
 use crate::conference::subscription::Subscription;
+use crate::conference::view::Viewing;
 use crate::forwarding::ladder::{Meter, Rung};
 use crate::forwarding::rewrite::Past;
 use crate::forwarding::{history, reading};
@@ -68,9 +70,12 @@ const fn received() -> usize {
     let repair = limits::RETRANSMISSIONS_REMEMBERED * 16 + limits::SPANS * size_of::<Past>();
     let lines = 2 * limits::SHARED_LINES * size_of::<SharedLine>();
     let declined = limits::SUBSCRIPTIONS_PER_PARTICIPANT * size_of::<SourceId>();
+    let view = size_of::<Viewing>() + 3 * limits::PARTICIPANTS_PER_ROOM * size_of::<ParticipantId>();
+    let view = view + 2 * drops::COUNT * size_of::<(u16, u32)>();
     let seldom = size_of::<Seldom>() + 2 * limits::BYES * size_of::<Ssrc>();
     lines
         + declined
+        + view
         + seldom
         + limits::SUBSCRIPTIONS_PER_PARTICIPANT * (subscription + repair)
         + limits::SEND_QUEUE * size_of::<SendEntry>()

@@ -3,11 +3,12 @@
 use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::drops::DropReason;
-use crate::conference::negotiation::{CodecId, Payload};
+use crate::conference::negotiation::{CodecId, CodecSet, Payload};
 use crate::forwarding::history::{Committed, Place};
 use crate::session::srtp;
 use crate::wire::payload::Resolution;
 use crate::wire::payload::allocation::Allocation;
+use crate::wire::payload::dependency;
 use crate::wire::rtp::{self, ExtensionKind, PayloadType, SeqNo, Ssrc};
 use smallvec::SmallVec;
 
@@ -124,6 +125,12 @@ impl Ingress {
             .map(|entry| entry & !RTX)
     }
 
+    /// The codecs that media may come in.
+    pub(super) fn codecs(&self) -> CodecSet {
+        let media = self.payloads.iter().filter(|entry| **entry != NONE && **entry & RTX == 0);
+        media.fold(CodecSet::NONE, |codecs, entry| codecs.with(CodecId(*entry)))
+    }
+
     #[inline]
     pub(super) fn kind_of(&self, id: u8) -> Option<ExtensionKind> {
         let kind = self.kinds.get(usize::from(id)).copied().filter(|kind| *kind != NONE)?;
@@ -189,7 +196,7 @@ impl Ingress {
                 Some(ExtensionKind::Rid) => noted.moved |= !self.is_rid(encoding, value),
                 Some(ExtensionKind::VideoLayersAllocation) => noted.sizes = sizes_of(value),
                 // What no receiver could make sense of is not passed on (S-DESC-04).
-                Some(kind) if kind.forwarded() && kind.is_valid(value) => {
+                Some(kind) if kind.forwarded() && is_credible(kind, value) => {
                     // There are fewer than 32 kinds.
                     let bit = 1u32 << kind.index();
                     if written & bit != 0 {
@@ -301,6 +308,16 @@ impl From<DropReason> for Unsettled {
     }
 }
 
+/// Whether a value is of its form and says what can be: others are not passed on (S-DESC-04).
+fn is_credible(kind: ExtensionKind, value: &[u8]) -> bool {
+    match kind {
+        // Most have no structure, and the rest of one says nothing without it.
+        ExtensionKind::DependencyDescriptor => dependency::Descriptor::parse(value)
+            .is_ok_and(|descriptor| !descriptor.has_structure() || descriptor.structure().is_ok()),
+        kind => kind.is_valid(value),
+    }
+}
+
 /// The sizes that a layers allocation tells of the stream it comes with. Its bit rates are not believed.
 #[cold]
 fn sizes_of(value: &[u8]) -> [Option<Resolution>; 4] {
@@ -340,4 +357,16 @@ pub(super) fn without_padding<'p>(packet: &rtp::Packet<'p>) -> Result<&'p [u8], 
     let payload = packet.payload();
     let len = payload_len(packet, payload)?;
     Ok(payload.get(..usize::from(len)).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_desc_04_a_descriptor_that_is_cut_is_not_passed_on() {
+        let credible = |value: &[u8]| is_credible(ExtensionKind::DependencyDescriptor, value);
+        assert!(credible(&[0xc0, 0, 1, 0]) && credible(&[0x80, 0, 1]));
+        assert!(!credible(&[0xc0, 0, 1, 0x80]) && !credible(&[0x80, 0]), "cut");
+    }
 }

@@ -187,9 +187,10 @@ impl Engine {
             }
         }
         for (ssrc, named_after) in named {
-            if let Some(named_after) = self.participants.get(named_after) {
-                let _ = writer.sdes_cname(ssrc, &named_after.cname);
-            }
+            let Some(participant) = self.participants.get(named_after) else { continue };
+            // A line that sources share has a name of its own.
+            let own = (named_after == id).then(|| participant.line_cname(ssrc));
+            let _ = writer.sdes_cname(ssrc, own.as_deref().unwrap_or(&participant.cname));
         }
     }
 

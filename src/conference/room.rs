@@ -16,6 +16,9 @@ pub(super) struct RoomState {
     pub(super) joined: u64,
     /// Whose audio is forwarded.
     pub(super) speakers: Speakers<ParticipantId>,
+    /// When its views were last reviewed, and when they have to be again.
+    pub(super) reviewed: Option<Instant>,
+    pub(super) review_at: Option<Instant>,
     /// The deadline that stands in the engine's queue for it.
     pub(super) queued: Option<Instant>,
 }

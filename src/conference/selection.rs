@@ -26,6 +26,7 @@ impl Engine {
                 }
             }
             // Where nothing is steady, what comes is better than nothing.
+            let mut steadily = false;
             for steady in [true, false] {
                 let missing = rungs.is_empty();
                 for (encoding, place) in (0u8..).zip(&source.encodings).filter(|_| missing) {
@@ -34,9 +35,12 @@ impl Engine {
                         meter.rungs(now, encoding, steady, &mut rungs);
                     }
                 }
+                steadily |= steady && !rungs.is_empty();
             }
             alive |= !rungs.is_empty();
-            changed |= std::mem::replace(&mut source.live, !rungs.is_empty()) == rungs.is_empty();
+            let live = if source.live { !rungs.is_empty() } else { steadily };
+            source.lapsed |= source.live && !live;
+            changed |= std::mem::replace(&mut source.live, live) != live;
             let layered = rungs.len() > 1;
             if source.ladder.set(rungs) || layered {
                 self.retarget_audience(now, key);

@@ -37,9 +37,8 @@ impl Engine {
             return Err(NegotiationError::State { what: "the participant has left" });
         };
         participant.reserve_lines();
-        let answer = participant.negotiation.accept_offer(sdp, &local);
+        let answer = participant.negotiation.accept_offer(sdp, &local)?;
         self.keep_asked_lines(id);
-        let answer = answer?;
         // Only now the random numbers drawn for a restart are spent.
         if answer.outcome.ice_restarted {
             if let Some(participant) = self.participants.get_mut(id) {
@@ -220,10 +219,12 @@ impl Engine {
         let Some(participant) = self.participants.get(id) else {
             return;
         };
+        let room = participant.room;
         let published = |mid: &str| session.line(mid).is_some_and(|line| line.publishes.is_some());
         for key in participant.sources.clone() {
             if self.sources.get(key).is_some_and(|source| !published(&source.info.mid)) {
                 self.remove_source(key);
+                self.review_room(room);
             }
         }
         for line in &session.lines {
@@ -251,6 +252,7 @@ impl Engine {
                     ingress,
                     ladder: Ladder::default(),
                     live: false,
+                    lapsed: false,
                     audience: Vec::new(),
                     subscriptions: Vec::new(),
                     fir_seq: 0,

@@ -47,6 +47,8 @@ pub(super) struct Source {
     pub(super) ladder: Ladder,
     /// Whether any of its video comes.
     pub(super) live: bool,
+    /// Whether it fell silent before.
+    pub(super) lapsed: bool,
     /// Everybody who receives it now, in the order of the walk.
     pub(super) audience: Vec<Listener>,
     /// Every subscription, receiving or not yet.

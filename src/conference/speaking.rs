@@ -40,6 +40,9 @@ impl Engine {
             let Some(room) = self.rooms.get_mut(id).filter(|room| room.queued == Some(at)) else { continue };
             room.queued = None;
             room.speakers.handle_timeout(now);
+            if room.review_at.is_some_and(|at| at <= now) {
+                self.review_room_now(id);
+            }
             self.settle_speakers(id);
         }
     }
@@ -75,8 +78,14 @@ impl Engine {
         if changed {
             self.review_room(id);
         }
+        self.settle_room_deadline(id);
+    }
+
+    /// Makes the engine's queue agree with a room's earliest deadline.
+    pub(super) fn settle_room_deadline(&mut self, id: RoomId) {
         let Some(room) = self.rooms.get_mut(id) else { return };
-        if let Some(at) = room.speakers.poll_timeout()
+        let at = [room.speakers.poll_timeout(), room.review_at].into_iter().flatten().min();
+        if let Some(at) = at
             && room.queued.is_none_or(|queued| at < queued)
         {
             room.queued = Some(at);

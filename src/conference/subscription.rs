@@ -51,6 +51,8 @@ pub(super) struct Subscription {
     pub(super) by_hand: bool,
     /// Out of its subscriber's view: nothing is sent for the time being.
     pub(super) hidden: bool,
+    /// Whether the embedder was told that it is seen.
+    pub(super) told: bool,
     /// Where it stands in the source's audience while it receives.
     pub(super) seat: Option<usize>,
     /// Whether the subscriber's session has a line for it.
@@ -84,6 +86,8 @@ pub(super) struct Numbers {
     resent: Sent,
     requests: Requests,
     arrives: Option<RemoteInboundStats>,
+    /// What was wished for where it is shown: it holds until something else is.
+    wish: Wish,
     left: Option<Moment>,
 }
 
@@ -103,6 +107,7 @@ impl Numbers {
             resent: Sent::default(),
             requests: Requests::default(),
             arrives: None,
+            wish: Wish::default(),
             left: None,
         }
     }
@@ -134,6 +139,7 @@ impl Subscription {
             slot,
             by_hand: false,
             hidden: false,
+            told: false,
             seat: None,
             negotiated: false,
             retransmissions: numbers.retransmissions,
@@ -141,7 +147,7 @@ impl Subscription {
             arrives: numbers.arrives,
             reported: None,
             reported_packets: numbers.reported_packets,
-            wish: Wish::default(),
+            wish: numbers.wish,
             spans: Spans::default(),
             left: numbers.left,
             rewriter: numbers.rewriter,
@@ -166,6 +172,7 @@ impl Subscription {
             resent: self.resent,
             requests: self.requests,
             arrives: self.arrives,
+            wish: self.wish,
             left,
         }
     }

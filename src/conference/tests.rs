@@ -9,6 +9,7 @@ use crate::conference::ids::{ParticipantId, SourceId, SubscriptionId};
 use crate::conference::negotiation::MediaKind;
 use crate::conference::reading::Ingress;
 use crate::conference::source::{Encoding, Newest, Source, SourceInfo};
+use crate::conference::view::View;
 use crate::forwarding::ladder::Ladder;
 use crate::wire::rtcp;
 use crate::wire::rtp::{SeqNo, Ssrc};
@@ -42,6 +43,7 @@ fn publish(engine: &mut Engine, participant: ParticipantId, kind: MediaKind) -> 
         encodings: smallvec::smallvec![Encoding::default()],
         ladder: Ladder::default(),
         live: false,
+        lapsed: false,
         audience: Vec::new(),
         subscriptions: Vec::new(),
         fir_seq: 0,
@@ -62,6 +64,24 @@ fn s_room_05_sources_above_the_shared_lines_stay_unseen_and_each_subscription_ha
     let slot_of = |key: &SubscriptionId| engine.subscriptions.get(*key).expect("it is there").slot;
     keys.retain(|key| !negotiation.remove_send(slot_of(key)));
     assert!(keys.is_empty(), "{keys:?} can never be sent");
+}
+
+#[test]
+fn sound_takes_no_place_of_what_is_in_view() {
+    let mut engine = engine();
+    let [publisher, _] = room(&mut engine);
+    let room = engine.participants.get(publisher).expect("it is there").room;
+    for _ in 0..limits::SUBSCRIPTIONS_PER_PARTICIPANT + 20 {
+        publish(&mut engine, publisher, MediaKind::Audio);
+    }
+    let videos = [(); 5].map(|()| publish(&mut engine, publisher, MediaKind::Video));
+    let id = engine.room(room).expect("it is there").join(ParticipantConfig::default()).expect("a place");
+    let view = View { last_n: Some(3), ..View::default() };
+    let mut viewer = engine.participant(id).expect("it just joined");
+    viewer.set_view(Some(view));
+    assert_eq!(viewer.seen().filter(|source| videos.contains(source)).collect::<Vec<_>>(), videos[..3]);
+    let held = engine.participants.get(id).expect("it is there").subscriptions.len();
+    assert_eq!(held, limits::SUBSCRIPTIONS_PER_PARTICIPANT);
 }
 
 #[test]

@@ -3,6 +3,9 @@
 //!
 //! A source out of view costs its receiver nothing. Where each source has a line of its own, it is subscribed to
 //! all the same and comes back with the next key frame; where lines are shared, another source has its line.
+//!
+//! Views are reviewed when somebody comes or goes, speaks or falls silent, and for a room at most once in
+//! [`limits::REVIEW_INTERVAL`], whatever its publishers do.
 
 use crate::base::limits;
 use crate::conference::engine::Engine;
@@ -66,12 +69,20 @@ pub(super) struct Viewing {
 }
 
 /// A source of a room that may be in view.
-pub(super) struct Candidate {
+#[derive(Clone, Copy)]
+struct Candidate {
     source: SourceId,
     publisher: ParticipantId,
     kind: MediaKind,
     /// Video that comes, or audio that is heard.
     live: bool,
+}
+
+/// What there is in a room, ranked for everybody.
+struct Ranking {
+    /// Those first who led the talk last, then in the order of joining.
+    candidates: Vec<Candidate>,
+    heard: Vec<ParticipantId>,
 }
 
 /// A subscription as a view looks at it.
@@ -83,19 +94,29 @@ struct Held {
     kind: MediaKind,
     by_hand: bool,
     hidden: bool,
-    /// On a line that its participant does not take.
-    stranded: bool,
 }
 
 /// What makes subscriptions agree with a view.
 struct Changes {
-    gone: Vec<Held>,
+    gone: Vec<SubscriptionId>,
     /// Out of view from now on, or back in it.
-    turned: Vec<(Held, bool)>,
+    turned: Vec<(SubscriptionId, bool)>,
     /// To be subscribed to, out of view or in it.
     missing: Vec<(SourceId, bool)>,
-    /// Whether the embedder is told of what is seen.
-    told: bool,
+}
+
+const KINDS: [MediaKind; 2] = [MediaKind::Audio, MediaKind::Video];
+
+impl View {
+    /// Lists longer than a room say nothing.
+    pub(super) fn bound(&mut self) {
+        for list in [&mut self.on_stage, &mut self.pinned] {
+            list.truncate(limits::PARTICIPANTS_PER_ROOM);
+        }
+        if let SubscribeRule::Of(list) = &mut self.subscribe {
+            list.truncate(limits::PARTICIPANTS_PER_ROOM);
+        }
+    }
 }
 
 impl ParticipantState {
@@ -106,30 +127,26 @@ impl ParticipantState {
     fn has_declined(&self, source: SourceId) -> bool {
         self.viewing.as_deref().is_some_and(|viewing| viewing.declined.contains(&source))
     }
-
-    /// Notes that a source was unsubscribed from by hand, or asked for again.
-    pub(super) fn decline(&mut self, source: SourceId, declined: bool) {
-        if declined {
-            let sources = &mut self.viewing.get_or_insert_default().declined;
-            if sources.len() >= limits::SUBSCRIPTIONS_PER_PARTICIPANT {
-                sources.remove(0);
-            }
-            sources.push(source);
-        } else if let Some(viewing) = &mut self.viewing {
-            viewing.declined.retain(|other| *other != source);
-        }
-    }
 }
 
 impl Engine {
-    /// Gives a participant a view of its own.
-    pub(super) fn set_view(&mut self, id: ParticipantId, mut view: View) {
-        for list in [&mut view.on_stage, &mut view.pinned] {
-            list.truncate(limits::PARTICIPANTS_PER_ROOM);
-        }
+    /// Gives a participant a view of its own, or takes it back.
+    pub(super) fn set_view(&mut self, id: ParticipantId, mut view: Option<View>) {
         let Some(participant) = self.participants.get_mut(id) else { return };
-        participant.viewing.get_or_insert_default().own = Some(view);
+        view.iter_mut().for_each(View::bound);
+        participant.viewing.get_or_insert_default().own = view;
         self.review(id);
+    }
+
+    /// Gives a room another view, which all have who have none of their own.
+    pub(super) fn set_room_view(&mut self, id: RoomId, mut view: View) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        view.bound();
+        room.config.view = view;
+        let (members, ranking) = (room.participants.clone(), self.ranking(id));
+        for id in members {
+            self.review_among(id, &ranking);
+        }
     }
 
     /// The view of a participant: its own or its room's.
@@ -148,80 +165,90 @@ impl Engine {
     /// A source is there: whoever is to see it does.
     pub(super) fn show(&mut self, room: RoomId, publisher: ParticipantId, source: SourceId) {
         let members = self.rooms.get(room).map_or_else(Vec::new, |room| room.participants.clone());
-        let order = self.candidates(room);
-        for id in members {
-            if self.is_bounded(id) {
-                self.review_among(id, &order);
-            } else if id != publisher && self.view_of(id).is_some_and(|view| view.includes(publisher)) {
+        let (bounded, free): (Vec<_>, Vec<_>) = members.into_iter().partition(|id| self.is_bounded(*id));
+        for id in free.into_iter().filter(|id| *id != publisher) {
+            if self.view_of(id).is_some_and(|view| view.includes(publisher)) {
                 // At the limit of subscriptions the rest stays unseen.
                 let _ = self.subscribe(id, source, false);
+                self.tell_view(id);
             }
+        }
+        if !bounded.is_empty() {
+            let ranking = self.ranking(room);
+            bounded.into_iter().for_each(|id| self.review_among(id, &ranking));
         }
     }
 
-    /// Who speaks changed, or what is live: views with a bound may change.
-    pub(super) fn review_room(&mut self, room: RoomId) {
-        let Some(members) = self.rooms.get(room).map(|room| &room.participants) else { return };
-        let bounded: Vec<ParticipantId> = members.iter().copied().filter(|id| self.is_bounded(*id)).collect();
-        if bounded.is_empty() {
-            return;
+    /// Who speaks changed, or what is live: views with a bound may change, now or when it is time.
+    pub(super) fn review_room(&mut self, id: RoomId) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        match room.reviewed.map(|at| at + limits::REVIEW_INTERVAL).filter(|at| *at > self.now) {
+            Some(at) => {
+                room.review_at = Some(at);
+                self.settle_room_deadline(id);
+            }
+            None => self.review_room_now(id),
         }
-        let order = self.candidates(room);
-        for id in bounded {
-            self.review_among(id, &order);
+    }
+
+    pub(super) fn review_room_now(&mut self, id: RoomId) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        (room.reviewed, room.review_at) = (Some(self.now), None);
+        let members = room.participants.clone();
+        let bounded: Vec<_> = members.into_iter().filter(|id| self.is_bounded(*id)).collect();
+        if !bounded.is_empty() {
+            let ranking = self.ranking(id);
+            bounded.into_iter().for_each(|id| self.review_among(id, &ranking));
         }
     }
 
     /// Makes what a participant receives agree with its view.
     pub(super) fn review(&mut self, id: ParticipantId) {
         if let Some(room) = self.participants.get(id).map(|participant| participant.room) {
-            let order = self.candidates(room);
-            self.review_among(id, &order);
+            let ranking = self.ranking(room);
+            self.review_among(id, &ranking);
         }
     }
 
-    /// The sources of a room, those first who led the talk last, then in the order of joining.
-    fn candidates(&self, room: RoomId) -> Vec<Candidate> {
-        let Some(room) = self.rooms.get(room) else { return Vec::new() };
+    fn ranking(&self, room: RoomId) -> Ranking {
+        let Some(room) = self.rooms.get(room) else {
+            return Ranking { candidates: Vec::new(), heard: Vec::new() };
+        };
         let speakers = room.speakers.speakers();
-        let silent = room.participants.iter().filter(|id| !speakers.contains(id));
-        let heard: Vec<ParticipantId> = room.speakers.heard().collect();
-        let mut candidates = Vec::new();
-        for publisher in speakers.iter().chain(silent).copied() {
-            let Some(participant) = self.participants.get(publisher) else { continue };
-            for source in participant.sources.iter().copied() {
-                let Some(of) = self.sources.get(source) else { continue };
-                let kind = of.info.kind;
-                let live = if kind == MediaKind::Audio { heard.contains(&publisher) } else { of.live };
-                candidates.push(Candidate { source, publisher, kind, live });
-            }
-        }
-        candidates
+        let (mut led, mut heard) = (speakers.to_vec(), room.speakers.heard().collect::<Vec<_>>());
+        led.sort_unstable();
+        heard.sort_unstable();
+        let silent = room.participants.iter().filter(|id| led.binary_search(id).is_err());
+        let ranked = speakers.iter().chain(silent).filter_map(|id| self.participants.get(*id));
+        let sources = ranked.flat_map(|participant| participant.sources.iter());
+        let candidates = sources.filter_map(|source| self.candidate(*source, &heard)).collect();
+        Ranking { candidates, heard }
     }
 
-    fn review_among(&mut self, id: ParticipantId, order: &[Candidate]) {
-        let Some(Changes { gone, turned, missing, told }) = self.changes(id, order) else { return };
-        for one in gone {
-            self.remove_subscription(one.key);
-            self.tell_seen(id, one.source, told && !one.hidden, false);
-        }
-        for (one, hidden) in turned {
-            self.hide(one.key, hidden);
-            self.tell_seen(id, one.source, told, !hidden);
-        }
+    fn candidate(&self, source: SourceId, heard: &[ParticipantId]) -> Option<Candidate> {
+        let of = self.sources.get(source)?;
+        let (publisher, kind) = (of.info.participant, of.info.kind);
+        let live = if kind == MediaKind::Audio { heard.binary_search(&publisher).is_ok() } else { of.live };
+        Some(Candidate { source, publisher, kind, live })
+    }
+
+    fn review_among(&mut self, id: ParticipantId, ranking: &Ranking) {
+        self.move_stranded(id);
+        let Some(Changes { gone, turned, missing }) = self.changes(id, ranking) else { return };
+        gone.into_iter().for_each(|key| self.remove_subscription(key));
+        turned.into_iter().for_each(|(key, hidden)| self.hide(key, hidden));
         for (source, hidden) in missing {
             // At the limit of subscriptions the rest stays unseen.
-            if self.subscribe(id, source, false).is_ok() {
-                let key = self.subscription_to(id, source).filter(|_| hidden);
+            if self.subscribe(id, source, false).is_ok() && hidden {
+                let key = self.subscription_to(id, source);
                 key.into_iter().for_each(|key| self.hide(key, true));
-                self.tell_seen(id, source, told && !hidden, true);
             }
         }
-        self.tell_lines(id);
+        self.tell_view(id);
     }
 
     /// What is to change for a participant's view.
-    fn changes(&self, id: ParticipantId, order: &[Candidate]) -> Option<Changes> {
+    fn changes(&self, id: ParticipantId, ranking: &Ranking) -> Option<Changes> {
         let participant = self.participants.get(id).filter(|participant| participant.config.receive)?;
         let view = participant.view(&self.rooms.get(participant.room)?.config.view);
         let shared = participant.shared_lines().is_some();
@@ -229,104 +256,154 @@ impl Engine {
         let wanted = |publisher: ParticipantId, source: SourceId| {
             publisher != id && view.includes(publisher) && !participant.has_declined(source)
         };
-        let seen = [MediaKind::Audio, MediaKind::Video].map(|kind| {
-            let of_kind = || held.iter().filter(move |one| one.kind == kind);
-            let by_hand: Vec<SourceId> = of_kind().filter(|one| one.by_hand).map(|one| one.source).collect();
-            let there: Vec<SourceId> = of_kind().filter(|one| !one.hidden).map(|one| one.source).collect();
-            let lines = participant.usable_lines(kind).saturating_sub(by_hand.len());
-            let places = if shared { lines } else { limits::SUBSCRIPTIONS_PER_PARTICIPANT };
-            let last_n = view.last_n.filter(|_| kind == MediaKind::Video).map_or(places, usize::from);
-            let fits = |one: &&Candidate| {
-                one.kind == kind && wanted(one.publisher, one.source) && !by_hand.contains(&one.source)
+        let by_hand = |source: SourceId| held.iter().any(|one| one.by_hand && one.source == source);
+        // What has its place whatever there is of the kind: who is seen where there is a bound, or else who is
+        // heard, so that no silent source takes its line.
+        let due = KINDS.map(|kind| {
+            let fits = |one: &Candidate| {
+                one.kind == kind && wanted(one.publisher, one.source) && !by_hand(one.source)
             };
-            choose(view, order, places.min(last_n), &there, fits)
+            let last_n = view.last_n.filter(|_| kind == MediaKind::Video).map(usize::from);
+            if !shared && last_n.is_none() {
+                let live = ranking.candidates.iter().filter(|one| one.live && fits(one));
+                return live.map(|one| one.source).take(limits::SUBSCRIPTIONS_PER_PARTICIPANT).collect();
+            }
+            let of_kind = || held.iter().filter(move |one| one.kind == kind);
+            let lines = participant.usable_lines(kind);
+            let lines = lines.saturating_sub(of_kind().filter(|one| one.by_hand).count());
+            let places = if shared { lines } else { limits::SUBSCRIPTIONS_PER_PARTICIPANT };
+            let there: Vec<SourceId> = of_kind().filter(|one| !one.hidden).map(|one| one.source).collect();
+            self.choose(view, ranking, places.min(last_n.unwrap_or(places)), &there, fits)
         });
-        let seen = seen.concat();
-        let is_seen = |source: SourceId| seen.contains(&source);
+        let due: Vec<SourceId> = due.concat();
+        let is_due = |source: SourceId| due.contains(&source);
+        let hides = |kind: MediaKind, source: SourceId| {
+            kind == MediaKind::Video && view.last_n.is_some() && !is_due(source)
+        };
         // Where each source has its own line, what is out of view keeps it.
         let keeps = |one: &&Held| {
-            let kept = if shared { is_seen(one.source) } else { wanted(one.publisher, one.source) };
-            one.by_hand || kept && !one.stranded
+            one.by_hand || if shared { is_due(one.source) } else { wanted(one.publisher, one.source) }
         };
-        let mut gone: Vec<Held> = held.iter().filter(|one| !keeps(one)).copied().collect();
-        let missing = |source: SourceId| !held.iter().any(|one| one.source == source && keeps(&one));
-        let new = seen.iter().filter(|source| missing(**source)).count();
-        // What is seen takes the place of what is not.
+        let is_held = |source: SourceId| held.iter().any(|one| one.source == source && keeps(&one));
+        let mut gone: Vec<SubscriptionId> =
+            held.iter().filter(|one| !keeps(one)).map(|one| one.key).collect();
+        let new = due.iter().filter(|source| !is_held(**source)).count();
         let surplus = (held.len() + new).saturating_sub(gone.len() + limits::SUBSCRIPTIONS_PER_PARTICIPANT);
-        let unseen = |one: &&Held| keeps(one) && !one.by_hand && !is_seen(one.source);
-        gone.extend(held.iter().rev().filter(unseen).take(surplus).copied());
-        let left = |one: &&Held| !one.by_hand && gone.iter().all(|gone| gone.key != one.key);
-        let turned = held.iter().filter(left).map(|one| (*one, !is_seen(one.source)));
-        let turned = turned.filter(|(one, hidden)| one.hidden != *hidden).collect();
+        let spared = |one: &&Held| keeps(one) && !one.by_hand && !is_due(one.source);
+        gone.extend(held.iter().rev().filter(spared).take(surplus).map(|one| one.key));
+        let turned = held.iter().filter(|one| !one.by_hand && !gone.contains(&one.key));
+        let turned = turned.map(|one| (one, hides(one.kind, one.source)));
+        let turned = turned.filter(|(one, hidden)| one.hidden != *hidden);
+        let turned = turned.map(|(one, hidden)| (one.key, hidden)).collect();
         let room = limits::SUBSCRIPTIONS_PER_PARTICIPANT.saturating_sub(held.len() - gone.len());
-        let others = order.iter().filter(|one| !shared && wanted(one.publisher, one.source));
-        let others = others.map(|one| one.source).filter(|source| !is_seen(*source));
-        let absent = seen.iter().copied().chain(others).filter(|source| missing(*source)).take(room);
-        let missing = absent.map(|source| (source, !is_seen(source))).collect();
-        Some(Changes { gone, turned, missing, told: shared || view.last_n.is_some() })
+        let others = ranking.candidates.iter().filter(|one| !shared && wanted(one.publisher, one.source));
+        let others = others.filter(|one| !is_due(one.source) && !is_held(one.source));
+        let others = others.map(|one| (one.source, hides(one.kind, one.source)));
+        let first = due.iter().filter(|source| !is_held(**source)).map(|source| (*source, false));
+        let mut missing: Vec<(SourceId, bool)> = first.chain(others).take(room).collect();
+        // Sound and picture of one publisher side by side.
+        let place = |source: SourceId| ranking.candidates.iter().position(|one| one.source == source);
+        missing.sort_by_cached_key(|(source, _)| place(*source));
+        Some(Changes { gone, turned, missing })
+    }
+
+    /// The sources in view of those that fit: at most `places`. Of what is silent, what is `there` stays.
+    fn choose(
+        &self,
+        view: &View,
+        ranking: &Ranking,
+        places: usize,
+        there: &[SourceId],
+        fits: impl Fn(&Candidate) -> bool,
+    ) -> Vec<SourceId> {
+        let first = view.on_stage.iter().chain(&view.pinned);
+        let first = first.filter_map(|id| self.participants.get(*id));
+        let first = first.flat_map(|participant| participant.sources.iter());
+        let first = first.filter_map(|source| self.candidate(*source, &ranking.heard));
+        let ranked: Vec<Candidate> =
+            first.chain(ranking.candidates.iter().copied()).filter(|one| fits(one)).collect();
+        let live = ranked.iter().filter(|one| one.live);
+        let stays = ranked.iter().filter(|one| !one.live && there.contains(&one.source));
+        let mut chosen = Vec::new();
+        for one in live.chain(stays).chain(&ranked) {
+            if chosen.len() >= places {
+                break;
+            }
+            if !chosen.contains(&one.source) {
+                chosen.push(one.source);
+            }
+        }
+        chosen
     }
 
     fn held(&self, key: SubscriptionId) -> Option<Held> {
         let one = self.subscriptions.get(key)?;
         let info = &self.sources.get(one.source)?.info;
-        let negotiation = &self.participants.get(one.subscriber)?.negotiation;
-        Some(Held {
-            key,
-            source: one.source,
-            publisher: info.participant,
-            kind: info.kind,
-            by_hand: one.by_hand,
-            hidden: one.hidden,
-            stranded: one.slot != key.token() && negotiation.is_refused(one.slot),
-        })
+        let (source, publisher, kind) = (one.source, info.participant, info.kind);
+        Some(Held { key, source, publisher, kind, by_hand: one.by_hand, hidden: one.hidden })
     }
 
-    fn kind_of(&self, source: SourceId) -> Option<MediaKind> {
-        self.sources.get(source).map(|source| source.info.kind)
+    /// What stands on a shared line that its participant does not take moves to another, if there is one.
+    fn move_stranded(&mut self, id: ParticipantId) {
+        let Some(participant) = self.participants.get(id) else { return };
+        let refused = participant.lines.iter().filter(|line| participant.negotiation.is_refused(line.slot));
+        let stranded: Vec<SubscriptionId> = refused.filter_map(|line| line.carries).collect();
+        stranded.into_iter().for_each(|key| self.subscribe_again(key));
     }
 
     /// Takes a subscription out of its subscriber's view, or back into it.
     fn hide(&mut self, key: SubscriptionId, hidden: bool) {
-        if self.kind_of_subscription(key) == Some(MediaKind::Video)
-            && let Some(subscription) = self.subscriptions.get_mut(key)
-        {
+        if let Some(subscription) = self.subscriptions.get_mut(key) {
             subscription.hidden = hidden;
             self.retarget(self.now, key);
         }
     }
 
-    fn kind_of_subscription(&self, key: SubscriptionId) -> Option<MediaKind> {
-        self.kind_of(self.subscriptions.get(key)?.source)
+    /// The least that a participant receives without having asked for it, of this kind alone or rather than of the
+    /// other: it makes room for what is asked for.
+    pub(super) fn least_of_view(
+        &self,
+        id: ParticipantId,
+        kind: MediaKind,
+        alone: bool,
+    ) -> Option<SubscriptionId> {
+        let participant = self.participants.get(id)?;
+        let held = participant.subscriptions.iter().rev().filter_map(|key| self.held(*key));
+        let managed = held.filter(|one| !one.by_hand && (one.kind == kind || !alone));
+        managed.min_by_key(|one| (one.kind != kind, !one.hidden)).map(|one| one.key)
     }
 
-    fn tell_seen(&mut self, participant: ParticipantId, source: SourceId, told: bool, seen: bool) {
-        if told && self.kind_of(source) == Some(MediaKind::Video) {
-            self.emit(Event::SeenChanged { participant, source, seen });
+    /// Notes that a source was unsubscribed from by hand, or asked for again.
+    pub(super) fn decline(&mut self, id: ParticipantId, source: SourceId, declined: bool) {
+        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(of) = self.sources.get(source).filter(|of| of.info.room == participant.room) else { return };
+        if let Some(viewing) = &mut participant.viewing {
+            viewing.declined.retain(|other| *other != of.info.id && self.sources.contains(*other));
+        }
+        if declined {
+            let sources = &mut participant.viewing.get_or_insert_default().declined;
+            if sources.len() >= limits::SUBSCRIPTIONS_PER_PARTICIPANT {
+                sources.remove(0);
+            }
+            sources.push(source);
         }
     }
-}
 
-/// The sources that are in view of those that fit: at most `places`. Of what is silent, what is `there` stays.
-fn choose(
-    view: &View,
-    order: &[Candidate],
-    places: usize,
-    there: &[SourceId],
-    fits: impl Fn(&&Candidate) -> bool,
-) -> Vec<SourceId> {
-    let of = |publisher: ParticipantId| order.iter().filter(move |one| one.publisher == publisher);
-    let first = view.on_stage.iter().chain(&view.pinned).flat_map(|publisher| of(*publisher));
-    let ranked = || first.clone().chain(order).filter(&fits);
-    let live = ranked().filter(|one| one.live);
-    let stays = ranked().filter(|one| !one.live && there.contains(&one.source));
-    let mut chosen = Vec::new();
-    for one in live.chain(stays).chain(ranked()) {
-        if chosen.len() >= places {
-            break;
+    /// Tells the embedder what a participant sees, and what its shared lines carry, where that changed.
+    pub(super) fn tell_view(&mut self, id: ParticipantId) {
+        let Some(participant) = self.participants.get(id) else { return };
+        let mut changes = Vec::new();
+        for key in &participant.subscriptions {
+            let Some(one) = self.subscriptions.get_mut(*key) else { continue };
+            let kind = self.sources.get(one.source).map(|source| source.info.kind);
+            if kind == Some(MediaKind::Video) && one.told == one.hidden {
+                one.told = !one.hidden;
+                changes.push((one.source, one.told));
+            }
         }
-        if !chosen.contains(&one.source) {
-            chosen.push(one.source);
+        for (source, seen) in changes {
+            self.emit(Event::SeenChanged { participant: id, source, seen });
         }
+        self.tell_lines(id);
     }
-    chosen
 }

@@ -90,7 +90,9 @@ impl Meter {
 
     /// Nothing of it is there any more.
     pub(crate) fn silence(&mut self) {
-        self.counts = Default::default();
+        for count in self.counts.iter_mut().filter(|count| count.heard.is_some()) {
+            count.lapse();
+        }
     }
 
     pub(crate) fn on_resolution(&mut self, spatial: u8, resolution: Resolution) {
@@ -118,8 +120,7 @@ impl Meter {
                 continue;
             }
             if !count.alive(now) {
-                let (pace, lapses) = (count.pace, count.lapses.saturating_add(1));
-                *count = Count { pace, lapses, ..Count::default() };
+                count.lapse();
             } else if count.lapses > 0 && now - count.since >= limits::LAYER_FORGIVEN {
                 count.lapses = 0;
             }
@@ -159,6 +160,11 @@ impl Count {
             (8 * interval).clamp(limits::LAYER_SILENCE, limits::STREAM_SILENCE)
         });
         self.heard.is_some_and(|heard| now - heard < silence)
+    }
+
+    /// The layer fell silent: only that, and how often it did, is remembered.
+    fn lapse(&mut self) {
+        *self = Count { pace: self.pace, lapses: self.lapses.saturating_add(1), ..Count::default() };
     }
 
     /// Whether the layer can be relied on: one that comes and goes is waited for longer each time, so that its

@@ -193,6 +193,12 @@ impl Rewriter {
         Some(self.span.map(seq))
     }
 
+    /// Whether nothing is sent or wanted, and the packet is none of what was sent before.
+    #[inline]
+    pub(crate) fn is_idle(&self, seq: SeqNo) -> bool {
+        self.selector.target().is_none() && self.selector.layer().is_none() && seq.0 >= self.next
+    }
+
     /// How what is sent now is moved.
     #[inline]
     pub(crate) fn span(&self) -> &Span {

@@ -9,6 +9,38 @@ use crate::wire::sdp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CodecId(pub u8);
 
+/// Some of the engine's codecs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CodecSet(u16);
+
+// One bit each.
+const _: () = assert!(crate::base::limits::CODECS <= 16);
+
+impl CodecSet {
+    /// No codec.
+    pub const NONE: CodecSet = CodecSet(0);
+    /// Every codec.
+    pub const ALL: CodecSet = CodecSet(u16::MAX);
+
+    /// Also this one.
+    #[must_use]
+    pub fn with(self, codec: CodecId) -> CodecSet {
+        CodecSet(self.0 | 1u16.checked_shl(codec.0.into()).unwrap_or(0))
+    }
+
+    /// Those of either.
+    #[must_use]
+    pub const fn union(self, other: CodecSet) -> CodecSet {
+        CodecSet(self.0 | other.0)
+    }
+
+    /// Those of both.
+    #[must_use]
+    pub const fn intersection(self, other: CodecSet) -> CodecSet {
+        CodecSet(self.0 & other.0)
+    }
+}
+
 /// A codec with the parameters that make its streams understood by a decoder or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

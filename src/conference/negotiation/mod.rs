@@ -37,7 +37,7 @@ use std::sync::Arc;
 use crate::base::limits;
 use crate::wire::rtp::ExtensionKind;
 use crate::wire::sdp::{Description, Kind, Mid, Setup, sanitized};
-pub use codec::{Codec, CodecId, H264Profile};
+pub use codec::{Codec, CodecId, CodecSet, H264Profile};
 use describe::Describe;
 pub use error::NegotiationError;
 use section::{Section, Taken};
@@ -520,10 +520,18 @@ impl Negotiation {
     }
 }
 
-/// Puts a slot on the first line of its kind that takes media and carries none.
+/// Puts a slot on the first line of its kind that takes media and carries none. A line that lacks a codec of the
+/// source's, while another line shows that the participant has it, is not for this slot.
 fn place(sections: &mut [Section], slot: &SendSlot) -> bool {
+    let lines = sections.iter().filter_map(|section| section.line.as_ref());
+    let of_kind = lines.filter(|line| line.kind == slot.kind && line.receives);
+    let shown = of_kind.fold(CodecSet::NONE, |shown, line| shown.union(line.payloads.codecs()));
+    let needed = slot.codecs.intersection(shown);
     let mut lines = sections.iter_mut().filter_map(|section| section.line.as_mut());
-    let free = |line: &&mut Line| line.kind == slot.kind && line.receives && line.sends.is_none();
+    let free = |line: &&mut Line| {
+        let fits = line.payloads.codecs().intersection(needed) == needed;
+        line.kind == slot.kind && line.receives && line.sends.is_none() && fits
+    };
     let line = lines.find(free);
     line.map(|line| line.sends = Some(Box::new(slot.clone()))).is_some()
 }

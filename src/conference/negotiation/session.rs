@@ -1,6 +1,6 @@
 //! What a negotiation results in: the values the packet plane makes its tables from.
 
-use super::CodecId;
+use super::{CodecId, CodecSet};
 use crate::conference::candidate::HostCandidate;
 use crate::wire::rtp::ExtensionKind;
 use crate::wire::sdp::{Candidate, Feedback, Fingerprint, Mid, Msid, Password};
@@ -105,6 +105,8 @@ pub struct SendSlot {
     pub id: u64,
     /// Audio or video.
     pub kind: MediaKind,
+    /// The codecs that may have to be sent; [`CodecSet::ALL`] if that is not known.
+    pub codecs: CodecSet,
     /// The SSRC of the media.
     pub ssrc: u32,
     /// The SSRC of retransmissions; announced if the line has a payload type for them.
@@ -166,6 +168,11 @@ impl Payloads {
                 None
             }
         })
+    }
+
+    /// Which codecs they are.
+    pub fn codecs(&self) -> CodecSet {
+        self.0.iter().fold(CodecSet::NONE, |codecs, negotiated| codecs.with(negotiated.codec))
     }
 
     /// A codec's entry.

@@ -79,6 +79,8 @@ pub struct Describe {
     pub announced: Vec<Announced>,
     /// Whether this client says that it takes encrypted headers (RFC 9335).
     pub cryptex: bool,
+    /// Whether this client takes nothing for the time being.
+    pub hold: bool,
     /// Whether this client takes header extensions of either form (RFC 8285, section 6).
     pub mixed: bool,
     /// Whether both sides said that they take encrypted headers.
@@ -99,6 +101,7 @@ impl Describe {
             simulcast: None,
             announced: Vec::new(),
             cryptex: false,
+            hold: false,
             mixed: true,
             cryptex_agreed: false,
             last: String::new(),
@@ -212,6 +215,7 @@ impl Describe {
             let publishes = at < 2 && if line.video { publisher.plan.video } else { publisher.plan.audio };
             let (sends, receives) =
                 if offer { (publishes, true) } else { (publishes && line.receives, line.sends) };
+            let receives = receives && !self.hold;
             self.section(&mut sdp, line, publisher, (sends, receives), local, setup);
             let simulcast = publisher.plan.encodings > 1 && publisher.replay.is_none();
             if simulcast && sends && line.video && (offer || self.simulcast.is_some()) {

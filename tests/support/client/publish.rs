@@ -149,6 +149,8 @@ pub struct Publisher {
     publisher: u32,
     pub audio: Outgoing,
     pub video: Outgoing,
+    /// SSRCs that video had before.
+    former: Vec<Ssrc>,
     /// The other encodings of simulcast.
     pub upper: Vec<Outgoing>,
     /// The identifiers of rid and repaired rid, and the encodings that the server wants.
@@ -172,6 +174,7 @@ impl Publisher {
             upper: (1..plan.encodings.min(ENCODINGS.len()))
                 .map(|encoding| Outgoing::new(&mut random, true, plan.first_seq, encoding))
                 .collect(),
+            former: Vec::new(),
             simulcast: None,
             replay: None,
             transport_seq: 65_000,
@@ -265,10 +268,17 @@ impl Publisher {
         let _ = write!(sdp, "a=simulcast:send {}\r\n", rids.join(";"));
     }
 
+    /// Video goes on as another stream, whose numbers begin elsewhere.
+    pub fn replace_video(&mut self, ssrc: Ssrc, next_seq: u64) {
+        self.former.push(self.video.ssrc);
+        (self.video.ssrc, self.video.next_seq, self.video.keyframe_due) = (ssrc, next_seq, true);
+        self.video.history.clear();
+    }
+
     /// Whether a stream is one that is sent.
     pub fn sends(&mut self, ssrc: Ssrc) -> bool {
         let replayed = self.replay.as_mut().is_some_and(|replay| replay.stream(ssrc).is_some());
-        replayed || self.outgoing(ssrc).is_some()
+        replayed || self.outgoing(ssrc).is_some() || self.former.contains(&ssrc)
     }
 
     fn packet(&mut self, now: Instant, encoding: usize, content: Content) -> Plain {
@@ -339,7 +349,8 @@ impl Publisher {
             playing.requests += 1;
             return true;
         }
-        let Some(outgoing) = self.outgoing(media) else { return false };
+        let former = self.former.contains(&media);
+        let Some(outgoing) = self.outgoing(media) else { return former };
         outgoing.requests += 1;
         outgoing.keyframe_due = true;
         true

@@ -361,7 +361,7 @@ impl Receiver {
             Err(error) => return violations.push(format!("{error} in {:?} of {seq}", track.announced)),
         };
         // A line that was answered before its source came names no publisher.
-        let (label, named) = (content.publisher.to_string(), track.announced.stream != "room");
+        let (label, named) = (content.publisher.to_string(), track.announced.stream.starts_with('p'));
         let misled = named && track.publisher() != label;
         if content.room != room || misled || content.video != track.announced.video {
             return violations.push(format!("{content:?} on {:?} in room {room}", track.announced));

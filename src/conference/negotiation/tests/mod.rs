@@ -43,6 +43,7 @@ fn slot(id: u64, kind: MediaKind) -> SendSlot {
     SendSlot {
         id,
         kind,
+        codecs: CodecSet::ALL,
         ssrc: 1_000 + id as u32,
         rtx: (kind == MediaKind::Video).then_some(2_000 + id as u32),
         msid: Msid { stream: format!("p{id}"), track: format!("t{id}") },

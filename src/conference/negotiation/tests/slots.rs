@@ -24,6 +24,32 @@ fn a_slot_rides_on_the_participants_own_line_when_it_takes_media() {
 }
 
 #[test]
+fn a_line_without_a_codec_that_another_line_has_is_not_for_a_source_in_it() {
+    let mut offer = Description::parse(&capture(CHROMIUM)).unwrap();
+    let mut other = offer.media[1].clone();
+    other.mid = Mid::new("other");
+    (other.streams, other.stream_groups, other.msid) = (Vec::new(), Vec::new(), None);
+    other.direction = Direction::RecvOnly;
+    // The page wants its own camera's line to be VP9 alone.
+    offer.media[1].codecs.retain(|codec| codec.is("VP9"));
+    offer.media.push(other);
+    offer.bundle = offer.media.iter().filter_map(|media| media.mid.clone()).collect();
+    let mut negotiation = negotiation();
+    let config = Config::default();
+    let named = |name: &str| {
+        let of = config.codecs().filter(|(_, codec)| codec.name() == name);
+        of.fold(CodecSet::NONE, |codecs, (id, _)| codecs.with(id))
+    };
+    for (id, name) in [(1, "VP8"), (2, "VP9"), (3, "VP8")] {
+        let slot = SendSlot { codecs: named(name), ..slot(id, MediaKind::Video) };
+        negotiation.assign_send(slot).unwrap();
+    }
+    negotiation.accept_offer(&offer.write(), &local()).unwrap();
+    assert_eq!(mids_of_slots(&negotiation, [1, 2, 3]), ["other", "1", ""]);
+    assert!(negotiation.needed(), "the third gets a line of ours");
+}
+
+#[test]
 fn a_sendonly_line_carries_no_slot() {
     let mut negotiation = negotiation();
     negotiation.assign_send(slot(1, MediaKind::Video)).unwrap();
