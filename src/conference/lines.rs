@@ -10,7 +10,7 @@ use crate::base::time::Instant;
 use crate::conference::engine::Engine;
 use crate::conference::event::Event;
 use crate::conference::ids::{ParticipantId, SourceId, SubscriptionId};
-use crate::conference::negotiation::{CodecSet, MediaKind, SendSlot};
+use crate::conference::negotiation::{CodecSet, MediaKind, Negotiation, SendSlot};
 use crate::conference::participant::{Egress, ParticipantState};
 use crate::conference::source::Moment;
 use crate::conference::subscription::{Numbers, Subscription};
@@ -66,15 +66,13 @@ impl ParticipantState {
 
     /// A line of a kind that carries nothing, those that are negotiated first.
     pub(super) fn free_line(&mut self, kind: MediaKind) -> Option<&mut SharedLine> {
-        let session = self.negotiation.session();
-        let refused = |line: &SharedLine| self.negotiation.is_refused(line.slot);
-        let free = |line: &&mut SharedLine| line.kind == kind && line.numbers.is_some() && !refused(line);
+        let (session, negotiation) = (self.negotiation.session(), &self.negotiation);
+        let free = |line: &&mut SharedLine| line.is_usable(kind, negotiation) && line.numbers.is_some();
         self.lines.iter_mut().filter(free).min_by_key(|line| session.line_of_slot(line.slot).is_none())
     }
 
     pub(super) fn has_free_line(&self, kind: MediaKind) -> bool {
-        let refused = |line: &SharedLine| self.negotiation.is_refused(line.slot);
-        self.lines.iter().any(|line| line.kind == kind && line.numbers.is_some() && !refused(line))
+        self.lines.iter().any(|line| line.is_usable(kind, &self.negotiation) && line.numbers.is_some())
     }
 
     /// What the streams of a shared line are named by (RFC 3550, section 6.5.1): those of one name are taken to be
@@ -85,12 +83,16 @@ impl ParticipantState {
 
     /// How many lines of a kind can carry anything.
     pub(super) fn usable_lines(&self, kind: MediaKind) -> usize {
-        let usable = |line: &&SharedLine| line.kind == kind && !self.negotiation.is_refused(line.slot);
-        self.lines.iter().filter(usable).count()
+        self.lines.iter().filter(|line| line.is_usable(kind, &self.negotiation)).count()
     }
 }
 
 impl SharedLine {
+    /// Whether it is of a kind and its participant has not refused it.
+    fn is_usable(&self, kind: MediaKind, negotiation: &Negotiation) -> bool {
+        self.kind == kind && !negotiation.is_refused(self.slot)
+    }
+
     /// Takes the line back from what it carried; `left` is the last that was sent. What still waits to be sent
     /// never will be: its numbers are free.
     pub(super) fn release(&mut self, subscription: Subscription, left: Option<Moment>, egress: &Egress) {

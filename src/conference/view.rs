@@ -4,8 +4,8 @@
 //! A source out of view costs its receiver nothing. Where each source has a line of its own, it is subscribed to
 //! all the same and comes back with the next key frame; where lines are shared, another source has its line.
 //!
-//! Views are reviewed when somebody comes or goes, speaks or falls silent, and for a room at most once in
-//! [`limits::REVIEW_INTERVAL`], whatever its publishers do.
+//! Views are reviewed when somebody comes or goes, speaks or falls silent: by commands and descriptions at once,
+//! by packets for a room at most once in [`limits::REVIEW_INTERVAL`].
 
 use crate::base::limits;
 use crate::conference::engine::Engine;
@@ -58,6 +58,16 @@ impl View {
             SubscribeRule::Of(list) => list.contains(&publisher),
         }
     }
+
+    /// Lists longer than a room say nothing.
+    pub(super) fn bound(&mut self) {
+        for list in [&mut self.on_stage, &mut self.pinned] {
+            list.truncate(limits::PARTICIPANTS_PER_ROOM);
+        }
+        if let SubscribeRule::Of(list) = &mut self.subscribe {
+            list.truncate(limits::PARTICIPANTS_PER_ROOM);
+        }
+    }
 }
 
 /// What a participant's view is where it is not the room's.
@@ -106,18 +116,6 @@ struct Changes {
 }
 
 const KINDS: [MediaKind; 2] = [MediaKind::Audio, MediaKind::Video];
-
-impl View {
-    /// Lists longer than a room say nothing.
-    pub(super) fn bound(&mut self) {
-        for list in [&mut self.on_stage, &mut self.pinned] {
-            list.truncate(limits::PARTICIPANTS_PER_ROOM);
-        }
-        if let SubscribeRule::Of(list) = &mut self.subscribe {
-            list.truncate(limits::PARTICIPANTS_PER_ROOM);
-        }
-    }
-}
 
 impl ParticipantState {
     fn view<'v>(&'v self, room: &'v View) -> &'v View {
