@@ -1,3 +1,4 @@
-//! Floor 5: congestion feedback on plain numbers.
+//! Floor 5: how much a path carries, when packets leave and what is sent of it: policy on plain numbers.
 
 pub(crate) mod arrivals;
+pub mod bwe;
