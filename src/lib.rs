@@ -94,7 +94,7 @@ pub use conference::{
     SharedLines, SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule, Transmit, TransmitId,
     TransportStats, View, negotiation, participant_memory_bound,
 };
-pub use congestion::bwe;
+pub use congestion::{bwe, pacing};
 pub use crypto::secret::Secret;
 pub use forwarding::ladder::{Rung, Wish};
 pub use forwarding::layers;

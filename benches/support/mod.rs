@@ -9,12 +9,13 @@ pub(crate) mod peer;
 
 use estafette::mux::{self, Ecn, Path, Protocol};
 use estafette::negotiation::MediaKind;
+use estafette::rtp::{Ssrc, WireSeq};
 use estafette::{
-    Datagram, Engine, EngineConfig, Event, HostCandidate, Instant, ParticipantConfig, ParticipantId,
-    RoomConfig, RoomId, SubscribeRule, Wish, framing, limits, srtp,
+    Bitrate, Datagram, Engine, EngineConfig, Event, HostCandidate, Instant, ParticipantConfig, ParticipantId,
+    RoomConfig, RoomId, SubscribeRule, Wish, bwe, framing, limits, rtcp, srtp,
 };
 use handshake::Dialect;
-use offer::Direction;
+use offer::{Direction, TRANSPORT_SEQUENCE_NUMBER};
 use peer::{Media, Peer};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -53,8 +54,14 @@ impl World {
     }
 
     pub(crate) fn with_room(dialect: Box<dyn Dialect>, room: RoomConfig) -> World {
+        World::with_estimate(dialect, room, None)
+    }
+
+    /// The same with what is believed of paths; without it nothing is paced.
+    fn with_estimate(dialect: Box<dyn Dialect>, room: RoomConfig, estimate: Option<bwe::Config>) -> World {
         let now = Instant::from_millis(1_000);
-        let config = EngineConfig { candidates: vec![HostCandidate::udp(ENGINE)], ..EngineConfig::default() };
+        let candidates = vec![HostCandidate::udp(ENGINE)];
+        let config = EngineConfig { candidates, estimate, ..EngineConfig::default() };
         let mut engine = Engine::new(config, [7; 32], now).expect("a sound configuration");
         let room = engine.create_room(room).expect("room for a room");
         World {
@@ -111,6 +118,40 @@ impl World {
     pub(crate) fn layered_count(&self, packets: usize) -> usize {
         let listeners = self.peers.len() - 1;
         packets * listeners.div_ceil(2) + packets / 2 * (listeners / 2)
+    }
+
+    /// A connected world with paths of which feedback tells: all can take more than there is.
+    pub(crate) fn fitted(dialect: Box<dyn Dialect>, listeners: usize) -> World {
+        let rate = Bitrate::from_kbps(100_000_000);
+        let bounds = bwe::Config { initial: rate, min: rate, max: rate };
+        let mut world = World::with_estimate(dialect, RoomConfig::default(), Some(bounds));
+        world.kept.numbers = Some(Vec::new());
+        world.with_listeners(listeners)
+    }
+
+    /// What the listeners tell of the packets that came since: a feedback of each.
+    pub(crate) fn tell(&mut self) -> Vec<(Path, Vec<u8>)> {
+        let numbers = self.kept.numbers.as_mut().map(std::mem::take).unwrap_or_default();
+        let mut told = Vec::new();
+        for (address, at) in &self.by_address {
+            let own: Vec<u16> =
+                numbers.iter().filter(|(to, _)| to == address).map(|(_, wire)| *wire).collect();
+            let (Some(first), Some(last)) = (own.first(), own.last()) else { continue };
+            let came = |number: u16| own.contains(&number).then_some(self.now);
+            let span = last.wrapping_sub(*first);
+            let arrivals: Vec<_> = (0..=span).map(|ahead| came(first.wrapping_add(ahead))).collect();
+            let mut buf = vec![0; 1_400];
+            let mut writer = rtcp::Writer::new(&mut buf);
+            let told_of = writer.transport_feedback(Ssrc(7), Ssrc(8), 0, WireSeq(*first), arrivals);
+            assert_eq!(told_of, Ok(usize::from(span) + 1));
+            let len = writer.len();
+            let keys = self.peers[*at].keys.as_mut().expect("connected");
+            let len = keys.sealer.seal_rtcp(&mut buf, len).expect("sealed");
+            buf.truncate(len);
+            told.push((way(self.over, *address), buf));
+        }
+        told.sort();
+        told
     }
 
     /// Opens another room, which those who join from now on are in.
@@ -195,7 +236,7 @@ impl World {
     /// Carries datagrams both ways until nobody has anything to say at this moment.
     pub(crate) fn settle(&mut self) {
         loop {
-            let kept = std::mem::take(&mut self.kept);
+            let kept = self.kept.take();
             let mut quiet = kept.is_empty();
             for (to, datagram) in kept.iter() {
                 if let Some(&peer) = self.by_address.get(&to) {
@@ -288,7 +329,7 @@ impl World {
 
     /// What the clients say to what the engine sent them.
     pub(crate) fn answers(&mut self) -> Vec<(Path, Vec<u8>)> {
-        let kept = std::mem::take(&mut self.kept);
+        let kept = self.kept.take();
         let over = self.over;
         let mut answers = Vec::new();
         for (to, datagram) in kept.iter() {
@@ -350,6 +391,8 @@ impl World {
 pub(crate) struct Kept {
     bytes: Vec<u8>,
     ends: Vec<(SocketAddr, usize)>,
+    /// Whose packets of media came under which transport-wide numbers, where that is told.
+    pub(crate) numbers: Option<Vec<(SocketAddr, u16)>>,
 }
 
 impl Kept {
@@ -362,6 +405,12 @@ impl Kept {
         self.ends.is_empty()
     }
 
+    /// What is no media.
+    fn take(&mut self) -> Kept {
+        let (bytes, ends) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.ends));
+        Kept { bytes, ends, numbers: None }
+    }
+
     fn iter(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
         let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
         starts.zip(&self.ends).map(|(start, (to, end))| (*to, &self.bytes[start..*end]))
@@ -371,6 +420,18 @@ impl Kept {
     pub(crate) fn reserve(&mut self, datagrams: usize) {
         self.bytes.reserve(datagrams * 256);
         self.ends.reserve(datagrams);
+        if let Some(numbers) = &mut self.numbers {
+            numbers.reserve(datagrams);
+        }
+    }
+
+    /// Notes the numbers of a transmit of media: they stand first among the header extensions.
+    fn note(&mut self, to: SocketAddr, bytes: &[u8], size: usize) {
+        let Some(numbers) = &mut self.numbers else { return };
+        for datagram in bytes.chunks(size) {
+            assert_eq!(datagram[16] >> 4, TRANSPORT_SEQUENCE_NUMBER);
+            numbers.push((to, u16::from_be_bytes([datagram[17], datagram[18]])));
+        }
     }
 }
 
@@ -430,7 +491,9 @@ fn drain(engine: &mut Engine, now: Instant, buf: &mut [u8], kept: &mut Kept) -> 
                 }
             }
         } else if mux::kind_of(bytes) == Some(mux::Kind::Rtp) {
-            sent += transmit.segment_size.map_or(1, |size| transmit.len.div_ceil(size.get().into()));
+            let size = transmit.segment_size.map_or(transmit.len, |size| size.get().into());
+            sent += transmit.len.div_ceil(size);
+            kept.note(transmit.path.remote, bytes, size);
         } else {
             kept.push(transmit.path.remote, bytes);
         }

@@ -120,6 +120,10 @@ pub const RETRANSMISSIONS_REMEMBERED: usize = 64;
 /// of a large room's media.
 pub const SEND_QUEUE: usize = 4_096;
 
+/// Packets of sound waiting to be sent to one participant; further ones are dropped and counted. Two seconds of five
+/// voices: sound that is older is of no use.
+pub const AUDIO_QUEUE: usize = 512;
+
 /// Datagrams of media in one transmit: more would let one participant hold up the others.
 pub const TRANSMIT_BURST: usize = 32;
 
@@ -152,6 +156,48 @@ pub const SHARED_LINES: usize = SUBSCRIPTIONS_PER_PARTICIPANT / 2;
 
 /// Packet arrivals remembered for transport-wide feedback; a power of two, two seconds of 4 Mbit/s.
 pub const ARRIVALS: usize = 1_024;
+
+/// Departures remembered of one participant's transport at first, and at most where their answers take long: four
+/// seconds of 10 Mbit/s. Powers of two.
+pub const DEPARTURES_AT_FIRST: usize = 256;
+
+/// See [`DEPARTURES_AT_FIRST`].
+pub const DEPARTURES: usize = 4_096;
+
+/// Streams that departures are remembered by: all that one participant can be sent, with their retransmissions.
+pub const STREAMS_NUMBERED: usize = 2 * SUBSCRIPTIONS_PER_PARTICIPANT;
+
+/// A transport-wide number is left out after so many packets at least (S-BWE-03), and up to twice as many.
+pub const SKIP_DISTANCE: u64 = 400;
+
+/// Numbers told of in one participant's congestion feedback that are looked up in a second: those of 50 Mbit/s, each
+/// ten times. A few bytes can tell of 65,535.
+pub const TOLD_PER_SECOND: u32 = 65_536;
+
+/// After a probe that could not be sent the next is asked for.
+pub const PROBE_RETRY: Duration = Duration::from_millis(5);
+
+/// Silence of RTCP after which no probe is sent (S-BWE-05): five of the slowest transport-wide feedbacks.
+pub const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Packets below the newest that probes repeat: what a receiver may still lack.
+pub const PROBE_DEPTH: u64 = 64;
+
+/// Transmits whose departure can be told by its name: a thousand system calls.
+pub const TRANSMITS: usize = 1_024;
+
+/// What is believed of a path before its feedback tells more: a voice and a small picture.
+pub const INITIAL_BITRATE: Bitrate = Bitrate::from_kbps(300);
+
+/// The least that is believed of a path: less than one voice.
+pub const MIN_BITRATE: Bitrate = Bitrate::from_kbps(30);
+
+/// The most that is believed of a path.
+pub const MAX_BITRATE: Bitrate = Bitrate::from_kbps(100_000);
+
+/// Silence of RTCP after which no media is sent to a participant (RFC 8083, section 4.3): three intervals of the
+/// slowest reports, as libwebrtc sends them on sound.
+pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Between two transport-wide feedbacks on a stream of video: libwebrtc's default.
 pub const FEEDBACK_INTERVAL: Duration = Duration::from_millis(100);

@@ -3,8 +3,10 @@
 use crate::base::limits;
 use crate::base::units::Bitrate;
 use crate::conference::candidate::HostCandidate;
+use crate::conference::congestion;
 use crate::conference::negotiation::Codec;
 use crate::conference::view::View;
+use crate::congestion::bwe;
 use crate::forwarding::speakers;
 use crate::session::{dtls, ice};
 use std::net::SocketAddr;
@@ -36,6 +38,14 @@ pub struct EngineConfig {
     /// Whether participants who ask for it with `a=cryptex` get RTP with encrypted header extensions
     /// (Cryptex, RFC 9335), both ways.
     pub cryptex: bool,
+    /// What is believed of the path to a participant whose feedback tells of it, before it does, at least and at most.
+    /// Video is paced by it, and what is worth knowing is probed. `None`: nothing is estimated.
+    pub estimate: Option<bwe::Config>,
+    /// The pace of video to participants who give no such feedback; `None`: it leaves as it comes.
+    pub blind_rate: Option<Bitrate>,
+    /// Whether media leaves as ECN-capable, as L4S is (ECT(1), RFC 9331), to those who report marks (RFC 8888):
+    /// [`Transmit::ecn`](crate::Transmit::ecn) says so then, and the embedder sets it on its socket.
+    pub ecn: bool,
     /// Largest datagram sent, in bytes, at most [`limits::MTU`].
     pub mtu: usize,
     /// Rooms at once, at most [`limits::ROOMS`].
@@ -57,6 +67,9 @@ impl Default for EngineConfig {
             dtls: dtls::Config::default(),
             codecs: Codec::defaults(),
             cryptex: true,
+            estimate: Some(congestion::bwe_bounds()),
+            blind_rate: None,
+            ecn: false,
             mtu: 1_300,
             max_rooms: limits::ROOMS,
             max_participants: limits::PARTICIPANTS,
@@ -81,6 +94,9 @@ pub enum ConfigError {
     /// No certificate could be made.
     #[error("no certificate could be generated")]
     Certificate,
+    /// The bounds of the estimate are zero or not in order.
+    #[error("the bounds of the estimate are not in order")]
+    Estimate,
     /// The DTLS settings are out of range.
     #[error("{0}")]
     Dtls(dtls::ConfigError),
@@ -104,6 +120,12 @@ impl EngineConfig {
         }
         if self.codecs.is_empty() || self.codecs.len() > limits::CODECS {
             return Err(ConfigError::Codecs);
+        }
+        let ordered = |bounds: bwe::Config| {
+            Bitrate::ZERO < bounds.min && bounds.min <= bounds.initial && bounds.initial <= bounds.max
+        };
+        if !self.estimate.is_none_or(ordered) || self.blind_rate == Some(Bitrate::ZERO) {
+            return Err(ConfigError::Estimate);
         }
         let unreachable = |address: &SocketAddr| {
             address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast()

@@ -88,6 +88,9 @@ drop_reasons! {
         RtcpRate = "rtcp.rate",
         /// A forwarded packet found the receiver's queue full.
         QueueFull = "queue_full",
+        /// Nothing was heard by RTCP of the receiver of a queued packet for [`crate::limits::MEDIA_TIMEOUT`]
+        /// (RFC 8083, section 4.3).
+        Unheard = "unheard",
         /// A queued packet was no longer in the history.
         Expired = "expired",
         /// A queued packet's subscription had ended.

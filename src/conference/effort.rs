@@ -1,7 +1,7 @@
 //! The work that a datagram of a stranger makes (I-05), counted in HMACs and openings.
 
 #[path = "../../benches/support/mod.rs"]
-mod support;
+pub(super) mod support;
 
 use crate::conference::drops::DropReason;
 use crate::conference::engine::Datagram;

@@ -4,20 +4,22 @@
 use crate::base::limits;
 use crate::base::slots::Slots;
 use crate::base::time::Instant;
+use crate::conference::congestion::{self, Congestion, FeedbackKind, Left};
 use crate::conference::drops::DropReason;
 use crate::conference::engine::Engine;
 use crate::conference::event::LeaveReason;
 use crate::conference::ids::{ParticipantId, SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation::Codec;
-use crate::conference::participant::{SendEntry, Timer};
+use crate::conference::participant::{Egress, SendEntry, Timer};
 use crate::conference::redundancy::{Redundancy, Share};
 use crate::conference::source::{Source, Stream};
 use crate::conference::subscription::{EgressExtensions, Subscription, UNNEGOTIATED};
+use crate::congestion::pacing::Class;
 use crate::forwarding::history::Pages;
 use crate::forwarding::rewrite::Shift;
 use crate::session::srtp::Sealer;
 use crate::transport::framing;
-use crate::wire::mux::{Path, Protocol};
+use crate::wire::mux::{Ecn, Path, Protocol};
 use crate::wire::payload::{Format, dependency, vp8, vp9};
 use crate::wire::rtp::{self, ExtensionKind, HeaderWriter, PayloadType, RtpTime, SeqNo, red};
 use std::num::NonZeroU16;
@@ -25,14 +27,15 @@ use std::num::NonZeroU16;
 /// What was written at the start of the caller's buffer.
 pub(super) struct Written {
     pub(super) path: Path,
+    pub(super) ecn: Ecn,
     pub(super) len: usize,
     pub(super) segment_size: Option<NonZeroU16>,
 }
 
 /// What became of the entry at the head of a queue.
-enum Sealed {
-    /// A datagram of this length stands in the buffer.
-    Datagram(usize),
+pub(super) enum Sealed {
+    /// A datagram stands in the buffer.
+    Datagram(Left),
     /// It does not fit behind the datagrams already there: the next transmit takes it.
     NextTime,
     Dropped(DropReason),
@@ -40,9 +43,15 @@ enum Sealed {
 }
 
 impl Engine {
-    /// Writes the next transmit to a participant: first what keeps the path alive, then reports and
-    /// feedback, then a burst of media.
-    pub(super) fn write_next(&mut self, now: Instant, id: ParticipantId, buf: &mut [u8]) -> Option<Written> {
+    /// Writes the next transmit to a participant, `name`: first what keeps the path alive, then reports and feedback,
+    /// then a burst of media.
+    pub(super) fn write_next(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        name: u64,
+        buf: &mut [u8],
+    ) -> Option<Written> {
         if self.participants.get(id)?.egress.control {
             let written = self.write_control(now, id, buf);
             if written.is_some() {
@@ -50,7 +59,7 @@ impl Engine {
             }
             self.participants.get_mut(id)?.egress.control = false;
         }
-        self.write_media(now, id, buf)
+        self.write_media(now, id, name, buf)
     }
 
     /// The next datagram that is not media.
@@ -85,10 +94,69 @@ impl Engine {
         }
     }
 
-    /// As many datagrams of one size as fit, the last one possibly shorter.
-    fn write_media(&mut self, now: Instant, id: ParticipantId, buf: &mut [u8]) -> Option<Written> {
+    /// The next transmit of media: sound, then what waits at the pace of the path, then what proves the path.
+    fn write_media(&mut self, now: Instant, id: ParticipantId, name: u64, buf: &mut [u8]) -> Option<Written> {
+        let (written, in_vain) = loop {
+            let participant = self.participants.get_mut(id)?;
+            let path = participant.path?;
+            participant.network.keys()?;
+            let egress = &mut participant.egress;
+            egress.due = false;
+            if egress.fitted && !self.begin_fitting(now, id) {
+                break (None, true);
+            }
+            let Some((queue, bytes)) = self.participants.get_mut(id)?.egress.turn(now) else {
+                break (None, false);
+            };
+            let written = match queue {
+                Queue::Padding => {
+                    let written = self.write_probe(now, id, name, buf);
+                    let in_vain = written.is_none();
+                    break (written, in_vain);
+                }
+                queue => self.write_burst(now, id, name, (queue, bytes, path), buf),
+            };
+            // A queue of which nothing was left to be sent is empty now.
+            if written.is_some() || !self.participants.get(id)?.egress.has_media() {
+                break (written, false);
+            }
+        };
+        self.schedule(now, id, in_vain);
+        written
+    }
+
+    /// Sees to what is known of a participant's path before media is sent. False if no media is, as nothing is
+    /// heard of who receives it: what waits is dropped (RFC 8083, section 4.3).
+    fn begin_fitting(&mut self, now: Instant, id: ParticipantId) -> bool {
+        let Some(participant) = self.participants.get_mut(id) else { return false };
+        let egress = &mut participant.egress;
+        let Some(congestion) = &egress.congestion else {
+            let random = participant.random.fork(CONGESTION);
+            let next = egress.transport_seq;
+            let congestion = Congestion::new(now, egress.feedback, &self.config, next, random);
+            egress.congestion = Some(Box::new(congestion));
+            return true;
+        };
+        if !congestion.is_unheard(now) {
+            return true;
+        }
+        let dropped = egress.len();
+        egress.clear();
+        self.traffic.queued_dropped += dropped as u64;
+        (0..dropped).for_each(|_| self.count_drop(Some(id), DropReason::Unheard));
+        false
+    }
+
+    /// As many datagrams of one size as fit and may leave, the last one possibly shorter.
+    fn write_burst(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        name: u64,
+        (queue, bytes, path): (Queue, usize, Path),
+        buf: &mut [u8],
+    ) -> Option<Written> {
         let participant = self.participants.get_mut(id)?;
-        let path = participant.path?;
         let keys = participant.network.keys()?;
         let egress = &mut participant.egress;
         let mut desk = Desk {
@@ -101,35 +169,28 @@ impl Engine {
             redundancy: self.redundancy,
             abs_send_time: rtp::AbsSendTime::at(now).to_bytes(),
         };
-        let (mut len, mut segment, mut count) = (0, 0, 0);
-        // In a stream each datagram has its length in front, and the sizes may differ.
-        let framed = path.protocol == Protocol::Tcp;
-        let front = if framed { framing::PREFIX } else { 0 };
+        let name = self.departures.is_some().then_some(name);
+        let ecn = egress.ecn(self.config.ecn, path.protocol);
+        let overhead = congestion::overhead(&path);
+        let mut burst = Burst::new(self.config.mtu, path.protocol);
         let mut exhausted = false;
-        while count < limits::TRANSMIT_BURST && !exhausted {
-            let Some(entry) = egress.queue.front() else { break };
-            // The first datagram sets the size; none after it may be longer.
-            let room = buf.get_mut(len + front..).unwrap_or_default();
-            let longest = if framed || count == 0 { self.config.mtu } else { segment };
-            let most = room.len().min(longest);
-            let outcome = desk.seal(entry, egress.transport_seq, room, most, count > 0);
+        while burst.count < limits::TRANSMIT_BURST && burst.paced < bytes && !exhausted {
+            let Some(entry) = egress.front(queue) else { break };
+            let (room, most) = burst.room(buf);
+            let outcome = desk.seal(&entry, egress.transport_seq, room, most, burst.count > 0);
             if matches!(outcome, Sealed::NextTime) {
                 break;
             }
-            let retransmission = entry.retransmission;
-            egress.queue.pop_front();
+            egress.pop(queue);
             match outcome {
-                Sealed::Datagram(written) => {
+                Sealed::Datagram(left) => {
+                    let retransmission = entry.retransmission;
                     participant.traffic.retransmitted += u64::from(retransmission);
-                    egress.transport_seq = egress.transport_seq.wrapping_add(1);
-                    segment = if count == 0 { written } else { segment };
-                    let prefix = framing::prefix(written).filter(|_| framed);
-                    if let (Some(prefix), Some(place)) = (prefix, buf.get_mut(len..len + front)) {
-                        place.copy_from_slice(&prefix);
+                    burst.newest = if retransmission { burst.newest } else { Some(entry.subscription) };
+                    if egress.on_left(now, left, left.len + overhead, name, retransmission) {
+                        desk.leave_out(entry.subscription);
                     }
-                    len += front + written;
-                    count += 1;
-                    if written < segment && !framed {
+                    if burst.add(buf, left.len, overhead) {
                         break;
                     }
                 }
@@ -141,12 +202,10 @@ impl Engine {
                 Sealed::Exhausted | Sealed::NextTime => exhausted = true,
             }
         }
-        if egress.queue.is_empty() {
-            // Begins at the front again: the same few cache lines for every packet.
-            egress.queue.clear();
-        }
-        participant.traffic.on_sent(len - count * front, count);
-        self.traffic.on_sent(len - count * front, count);
+        egress.on_burst(now, queue, &burst, ecn);
+        let (len, count) = (burst.plain_len(), burst.count);
+        participant.traffic.on_sent(len, count);
+        self.traffic.on_sent(len, count);
         participant.traffic.forwarded += count as u64;
         self.traffic.forwarded += count as u64;
         if exhausted {
@@ -154,14 +213,170 @@ impl Engine {
             self.drops.add(DropReason::Unsubscribed.index());
             self.remove(id, LeaveReason::KeyExhausted);
         }
-        let several = u16::try_from(segment).ok().filter(|_| count > 1 && !framed);
-        (count > 0).then_some(Written { path, len, segment_size: several.and_then(NonZeroU16::new) })
+        burst.written(path, ecn)
+    }
+}
+
+/// Which of a participant's queues has its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queue {
+    Audio,
+    Video,
+    /// None: nothing waits, and the pace allows more.
+    Padding,
+}
+
+impl Egress {
+    /// Whose turn it is, and how many bytes may leave together.
+    fn turn(&mut self, now: Instant) -> Option<(Queue, usize)> {
+        if !self.audio.is_empty() {
+            return Some((Queue::Audio, usize::MAX));
+        }
+        let Some(congestion) = &mut self.congestion else {
+            return (!self.video.is_empty()).then_some((Queue::Video, usize::MAX));
+        };
+        let turn = congestion.turn(now, self.repairs.into(), self.video.len())?;
+        let queue = if turn.class == Class::Padding { Queue::Padding } else { Queue::Video };
+        Some((queue, turn.bytes))
+    }
+
+    /// The entry at the head of a queue.
+    #[inline]
+    fn front(&self, queue: Queue) -> Option<SendEntry> {
+        match queue {
+            Queue::Audio => self.audio.front().copied(),
+            _ => self.video.front().copied(),
+        }
+    }
+
+    #[inline]
+    fn pop(&mut self, queue: Queue) {
+        match queue {
+            Queue::Audio => self.audio.pop_front(),
+            _ => {
+                self.repairs = self.repairs.saturating_sub(1);
+                self.video.pop_front()
+            }
+        };
+    }
+
+    fn has_media(&self) -> bool {
+        !self.audio.is_empty() || !self.video.is_empty()
+    }
+
+    /// Drops what waits.
+    fn clear(&mut self) {
+        self.audio.clear();
+        self.video.clear();
+        self.repairs = 0;
+    }
+
+    /// The marks that media leaves with.
+    pub(super) fn ecn(&self, enabled: bool, protocol: Protocol) -> Ecn {
+        let reported = self.feedback == FeedbackKind::Streams && protocol == Protocol::Udp;
+        if enabled && reported { Ecn::Ect1 } else { Ecn::NotEct }
+    }
+
+    /// A datagram was sealed. Says whether the next number of its own stream is to be left out.
+    #[inline]
+    pub(super) fn on_left(
+        &mut self,
+        now: Instant,
+        left: Left,
+        size: usize,
+        name: Option<u64>,
+        again: bool,
+    ) -> bool {
+        let Some(congestion) = &mut self.congestion else {
+            self.transport_seq = self.transport_seq.wrapping_add(u64::from(left.numbered));
+            return false;
+        };
+        let leaves_out = congestion.on_sent(now, left, size, name, again);
+        self.transport_seq = congestion.departures.next();
+        leaves_out
+    }
+
+    /// A burst is written.
+    fn on_burst(&mut self, now: Instant, queue: Queue, burst: &Burst, ecn: Ecn) {
+        let entries = if queue == Queue::Audio { &mut self.audio } else { &mut self.video };
+        if entries.is_empty() {
+            // Begins at the front again: the same few cache lines for every packet.
+            entries.clear();
+        }
+        let Some(congestion) = &mut self.congestion else { return };
+        if queue == Queue::Video && burst.count > 0 {
+            congestion.on_paced(now, Class::Media, burst.count, burst.paced);
+            congestion.newest = burst.newest.or(congestion.newest);
+        }
+        if ecn == Ecn::Ect1 {
+            congestion.counts.ect1 += burst.count as u64;
+        }
+    }
+}
+
+/// Datagrams in a row at the start of a buffer.
+struct Burst {
+    len: usize,
+    /// The size of all but the last.
+    segment: usize,
+    count: usize,
+    /// Their bytes with all headers.
+    paced: usize,
+    /// What the last of new media belongs to.
+    newest: Option<SubscriptionId>,
+    mtu: usize,
+    /// In a stream each datagram has its length in front, and the sizes may differ.
+    framed: bool,
+}
+
+impl Burst {
+    fn new(mtu: usize, protocol: Protocol) -> Self {
+        Burst { len: 0, segment: 0, count: 0, paced: 0, newest: None, mtu, framed: protocol == Protocol::Tcp }
+    }
+
+    fn front(&self) -> usize {
+        if self.framed { framing::PREFIX } else { 0 }
+    }
+
+    /// Where the next datagram goes, and how long it may be: the first sets the size, none after it is longer.
+    #[inline]
+    fn room<'b>(&self, buf: &'b mut [u8]) -> (&'b mut [u8], usize) {
+        let room = buf.get_mut(self.len + self.front()..).unwrap_or_default();
+        let longest = if self.framed || self.count == 0 { self.mtu } else { self.segment };
+        let most = room.len().min(longest);
+        (room, most)
+    }
+
+    /// A datagram stands there; true if it has to be the last.
+    #[inline]
+    fn add(&mut self, buf: &mut [u8], len: usize, overhead: usize) -> bool {
+        self.segment = if self.count == 0 { len } else { self.segment };
+        let (start, front) = (self.len, self.front());
+        let prefix = framing::prefix(len).filter(|_| self.framed);
+        if let (Some(prefix), Some(place)) = (prefix, buf.get_mut(start..start + front)) {
+            place.copy_from_slice(&prefix);
+        }
+        self.len += front + len;
+        self.paced += len + overhead;
+        self.count += 1;
+        len < self.segment && !self.framed
+    }
+
+    /// Bytes of the datagrams alone.
+    fn plain_len(&self) -> usize {
+        self.len - self.count * self.front()
+    }
+
+    fn written(&self, path: Path, ecn: Ecn) -> Option<Written> {
+        let several = u16::try_from(self.segment).ok().filter(|_| self.count > 1 && !self.framed);
+        let segment_size = several.and_then(NonZeroU16::new);
+        (self.count > 0).then_some(Written { path, ecn, len: self.len, segment_size })
     }
 }
 
 /// A datagram at the start of `buf` as it goes its way: behind its length in a stream.
-fn enclose(path: Path, buf: &mut [u8], len: usize) -> Option<Written> {
-    let written = Written { path, len, segment_size: None };
+pub(super) fn enclose(path: Path, buf: &mut [u8], len: usize) -> Option<Written> {
+    let written = Written { path, ecn: Ecn::NotEct, len, segment_size: None };
     if path.protocol != Protocol::Tcp {
         return Some(written);
     }
@@ -172,21 +387,24 @@ fn enclose(path: Path, buf: &mut [u8], len: usize) -> Option<Written> {
 }
 
 /// What the packets of one transmit are made from.
-struct Desk<'e> {
-    subscriptions: &'e mut Slots<SubscriptionId, Subscription>,
-    sources: &'e Slots<SourceId, Source>,
-    streams: &'e Slots<StreamId, Stream>,
-    pages: &'e Pages,
-    sealer: &'e Sealer,
-    codecs: &'e [Codec],
-    redundancy: Option<Redundancy>,
-    abs_send_time: [u8; 3],
+pub(super) struct Desk<'e> {
+    pub(super) subscriptions: &'e mut Slots<SubscriptionId, Subscription>,
+    pub(super) sources: &'e Slots<SourceId, Source>,
+    pub(super) streams: &'e Slots<StreamId, Stream>,
+    pub(super) pages: &'e Pages,
+    pub(super) sealer: &'e Sealer,
+    pub(super) codecs: &'e [Codec],
+    pub(super) redundancy: Option<Redundancy>,
+    pub(super) abs_send_time: [u8; 3],
 }
+
+/// The label of the fork that draws for what is left out on purpose.
+const CONGESTION: u64 = 2;
 
 impl Desk<'_> {
     /// Writes and seals one entry at the start of `room`, if it takes at most `most` bytes.
     #[inline]
-    fn seal(
+    pub(super) fn seal(
         &mut self,
         entry: &SendEntry,
         transport_seq: u64,
@@ -253,7 +471,40 @@ impl Desk<'_> {
             return Sealed::Exhausted;
         };
         subscription.on_sent(entry.retransmission, payload.len());
-        Sealed::Datagram(len)
+        let numbered = subscription.extensions.transport_sequence_number != UNNEGOTIATED;
+        Sealed::Datagram(Left { len, ssrc: header.ssrc.0, seq: header.seq.0 as u16, numbered })
+    }
+
+    /// The next number of a subscription's retransmissions is used for nothing.
+    pub(super) fn leave_out(&mut self, key: SubscriptionId) {
+        if let Some(subscription) = self.subscriptions.get_mut(key) {
+            subscription.rtx_next = SeqNo(subscription.rtx_next.0 + 1);
+        }
+    }
+
+    /// Writes and seals padding alone, on a subscription's stream of retransmissions (RFC 4588), at the start of `room`.
+    pub(super) fn pad(
+        &mut self,
+        key: SubscriptionId,
+        timestamp: u32,
+        transport_seq: u64,
+        room: &mut [u8],
+        count: u8,
+    ) -> Option<Left> {
+        let subscription = self.subscriptions.get_mut(key)?;
+        let types = subscription.rtx_payload_types.iter().copied();
+        let payload_type =
+            types.filter(|payload_type| *payload_type != UNNEGOTIATED).find_map(PayloadType::new)?;
+        let (seq, ssrc) = (subscription.rtx_next, subscription.rtx_ssrc);
+        let header = Header { seq, ssrc, payload_type, marker: false, timestamp, padding: true };
+        let ids = &subscription.extensions;
+        let own = Own { transport_seq, abs_send_time: self.abs_send_time, frame_shift: 0 };
+        let header_len = header.write(room, ids, &[], &own)?;
+        rtp::write_padding(room.get_mut(header_len..)?, count).ok()?;
+        let len = self.sealer.seal_rtp_in_place(seq, ssrc, header_len, room, count.into()).ok()?;
+        subscription.rtx_next = SeqNo(seq.0 + 1);
+        let numbered = ids.transport_sequence_number != UNNEGOTIATED;
+        Some(Left { len, ssrc: ssrc.0, seq: seq.0 as u16, numbered })
     }
 }
 
@@ -283,6 +534,8 @@ struct Header {
     payload_type: PayloadType,
     marker: bool,
     timestamp: u32,
+    /// Whether the payload ends in padding.
+    padding: bool,
 }
 
 impl Subscription {
@@ -300,6 +553,7 @@ impl Subscription {
             payload_type: PayloadType::new(payload_type)?,
             marker,
             timestamp: entry.timestamp,
+            padding: false,
         })
     }
 
@@ -325,6 +579,9 @@ impl Header {
             HeaderWriter::new(room, marker, payload_type, seq, timestamp, ssrc)
         }
         .ok()?;
+        if self.padding {
+            writer.padding();
+        }
         if ids.transport_sequence_number != UNNEGOTIATED {
             writer
                 .extension(ids.transport_sequence_number, &(own.transport_seq as u16).to_be_bytes())

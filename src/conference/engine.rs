@@ -6,6 +6,7 @@ use crate::base::random::Random;
 use crate::base::slots::Slots;
 use crate::base::time::Instant;
 use crate::conference::config::{ConfigError, EngineConfig};
+use crate::conference::congestion::Transmits;
 use crate::conference::drops::{DropCounters, DropReason};
 use crate::conference::egress::Written;
 use crate::conference::event::{Event, LeaveReason};
@@ -18,6 +19,7 @@ use crate::conference::source::{Source, Stream};
 use crate::conference::stats::{EngineStats, Traffic};
 use crate::conference::streams::{StreamEnd, Streams};
 use crate::conference::subscription::Subscription;
+use crate::congestion::bwe::Arrival;
 use crate::forwarding::history::Pages;
 use crate::session::{dtls, ice};
 use crate::transport::network;
@@ -95,6 +97,10 @@ pub struct Engine {
     pub(super) room_deadlines: Deadlines<RoomId>,
     pub(super) events: VecDeque<Event>,
     transmits: u64,
+    /// Whose the latest were, once the embedder tells departures.
+    pub(super) departures: Option<Transmits<ParticipantId>>,
+    /// What feedback says of arrivals while it is read.
+    pub(super) arrivals: Vec<Arrival>,
     /// How many rooms there ever were: the label of the next one's fork.
     pub(super) rooms_created: u64,
     /// Where packets of streams that have no history yet are opened.
@@ -156,6 +162,8 @@ impl Engine {
             room_deadlines: Deadlines::new(),
             events: VecDeque::new(),
             transmits: 0,
+            departures: None,
+            arrivals: Vec::new(),
             rooms_created: 0,
             scratch: vec![0; limits::DATAGRAM].into_boxed_slice(),
             traffic: Traffic::default(),
@@ -211,19 +219,23 @@ impl Engine {
             self.handle_timeout(now);
         }
         while let Some(&id) = self.ready.front() {
-            let written = self.write_next(now, id, buf);
+            let name = self.transmits + 1;
+            let written = self.write_next(now, id, name, buf);
             // Ready participants take turns; who has nothing left leaves the line.
             self.ready.pop_front();
             if let Some(participant) = self.participants.get_mut(id) {
-                participant.egress.ready = written.is_some() && participant.egress.has_more();
-                if participant.egress.ready {
+                let egress = &mut participant.egress;
+                egress.ready = egress.due || written.is_some() && egress.has_more();
+                if egress.ready {
                     self.ready.push_back(id);
                 }
             }
-            let Some(Written { path, len, segment_size }) = written else { continue };
-            self.transmits += 1;
-            let id = TransmitId(self.transmits);
-            return Some(Transmit { id, path, ecn: Ecn::NotEct, len, segment_size });
+            let Some(Written { path, ecn, len, segment_size }) = written else { continue };
+            self.transmits = name;
+            if let Some(departures) = &mut self.departures {
+                departures.add(name, id);
+            }
+            return Some(Transmit { id: TransmitId(name), path, ecn, len, segment_size });
         }
         self.skip_stale_deadlines();
         None
@@ -258,10 +270,16 @@ impl Engine {
         sooner(sooner(participants, rooms), self.connections.poll_timeout())
     }
 
-    /// Tells when a transmit truly left, where the embedder knows better than the `now` of its poll.
-    /// Accepted for any id; nothing depends on it yet.
-    pub fn handle_departure(&mut self, at: Instant, _id: TransmitId) {
-        self.advance(at);
+    /// Tells when a transmit truly left, where the embedder knows better than the `now` of its poll: what is believed
+    /// of paths is truer then. Told in the order of the transmits, and before anything else is handed in; what
+    /// is told later, or of a transmit before the first one told, or of none, is of no effect.
+    pub fn handle_departure(&mut self, at: Instant, id: TransmitId) {
+        let at = at.min(self.advance(at));
+        let departures = self.departures.get_or_insert_with(Transmits::new);
+        let owner = departures.owner(id.0).and_then(|owner| self.participants.get_mut(owner));
+        if let Some(congestion) = owner.and_then(|owner| owner.egress.congestion.as_deref_mut()) {
+            congestion.on_departure(at, id.0);
+        }
     }
 
     /// What the engine did so far, and what it holds.
@@ -356,6 +374,7 @@ impl Engine {
 
     /// Does what is due to one participant.
     fn run_timers(&mut self, now: Instant, id: ParticipantId) {
+        let mut control = false;
         for timer in Timer::ALL {
             let Some(participant) = self.participants.get_mut(id) else {
                 return;
@@ -379,9 +398,24 @@ impl Engine {
                 }
                 Timer::Connect if participant.path.is_none() => self.remove(id, LeaveReason::ConsentExpired),
                 Timer::Connect => {}
+                Timer::Pace => {
+                    self.on_pace(now, id);
+                    continue;
+                }
             }
+            control = true;
         }
-        self.make_ready(id);
+        if control {
+            self.make_ready(id);
+        }
+    }
+
+    /// The time of what waits for it has come.
+    fn on_pace(&mut self, now: Instant, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(congestion) = &mut participant.egress.congestion else { return };
+        congestion.handle_timeout(now);
+        self.refit(now, id);
     }
 
     /// Takes the facts of a participant's transport and keeps its deadline in step.

@@ -7,6 +7,7 @@ use crate::conference::drops::{DropCounters, DropReason};
 use crate::conference::engine::{Engine, push_event};
 use crate::conference::event::Event;
 use crate::conference::ids::{SourceId, StreamId, SubscriptionId};
+use crate::conference::negotiation::MediaKind;
 use crate::conference::participant::SendEntry;
 use crate::conference::source::{Encoding, Listener, Moment, Source, Stream};
 use crate::conference::subscription::Subscription;
@@ -88,7 +89,8 @@ impl Engine {
     /// One walk over the audience, or over some seats of it; says where more is to be done.
     fn walk(&mut self, now: Instant, id: SourceId, packet: &Kept, seats: Option<&[usize]>) -> Seats {
         let Some(source) = self.sources.get_mut(id) else { return Seats::default() };
-        let Source { audience, encodings, ladder, .. } = source;
+        let Source { audience, encodings, ladder, info, .. } = source;
+        let audio = info.kind == MediaKind::Audio;
         let facts = &packet.reading.facts;
         let numbers = (packet.timestamp, packet.reading.inner);
         let mut walk = Walk {
@@ -118,13 +120,21 @@ impl Engine {
             let Some(sending) = usual.or_else(|| walk.take(seat, listener)) else { continue };
             let Some(subscriber) = self.participants.get_mut(listener.subscriber) else { continue };
             queued += 1;
-            if subscriber.egress.queue.len() >= limits::SEND_QUEUE {
+            let egress = &mut subscriber.egress;
+            let (queue, most, waits) = if audio {
+                (&mut egress.audio, limits::AUDIO_QUEUE, false)
+            } else {
+                (&mut egress.video, limits::SEND_QUEUE, egress.held)
+            };
+            if queue.len() >= most {
                 refused += 1;
                 walk.drops.add(DropReason::QueueFull.index());
                 subscriber.drops.add(DropReason::QueueFull.index());
+                // A picture that lacks a part is mended by a key frame.
+                walk.awaited |= !audio;
                 continue;
             }
-            subscriber.egress.queue.push_back(SendEntry {
+            queue.push_back(SendEntry {
                 subscription: listener.subscription,
                 stream: packet.stream,
                 seq: packet.seq,
@@ -135,8 +145,8 @@ impl Engine {
                 emptied: sending.emptied,
                 retransmission: false,
             });
-            if !subscriber.egress.ready {
-                subscriber.egress.ready = true;
+            if !egress.ready && !waits {
+                egress.ready = true;
                 self.ready.push_back(listener.subscriber);
             }
         }

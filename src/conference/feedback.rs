@@ -3,6 +3,7 @@
 
 use crate::base::limits;
 use crate::base::time::{Duration, Instant};
+use crate::conference::congestion::Losses;
 use crate::conference::drops::DropReason;
 use crate::conference::engine::Engine;
 use crate::conference::ids::{ParticipantId, SubscriptionId};
@@ -45,9 +46,12 @@ impl Engine {
             // Of reduced size or not, whatever was negotiated: it is authentic, and str0m repairs by NACKs
             // alone without having asked (RFC 5506, section 5, binds the sender).
             let compound = rtcp::Compound::parse(plain).map_err(|error| DropReason::Rtcp(error.fault))?;
+            self.on_heard(id);
+            let mut losses = Losses::default();
             for packet in compound.packets() {
-                self.on_rtcp(now, id, &packet);
+                self.on_rtcp(now, id, &packet, &mut losses);
             }
+            self.on_losses(now, id, losses);
             // What follows a malformed packet is lost, which counts for the whole datagram.
             compound.dropped().map_or(Ok(Taken::Consumed), |error| Err(DropReason::Rtcp(error.fault)))
         });
@@ -55,7 +59,7 @@ impl Engine {
         taken
     }
 
-    fn on_rtcp(&mut self, now: Instant, id: ParticipantId, packet: &rtcp::Packet<'_>) {
+    fn on_rtcp(&mut self, now: Instant, id: ParticipantId, packet: &rtcp::Packet<'_>, losses: &mut Losses) {
         match packet {
             rtcp::Packet::SenderReport(report) => {
                 if let Some(stream) = self.stream_of(id, report.info.ssrc) {
@@ -65,10 +69,10 @@ impl Engine {
                         arrival: now,
                     });
                 }
-                report.reports().for_each(|block| self.on_report_block(now, id, &block));
+                report.reports().for_each(|block| self.on_report_block(now, id, &block, losses));
             }
             rtcp::Packet::ReceiverReport(report) => {
-                report.reports().for_each(|block| self.on_report_block(now, id, &block));
+                report.reports().for_each(|block| self.on_report_block(now, id, &block, losses));
             }
             rtcp::Packet::ExtendedReport(report) => {
                 report.blocks().for_each(|block| self.on_extended_block(now, id, report.ssrc, block));
@@ -79,13 +83,10 @@ impl Engine {
             rtcp::Packet::Fir(fir) => fir.entries().for_each(|entry| {
                 self.on_keyframe_request(now, id, entry.ssrc, Some((fir.sender, entry.sequence_number)));
             }),
-            rtcp::Packet::TransportFeedback(_) => {
-                if let Some(participant) = self.participants.get_mut(id) {
-                    participant.traffic.feedback_received += 1;
-                }
-            }
-            // SDES of a publisher says nothing that its session does not; REMB and the rest wait for an
-            // estimator.
+            rtcp::Packet::TransportFeedback(feedback) => self.on_transport_feedback(now, id, feedback),
+            rtcp::Packet::CongestionFeedback(feedback) => self.on_congestion_feedback(now, id, feedback),
+            rtcp::Packet::Remb(remb) => self.on_receiver_estimate(now, id, remb.bitrate),
+            // SDES of a publisher says nothing that its session does not.
             _ => {}
         }
     }
@@ -117,7 +118,13 @@ impl Engine {
 
     /// How a subscription arrives, and the round trip by our sender report that the block answers (RFC 3550,
     /// section 6.4.1).
-    fn on_report_block(&mut self, now: Instant, id: ParticipantId, block: &rtcp::ReportBlock) {
+    fn on_report_block(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        block: &rtcp::ReportBlock,
+        losses: &mut Losses,
+    ) {
         let key = self.subscription_of(id, block.ssrc);
         let Some(subscription) = key.and_then(|key| self.subscriptions.get_mut(key)) else {
             return;
@@ -125,8 +132,16 @@ impl Engine {
         let answered = subscription.reported.filter(|(ntp, _)| *ntp == block.last_sr && *ntp != 0);
         let trip = answered.and_then(|(_, sent)| round_trip(now, sent, block.delay_since_last_sr));
         let clock_rate = subscription.clock_rate(&self.config.codecs);
-        let before = subscription.arrives.and_then(|arrives| arrives.round_trip_time);
-        subscription.arrives = Some(RemoteInboundStats::new(block, clock_rate, trip.or(before)));
+        let before = subscription.arrives;
+        let told =
+            RemoteInboundStats::new(block, clock_rate, trip.or(before.and_then(|told| told.round_trip_time)));
+        subscription.arrives = Some(told);
+        if let Some(before) = before {
+            let expected = u64::from(told.packets_since(&before));
+            losses.expected += expected;
+            losses.lost += expected * u64::from(block.fraction_lost);
+        }
+        losses.round_trip = trip.or(losses.round_trip);
         self.on_round_trip(id, trip);
     }
 
@@ -189,10 +204,34 @@ impl Engine {
         key: SubscriptionId,
         wire: WireSeq,
     ) -> Option<()> {
+        let out = SeqNo::extend(self.highest_out(key)?, wire);
+        let (entry, len) = self.repetition(key, out)?;
+        let participant = self.participants.get_mut(id)?;
+        let rtt = participant.round_trip();
+        let full = participant.egress.video.len() >= limits::SEND_QUEUE;
         let subscription = self.subscriptions.get_mut(key)?;
+        if full || !subscription.retransmissions.allow(now, rtt, out, len, &subscription.sent) {
+            return None;
+        }
+        participant.egress.push_repair(entry);
+        self.traffic.queued += 1;
+        self.make_ready(id);
+        Some(())
+    }
+
+    /// The highest number that a subscription was sent.
+    pub(super) fn highest_out(&self, key: SubscriptionId) -> Option<SeqNo> {
+        let subscription = self.subscriptions.get(key)?;
+        let source = self.sources.get(subscription.source)?;
+        Some(source.audience.get(subscription.seat?)?.rewriter.highest())
+    }
+
+    /// A packet of a subscription once more, by its number, and the bytes of its payload; `None` if it is not held or
+    /// its codec has no retransmissions.
+    pub(super) fn repetition(&self, key: SubscriptionId, out: SeqNo) -> Option<(SendEntry, u64)> {
+        let subscription = self.subscriptions.get(key)?;
         let source = self.sources.get(subscription.source)?;
         let listener = source.audience.get(subscription.seat?)?;
-        let out = SeqNo::extend(listener.rewriter.highest(), wire);
         let (seq, past) = listener.rewriter.unmap(&subscription.spans, out)?;
         let span = past.span;
         let stream_id = source.encoding(span.layer.encoding)?.stream?;
@@ -201,12 +240,6 @@ impl Engine {
         let layer = Layer { encoding: span.layer.encoding, spatial, temporal };
         let codec = usize::from(packet.codec);
         if subscription.rtx_payload_types.get(codec).copied().unwrap_or(UNNEGOTIATED) == UNNEGOTIATED {
-            return None;
-        }
-        let participant = self.participants.get_mut(id)?;
-        let (len, rtt) = (u64::from(packet.payload_len), participant.round_trip());
-        let full = participant.egress.queue.len() >= limits::SEND_QUEUE;
-        if full || !subscription.retransmissions.allow(now, rtt, out, len, &subscription.sent) {
             return None;
         }
         let entry = SendEntry {
@@ -221,10 +254,7 @@ impl Engine {
             emptied: !past.includes(layer, packet.timestamp),
             retransmission: true,
         };
-        participant.egress.queue.push_back(entry);
-        self.traffic.queued += 1;
-        self.make_ready(id);
-        Some(())
+        Some((entry, packet.payload_len.into()))
     }
 
     /// A receiver lost its picture: only what it is subscribed to counts (RFC 4585, section 6.3.1). A FIR

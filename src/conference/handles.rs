@@ -320,7 +320,7 @@ impl Engine {
             feedback_received: traffic.feedback_received,
             requests_refused: traffic.requests_refused.into(),
             packets_missing: streams.map(|stream| stream.missing.len()).sum(),
-            packets_queued: participant.egress.queue.len(),
+            packets_queued: participant.egress.len(),
             drops: participant.drops.clone(),
         }
     }

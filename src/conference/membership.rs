@@ -170,7 +170,7 @@ impl Engine {
         for path in self.directory.remove(id) {
             self.end_stream(path, StreamEnd::Left);
         }
-        for _ in &participant.egress.queue {
+        for _ in 0..participant.egress.len() {
             self.traffic.queued_dropped += 1;
             self.count_drop(None, DropReason::Unsubscribed);
         }
@@ -189,6 +189,7 @@ impl Engine {
     /// Nobody is there: what grew with the participants goes back to the allocator (I-02).
     fn give_back(&mut self) {
         self.ready = VecDeque::new();
+        self.arrivals = Vec::new();
         self.deadlines = Deadlines::new();
         self.pages.give_back();
     }

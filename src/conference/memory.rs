@@ -1,7 +1,6 @@
 //! How much one participant can make the engine hold, as the sum of its caps.
 
 use crate::base::limits;
-use crate::conference::drops;
 use crate::conference::ids::{ParticipantId, SourceId};
 use crate::conference::lines::SharedLine;
 use crate::conference::participant::{ParticipantState, Role, Seldom, SendEntry};
@@ -9,6 +8,7 @@ use crate::conference::source::{Encoding, Listener, Source, Stream};
 use crate::conference::streams;
 use crate::conference::subscription::Subscription;
 use crate::conference::view::Viewing;
+use crate::conference::{congestion, drops};
 use crate::forwarding::ladder::{Meter, Rung};
 use crate::forwarding::rewrite::Past;
 use crate::forwarding::{history, reading};
@@ -78,5 +78,6 @@ const fn received() -> usize {
         + view
         + seldom
         + limits::SUBSCRIPTIONS_PER_PARTICIPANT * (subscription + repair)
-        + limits::SEND_QUEUE * size_of::<SendEntry>()
+        + (limits::SEND_QUEUE + limits::AUDIO_QUEUE) * size_of::<SendEntry>()
+        + congestion::BOUND
 }

@@ -6,7 +6,8 @@
 //! history and a subscriber's transport are borrowed at once and each thing has one owner. The files
 //! follow a packet: `engine` (the five verbs), `ingress` with `binding` and `budget`, `fanout`, `egress`;
 //! `redundancy` is what audio has of it; `view` with `lines` is whom each sees; `streams` is TCP, `candidate` where
-//! the sockets are; `feedback` and `reports` are RTCP in and out, with `round_trip`; `stats` and `stream_stats` are
+//! the sockets are; `feedback` and `reports` are RTCP in and out, with `round_trip`; `congestion` is what is
+//! believed of each path and the pace by it; `stats` and `stream_stats` are
 //! what is told of it all; `participant`, `room`, `source` and
 //! `subscription` are who and what.
 
@@ -14,6 +15,7 @@ mod binding;
 mod budget;
 mod candidate;
 mod config;
+mod congestion;
 mod digest;
 mod drops;
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! One joined endpoint: its transport, what it sends, what it receives.
 
+use crate::base::digest::debug;
 use crate::base::limits;
 use crate::base::random::Random;
 use crate::base::time::{Duration, Instant};
 use crate::conference::budget::PublishBudget;
-use crate::conference::config::ParticipantConfig;
+use crate::conference::config::{EngineConfig, ParticipantConfig};
+use crate::conference::congestion::{Congestion, FeedbackKind};
 use crate::conference::drops::DropTally;
 use crate::conference::ids::{RoomId, SourceId, StreamId, SubscriptionId};
 use crate::conference::lines::SharedLine;
@@ -19,6 +21,7 @@ use crate::wire::mux::Path;
 use crate::wire::rtp::{SeqNo, Ssrc};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 /// What a participant's SSRC turned out to be, by the context that its first packet opened.
 #[derive(Debug, Clone, Copy, Hash)]
@@ -51,30 +54,75 @@ pub(super) struct SendEntry {
     pub(super) retransmission: bool,
 }
 
-/// What waits to leave for one participant.
-#[derive(Debug, Default, Hash)]
+/// What waits to leave for one participant: first what fan-out touches, in the cache line of the slot's generation.
+#[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Egress {
-    pub(super) queue: VecDeque<SendEntry>,
-    /// Whether the participant stands in the engine's line of those with something to send.
-    pub(super) ready: bool,
-    /// Whether there may be more to send than the queue: checks, a handshake, RTCP.
-    pub(super) control: bool,
+    /// Video, and what is sent again, which goes first.
+    pub(super) video: VecDeque<SendEntry>,
     /// The next transport-wide sequence number; the wire shows its low 16 bits.
     pub(super) transport_seq: u64,
+    /// How many entries at the head of `video` are sent again.
+    pub(super) repairs: u16,
+    /// Whether the participant stands in the engine's line of those with something to send.
+    pub(super) ready: bool,
+    /// Whether there may be more to send than the queues: checks, a handshake, RTCP.
+    pub(super) control: bool,
+    /// Whether video waits for its time.
+    pub(super) held: bool,
+    /// Whether the time of video or of a probe has come.
+    pub(super) due: bool,
+    /// Whether what is sent is fitted to the path.
+    pub(super) fitted: bool,
+    pub(super) feedback: FeedbackKind,
+    /// Sound: it waits for nothing but its turn.
+    pub(super) audio: VecDeque<SendEntry>,
+    /// There from the first media on.
+    pub(super) congestion: Option<Box<Congestion>>,
 }
 
 impl Egress {
     /// Whether a participant that was written to has to be asked again.
     pub(super) fn has_more(&self) -> bool {
-        self.control || !self.queue.is_empty()
+        self.control || !self.audio.is_empty() || self.due || (!self.held && !self.video.is_empty())
     }
 
-    /// How many of a subscription's latest numbers, up to `highest`, wait in the queue.
+    /// How many packets wait.
+    pub(super) fn len(&self) -> usize {
+        self.audio.len() + self.video.len()
+    }
+
+    /// Queues a packet that is sent again, behind those before it and before what is new.
+    pub(super) fn push_repair(&mut self, entry: SendEntry) {
+        self.video.insert(self.repairs.into(), entry);
+        // The queue is shorter than 65,536.
+        self.repairs = self.repairs.saturating_add(1);
+    }
+
+    /// What is agreed on for feedback; what is known by another kind is known no more.
+    pub(super) fn agree(&mut self, feedback: FeedbackKind, config: &EngineConfig) {
+        let told = feedback != FeedbackKind::None && config.estimate.is_some();
+        let (feedback, fitted) =
+            if told { (feedback, true) } else { (FeedbackKind::None, config.blind_rate.is_some()) };
+        if (self.feedback, self.fitted) != (feedback, fitted) {
+            (self.feedback, self.fitted, self.congestion) = (feedback, fitted, None);
+            (self.held, self.due) = (false, false);
+        }
+    }
+
+    /// How many of a subscription's latest numbers, up to `highest`, wait in the queues.
     pub(super) fn unsent(&self, subscription: SubscriptionId, highest: SeqNo) -> u64 {
-        let entries = self.queue.iter().rev();
+        let entries = self.audio.iter().rev().chain(self.video.iter().rev());
         let media = entries.filter(|entry| entry.subscription == subscription && !entry.retransmission);
         let outs = media.zip(0u64..).take_while(|(entry, at)| entry.out.0.wrapping_add(*at) == highest.0);
         outs.count() as u64
+    }
+
+    /// Folds it into the digest of the engine's state (I-03).
+    pub(super) fn digest(&self, state: &mut impl Hasher) {
+        (&self.video, &self.audio, self.transport_seq, self.repairs).hash(state);
+        (self.ready, self.control, self.held, self.due, self.fitted, self.feedback).hash(state);
+        debug(&self.congestion, state);
     }
 }
 
@@ -97,10 +145,12 @@ pub(super) enum Timer {
     Ladder,
     /// It has to be connected by then.
     Connect,
+    /// Video or a probe may leave, or the estimate falls.
+    Pace,
 }
 
 impl Timer {
-    pub(super) const ALL: [Timer; 8] = [
+    pub(super) const ALL: [Timer; 9] = [
         Timer::Network,
         Timer::Feedback,
         Timer::Repair,
@@ -109,6 +159,7 @@ impl Timer {
         Timer::Prune,
         Timer::Ladder,
         Timer::Connect,
+        Timer::Pace,
     ];
 }
 
@@ -235,19 +286,21 @@ impl FeedbackPace {
     }
 }
 
-/// RTCP datagrams taken in the current second (S-RTCP-02), and numbers of NACKs looked up (S-RTCP-03).
+/// RTCP datagrams taken in the current second (S-RTCP-02), numbers of NACKs looked up (S-RTCP-03), and numbers of
+/// congestion feedback (S-BWE-01).
 #[derive(Debug, Default, Hash)]
 pub(super) struct RtcpBudget {
     second: u64,
     taken: u32,
     numbers: u32,
+    told: u32,
 }
 
 impl RtcpBudget {
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let second = now.as_micros() / 1_000_000;
         if second != self.second {
-            *self = RtcpBudget { second, taken: 0, numbers: 0 };
+            *self = RtcpBudget { second, ..RtcpBudget::default() };
         }
         self.taken = self.taken.saturating_add(1);
         self.taken <= limits::RTCP_PER_SECOND
@@ -260,6 +313,16 @@ impl RtcpBudget {
         self.numbers += taken;
         taken as usize
     }
+
+    /// Whether more congestion feedback of this second is read, of a datagram that was taken.
+    pub(super) fn is_told(&self) -> bool {
+        self.told < limits::TOLD_PER_SECOND
+    }
+
+    /// So many numbers of it were looked up.
+    pub(super) fn take_told(&mut self, numbers: usize) {
+        self.told = self.told.saturating_add(u32::try_from(numbers).unwrap_or(u32::MAX));
+    }
 }
 
 /// A participant as the engine holds it. What each datagram that leaves touches comes first, in three cache lines.
@@ -267,9 +330,9 @@ impl RtcpBudget {
 pub(super) struct ParticipantState {
     pub(super) egress: Egress,
     pub(super) network: Network,
-    pub(super) contexts: Vec<Role>,
     pub(super) path: Option<Path>,
     pub(super) traffic: ParticipantTraffic,
+    pub(super) contexts: Vec<Role>,
     pub(super) budget: PublishBudget,
     pub(super) arrivals: Arrivals,
     pub(super) timers: Timers,
@@ -308,9 +371,11 @@ pub(super) struct ParticipantState {
     pub(super) random: Random,
 }
 
-// Behind the generation of its slot: queue and keys in one cache line, the path and what is counted in two.
+// Behind the generation of its slot: what fan-out of video touches in one cache line, the rest of the queues and the
+// keys in another, the path and what is counted in two.
 const _: () = {
-    assert!(8 + std::mem::offset_of!(ParticipantState, network) + size_of::<usize>() <= 64);
+    assert!(8 + std::mem::offset_of!(Egress, audio) <= 64);
+    assert!(8 + std::mem::offset_of!(ParticipantState, network) + size_of::<usize>() <= 128);
     let path = 8 + std::mem::offset_of!(ParticipantState, path);
     assert!(path % 64 + size_of::<Option<Path>>() + 4 * size_of::<u64>() <= 128);
 };

@@ -121,8 +121,10 @@ impl Engine {
             let event = Event::LayerChanged { participant: subscription.subscriber, source: id, layer: None };
             push_event(&mut self.events, &mut self.drops, event);
         }
+        let subscriber = subscription.subscriber;
         if let Some(encoding) = awaited {
             self.want_keyframe(now, id, encoding);
         }
+        self.refit(now, subscriber);
     }
 }

@@ -5,6 +5,7 @@ use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::candidate::ranked;
 use crate::conference::config::EngineConfig;
+use crate::conference::congestion::FeedbackKind;
 use crate::conference::engine::Engine;
 use crate::conference::event::Event;
 use crate::conference::handles::LimitReached;
@@ -182,6 +183,7 @@ impl Engine {
         let session = participant.negotiation.session().clone();
         participant.reduced_size_rtcp = session.lines.iter().any(|line| line.rtcp_rsize);
         participant.network.set_cryptex(session.cryptex);
+        participant.egress.agree(FeedbackKind::of(&session), &self.config);
         if let Some(remote) = &session.remote {
             participant.apply_remote(now, remote, &self.config);
         }

@@ -139,7 +139,7 @@ pub struct ParticipantStats {
     pub packets_forwarded: u64,
     /// Of those, retransmissions.
     pub retransmitted_packets_sent: u64,
-    /// Transport-wide feedback packets from it.
+    /// Congestion feedback packets from it, transport-wide and of streams (RFC 8888).
     pub feedback_received: u64,
     /// Its requests (NACK, PLI, FIR) about streams that it does not receive: nothing was done.
     pub requests_refused: u64,
@@ -192,6 +192,8 @@ pub struct RemoteInboundStats {
     pub jitter: Duration,
     /// The round trip by the last report that answered one of ours.
     pub round_trip_time: Option<Duration>,
+    /// The highest number that had come.
+    highest: u32,
 }
 
 impl RemoteInboundStats {
@@ -202,6 +204,13 @@ impl RemoteInboundStats {
             fraction_lost: f64::from(block.fraction_lost) / 256.0,
             jitter: Duration::from_micros(micros.checked_div(clock_rate.into()).unwrap_or(0)),
             round_trip_time,
+            highest: block.highest_seq,
         }
+    }
+
+    /// Packets that were expected since a report before, as far as can be.
+    pub(super) fn packets_since(&self, before: &RemoteInboundStats) -> u32 {
+        let since = self.highest.wrapping_sub(before.highest);
+        if since > 1 << 16 { 0 } else { since }
     }
 }

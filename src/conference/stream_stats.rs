@@ -2,6 +2,8 @@
 //! of `getStats`, and so are their meanings. Read from what is counted anyway.
 
 use crate::base::time::{Duration, Instant};
+use crate::base::units::Bitrate;
+use crate::conference::congestion::Congestion;
 use crate::conference::handles::Participant;
 use crate::conference::ids::{SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation::{Codec, MediaKind};
@@ -130,6 +132,29 @@ pub struct TransportStats {
     pub selected_candidate_pair_changes: u32,
     /// The last round trip that was measured by RTCP.
     pub round_trip_time: Option<Duration>,
+    /// What is believed that its path carries to it, all headers included; `None` before media is sent, and of whose
+    /// feedback tells nothing.
+    pub available_outgoing_bitrate: Option<Bitrate>,
+    /// Packets of video that wait for their time now, those that are sent again included.
+    pub packets_paced: usize,
+    /// Packets that were sent to prove the path: others' repetitions, and padding.
+    pub probe_packets_sent: u64,
+    /// Their bytes with all headers.
+    pub probe_bytes_sent: u64,
+    /// Of those bytes: packets of padding alone.
+    pub padding_bytes_sent: u64,
+    /// Congestion feedback that was not read: of another kind than was agreed on, or more than
+    /// [`crate::limits::TOLD_PER_SECOND`].
+    pub feedback_refused: u64,
+    /// Numbers in its congestion feedback that were never sent, were told of before or are forgotten.
+    pub feedback_ignored: u64,
+    /// Numbers that were left out on purpose and that its feedback says arrived: from the first one on it gets the
+    /// least ([`bwe::Config::min`](crate::bwe::Config::min); RFC 8888, section 10).
+    pub feedback_untrue: u64,
+    /// Datagrams of media sent as ECN-capable (ECT(1)).
+    pub packets_sent_with_ect1: u64,
+    /// Packets that its feedback says came with a mark of congestion (CE).
+    pub packets_reported_with_ce: u64,
 }
 
 impl Participant<'_> {
@@ -152,6 +177,8 @@ impl Participant<'_> {
         let participant = self.state()?;
         let (traffic, association) = (&participant.traffic, participant.network.association());
         let profile = participant.network.profile();
+        let congestion = participant.egress.congestion.as_deref();
+        let counts = congestion.map(|congestion| congestion.counts).unwrap_or_default();
         Some(TransportStats {
             packets_sent: traffic.datagrams_sent,
             packets_received: traffic.datagrams_received,
@@ -168,6 +195,16 @@ impl Participant<'_> {
             selected_path: participant.path,
             selected_candidate_pair_changes: traffic.path_changes,
             round_trip_time: participant.rtt,
+            available_outgoing_bitrate: congestion.and_then(Congestion::available),
+            packets_paced: congestion.map_or(0, |_| participant.egress.video.len()),
+            probe_packets_sent: counts.probes,
+            probe_bytes_sent: counts.probe_bytes,
+            padding_bytes_sent: counts.padding_bytes,
+            feedback_refused: counts.refused,
+            feedback_ignored: counts.ignored,
+            feedback_untrue: counts.lies,
+            packets_sent_with_ect1: counts.ect1,
+            packets_reported_with_ce: counts.ce,
         })
     }
 

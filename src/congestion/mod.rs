@@ -2,3 +2,6 @@
 
 pub(crate) mod arrivals;
 pub mod bwe;
+pub(crate) mod departures;
+pub mod pacing;
+pub(crate) mod receiver_clock;

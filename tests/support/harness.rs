@@ -7,8 +7,9 @@ use super::net::{Link, Network, Packet};
 use super::seeded_dtls;
 use super::stream::{Stream, whole_frames};
 use estafette::{
-    Datagram, Ecn, Engine, EngineConfig, EngineStats, Event, HostCandidate, Instant, LeaveReason,
-    ParticipantConfig, ParticipantId, Path, Protocol, RoomConfig, RoomId, StreamEnd, dtls, speakers,
+    Bitrate, Datagram, Ecn, Engine, EngineConfig, EngineStats, Event, HostCandidate, Instant, LeaveReason,
+    ParticipantConfig, ParticipantId, Path, Protocol, RoomConfig, RoomId, StreamEnd, bwe, dtls, limits,
+    speakers,
 };
 use sha1::{Digest as _, Sha1};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +63,12 @@ impl Default for Options {
             },
             engine: EngineConfig {
                 candidates: vec![HostCandidate::udp(server()), HostCandidate::tcp(server())],
+                // Wide from the start: most tests are of other things.
+                estimate: Some(bwe::Config {
+                    initial: Bitrate::from_kbps(50_000),
+                    min: limits::MIN_BITRATE,
+                    max: limits::MAX_BITRATE,
+                }),
                 ..EngineConfig::default()
             },
             handshakes: 1,

@@ -107,6 +107,12 @@ impl<'a> StreamMetrics<'a> {
         Ok((stream, rest))
     }
 
+    /// How the packet of a number arrived, `Some(None)` if it did not; `None` if the number is not told of.
+    pub fn get(&self, seq: WireSeq) -> Option<Option<Metric>> {
+        let at = seq.0.wrapping_sub(self.begin_seq.0);
+        self.metrics.get(usize::from(at)).map(|bytes| Metric::from_word(u16::from_be_bytes(*bytes)))
+    }
+
     /// Each number with how it arrived; `None` if it did not. At most 16,384.
     pub fn metrics(&self) -> impl ExactSizeIterator<Item = (WireSeq, Option<Metric>)> + use<'a> {
         let mut next = self.begin_seq;

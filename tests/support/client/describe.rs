@@ -79,6 +79,8 @@ pub struct Describe {
     pub announced: Vec<Announced>,
     /// Whether this client says that it takes encrypted headers (RFC 9335).
     pub cryptex: bool,
+    /// Whether this client tells a rate that it believes in, and of the arrival of each packet.
+    pub tells: (bool, bool),
     /// Whether this client takes nothing for the time being.
     pub hold: bool,
     /// Whether this client takes header extensions of either form (RFC 8285, section 6).
@@ -101,6 +103,7 @@ impl Describe {
             simulcast: None,
             announced: Vec::new(),
             cryptex: false,
+            tells: (true, true),
             hold: false,
             mixed: true,
             cryptex_agreed: false,
@@ -267,11 +270,10 @@ impl Describe {
         };
         let _ = write!(sdp, "a={direction}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n");
         if line.video {
-            let _ = write!(
-                sdp,
-                "a=rtpmap:{pt} {}/90000\r\na=rtcp-fb:{pt} goog-remb\r\na=rtcp-fb:{pt} transport-cc\r\n",
-                self.codec.name
-            );
+            let _ = write!(sdp, "a=rtpmap:{pt} {}/90000\r\n", self.codec.name);
+            let (remb, transport) = self.tells;
+            sdp.push_str(&if remb { format!("a=rtcp-fb:{pt} goog-remb\r\n") } else { String::new() });
+            sdp.push_str(&if transport { format!("a=rtcp-fb:{pt} transport-cc\r\n") } else { String::new() });
             if !self.codec.fmtp.is_empty() {
                 let _ = write!(sdp, "a=fmtp:{pt} {}\r\n", self.codec.fmtp);
             }
@@ -281,7 +283,12 @@ impl Describe {
                 let _ = write!(sdp, "a=rtpmap:{rtx} rtx/90000\r\na=fmtp:{rtx} apt={pt}\r\n");
             }
         } else {
-            let _ = write!(sdp, "a=rtpmap:{pt} opus/48000/2\r\na=rtcp-fb:{pt} transport-cc\r\n");
+            let _ = write!(sdp, "a=rtpmap:{pt} opus/48000/2\r\n");
+            sdp.push_str(&if self.tells.1 {
+                format!("a=rtcp-fb:{pt} transport-cc\r\n")
+            } else {
+                String::new()
+            });
             let _ = write!(sdp, "a=fmtp:{pt} minptime=10;useinbandfec=1\r\n");
             if let Some(rtx) = rtx {
                 let _ = write!(

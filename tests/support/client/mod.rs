@@ -1,5 +1,6 @@
 //! A small WebRTC client of the crate's own lower floors: sans-IO like everything here.
 
+pub mod arrivals;
 pub mod describe;
 pub mod ice;
 pub mod publish;
@@ -9,6 +10,7 @@ use super::harness::Endpoint;
 use super::net::Packet;
 use super::recording::Recording;
 use super::replay::{Choice, Replay};
+use arrivals::Arrivals;
 use describe::{Describe, VideoCodec};
 use estafette::dtls::{self, Association};
 use estafette::mux::{Kind, kind_of};
@@ -50,6 +52,8 @@ pub struct Client {
     pub receiver: Receiver,
     /// Feedback on arrivals from the server.
     pub feedbacks: u64,
+    /// What it tells of arrivals itself.
+    pub arrivals: Arrivals,
     /// CNAMEs that came.
     pub names: u64,
     /// Report blocks from the server on our streams.
@@ -66,6 +70,8 @@ pub struct Client {
     pub delays: Vec<(Instant, rtcp::ReportDelay)>,
     /// A client that has stopped neither sends nor listens.
     pub stopped: bool,
+    /// It sends no RTCP.
+    pub mute: bool,
     /// Datagrams that could not be opened.
     pub unopened: u64,
     /// Packets that came with an encrypted header, and with extensions in a plain one.
@@ -110,6 +116,7 @@ impl Client {
             publisher,
             receiver: Receiver::new(setup.room),
             feedbacks: 0,
+            arrivals: Arrivals::default(),
             names: 0,
             report_blocks: 0,
             nacks: 0,
@@ -118,6 +125,7 @@ impl Client {
             answers_times: true,
             delays: Vec::new(),
             stopped: false,
+            mute: false,
             unopened: 0,
             encrypted_headers: 0,
             plain_extensions: 0,
@@ -272,7 +280,7 @@ impl Client {
     }
 
     fn seal_rtcp(&mut self, mut buf: Vec<u8>, len: usize) {
-        let Some(keys) = &mut self.keys else { return };
+        let Some(keys) = self.keys.as_mut().filter(|_| !self.mute) else { return };
         let len = keys.sealer.seal_rtcp(&mut buf, len).expect("there is room for the tag");
         buf.truncate(len);
         self.send_raw(buf);
@@ -348,6 +356,7 @@ impl Client {
                 self.encrypted_headers += u64::from(encrypted);
                 self.plain_extensions += u64::from(packet.extension_profile().is_some() && !encrypted);
                 let plain = rtp::Packet::parse(&out[..opened.len]).expect("a header that was authentic");
+                self.arrivals.on_packet(now, &plain, opened.seq, publish::TRANSPORT_CC);
                 self.receiver.on_packet(now, &plain, opened.seq);
             }
             // A link may double.
@@ -539,6 +548,10 @@ impl Endpoint for Client {
                 }
             });
         }
+        if let Some(told) = self.arrivals.due(now) {
+            let sender = self.ssrc;
+            self.send_rtcp(|writer| told.write(sender, writer));
+        }
         if self.next_report.is_some_and(|at| at <= now) {
             self.next_report = Some(now + REPORT_INTERVAL);
             self.report(now);
@@ -554,7 +567,8 @@ impl Endpoint for Client {
             return None;
         }
         let dtls = self.dtls.as_ref().filter(|_| self.ice.proven).and_then(Association::poll_timeout);
-        let media = [self.publisher.poll_timeout(), self.receiver.poll_timeout(), self.next_report];
+        let arrivals = self.arrivals.poll_timeout();
+        let media = [self.publisher.poll_timeout(), self.receiver.poll_timeout(), self.next_report, arrivals];
         let media = media.into_iter().flatten().min().filter(|_| self.keys.is_some());
         [self.ice.poll_timeout(), dtls, media].into_iter().flatten().min()
     }
