@@ -491,3 +491,15 @@ pub const SDP_CREDENTIAL: usize = 256;
 
 /// Codecs of an engine: the packet plane keeps tables of this size for each media section.
 pub const CODECS: usize = 16;
+
+/// Between two measurements of what sound and repair take to a participant.
+pub const SPENT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Between two divisions of a ceiling among participants.
+pub const CEILING_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What a datagram of media has besides its payload, about: IP and UDP, RTP with extensions, the tag.
+pub const DATAGRAM_OVERHEAD: usize = 28 + 12 + 20 + 16;
+
+/// Decisions that are kept for the embedder.
+pub const DECISIONS: usize = 65_536;

@@ -128,15 +128,10 @@ impl Engine {
     /// Sees to what is known of a participant's path before media is sent. False if no media is, as nothing is
     /// heard of who receives it: what waits is dropped (RFC 8083, section 4.3).
     fn begin_fitting(&mut self, now: Instant, id: ParticipantId) -> bool {
+        self.fit(now, id);
         let Some(participant) = self.participants.get_mut(id) else { return false };
         let egress = &mut participant.egress;
-        let Some(congestion) = &egress.congestion else {
-            let random = participant.random.fork(CONGESTION);
-            let next = egress.transport_seq;
-            let congestion = Congestion::new(now, egress.feedback, &self.config, next, random);
-            egress.congestion = Some(Box::new(congestion));
-            return true;
-        };
+        let Some(congestion) = &egress.congestion else { return true };
         if !congestion.is_unheard(now) {
             return true;
         }
@@ -186,7 +181,11 @@ impl Engine {
                 Sealed::Datagram(left) => {
                     let retransmission = entry.retransmission;
                     participant.traffic.retransmitted += u64::from(retransmission);
-                    burst.newest = if retransmission { burst.newest } else { Some(entry.subscription) };
+                    if retransmission {
+                        burst.repaired += left.len + overhead;
+                    } else {
+                        burst.newest = Some(entry.subscription);
+                    }
                     if egress.on_left(now, left, left.len + overhead, name, retransmission) {
                         desk.leave_out(entry.subscription);
                     }
@@ -214,6 +213,20 @@ impl Engine {
             self.remove(id, LeaveReason::KeyExhausted);
         }
         burst.written(path, ecn)
+    }
+}
+
+impl Engine {
+    /// Begins to fit what is sent to a participant to its path, if that is wanted and was not begun.
+    pub(super) fn fit(&mut self, now: Instant, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(id) else { return };
+        let egress = &mut participant.egress;
+        if egress.fitted && egress.congestion.is_none() {
+            let random = participant.random.fork(CONGESTION);
+            let known = (egress.transport_seq, participant.ceiling);
+            let congestion = Congestion::new(now, egress.feedback, &self.config, known, random);
+            egress.congestion = Some(Box::new(congestion));
+        }
     }
 }
 
@@ -304,6 +317,11 @@ impl Egress {
             entries.clear();
         }
         let Some(congestion) = &mut self.congestion else { return };
+        if let Some(sharing) = &mut congestion.sharing {
+            let audio = if queue == Queue::Audio { burst.paced } else { 0 };
+            sharing.audio.add(audio);
+            sharing.repair.add(burst.repaired);
+        }
         if queue == Queue::Video && burst.count > 0 {
             congestion.on_paced(now, Class::Media, burst.count, burst.paced);
             congestion.newest = burst.newest.or(congestion.newest);
@@ -320,8 +338,9 @@ struct Burst {
     /// The size of all but the last.
     segment: usize,
     count: usize,
-    /// Their bytes with all headers.
+    /// Their bytes with all headers, and of these what is sent again.
     paced: usize,
+    repaired: usize,
     /// What the last of new media belongs to.
     newest: Option<SubscriptionId>,
     mtu: usize,
@@ -331,7 +350,7 @@ struct Burst {
 
 impl Burst {
     fn new(mtu: usize, protocol: Protocol) -> Self {
-        Burst { len: 0, segment: 0, count: 0, paced: 0, newest: None, mtu, framed: protocol == Protocol::Tcp }
+        Burst { len: 0, segment: 0, count: 0, paced: 0, repaired: 0, newest: None, mtu, framed: protocol == Protocol::Tcp }
     }
 
     fn front(&self) -> usize {

@@ -3,6 +3,7 @@
 use crate::base::limits;
 use crate::base::slots::Slots;
 use crate::base::time::Instant;
+use crate::conference::decisions::{Choice, Decision, Decisions};
 use crate::conference::drops::{DropCounters, DropReason};
 use crate::conference::engine::{Engine, push_event};
 use crate::conference::event::Event;
@@ -11,6 +12,7 @@ use crate::conference::negotiation::MediaKind;
 use crate::conference::participant::SendEntry;
 use crate::conference::source::{Encoding, Listener, Moment, Source, Stream};
 use crate::conference::subscription::Subscription;
+use crate::congestion::allocation::Reason;
 use crate::forwarding::ladder::Ladder;
 use crate::forwarding::layers::Layer;
 use crate::forwarding::reading::Reading;
@@ -103,6 +105,7 @@ impl Engine {
             subscriptions: &mut self.subscriptions,
             events: &mut self.events,
             drops: &mut self.drops,
+            decisions: &mut self.decisions,
             told: Seats::default(),
             awaited: false,
         };
@@ -171,6 +174,7 @@ struct Walk<'w> {
     subscriptions: &'w mut Slots<SubscriptionId, Subscription>,
     events: &'w mut VecDeque<Event>,
     drops: &'w mut DropCounters,
+    decisions: &'w mut Decisions,
     told: Seats,
     /// Whether a key frame of the packet's encoding is what is missing.
     awaited: bool,
@@ -226,8 +230,14 @@ impl Walk<'_> {
         }
         if sent.is_some() && selector.layer() != before {
             let layer = selector.layer().map(|layer| self.ladder.clip(layer));
-            let event = Event::LayerChanged { participant: listener.subscriber, source: self.id, layer };
+            let subscription = self.subscriptions.get(listener.subscription);
+            let reason = subscription.map_or(Reason::All, |subscription| subscription.reason);
+            let event =
+                Event::LayerChanged { participant: listener.subscriber, source: self.id, layer, reason };
             push_event(self.events, self.drops, event);
+            let choice = Choice::Sent { source: self.id, layer, reason };
+            let decision = Decision { at: self.now, participant: listener.subscriber, choice };
+            self.decisions.push(self.drops, decision);
         }
         sent
     }

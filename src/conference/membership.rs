@@ -3,6 +3,7 @@
 use crate::base::deadlines::Deadlines;
 use crate::base::limits;
 use crate::base::time::Instant;
+use crate::conference::negotiation::MediaKind;
 use crate::conference::budget::PublishBudget;
 use crate::conference::config::{EngineConfig, ParticipantConfig, RoomConfig};
 use crate::conference::drops::{DropReason, DropTally};
@@ -49,6 +50,7 @@ impl Engine {
             speakers,
             reviewed: None,
             review_at: None,
+            divided: None,
             queued: None,
         }))
     }
@@ -122,6 +124,7 @@ impl Engine {
             cname: format!("{:016x}", random.next_u64()),
             reduced_size_rtcp: false,
             rtt: None,
+            ceiling: None,
             rtcp_budget: RtcpBudget::default(),
             rebound: None,
             drops: DropTally::new(),
@@ -410,13 +413,14 @@ impl Engine {
         };
         // Numbers go on where they ended: none is used twice (I-10).
         subscription.rewriter.pause();
-        let target = subscription.target(&source.ladder);
-        subscription.rewriter.set_target(target);
+        // What it is to get follows.
+        subscription.rewriter.set_target(None);
         subscription.seat = Some(source.audience.len());
         source.audience.push(Listener { subscription: key, subscriber, rewriter: subscription.rewriter });
-        if let Some(target) = target {
-            self.want_keyframe(now, source_id, target.encoding);
+        if source.info.kind == MediaKind::Video {
+            self.fit(now, subscriber);
         }
+        self.retarget(now, key);
         self.arm_reports(now, subscriber);
     }
 
@@ -428,6 +432,7 @@ impl Engine {
         let Some(seat) = subscription.seat.take() else {
             return;
         };
+        let subscriber = subscription.subscriber;
         let Some(source) = self.sources.get_mut(subscription.source) else {
             return;
         };
@@ -440,5 +445,6 @@ impl Engine {
         {
             moved.seat = Some(seat);
         }
+        self.touch(self.now, subscriber);
     }
 }

@@ -16,6 +16,7 @@ mod budget;
 mod candidate;
 mod config;
 mod congestion;
+mod decisions;
 mod digest;
 mod drops;
 #[cfg(test)]
@@ -39,6 +40,7 @@ mod reports;
 mod room;
 mod round_trip;
 mod selection;
+mod sharing;
 mod signalling;
 mod source;
 mod speaking;
@@ -52,12 +54,16 @@ mod view;
 
 pub use candidate::HostCandidate;
 pub use config::{ConfigError, EngineConfig, ParticipantConfig, RoomConfig, SharedLines};
+#[cfg(feature = "json")]
+pub use decisions::Json;
+pub use decisions::{Choice, Decision};
 pub use drops::DropReason;
 pub use engine::{Datagram, Engine, Transmit, TransmitId};
 pub use event::{Event, LeaveReason};
 pub use handles::{JoinError, LimitReached, Participant, Room, SubscribeError};
 pub use ids::{ParticipantId, RoomId, SourceId};
 pub use memory::participant_memory_bound;
+pub use sharing::{Allocation, Class};
 pub use source::SourceInfo;
 pub use stats::{EngineStats, ParticipantStats, RemoteInboundStats};
 pub use stream_stats::{DtlsState, InboundStreamStats, OutboundStreamStats, TransportStats};

@@ -2,6 +2,7 @@
 
 use crate::base::digest::debug;
 use crate::base::limits;
+use crate::base::units::Bitrate;
 use crate::base::random::Random;
 use crate::base::time::{Duration, Instant};
 use crate::conference::budget::PublishBudget;
@@ -362,6 +363,8 @@ pub(super) struct ParticipantState {
     /// Where the sequence of SSRCs of what is sent to it stands.
     pub(super) ssrcs: u32,
     pub(super) reduced_size_rtcp: bool,
+    /// What it is sent at most, by the embedder.
+    pub(super) ceiling: Option<Bitrate>,
     /// The last round trip that was measured.
     pub(super) rtt: Option<Duration>,
     pub(super) rtcp_budget: RtcpBudget,

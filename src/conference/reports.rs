@@ -3,6 +3,7 @@
 
 use crate::base::limits;
 use crate::base::time::Instant;
+use crate::conference::decisions::Choice;
 use crate::conference::engine::Engine;
 use crate::conference::ids::{ParticipantId, SourceId};
 use crate::conference::negotiation::MediaKind;
@@ -30,6 +31,7 @@ impl Engine {
             return;
         }
         let publisher = source.info.participant;
+        let choice = Choice::KeyFrame { source: source.info.id, encoding };
         let Some(encoding) = source.encoding_mut(encoding) else { return };
         encoding.keyframes.want();
         match encoding.keyframes.deadline() {
@@ -41,6 +43,7 @@ impl Engine {
                 self.make_ready(publisher);
             }
         }
+        self.decide(now, publisher, choice);
     }
 
     /// Reports are due an interval after the first reason for one.

@@ -328,7 +328,7 @@ fn info_of(
     publication: &Publication,
 ) -> SourceInfo {
     let track = publication.msid.as_ref().map(|msid| msid.track.clone()).unwrap_or_default();
-    SourceInfo { id, room, participant, number, kind: line.kind, mid: line.mid.as_str().to_owned(), track }
+    SourceInfo { id, room, participant, number, kind: line.kind, mid: line.mid.as_str().to_owned(), screen: false, track }
 }
 
 impl ParticipantState {

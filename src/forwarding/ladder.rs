@@ -214,34 +214,57 @@ impl Ladder {
 
     /// The layer that a wish gets; `None` for nothing.
     pub(crate) fn choose(&self, wish: &Wish) -> Option<Layer> {
-        if wish.paused {
-            return None;
-        }
-        let Some(least) = self.rungs.first() else {
+        if self.rungs.is_empty() && !wish.paused {
             // Nothing is known yet: whatever comes.
             return Some(Layer::whole(0));
-        };
-        let small = |rung: &&Rung| {
-            wish.max_height.is_none_or(|most| rung.resolution.is_none_or(|size| size.height <= most))
-        };
-        let smallest = |rung: &&Rung| {
-            (rung.layer.encoding, rung.layer.spatial) == (least.layer.encoding, least.layer.spatial)
-        };
-        let fits = |rung: &&Rung| {
-            // Frames are counted over a few hundred milliseconds.
-            wish.max_frame_rate.is_none_or(|most| rung.frame_rate <= most.saturating_add(most / 4 + 1))
-                && wish.max_bitrate.is_none_or(|most| rung.bitrate <= most)
-        };
+        }
         // Smooth before sharp: a larger picture is not worth a few frames in a second.
         let smooth = |rung: &&Rung| rung.frame_rate >= limits::SMOOTH_FRAME_RATE || self.is_fastest(rung);
-        let best = self.rungs.iter().rev().filter(|rung| small(rung) || smallest(rung));
-        let chosen = best.clone().filter(smooth).find(fits).or_else(|| best.clone().find(fits));
-        let within = |most: Bitrate| least.bitrate <= most;
-        let chosen = chosen.or(Some(least).filter(|_| wish.max_bitrate.is_none_or(within)))?;
-        // The last of its encoding stands for what may yet come above it.
-        let last = self.rungs.iter().rfind(|rung| rung.layer.encoding == chosen.layer.encoding);
-        let whole = last.is_some_and(|last| last.layer == chosen.layer);
-        Some(if whole { Layer::whole(chosen.layer.encoding) } else { chosen.layer })
+        let best = self.within(wish).rev().find(smooth).or_else(|| self.within(wish).next_back());
+        let chosen = best.or_else(|| self.least(wish))?;
+        Some(self.reach(chosen.layer))
+    }
+
+    /// The layers that a wish leaves to choose from, from the least to the best: none if nothing is known yet, or none
+    /// is within it.
+    pub(crate) fn options(&self, wish: &Wish) -> impl Iterator<Item = &Rung> {
+        // If none is within all of it, the least is the only choice.
+        let least = if self.within(wish).next().is_none() { self.least(wish) } else { None };
+        self.within(wish).chain(least)
+    }
+
+    /// The layers that are within all of a wish.
+    fn within(&self, wish: &Wish) -> impl DoubleEndedIterator<Item = &Rung> {
+        let least = self.rungs.first().map(|rung| (rung.layer.encoding, rung.layer.spatial));
+        let Wish { max_height, max_frame_rate, max_bitrate, paused } = *wish;
+        let fits = move |rung: &&Rung| {
+            let small = max_height.is_none_or(|most| rung.resolution.is_none_or(|size| size.height <= most));
+            // Of sizes above the wish the smallest is taken.
+            let smallest = least == Some((rung.layer.encoding, rung.layer.spatial));
+            // Frames are counted over a few hundred milliseconds.
+            (small || smallest)
+                && max_frame_rate.is_none_or(|most| rung.frame_rate <= most.saturating_add(most / 4 + 1))
+                && max_bitrate.is_none_or(|most| rung.bitrate <= most)
+        };
+        self.rungs.iter().filter(move |rung| !paused && fits(rung))
+    }
+
+    /// The least layer, unless it takes more than is wished.
+    fn least(&self, wish: &Wish) -> Option<&Rung> {
+        let within = |rung: &&Rung| wish.max_bitrate.is_none_or(|most| rung.bitrate <= most);
+        self.rungs.first().filter(|_| !wish.paused).filter(within)
+    }
+
+    /// The last of its encoding stands for what may yet come above it.
+    pub(crate) fn reach(&self, layer: Layer) -> Layer {
+        let last = self.rungs.iter().rfind(|rung| rung.layer.encoding == layer.encoding);
+        let whole = last.is_some_and(|last| last.layer == layer);
+        if whole { Layer::whole(layer.encoding) } else { layer }
+    }
+
+    /// The most frames in a second of any layer.
+    pub(crate) fn frame_rate(&self) -> u16 {
+        self.rungs.iter().map(|rung| rung.frame_rate).max().unwrap_or_default()
     }
 
     /// Whether no layer with pictures of its size has more frames.

@@ -11,7 +11,8 @@ use crate::base::units::Bitrate;
 use crate::conference::config::EngineConfig;
 use crate::conference::ids::SubscriptionId;
 use crate::conference::negotiation::Session;
-use crate::congestion::bwe::{Config, Estimator, Sent};
+use crate::conference::sharing::Sharing;
+use crate::congestion::bwe::{self, Config, Demand, Estimator, Sent};
 use crate::congestion::departures::{self, Departures};
 use crate::congestion::pacing::{self, Class, Pacer, Turn, Waiting};
 use crate::congestion::receiver_clock::ReceiverClock;
@@ -100,6 +101,11 @@ pub(super) struct Congestion {
     pub(super) departures: Departures,
     pub(super) clock: ReceiverClock,
     bounds: Config,
+    /// Of what it is believed to carry: nothing is shared where nothing is believed.
+    pub(super) sharing: Option<Sharing>,
+    demand: Demand,
+    /// What was told of the estimate last.
+    told: (Bitrate, bwe::Cause),
     /// Bytes of a datagram of video with its headers, on average.
     mean: usize,
     /// Since when media is sent without anything being heard of it.
@@ -131,7 +137,7 @@ impl Congestion {
         now: Instant,
         kind: FeedbackKind,
         config: &EngineConfig,
-        next: u64,
+        (next, ceiling): (u64, Option<Bitrate>),
         random: Random,
     ) -> Self {
         let bounds = match (kind, config.estimate, config.blind_rate) {
@@ -152,6 +158,9 @@ impl Congestion {
             departures: Departures::new(next),
             clock,
             bounds,
+            sharing: (kind != FeedbackKind::None).then(|| Sharing::new(now, ceiling)),
+            demand: Demand::default(),
+            told: (Bitrate::ZERO, bwe::Cause::Start),
             mean: 1_000,
             unheard: None,
             skip_at: next,
@@ -177,6 +186,34 @@ impl Congestion {
     /// What is believed, if anything told.
     pub(super) fn available(&self) -> Option<Bitrate> {
         (self.kind != FeedbackKind::None).then(|| self.target())
+    }
+
+    /// Bytes of a datagram of video with all headers, on average.
+    pub(super) fn mean(&self) -> usize {
+        self.mean
+    }
+
+    /// Asks for the rate that is worth proving.
+    pub(super) fn set_demand(&mut self, now: Instant) {
+        let Some(sharing) = &self.sharing else { return };
+        let demand = sharing.demand();
+        if self.demand != demand {
+            self.demand = demand;
+            self.tell_departures();
+            self.estimator.set_demand(now, demand);
+        }
+    }
+
+    /// What is believed, if that is another rate by a hundredth than was told last, or has another cause.
+    pub(super) fn take_news(&mut self) -> Option<bwe::Basis> {
+        self.sharing.as_ref()?;
+        let basis = self.estimator.basis();
+        let (rate, told) = (basis.target.as_bps(), self.told.0.as_bps());
+        let news = rate.abs_diff(told) > told / 100 || basis.cause != self.told.1;
+        news.then(|| {
+            self.told = (basis.target, basis.cause);
+            basis
+        })
     }
 
     /// Takes over how fast things leave.

@@ -4,6 +4,7 @@
 use super::{Congestion, FeedbackKind};
 use crate::base::time::{Duration, Instant};
 use crate::base::units::Bitrate;
+use crate::conference::decisions::Choice;
 use crate::conference::engine::Engine;
 use crate::conference::ids::ParticipantId;
 use crate::conference::participant::Timer;
@@ -16,6 +17,8 @@ use std::ops::Range;
 
 /// Microseconds of a delta's unit in transport-wide feedback.
 const TICK: i64 = 250;
+/// What is due again at once is due then.
+const SOON: Duration = Duration::from_millis(1);
 /// How far behind the beginning of a block packets of its stream may have left before those in it.
 const REORDERED: u16 = 256;
 
@@ -115,9 +118,14 @@ impl Engine {
     /// Takes over what is believed of a participant's path, or what it could be sent: whenever either has changed.
     /// Everything that follows from an estimate follows from here.
     pub(in crate::conference) fn refit(&mut self, now: Instant, id: ParticipantId) {
+        self.share(now, id);
         let Some(participant) = self.participants.get_mut(id) else { return };
         let Some(congestion) = participant.egress.congestion.as_deref_mut() else { return };
         congestion.pace();
+        let news = if self.decisions.wanted() { congestion.take_news() } else { None };
+        if let Some(basis) = news {
+            self.decide(now, id, Choice::Estimate(basis));
+        }
         self.schedule(now, id, false);
     }
 
@@ -130,7 +138,11 @@ impl Engine {
         let at = congestion.poll_timeout(now, egress.video.len(), in_vain);
         let due = at.is_some_and(|at| at <= now);
         (egress.due, egress.held) = (due, !due && !egress.video.is_empty());
-        let at = at.filter(|_| !due);
+        // Shares are made when the timer has come, and not while something is written.
+        let shares = congestion.sharing.as_ref().and_then(|sharing| {
+            if sharing.is_stale() { Some(now) } else { sharing.poll_timeout().map(|at| at.max(now + SOON)) }
+        });
+        let at = [at.filter(|_| !due), shares].into_iter().flatten().min();
         if due && !egress.ready {
             egress.ready = true;
             self.ready.push_back(id);
