@@ -3,7 +3,7 @@
 use crate::base::limits;
 use crate::base::units::Bitrate;
 use crate::conference::candidate::HostCandidate;
-use crate::conference::negotiation::Codec;
+use crate::conference::negotiation::{Codec, FeedbackKind};
 use crate::conference::view::View;
 use crate::forwarding::speakers;
 use crate::session::{dtls, ice};
@@ -36,6 +36,9 @@ pub struct EngineConfig {
     /// Whether participants who ask for it with `a=cryptex` get RTP with encrypted header extensions
     /// (Cryptex, RFC 9335), both ways.
     pub cryptex: bool,
+    /// The kinds of congestion control feedback that are negotiated, most preferred first: a participant
+    /// gives and gets the first one that it knows.
+    pub feedback: Vec<FeedbackKind>,
     /// Largest datagram sent, in bytes, at most [`limits::MTU`].
     pub mtu: usize,
     /// Rooms at once, at most [`limits::ROOMS`].
@@ -57,6 +60,7 @@ impl Default for EngineConfig {
             dtls: dtls::Config::default(),
             codecs: Codec::defaults(),
             cryptex: true,
+            feedback: FeedbackKind::ALL.to_vec(),
             mtu: 1_300,
             max_rooms: limits::ROOMS,
             max_participants: limits::PARTICIPANTS,
