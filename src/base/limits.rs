@@ -153,7 +153,18 @@ pub const SHARED_LINES: usize = SUBSCRIPTIONS_PER_PARTICIPANT / 2;
 /// Packet arrivals remembered for transport-wide feedback; a power of two, two seconds of 4 Mbit/s.
 pub const ARRIVALS: usize = 1_024;
 
-/// Between two transport-wide feedbacks on a stream of video: libwebrtc's default.
+/// The same of each stream for feedback by stream (RFC 8888); a power of two, a quarter of a second of a stream
+/// of 20 Mbit/s.
+pub const STREAM_ARRIVALS: usize = 512;
+
+/// Packets on which there is feedback at once, before anything of them is forgotten.
+pub const FEEDBACK_PACKETS: u16 = 256;
+
+/// Datagrams of one feedback; the rest waits for the next one (S-RTCP-09). Of packets that came one has room for
+/// five hundred; it is numbers left out that make it long.
+pub const FEEDBACK_DATAGRAMS: u8 = 4;
+
+/// Between two feedbacks on a stream of video: libwebrtc's default for transport-wide feedback.
 pub const FEEDBACK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The same on little media, of which feedback must not be too large a share: of one voice it is 4 %

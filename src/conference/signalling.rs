@@ -182,6 +182,7 @@ impl Engine {
         let session = participant.negotiation.session().clone();
         participant.reduced_size_rtcp = session.lines.iter().any(|line| line.rtcp_rsize);
         participant.network.set_cryptex(session.cryptex);
+        participant.receiving.agree(session.feedback);
         if let Some(remote) = &session.remote {
             participant.apply_remote(now, remote, &self.config);
         }

@@ -4,7 +4,7 @@
 use crate::base::time::{Duration, Instant};
 use crate::conference::handles::Participant;
 use crate::conference::ids::{SourceId, StreamId, SubscriptionId};
-use crate::conference::negotiation::{Codec, MediaKind};
+use crate::conference::negotiation::{Codec, FeedbackKind, MediaKind};
 use crate::conference::participant::ParticipantState;
 use crate::conference::stats::RemoteInboundStats;
 use crate::conference::subscription::{Subscription, UNNEGOTIATED};
@@ -130,6 +130,14 @@ pub struct TransportStats {
     pub selected_candidate_pair_changes: u32,
     /// The last round trip that was measured by RTCP.
     pub round_trip_time: Option<Duration>,
+    /// The kind of congestion control feedback that goes either way.
+    pub feedback: Option<FeedbackKind>,
+    /// Congestion control feedback packets to it (RFC 8888).
+    pub ccfb_messages_sent: u64,
+    /// RTP packets from it that came marked as ECT(1).
+    pub packets_received_with_ect1: u64,
+    /// RTP packets from it that came marked as having met congestion.
+    pub packets_received_with_ce: u64,
 }
 
 impl Participant<'_> {
@@ -168,6 +176,10 @@ impl Participant<'_> {
             selected_path: participant.path,
             selected_candidate_pair_changes: traffic.path_changes,
             round_trip_time: participant.rtt,
+            feedback: participant.negotiation.session().feedback,
+            ccfb_messages_sent: traffic.ccfb_sent,
+            packets_received_with_ect1: traffic.with_ect1,
+            packets_received_with_ce: traffic.with_ce,
         })
     }
 

@@ -2,3 +2,4 @@
 
 pub(crate) mod arrivals;
 pub mod bwe;
+pub(crate) mod receiver;
