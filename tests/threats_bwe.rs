@@ -3,6 +3,7 @@
 
 mod support;
 
+use estafette::negotiation::FeedbackKind;
 use estafette::rtp::{Ssrc, WireSeq};
 use estafette::{Bitrate, DropReason, EngineConfig, Instant, TransportStats, bwe, limits};
 use std::time::Duration;
@@ -370,7 +371,7 @@ fn who_tells_nothing_is_paced_where_a_rate_is_set_for_that() {
         let mut conference = Conference::new(Options { engine, ..options });
         let room = conference.room();
         let mut deaf = conference.client(0, Plan::default(), 0);
-        deaf.describe.tells = (false, false);
+        deaf.describe.feedback = Vec::new();
         conference.join(room, deaf);
         conference.add(room, 1);
         conference.connect();
@@ -390,7 +391,7 @@ fn a_rate_of_the_receivers_own_is_taken_where_nothing_else_tells() {
     let mut conference = Conference::new(Options { engine, ..options });
     let room = conference.room();
     let mut old = conference.client(0, Plan::default(), 0);
-    old.describe.tells = (true, false);
+    old.describe.feedback = vec![FeedbackKind::Remb];
     conference.join(room, old);
     conference.add(room, 1);
     conference.connect();

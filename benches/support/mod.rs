@@ -8,7 +8,7 @@ pub(crate) mod offer;
 pub(crate) mod peer;
 
 use estafette::mux::{self, Ecn, Path, Protocol};
-use estafette::negotiation::MediaKind;
+use estafette::negotiation::{FeedbackKind, MediaKind};
 use estafette::rtp::{Ssrc, WireSeq};
 use estafette::{
     Bitrate, Datagram, Engine, EngineConfig, Event, HostCandidate, Instant, ParticipantConfig, ParticipantId,
@@ -42,6 +42,8 @@ pub(crate) struct World {
     over: Protocol,
     /// Whether the publisher and every other listener take redundant audio, under numbers of their own.
     red: bool,
+    /// The best kind of congestion control feedback that everybody knows.
+    feedback: FeedbackKind,
     kept: Kept,
     by_address: HashMap<SocketAddr, usize>,
     dialect: Box<dyn Dialect>,
@@ -73,6 +75,7 @@ impl World {
             events: Vec::new(),
             over: Protocol::Udp,
             red: false,
+            feedback: FeedbackKind::TransportWide,
             kept: Kept::default(),
             by_address: HashMap::new(),
             dialect,
@@ -169,6 +172,15 @@ impl World {
         World { red: true, ..World::new(dialect) }.with_listeners(listeners)
     }
 
+    /// The same with another kind of congestion control feedback.
+    pub(crate) fn connected_telling(
+        feedback: FeedbackKind,
+        dialect: Box<dyn Dialect>,
+        listeners: usize,
+    ) -> World {
+        World { feedback, ..World::new(dialect) }.with_listeners(listeners)
+    }
+
     fn with_listeners(self, listeners: usize) -> World {
         let mut world = self;
         world.join(Direction::Send, 1);
@@ -223,7 +235,14 @@ impl World {
         let config = ParticipantConfig { label: format!("p{number}"), ..ParticipantConfig::default() };
         let id =
             self.engine.room(self.room).expect("the room is there").join(config).expect("room for one more");
-        let offer = peer.offer(&*self.dialect, direction, pairs);
+        let mut offer = peer.offer(&*self.dialect, direction, pairs);
+        match self.feedback {
+            FeedbackKind::Ccfb => {
+                offer = offer.replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rtcp-fb:* ack ccfb\r\n");
+            }
+            FeedbackKind::Remb => offer = offer.replace(" transport-cc\r\n", " ack\r\n"),
+            _ => {}
+        }
         let answer =
             self.engine.participant(id).expect("just joined").accept_offer(&offer).expect("a sound offer");
         peer.accept_answer(&*self.dialect, &answer, self.now);

@@ -199,7 +199,18 @@ pub const MAX_BITRATE: Bitrate = Bitrate::from_kbps(100_000);
 /// slowest reports, as libwebrtc sends them on sound.
 pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Between two transport-wide feedbacks on a stream of video: libwebrtc's default.
+/// The same of each stream for feedback by stream (RFC 8888); a power of two, a quarter of a second of a stream
+/// of 20 Mbit/s.
+pub const STREAM_ARRIVALS: usize = 512;
+
+/// Packets on which there is feedback at once, before anything of them is forgotten.
+pub const FEEDBACK_PACKETS: u16 = 256;
+
+/// Datagrams of one feedback; the rest waits for the next one (S-RTCP-09). Of packets that came one has room for
+/// five hundred; it is numbers left out that make it long.
+pub const FEEDBACK_DATAGRAMS: u8 = 4;
+
+/// Between two feedbacks on a stream of video: libwebrtc's default for transport-wide feedback.
 pub const FEEDBACK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The same on little media, of which feedback must not be too large a share: of one voice it is 4 %

@@ -4,8 +4,8 @@ use crate::base::limits;
 use crate::base::units::Bitrate;
 use crate::conference::candidate::HostCandidate;
 use crate::conference::congestion;
+use crate::conference::negotiation::{Codec, FeedbackKind};
 use crate::conference::sharing::Class;
-use crate::conference::negotiation::Codec;
 use crate::conference::view::View;
 use crate::congestion::bwe;
 use crate::forwarding::speakers;
@@ -51,6 +51,9 @@ pub struct EngineConfig {
     /// Whether media leaves as ECN-capable, as L4S is (ECT(1), RFC 9331), to those who report marks (RFC 8888):
     /// [`Transmit::ecn`](crate::Transmit::ecn) says so then, and the embedder sets it on its socket.
     pub ecn: bool,
+    /// The kinds of congestion control feedback that are negotiated, most preferred first: a participant
+    /// gives and gets the first one that it knows.
+    pub feedback: Vec<FeedbackKind>,
     /// Largest datagram sent, in bytes, at most [`limits::MTU`].
     pub mtu: usize,
     /// Rooms at once, at most [`limits::ROOMS`].
@@ -77,6 +80,7 @@ impl Default for EngineConfig {
             ceiling: None,
             blind_rate: None,
             ecn: false,
+            feedback: FeedbackKind::ALL.to_vec(),
             mtu: 1_300,
             max_rooms: limits::ROOMS,
             max_participants: limits::PARTICIPANTS,

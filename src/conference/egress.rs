@@ -350,7 +350,16 @@ struct Burst {
 
 impl Burst {
     fn new(mtu: usize, protocol: Protocol) -> Self {
-        Burst { len: 0, segment: 0, count: 0, paced: 0, repaired: 0, newest: None, mtu, framed: protocol == Protocol::Tcp }
+        Burst {
+            len: 0,
+            segment: 0,
+            count: 0,
+            paced: 0,
+            repaired: 0,
+            newest: None,
+            mtu,
+            framed: protocol == Protocol::Tcp,
+        }
     }
 
     fn front(&self) -> usize {

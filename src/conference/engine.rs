@@ -144,6 +144,7 @@ impl Engine {
                 codecs: config.codecs.clone(),
                 publish,
                 cryptex: config.cryptex,
+                feedback: config.feedback.clone(),
                 ..negotiation::Config::default()
             })
         });

@@ -1,16 +1,16 @@
 //! Short-lived handles on a room or a participant, through which the embedder commands.
 
 use crate::base::units::Bitrate;
-use crate::conference::sharing::Allocation;
-use crate::congestion::bwe;
 use crate::conference::config::{ParticipantConfig, RoomConfig};
 use crate::conference::engine::Engine;
 use crate::conference::event::LeaveReason;
 use crate::conference::ids::{ParticipantId, RoomId, SourceId};
 use crate::conference::negotiation::NegotiationError;
+use crate::conference::sharing::Allocation;
 use crate::conference::source::SourceInfo;
 use crate::conference::stats::ParticipantStats;
 use crate::conference::view::View;
+use crate::congestion::bwe;
 use crate::forwarding::ladder::{Rung, Wish};
 use crate::forwarding::layers::Layer;
 use crate::session::ice;

@@ -3,7 +3,6 @@
 use crate::base::deadlines::Deadlines;
 use crate::base::limits;
 use crate::base::time::Instant;
-use crate::conference::negotiation::MediaKind;
 use crate::conference::budget::PublishBudget;
 use crate::conference::config::{EngineConfig, ParticipantConfig, RoomConfig};
 use crate::conference::drops::{DropReason, DropTally};
@@ -11,15 +10,16 @@ use crate::conference::engine::{Engine, push_event};
 use crate::conference::event::{Event, LeaveReason};
 use crate::conference::handles::{JoinError, LimitReached, SubscribeError};
 use crate::conference::ids::{ParticipantId, RoomId, SourceId, SubscriptionId};
+use crate::conference::negotiation::MediaKind;
 use crate::conference::negotiation::Negotiation;
 use crate::conference::negotiation::SendSlot;
 use crate::conference::participant::{Egress, ParticipantState, RtcpBudget, RtcpDue, Timer, Timers};
+use crate::conference::receiving::Receiving;
 use crate::conference::room::RoomState;
 use crate::conference::source::{Listener, Source};
 use crate::conference::stats::ParticipantTraffic;
 use crate::conference::streams::StreamEnd;
 use crate::conference::subscription::{Numbers, Subscription};
-use crate::congestion::arrivals::Arrivals;
 use crate::forwarding::speakers::Speakers;
 use crate::session::ice;
 use crate::transport::network::Network;
@@ -104,7 +104,7 @@ impl Engine {
             network,
             budget: PublishBudget::new(&config, self.now),
             contexts: Vec::new(),
-            arrivals: Arrivals::default(),
+            receiving: Receiving::default(),
             timers: Timers::default(),
             rtcp: RtcpDue::default(),
             traffic: ParticipantTraffic::default(),

@@ -35,6 +35,7 @@ mod memory;
 pub mod negotiation;
 mod participant;
 mod reading;
+mod receiving;
 mod redundancy;
 mod reports;
 mod room;

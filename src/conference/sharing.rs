@@ -15,7 +15,9 @@ use crate::conference::handles::SubscribeError;
 use crate::conference::ids::{ParticipantId, RoomId, SourceId, SubscriptionId};
 use crate::conference::negotiation::MediaKind;
 use crate::conference::participant::Timer;
-use crate::congestion::allocation::{self, Allocator, Change, Claim, Picture, Reason, Stream, share, utility};
+use crate::congestion::allocation::{
+    self, Allocator, Change, Claim, Picture, Reason, Stream, share, utility,
+};
 use crate::congestion::bwe::{self, Demand};
 use crate::forwarding::ladder::{Ladder, Wish};
 use crate::forwarding::layers::Layer;
@@ -288,7 +290,8 @@ impl Engine {
 
     /// A subscription gets another layer than before.
     fn grant(&mut self, now: Instant, id: ParticipantId, change: Change<SubscriptionId>) {
-        let Some(mean) = self.participants.get(id).and_then(|one| Some(one.egress.congestion.as_deref()?.mean()))
+        let Some(mean) =
+            self.participants.get(id).and_then(|one| Some(one.egress.congestion.as_deref()?.mean()))
         else {
             return;
         };
@@ -320,7 +323,8 @@ impl Engine {
         let Some(source) = self.sources.get(subscription.source) else { return };
         let wished = subscription.target(&source.ladder);
         let shared = source.info.kind == MediaKind::Video && !source.ladder.rungs().is_empty();
-        let reason = if wished.is_none() || subscription.wish != Wish::default() { Reason::Wish } else { Reason::All };
+        let reason =
+            if wished.is_none() || subscription.wish != Wish::default() { Reason::Wish } else { Reason::All };
         if !(shared && self.touch(now, subscriber)) || wished.is_none() {
             self.set_target(now, key, wished, reason);
         }
@@ -357,7 +361,8 @@ impl Engine {
             // Whoever talks looks at who talked before.
             let leads = room.speakers.speakers().iter().find(|speaker| **speaker != id) == Some(&publisher);
             let view = self.view_of(id);
-            let pinned = view.is_some_and(|view| view.on_stage.contains(&publisher) || view.pinned.contains(&publisher));
+            let pinned = view
+                .is_some_and(|view| view.on_stage.contains(&publisher) || view.pinned.contains(&publisher));
             room.config.classes.iter().position(|class| match class {
                 Class::Speaker => leads,
                 Class::Screen => info.screen,
@@ -369,7 +374,13 @@ impl Engine {
     }
 
     /// Makes a subscription's selector agree with what it is to get.
-    pub(super) fn set_target(&mut self, now: Instant, key: SubscriptionId, target: Option<Layer>, reason: Reason) {
+    pub(super) fn set_target(
+        &mut self,
+        now: Instant,
+        key: SubscriptionId,
+        target: Option<Layer>,
+        reason: Reason,
+    ) {
         let Some(subscription) = self.subscriptions.get_mut(key) else { return };
         (subscription.granted, subscription.reason) = (target, reason);
         let (id, subscriber) = (subscription.source, subscription.subscriber);

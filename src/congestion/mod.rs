@@ -5,4 +5,5 @@ pub(crate) mod arrivals;
 pub mod bwe;
 pub(crate) mod departures;
 pub mod pacing;
+pub(crate) mod receiver;
 pub(crate) mod receiver_clock;

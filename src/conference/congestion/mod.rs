@@ -10,7 +10,7 @@ use crate::base::time::Instant;
 use crate::base::units::Bitrate;
 use crate::conference::config::EngineConfig;
 use crate::conference::ids::SubscriptionId;
-use crate::conference::negotiation::Session;
+use crate::conference::negotiation::{self, Session};
 use crate::conference::sharing::Sharing;
 use crate::congestion::bwe::{self, Config, Demand, Estimator, Sent};
 use crate::congestion::departures::{self, Departures};
@@ -41,18 +41,19 @@ pub(super) enum FeedbackKind {
 }
 
 impl FeedbackKind {
-    /// The most telling kind that was agreed on for what we send.
+    /// What was agreed on; feedback by the numbers of the transport says nothing where they are not sent.
     pub(super) fn of(session: &Session) -> Self {
-        let ours = || session.lines.iter().filter(|line| line.sends.is_some());
         let numbered = ExtensionKind::TransportSequenceNumber;
-        if ours().any(|line| line.feedback.ccfb) {
-            FeedbackKind::Streams
-        } else if ours().any(|line| line.feedback.transport_cc && line.extensions.id_of(numbered).is_some()) {
-            FeedbackKind::Transport
-        } else if ours().any(|line| line.feedback.remb) {
-            FeedbackKind::Remb
-        } else {
-            FeedbackKind::None
+        let mut sent = session.lines.iter().filter(|line| line.sends.is_some());
+        match session.feedback {
+            Some(negotiation::FeedbackKind::Ccfb) => FeedbackKind::Streams,
+            Some(negotiation::FeedbackKind::TransportWide)
+                if sent.any(|line| line.extensions.id_of(numbered).is_some()) =>
+            {
+                FeedbackKind::Transport
+            }
+            Some(negotiation::FeedbackKind::Remb) => FeedbackKind::Remb,
+            _ => FeedbackKind::None,
         }
     }
 }

@@ -60,7 +60,8 @@ impl Delay {
             *place = (place.0 + least as f64, place.1 + 1.0);
         }
         let means = self.slots.iter().filter(|slot| slot.1 > 0.0).map(|slot| slot.0 / slot.1);
-        self.base = means.fold(None, |base: Option<f64>, mean| Some(base.map_or(mean, |base| base.min(mean))));
+        self.base =
+            means.fold(None, |base: Option<f64>, mean| Some(base.map_or(mean, |base| base.min(mean))));
         self.before = self.queue;
         self.queue = least as f64 - self.base.unwrap_or(least as f64);
         self.last = Some(delay);

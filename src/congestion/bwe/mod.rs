@@ -281,7 +281,8 @@ impl Estimator {
         }
         if let Some(newest) = newest {
             let response = now - newest;
-            self.response = if response < self.response { response } else { (self.response * 7 + response) / 8 };
+            self.response =
+                if response < self.response { response } else { (self.response * 7 + response) / 8 };
         }
         if let Some(round) = self.rounds.close() {
             let hold = matches!(self.mode, Mode::Contest(_));
@@ -312,7 +313,8 @@ impl Estimator {
     fn rise(&mut self, now: Instant, elapsed: f64, short: &Window) {
         let queue = self.delay.queue();
         let excused = now < self.excused && queue < self.delay.threshold() + 1.5 * self.allowed;
-        let limited = self.rounds.window(Duration::from_millis(500)).is_none_or(|long| long.sent < 0.8 * self.target);
+        let limited =
+            self.rounds.window(Duration::from_millis(500)).is_none_or(|long| long.sent < 0.8 * self.target);
         if self.delay.is_long(limited) && !excused {
             if self.prober.rate().is_some() {
                 self.prober.stop(self.history.end());
@@ -329,13 +331,16 @@ impl Estimator {
             return;
         }
         let below = self.capacity.filter(|(capacity, _)| self.target < 0.9 * capacity);
-        let step = below.map_or((0.08 * self.target).min(50_000.0) + 0.008 * self.target, |(capacity, _)| 0.15 * capacity) * elapsed;
+        let step = below.map_or((0.08 * self.target).min(50_000.0) + 0.008 * self.target, |(capacity, _)| {
+            0.15 * capacity
+        }) * elapsed;
         self.raise(self.target + step, Cause::Rise);
     }
 
     fn raise(&mut self, target: f64, cause: Cause) {
         let most = (AUDIBLE * self.demand.most.as_bps() as f64).min(self.config.max.as_bps() as f64);
-        let ceiling = self.ceiling.filter(|(_, until)| self.now < *until).map_or(f64::INFINITY, |(ceiling, _)| ceiling);
+        let ceiling =
+            self.ceiling.filter(|(_, until)| self.now < *until).map_or(f64::INFINITY, |(ceiling, _)| ceiling);
         let target = target.min(most).min(ceiling);
         if target > self.target {
             self.target = target;
@@ -369,7 +374,19 @@ impl Estimator {
         self.prober.cancel();
         self.prober.wait_until(now + Duration::from_secs(2));
         self.wide = (0.9 * self.wide).max(reference);
-        self.mode = Mode::Drain(Drain { reference, queue: self.delay.queue(), drained: 0.0, answered: None, covered: self.history.end(), mild, check: None, before: self.target, least: f64::MAX, most: 0.0, since: now });
+        self.mode = Mode::Drain(Drain {
+            reference,
+            queue: self.delay.queue(),
+            drained: 0.0,
+            answered: None,
+            covered: self.history.end(),
+            mild,
+            check: None,
+            before: self.target,
+            least: f64::MAX,
+            most: 0.0,
+            since: now,
+        });
         self.pace = reference * pace_factor(self.delay.queue());
         self.lower(reference * drain_factor(self.delay.queue()), Cause::Delay);
     }
@@ -384,7 +401,11 @@ impl Estimator {
             let fade = drain.reference < 0.7 * drain.before && drain.check.is_none();
             self.mode = Mode::Rise;
             self.capacity = Some((drain.reference, now));
-            self.set(drain.check.map_or(if drain.mild { 0.96 } else { 0.95 } * drain.reference, |before| 0.9 * before));
+            self.set(
+                drain
+                    .check
+                    .map_or(if drain.mild { 0.96 } else { 0.95 } * drain.reference, |before| 0.9 * before),
+            );
             self.fade = Some(drain.before).filter(|_| fade);
             self.prober.wait_until(now + Duration::from_millis(if fade { 300 } else { 2_000 }));
             return;
@@ -401,9 +422,14 @@ impl Estimator {
             }
         } else {
             let answered = *drain.answered.get_or_insert(now);
-            let since = self.rounds.window((now - answered).min(Duration::from_millis(200))).unwrap_or(*short);
+            let since =
+                self.rounds.window((now - answered).min(Duration::from_millis(200))).unwrap_or(*short);
             let overload = since.sent * (1.0 - self.floor) > 1.05 * since.delivered && since.packets >= 6.0;
-            if now - answered > Duration::from_millis(80) && overload && drain.check.is_none() && queue > 0.8 * drain.queue {
+            if now - answered > Duration::from_millis(80)
+                && overload
+                && drain.check.is_none()
+                && queue > 0.8 * drain.queue
+            {
                 // More leaves than comes through, still.
                 drain.reference = since.delivered.min(drain.reference);
                 if drain.reference < 0.08 * self.wide {
@@ -421,7 +447,11 @@ impl Estimator {
                 drain.least = drain.least.min(queue);
                 drain.most = drain.most.max(queue);
                 let flat = drain.most - drain.least < self.delay.threshold();
-                if flat && now - answered > Duration::from_millis(600) + self.response && drain.drained > 3.0 * self.delay.threshold() && queue > drain.queue - self.delay.threshold() {
+                if flat
+                    && now - answered > Duration::from_millis(600) + self.response
+                    && drain.drained > 3.0 * self.delay.threshold()
+                    && queue > drain.queue - self.delay.threshold()
+                {
                     // Whatever is sent it takes as long: the path is another one.
                     self.delay.rebase();
                     self.target = drain.before;
@@ -438,15 +468,26 @@ impl Estimator {
                     }
                 }
                 let patience = Duration::from_millis(1_500) + 2 * self.response;
-                if now - answered > patience && drain.drained > 60_000.0 + 0.5 * drain.queue && fallen < 0.3 * drain.queue {
-                    if self.trace() { eprintln!("   contest {drain:?} {since:?} {}", self.wide); }
+                if now - answered > patience
+                    && drain.drained > 60_000.0 + 0.5 * drain.queue
+                    && fallen < 0.3 * drain.queue
+                {
+                    if self.trace() {
+                        eprintln!("   contest {drain:?} {since:?} {}", self.wide);
+                    }
                     self.enter_contest(now, 0.9 * drain.reference);
                     return;
                 }
             }
         }
         let young = now - drain.since < Duration::from_millis(600);
-        let factor = if drain.check.is_some() { 0.7 } else if young { drain_factor(queue) } else { pace_factor(queue) };
+        let factor = if drain.check.is_some() {
+            0.7
+        } else if young {
+            drain_factor(queue)
+        } else {
+            pace_factor(queue)
+        };
         self.target = (drain.reference * factor).max(self.config.min.as_bps() as f64);
         self.pace = drain.reference * if drain.check.is_some() { 0.7 } else { pace_factor(queue) };
         self.mode = Mode::Drain(drain);
@@ -455,7 +496,14 @@ impl Estimator {
     fn enter_contest(&mut self, now: Instant, target: f64) {
         let queue = self.delay.queue();
         self.rival = now + Duration::from_secs(15);
-        self.mode = Mode::Contest(Contest { entered: now, since: now, least: queue, most: queue, event: now, short: None });
+        self.mode = Mode::Contest(Contest {
+            entered: now,
+            since: now,
+            least: queue,
+            most: queue,
+            event: now,
+            short: None,
+        });
         self.set(target);
     }
 
@@ -480,7 +528,10 @@ impl Estimator {
         } else if short.loss > self.floor.min(0.02) && age > self.response + Duration::from_millis(100) {
             self.lower(self.target * (1.0 - (0.03 * age.as_secs_f64()).min(0.2)), Cause::Loss);
             contest.event = now;
-        } else if contest.short.is_none() && now - contest.entered > Duration::from_secs(2) && half.sent > 0.8 * self.target {
+        } else if contest.short.is_none()
+            && now - contest.entered > Duration::from_secs(2)
+            && half.sent > 0.8 * self.target
+        {
             self.raise(self.target + (60_000.0 + 0.02 * self.wide) * elapsed, Cause::Rise);
         }
         contest.least = contest.least.min(queue);
@@ -495,7 +546,19 @@ impl Estimator {
         }
         if now - contest.entered > Duration::from_secs_f64(5.0) && contest.short.is_none() {
             // Is it still another's?
-            let drain = Drain { reference: half.delivered.min(self.target), queue, drained: 0.0, answered: None, covered: self.history.end(), mild: false, check: Some(self.target), before: self.target, least: f64::MAX, most: 0.0, since: now };
+            let drain = Drain {
+                reference: half.delivered.min(self.target),
+                queue,
+                drained: 0.0,
+                answered: None,
+                covered: self.history.end(),
+                mild: false,
+                check: Some(self.target),
+                before: self.target,
+                least: f64::MAX,
+                most: 0.0,
+                since: now,
+            };
             self.target = 0.7 * drain.reference;
             self.mode = Mode::Drain(drain);
             return;
@@ -515,7 +578,8 @@ impl Estimator {
         }
         let error = 2.5 * (self.floor.max(0.01) * long.run / long.packets).sqrt();
         if let Some(trial) = self.trial {
-            if self.reported < trial.number || now - trial.since < self.response + Duration::from_millis(600) {
+            if self.reported < trial.number || now - trial.since < self.response + Duration::from_millis(600)
+            {
                 return;
             }
             self.trial = None;
@@ -531,7 +595,9 @@ impl Estimator {
             } else if after.loss < 0.3 * trial.loss {
                 // It goes away with the rate. Twice at the same rate is no accident.
                 let policed = trial.delivered;
-                let again = self.policed.is_some_and(|(before, at)| now - at < Duration::from_secs(40) && (0.88..1.12).contains(&(policed / before)));
+                let again = self.policed.is_some_and(|(before, at)| {
+                    now - at < Duration::from_secs(40) && (0.88..1.12).contains(&(policed / before))
+                });
                 self.policed = Some((policed, now));
                 if again {
                     self.ceiling = Some((0.98 * policed, now + Duration::from_secs(20)));
@@ -551,7 +617,14 @@ impl Estimator {
 
     /// Sends less, to see whether less is lost then.
     fn start_trial(&mut self, now: Instant, window: &Window) {
-        self.trial = Some(Trial { before: self.target, loss: window.loss, sent: window.sent, delivered: window.delivered, number: self.history.end(), since: now });
+        self.trial = Some(Trial {
+            before: self.target,
+            loss: window.loss,
+            sent: window.sent,
+            delivered: window.delivered,
+            number: self.history.end(),
+            since: now,
+        });
         self.series = 0;
         self.proven = 0.0;
         self.prober.cancel();
@@ -576,13 +649,18 @@ impl Estimator {
 
     fn take_proof(&mut self, now: Instant) {
         let patience = 3 * self.response + Duration::from_millis(200);
-        let Some(proof) = self.prober.take_proof(now, self.reported, self.delay.jitter(), patience) else { return };
+        let Some(proof) = self.prober.take_proof(now, self.reported, self.delay.jitter(), patience) else {
+            return;
+        };
         let Ok(proof) = proof else {
             self.prober.wait_until(now + Duration::from_secs(2));
             return;
         };
-        if self.trace() { eprintln!("   proof {proof:?}"); }
-        let passed = proof.slope < 0.1 + proof.error.min(0.2) && proof.marked < 0.5 && proof.loss < self.floor + 0.1;
+        if self.trace() {
+            eprintln!("   proof {proof:?}");
+        }
+        let passed =
+            proof.slope < 0.1 + proof.error.min(0.2) && proof.marked < 0.5 && proof.loss < self.floor + 0.1;
         let excess = (proof.loss - self.floor.min(0.15) - 0.05).max(0.0);
         let slope = if passed { proof.slope - proof.error - 0.05 } else { proof.slope };
         let rate = proof.rate / (1.0 + slope.max(0.0)) * (1.0 - excess);
@@ -592,7 +670,8 @@ impl Estimator {
         let next = self.demand.next.as_bps() as f64;
         let most = self.demand.most.as_bps() as f64;
         let wait = Duration::from_millis(if gain > 1.15 { 0 } else { 2_000 });
-        let on = passed || (excess == 0.0 && gain > 1.15 && self.delay.queue() < 3.0 * self.delay.threshold());
+        let on =
+            passed || (excess == 0.0 && gain > 1.15 && self.delay.queue() < 3.0 * self.delay.threshold());
         if !passed {
             self.excused = now + self.response + Duration::from_millis(300);
             if proven > self.target {
@@ -621,12 +700,19 @@ impl Estimator {
         self.rounds.window(Duration::from_millis(1_000)).map_or(0.0, |long| long.loss.min(0.5))
     }
 
-    fn trace(&self) -> bool { std::env::var("TRACE").is_ok() }
+    fn trace(&self) -> bool {
+        std::env::var("TRACE").is_ok()
+    }
 
     fn start_probe(&mut self, now: Instant) {
         let goal = self.demand.next.as_bps() as f64;
         let due = self.prober.next().is_none_or(|next| next <= now);
-        if !due || self.prober.is_busy() || (self.target >= goal && self.series == 0) || self.mode != Mode::Rise || self.trial.is_some() {
+        if !due
+            || self.prober.is_busy()
+            || (self.target >= goal && self.series == 0)
+            || self.mode != Mode::Rise
+            || self.trial.is_some()
+        {
             return;
         }
         if self.fed_once() && self.series == 0 && !self.delay.is_short() {
@@ -635,7 +721,8 @@ impl Estimator {
         if self.ceiling.is_some_and(|(_, until)| now < until) {
             return;
         }
-        let limited = self.rounds.window(Duration::from_millis(500)).is_none_or(|long| long.sent < 0.8 * self.target);
+        let limited =
+            self.rounds.window(Duration::from_millis(500)).is_none_or(|long| long.sent < 0.8 * self.target);
         let near = self.capacity.is_some_and(|(capacity, at)| {
             let fresh = Duration::from_secs(if limited { 3 } else { 10 });
             0.85 * capacity < self.target && self.target < 1.03 * capacity && now - at < fresh
@@ -652,8 +739,11 @@ impl Estimator {
             (Some(_), _) => 2.0,
         };
         let from = self.target.max(self.proven);
-        let goal = if self.series > 0 || self.capacity.is_none() { self.demand.most.as_bps() as f64 } else { goal };
-        let rate = (goal * 1.1).min((factor * from).max(0.5 * fade.unwrap_or(0.0))).min(self.config.max.as_bps() as f64);
+        let goal =
+            if self.series > 0 || self.capacity.is_none() { self.demand.most.as_bps() as f64 } else { goal };
+        let rate = (goal * 1.1)
+            .min((factor * from).max(0.5 * fade.unwrap_or(0.0)))
+            .min(self.config.max.as_bps() as f64);
         let length = Duration::from_micros(40_000 + (3.0 * self.delay.jitter().min(20_000.0)) as u64);
         self.prober.start(now, rate, length, self.history.end());
         let base = self.wide.max(self.target);
@@ -703,7 +793,9 @@ impl Estimator {
         let mut usual = if marked { 1.04 } else { 1.1 } * self.target;
         if matches!(self.mode, Mode::Drain(_)) {
             usual = self.pace.max(self.config.min.as_bps() as f64);
-        } else if let Some((capacity, at)) = self.capacity && self.now - at < Duration::from_secs(2) {
+        } else if let Some((capacity, at)) = self.capacity
+            && self.now - at < Duration::from_secs(2)
+        {
             usual = usual.min(capacity.max(1.02 * self.target));
         }
         let rate = self.prober.rate().unwrap_or(usual);
@@ -723,7 +815,22 @@ impl Estimator {
     }
 
     pub fn debug(&self) -> String {
-        format!("{} T={:.1} jit={:.1} floor={:.3} cap={:.0} resp={} demand={}/{} trial={:?} alpha={:.2}", match self.mode { Mode::Rise => "rise".into(), m => format!("{m:?}") }, self.delay.threshold()/1e3, self.delay.jitter()/1e3, self.floor, self.capacity.map_or(0.0, |c| c.0/1e3), self.response.as_millis(), self.demand.next.as_bps()/1000, self.demand.most.as_bps()/1000, self.trial.map(|t| t.before), self.alpha)
+        format!(
+            "{} T={:.1} jit={:.1} floor={:.3} cap={:.0} resp={} demand={}/{} trial={:?} alpha={:.2}",
+            match self.mode {
+                Mode::Rise => "rise".into(),
+                m => format!("{m:?}"),
+            },
+            self.delay.threshold() / 1e3,
+            self.delay.jitter() / 1e3,
+            self.floor,
+            self.capacity.map_or(0.0, |c| c.0 / 1e3),
+            self.response.as_millis(),
+            self.demand.next.as_bps() / 1000,
+            self.demand.most.as_bps() / 1000,
+            self.trial.map(|t| t.before),
+            self.alpha
+        )
     }
 
     /// The bytes of a packet that a probe wants now: asked when nothing else waits and the pace allows.
@@ -753,10 +860,15 @@ impl Estimator {
             return Some(self.now);
         }
         let goal = self.demand.next.as_bps() as f64;
-        let probe = self.prober.next().filter(|_| !self.prober.is_busy() && (self.target < goal || self.series > 0) && self.mode == Mode::Rise);
+        let probe = self.prober.next().filter(|_| {
+            !self.prober.is_busy() && (self.target < goal || self.series > 0) && self.mode == Mode::Rise
+        });
         let probe = probe.map(|at| at.max(self.now + Duration::from_millis(20)));
         let quiet = self.patience();
-        let silence = self.silent.filter(|_| self.history.end() > self.reported).map(|at| at + quiet + Duration::from_millis(1));
+        let silence = self
+            .silent
+            .filter(|_| self.history.end() > self.reported)
+            .map(|at| at + quiet + Duration::from_millis(1));
         [probe, silence].into_iter().flatten().min()
     }
 }
@@ -769,4 +881,3 @@ fn drain_factor(queue: f64) -> f64 {
 fn pace_factor(queue: f64) -> f64 {
     (1.0 - queue / 200_000.0).clamp(0.4, 0.92)
 }
-

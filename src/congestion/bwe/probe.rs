@@ -112,7 +112,14 @@ impl Prober {
         self.cluster = None;
     }
 
-    pub(super) fn on_report(&mut self, number: u64, sent: i64, arrived: Option<i64>, size: u32, marked: bool) {
+    pub(super) fn on_report(
+        &mut self,
+        number: u64,
+        sent: i64,
+        arrived: Option<i64>,
+        size: u32,
+        marked: bool,
+    ) {
         let Some(cluster) = &mut self.cluster else { return };
         if number < cluster.first || cluster.last.is_some_and(|last| number >= last) {
             return;
@@ -139,7 +146,13 @@ impl Prober {
     }
 
     /// What it showed, once it was reported up to `reported`.
-    pub(super) fn take_proof(&mut self, now: Instant, reported: u64, jitter: f64, patience: Duration) -> Option<Result<Proof, ()>> {
+    pub(super) fn take_proof(
+        &mut self,
+        now: Instant,
+        reported: u64,
+        jitter: f64,
+        patience: Duration,
+    ) -> Option<Result<Proof, ()>> {
         let cluster = self.cluster?;
         let last = cluster.last?;
         let late = now >= cluster.start + cluster.length + patience;

@@ -127,12 +127,8 @@ impl<'a> StreamMetrics<'a> {
 impl Metric {
     /// Without the bit of arrival the others mean nothing.
     fn from_word(word: u16) -> Option<Metric> {
-        let ecn = match word >> 13 & 3 {
-            0 => Ecn::NotEct,
-            1 => Ecn::Ect1,
-            2 => Ecn::Ect0,
-            _ => Ecn::Ce,
-        };
+        // Its two bits alone are looked at.
+        let ecn = Ecn::from_bits((word >> 13) as u8);
         let arrival = match word & 0x1fff {
             0x1fff => Arrival::Unavailable,
             0x1ffe => Arrival::OverRange,
@@ -142,12 +138,7 @@ impl Metric {
     }
 
     fn to_word(self) -> u16 {
-        let ecn = match self.ecn {
-            Ecn::NotEct => 0,
-            Ecn::Ect1 => 1,
-            Ecn::Ect0 => 2,
-            Ecn::Ce => 3,
-        };
+        let ecn = u16::from(self.ecn.bits());
         let arrival = match self.arrival {
             Arrival::Unavailable => 0x1fff,
             Arrival::Before(units @ ..0x1ffe) => units,
