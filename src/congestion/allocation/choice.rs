@@ -1,0 +1,305 @@
+//! The choice of a level for each stream that is worth the most within a budget: a multiple-choice knapsack.
+//!
+//! First each stream takes what is the best for it at one price of rate, and the price is set so that the budget
+//! just holds ([`relax`]). No choice whatever can be worth more than that and what the rest of the budget is worth at
+//! that price; each other level costs a regret. So only choices that together regret no more than the gap to that
+//! bound can be better, and there are few: a greedy one makes the gap small ([`fill`]), and the others are gone
+//! through as a list of sums of which none is both dearer and worth less than another ([`Search`]).
+//!
+//! Values are whole numbers: that is where the search ends. It is bounded; where the bounds cut it short, beyond
+//! any ladder seen, the best found so far is taken.
+
+use super::menu::{Menu, Step};
+use smallvec::SmallVec;
+
+/// Other levels that may be part of a better choice.
+const CHOICES: usize = 256;
+/// Sums that are kept side by side, and the steps that led to all that were ever kept.
+const SUMS: usize = 512;
+const TRAIL: usize = 4_096;
+/// Levels that the greedy choice fills in.
+const PICKS: usize = 8;
+/// Streams for whose groups of choices there is room without the heap: more than a participant has.
+const GROUPS: usize = 128;
+
+/// Sets what is chosen of each menu. The lowest levels together fit into the budget. Values are multiples of `grain`;
+/// `price` is where to begin, and where it ended.
+pub(super) fn choose(menus: &mut [Menu], budget: i64, grain: i64, price: &mut f64) {
+    let top = menus.iter().fold(Step::default(), |sum, menu| sum.plus(menu.level(menu.top())));
+    if top.rate <= budget {
+        menus.iter_mut().for_each(|menu| menu.chosen = menu.top());
+        return;
+    }
+    let (exact, spent) = relax(menus, budget, top, *price);
+    *price = exact.slope();
+    menus.iter_mut().for_each(|menu| menu.chosen = menu.best());
+    if budget > spent {
+        refine(menus, &Line { price: exact, slack: budget - spent, grain });
+    }
+}
+
+/// Finds the price at which the budget just holds what is the best for each stream, and what that takes.
+///
+/// Each round looks at the line through a point within the budget and one beyond it, and finds the choice farthest
+/// above that line; when none is, both are on the outline, and the price is the slope between them. Lowest levels
+/// may dent the outline: then what is taken is the point within the budget.
+fn relax(menus: &mut [Menu], budget: i64, top: Step, guess: f64) -> (Step, i64) {
+    let lowest = menus.iter().fold(Step::default(), |sum, menu| sum.plus(menu.level(menu.bottom)));
+    let (mut low, mut high, mut low_price) = (lowest, top, f64::INFINITY);
+    let mut guess = Some(guess).filter(|guess| *guess > 0.0);
+    let mut seek = |price| menus.iter_mut().fold(Step::default(), |sum, menu| sum.plus(menu.seek(price)));
+    loop {
+        let line = high.minus(low);
+        let price = guess.unwrap_or(line.slope());
+        let point = seek(price);
+        if guess.take().is_none() && point.minus(low).regret(line) >= 0 {
+            let within = point.rate <= budget;
+            return (line, if within { point } else { seek(low_price) }.rate);
+        }
+        if point.rate <= budget {
+            (low, low_price) = (point, price);
+        } else {
+            high = point;
+        }
+    }
+}
+
+/// The bound on all choices: from what is the best at a price on, with that price.
+struct Line {
+    price: Step,
+    /// What of the budget is left.
+    slack: i64,
+    grain: i64,
+}
+
+impl Line {
+    /// The regret that a choice worth so much more can have at most.
+    fn regret_of(&self, value: i64) -> i64 {
+        self.price.value * self.slack - self.price.rate * value
+    }
+}
+
+/// Another level of a menu, by its way from the one that is the best at the price.
+#[derive(Debug, Clone, Copy)]
+struct Choice {
+    regret: i64,
+    rate: i32,
+    value: i32,
+    menu: u16,
+    level: u8,
+}
+
+type Choices = SmallVec<[Choice; CHOICES]>;
+
+fn refine(menus: &mut [Menu], line: &Line) {
+    let mut choices = Choices::new();
+    let mut within = collect(menus, line.price, line.regret_of(line.grain), &mut choices);
+    let picks = fill(&choices, line.slack);
+    let filled = picks.iter().map(|pick| i64::from(pick.value)).sum();
+    let gap = line.regret_of(filled + line.grain);
+    if within < gap {
+        // There were too many for the list; fewer matter now.
+        within = collect(menus, line.price, gap, &mut choices);
+    }
+    let gap = gap.min(within);
+    choices.retain(|choice| choice.regret <= gap);
+    let mut search = Search { line, gap, value: filled, end: None, trail: SmallVec::new() };
+    search.run(&choices);
+    match search.end {
+        None => picks.iter().for_each(|pick| take(menus, pick)),
+        Some(end) => search.path(end, &choices).for_each(|choice| take(menus, choice)),
+    }
+}
+
+fn take(menus: &mut [Menu], choice: &Choice) {
+    if let Some(menu) = menus.get_mut(usize::from(choice.menu)) {
+        menu.chosen = choice.level;
+    }
+}
+
+/// Lists the levels whose regret is within a gap, in the order of the menus. Where they are too many the gap is
+/// narrowed; it is given back.
+fn collect(menus: &[Menu], price: Step, mut gap: i64, choices: &mut Choices) -> i64 {
+    while !list(menus, price, gap, choices) {
+        gap /= 2;
+    }
+    gap
+}
+
+/// False if they are too many.
+fn list(menus: &[Menu], price: Step, gap: i64, choices: &mut Choices) -> bool {
+    choices.clear();
+    for (at, menu) in (0u16..).zip(menus) {
+        let here = menu.level(menu.chosen);
+        for (level, there) in menu.levels() {
+            let step = there.above(here);
+            let regret = step.regret(price);
+            if regret > gap || level == menu.chosen {
+                continue;
+            }
+            if choices.len() == CHOICES {
+                return false;
+            }
+            let (rate, value) = (step.rate as i32, step.value as i32);
+            choices.push(Choice { regret, rate, value, menu: at, level });
+        }
+    }
+    true
+}
+
+/// Spends what is left on what is worth the most and fits, again and again.
+fn fill(choices: &Choices, mut slack: i64) -> SmallVec<[Choice; PICKS]> {
+    let mut picks = SmallVec::<[Choice; PICKS]>::new();
+    while picks.len() < PICKS {
+        let fitting = choices.iter().filter(|choice| choice.value > 0 && i64::from(choice.rate) <= slack);
+        let others = fitting.filter(|choice| picks.iter().all(|pick| pick.menu != choice.menu));
+        let Some(best) = others.min_by_key(|choice| (-choice.value, choice.rate)) else { break };
+        slack -= i64::from(best.rate);
+        picks.push(*best);
+    }
+    picks
+}
+
+/// Some other levels together.
+#[derive(Debug, Clone, Copy)]
+struct Sum {
+    rate: i32,
+    value: i32,
+    /// The last of the steps that led here; [`START`] for none.
+    trail: u16,
+}
+
+const START: u16 = u16::MAX;
+
+/// Sums by growing rate and growing value.
+type Sums = SmallVec<[Sum; SUMS]>;
+
+/// How far the rate of a sum can still fall and rise.
+#[derive(Debug, Default, Clone, Copy)]
+struct Reach {
+    down: i64,
+    up: i64,
+}
+
+/// The choices of one menu.
+#[derive(Debug, Clone, Copy)]
+struct Group<'a> {
+    /// The least regret among them.
+    regret: i64,
+    /// The number of the first.
+    first: u16,
+    choices: &'a [Choice],
+}
+
+struct Search<'a> {
+    line: &'a Line,
+    /// The regret that something better can have at most.
+    gap: i64,
+    /// What the best so far is worth, and the last step to it, if it was found here.
+    value: i64,
+    end: Option<u16>,
+    /// Steps: the one before, and the number of the choice.
+    trail: SmallVec<[(u16, u16); TRAIL]>,
+}
+
+impl Search<'_> {
+    /// Goes through the choices menu by menu, those with the least regret first.
+    fn run(&mut self, choices: &Choices) {
+        let mut groups = group(choices);
+        groups.sort_unstable_by_key(|group| (group.regret, group.first));
+        let mut reach = groups.iter().fold(Reach::default(), |reach, group| reach.plus(group, 1));
+        // Lists are exchanged by reference: they are large.
+        let (mut before, mut next, mut merged) = (Sums::new(), Sums::new(), Sums::new());
+        let (mut before, mut next, mut merged) = (&mut before, &mut next, &mut merged);
+        before.push(Sum { rate: 0, value: 0, trail: START });
+        for group in &groups {
+            if group.regret > self.gap {
+                break;
+            }
+            reach = reach.plus(group, -1);
+            next.clear();
+            before.iter().for_each(|sum| self.keep(next, *sum, reach, None));
+            for (number, choice) in (group.first..).zip(group.choices) {
+                if choice.regret <= self.gap {
+                    self.merge(next, before, (number, choice), reach, merged);
+                    std::mem::swap(&mut next, &mut merged);
+                }
+            }
+            std::mem::swap(&mut before, &mut next);
+        }
+    }
+
+    /// Puts together what is there already and all sums with one choice more.
+    fn merge(&mut self, there: &Sums, before: &Sums, more: (u16, &Choice), reach: Reach, merged: &mut Sums) {
+        let (number, choice) = more;
+        merged.clear();
+        let mut there = there.iter().copied().peekable();
+        for sum in before {
+            // Beyond what 32 bits hold nothing fits.
+            let (rate, value) =
+                (sum.rate.saturating_add(choice.rate), sum.value.saturating_add(choice.value));
+            while let Some(first) = there.next_if(|other| (other.rate, -other.value) <= (rate, -value)) {
+                self.keep(merged, first, reach, None);
+            }
+            self.keep(merged, Sum { rate, value, trail: sum.trail }, reach, Some(number));
+        }
+        there.for_each(|sum| self.keep(merged, sum, reach, None));
+    }
+
+    /// Adds a sum to a list if it can still become something better; one that is new takes a step.
+    fn keep(&mut self, sums: &mut Sums, mut sum: Sum, reach: Reach, step: Option<u16>) {
+        let (rate, value) = (i64::from(sum.rate), i64::from(sum.value));
+        let dominated = sums.last().is_some_and(|last| last.value >= sum.value);
+        if dominated || rate + reach.down > self.line.slack {
+            return;
+        }
+        let price = self.line.price;
+        let idle = (self.line.slack - rate - reach.up).max(0);
+        let regret = Step { rate, value }.regret(price) + price.value * idle;
+        if regret > self.gap || sums.len() == SUMS {
+            return;
+        }
+        if let Some(number) = step {
+            if self.trail.len() == TRAIL {
+                return;
+            }
+            let place = self.trail.len() as u16;
+            self.trail.push((sum.trail, number));
+            sum.trail = place;
+            if rate <= self.line.slack && value > self.value {
+                (self.value, self.end) = (value, Some(place));
+                self.gap = self.gap.min(self.line.regret_of(value + self.line.grain));
+            }
+        }
+        sums.push(sum);
+    }
+
+    /// The choices that led to a step.
+    fn path<'c>(&self, end: u16, choices: &'c Choices) -> impl Iterator<Item = &'c Choice> {
+        let step = |place: u16| self.trail.get(usize::from(place)).copied();
+        std::iter::successors(step(end), move |(before, _)| step(*before))
+            .filter_map(|(_, number)| choices.get(usize::from(number)))
+    }
+}
+
+impl Reach {
+    /// With what one group can add, or without it again.
+    fn plus(self, group: &Group<'_>, times: i64) -> Reach {
+        let rates = group.choices.iter().map(|choice| i64::from(choice.rate));
+        let (down, up) = rates.fold((0, 0), |(down, up), rate| (rate.min(down), rate.max(up)));
+        Reach { down: self.down + times * down, up: self.up + times * up }
+    }
+}
+
+fn group(choices: &Choices) -> SmallVec<[Group<'_>; GROUPS]> {
+    let mut first = 0;
+    choices
+        .chunk_by(|a, b| a.menu == b.menu)
+        .map(|choices| {
+            let regret = choices.iter().map(|choice| choice.regret).min().unwrap_or_default();
+            let group = Group { regret, first, choices };
+            first += choices.len() as u16;
+            group
+        })
+        .collect()
+}
