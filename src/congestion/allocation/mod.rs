@@ -129,7 +129,7 @@ pub struct Allocator<K> {
     /// Streams by key, and what each can get, in the same order.
     entries: Vec<Entry<K>>,
     menus: Vec<Menu>,
-    /// The greatest common divisor of all worths.
+    /// The greatest common divisor of all worths; zero if it is to be found anew.
     grain: u32,
     /// Where the last choice ended: the next one is near.
     price: f64,
@@ -209,7 +209,7 @@ impl<K: Copy + Ord> Allocator<K> {
                 self.declared = true;
             }
         }
-        self.grain = self.entries.iter().fold(0, |grain, entry| common(entry.step(), grain));
+        self.grain = 0;
         true
     }
 
@@ -219,7 +219,7 @@ impl<K: Copy + Ord> Allocator<K> {
         self.entries.remove(at);
         self.menus.remove(at);
         self.declared = true;
-        self.grain = self.entries.iter().fold(0, |grain, entry| common(entry.step(), grain));
+        self.grain = 0;
         true
     }
 
@@ -238,6 +238,9 @@ impl<K: Copy + Ord> Allocator<K> {
             entry.refresh(now, menu);
             let gives_way = must || (may && entry.waits.is_none());
             menu.bottom = if gives_way { 0 } else { entry.held };
+        }
+        if self.grain == 0 {
+            self.grain = self.entries.iter().fold(0, |grain, entry| common(entry.step(), grain));
         }
         let spend = match (self.dark, lost) {
             (true, _) => 0,
