@@ -51,6 +51,7 @@
 //! | [`ice`] | [`ice::Agent`], one participant's connectivity | many agents behind one socket |
 //! | [`framing`] | datagrams over a stream (RFC 4571) | ICE over TCP |
 //! | [`speakers`] | [`speakers::Speakers`], whose sound is forwarded and who leads | audio conferences |
+//! | [`allocation`] | [`allocation::Allocator`], which layer of each video a budget is spent on | an SFU's or a client's choice |
 //! | [`negotiation`] | offers and answers (JSEP) as values | an SFU's signalling |
 //! | [`Engine`] | rooms, participants, sources, subscriptions | a conference server |
 //! | [`limits`] | every bound there is, with its reason | sizing a machine |
@@ -96,7 +97,7 @@ pub use conference::{
     Room, RoomConfig, RoomId, SharedLines, SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule,
     Transmit, TransmitId, TransportStats, View, negotiation, participant_memory_bound,
 };
-pub use congestion::{allocation, bwe, pacing};
+pub use congestion::{allocation, bwe};
 pub use crypto::secret::Secret;
 pub use forwarding::ladder::{Rung, Wish};
 pub use forwarding::layers;
