@@ -168,6 +168,53 @@ fn a_lane_has_its_own_delay_and_draws() {
 }
 
 #[test]
+fn packets_wait_for_the_end_of_a_gap_and_come_together() {
+    let millis = |low, high| (Duration::from_millis(low), Duration::from_millis(high));
+    let gaps = Some(crate::sim::Gaps { every: millis(40, 40), lasts: millis(15, 15) });
+    // 0.48 ms of service each, gaps at 40, 80, ... for 15 ms, a packet every 10 ms.
+    let found = drive(&mut link(&Direction { gaps, ..limited(20_000, 300) }), 8, 10_000);
+    let found: Vec<_> = found.iter().map(micros).collect();
+    let expected = [
+        (0, 480, 0),
+        (1, 10_480, 0),
+        (2, 20_480, 0),
+        (3, 30_480, 0),
+        (4, 55_480, 15_000),
+        (5, 55_960, 5_480),
+        (6, 60_480, 0),
+        (7, 70_480, 0),
+    ];
+    assert_eq!(found, expected);
+    // One in service when a gap begins goes through.
+    let found = drive(&mut link(&Direction { gaps, ..limited(1_000, 300) }), 2, 35_000);
+    assert_eq!(micros(&found[1]), (1, 44_600, 0));
+}
+
+/// Number, arrival and wait in microseconds.
+fn micros(outcome: &Outcome) -> (u64, u64, u64) {
+    let waited = outcome.waited.expect("transmitted").as_micros() as u64;
+    (outcome.packet.id, outcome.at.as_micros(), waited)
+}
+
+#[test]
+fn a_changed_route_takes_its_own_time_and_keeps_order() {
+    let step = |at, delay| (Instant::from_millis(at), Duration::from_millis(delay));
+    let direction = Direction {
+        delay: Duration::from_millis(40),
+        delay_steps: vec![step(20, 100), step(50, 30)],
+        ..Direction::default()
+    };
+    let found = drive(&mut link(&direction), 15, 10_000);
+    let at: Vec<_> = found.iter().map(|outcome| outcome.at.as_micros() / 1_000).collect();
+    // What was sent at 40 ms arrives at 140, and nothing before it.
+    assert_eq!(at, [40, 50, 120, 130, 140, 140, 140, 140, 140, 140, 140, 140, 150, 160, 170]);
+    // A lane with its own delay does not take part.
+    let mut link = Link::new(&direction, Random::new([3; 32]));
+    link.add_lane(Some(Duration::from_millis(7)));
+    assert_eq!(drive(&mut link, 3, 10_000).last().map(|outcome| outcome.at), Some(Instant::from_millis(27)));
+}
+
+#[test]
 fn after_a_drain_the_next_deadline_lies_ahead() {
     let mut link = link(&Direction { loss: 0.2, ..limited(700, 50) });
     for id in 0..500 {

@@ -124,13 +124,14 @@ impl Network {
             scenario.transfers.iter().flat_map(|config| std::iter::repeat_n(config, config.count));
         for (index, config) in transfers.enumerate() {
             let draws = Draws::new(random.fork(purpose::TRANSFER).fork(index as u64));
-            let out = network.lane(0, Cargo::Segments(index), None);
-            let back = network.lane(1, Cargo::Acks(index), None);
+            let link = usize::from(config.backward);
+            let out = network.lane(link, Cargo::Segments(index), None);
+            let back = network.lane(1 - link, Cargo::Acks(index), None);
             let traffic = Transfer::new(config, scenario.end, draws);
             network.transfers.push(Neighbour { traffic, out, back });
         }
         for config in &scenario.constants {
-            let out = network.lane(0, Cargo::Constant, None);
+            let out = network.lane(usize::from(config.backward), Cargo::Constant, None);
             network.constants.push((Constant::new(config), out));
         }
         network
@@ -141,7 +142,7 @@ impl Network {
         let link = usize::from(config.backward);
         let media = self.lane(link, Cargo::Media(index), config.delay);
         let back = self.lane(1 - link, Cargo::Feedback(index), config.delay);
-        let receiver = Receiver::new(format, config.start);
+        let receiver = Receiver::new(format, config);
         self.flows.push(Flow { sender, receiver, media, back, feedback: VecDeque::new(), feedbacks: 0 });
     }
 

@@ -79,6 +79,10 @@ impl Queue {
         Queue { fifo: Fifo::default(), limit, marks: aqm == Aqm::Step, codel }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.fifo.packets.is_empty()
+    }
+
     /// Takes a packet at the end, or does not.
     pub(super) fn push(&mut self, now: u64, packet: Packet) -> bool {
         let fits = self.fifo.bytes + packet.size <= self.limit;

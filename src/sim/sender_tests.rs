@@ -16,6 +16,9 @@ fn config(audio: u64, pauses: Vec<(Instant, Instant)>) -> FlowConfig {
         initial: kbps(300),
         audio: kbps(audio),
         pauses,
+        feedback: Duration::from_millis(50),
+        clock_ahead: Duration::ZERO,
+        clock_drift: 0.0,
         source: SourceConfig::Encoder { min: kbps(100), max: kbps(5_000) },
     }
 }
