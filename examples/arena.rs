@@ -16,9 +16,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use estafette::Bitrate;
+use estafette::sim::table::{self, Row};
 use estafette::sim::{
-    Aimd, ConstantRate, Controller, FeedbackFormat, Figures, FlowConfig, Goals, Miss, Run, Scenario,
-    Settings, median, overall, random_scenario, run, svg,
+    Aimd, ConstantRate, Controller, FeedbackFormat, Figures, FlowConfig, Goals, Run, Scenario, Settings,
+    random_scenario, run, svg,
 };
 
 type Maker = fn(&FlowConfig) -> Box<dyn Controller>;
@@ -44,29 +45,21 @@ enum Which {
     Random(u64),
 }
 
-/// What one scenario came to.
-struct Row {
-    figures: Figures,
-    without_ecn: Option<Figures>,
-    has_goals: bool,
-    missed: Vec<Miss>,
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let options = options()?;
     let mut rows = Vec::new();
     let mut index = String::from("<!doctype html><title>arena</title>\n");
-    println!("{HEADER}");
+    println!("{}", table::HEADER);
     for (file, scenario) in scenarios(&options)? {
-        let (row, first) = judge(&scenario, &options);
-        println!("{}", line(&file, &row.figures, Some(&row.missed)));
-        if let Some(figures) = &row.without_ecn {
-            println!("{}", line("  without ECN", figures, None));
+        let (row, without_ecn, first) = judge(file, &scenario, &options);
+        println!("{}", table::line(&row));
+        if let Some(row) = without_ecn {
+            println!("{}", table::line(&row));
         }
         if let Some(folder) = &options.svg {
             std::fs::create_dir_all(folder)?;
+            let (file, score) = (&row.name, row.figures.score());
             std::fs::write(folder.join(format!("{file}.svg")), svg(&first))?;
-            let score = row.figures.score();
             writeln!(index, "<h2>{file}: {score:.3}</h2><p>{}</p><img src='{file}.svg'>", scenario.about)?;
         }
         rows.push(row);
@@ -74,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(folder) = &options.svg {
         std::fs::write(folder.join("index.html"), index)?;
     }
-    summary(&rows);
+    println!("\n{}", table::summary(&rows));
     Ok(())
 }
 
@@ -130,7 +123,7 @@ fn scenarios(options: &Options) -> Result<Vec<(String, Scenario)>, Box<dyn Error
 
 /// Medians over the seeds, and the first run for its picture. Where the goals name runs without ECN the others have
 /// it, with the feedback that can tell it.
-fn judge(scenario: &Scenario, options: &Options) -> (Row, Run) {
+fn judge(name: String, scenario: &Scenario, options: &Options) -> (Row, Option<Row>, Run) {
     let goals = &scenario.goals;
     let ecn = goals.utilisation_min_without_ecn.or(goals.queue_p95_ms_max_without_ecn).is_some();
     let medians = |ecn: bool| {
@@ -144,63 +137,8 @@ fn judge(scenario: &Scenario, options: &Options) -> (Row, Run) {
     let (figures, first) = medians(ecn);
     let without_ecn = ecn.then(|| medians(false).0);
     let missed = goals.missed(&figures, without_ecn.as_ref());
-    (Row { figures, without_ecn, has_goals: *goals != Goals::default(), missed }, first)
-}
-
-const HEADER: &str = "\
-| Scenario                       | use % | p50 | p95 | max ms | drop % | ramp | resume | react | drain | recover s | over % | filler % | frozen % | sw/min | Jain | kbit/s | TCP | score | missed |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
-
-fn line(name: &str, figures: &Figures, missed: Option<&[Miss]>) -> String {
-    let f = figures;
-    let percent = |share: f64| format!("{:.1}", share * 100.0);
-    let cells = [
-        format!("{name:<30}"),
-        format!("{:>5}", percent(f.utilisation)),
-        format!("{:>3.0}", f.queue_p50),
-        format!("{:>3.0}", f.queue_p95),
-        format!("{:>6.0}", f.queue_max),
-        format!("{:>6.2}", f.drops * 100.0),
-        format!("{:>4}", seconds(Some(f.ramp))),
-        format!("{:>6}", seconds(f.resume)),
-        format!("{:>5}", seconds(f.react)),
-        format!("{:>5}", seconds(f.drain)),
-        format!("{:>9}", seconds(f.recover)),
-        format!("{:>6}", percent(f.over)),
-        format!("{:>8}", percent(f.filler)),
-        format!("{:>8}", percent(f.frozen)),
-        format!("{:>6.1}", f.switches),
-        f.jain.map_or("   -".to_owned(), |jain| format!("{jain:.2}")),
-        format!("{:>6.0}", f.slowest),
-        f.tcp.map_or("  -".to_owned(), |tcp| format!("{tcp:>3.0}")),
-        format!("{:.3}", f.score()),
-        missed.unwrap_or_default().iter().map(|miss| miss.goal).collect::<Vec<_>>().join(" "),
-    ];
-    format!("| {} |", cells.join(" | "))
-}
-
-fn seconds(value: Option<f64>) -> String {
-    match value {
-        None => "-".to_owned(),
-        Some(never) if never.is_infinite() => "never".to_owned(),
-        Some(seconds) => format!("{seconds:.1}"),
-    }
-}
-
-fn summary(rows: &[Row]) {
-    let count = rows.len().max(1) as f64;
-    let mean = |figure: fn(&Figures) -> f64| rows.iter().map(|row| figure(&row.figures)).sum::<f64>() / count;
-    let scores: Vec<f64> = rows.iter().map(|row| row.figures.score()).collect();
-    let p95 = median(rows.iter().map(|row| row.figures.queue_p95).collect()).unwrap_or_default();
-    println!(
-        "\nscore {:.3}, mean use {:.1} %, median p95 {p95:.0} ms, drops {:.2} %",
-        overall(&scores),
-        mean(|figures| figures.utilisation) * 100.0,
-        mean(|figures| figures.drops) * 100.0,
-    );
-    let judged: Vec<_> = rows.iter().filter(|row| row.has_goals).collect();
-    if !judged.is_empty() {
-        let kept = judged.iter().filter(|row| row.missed.is_empty()).count();
-        println!("all goals met in {kept} of {}", judged.len());
-    }
+    let row = Row { name, figures, missed: (*goals != Goals::default()).then_some(missed) };
+    let without_ecn =
+        without_ecn.map(|figures| Row { name: "  without ECN".to_owned(), figures, missed: None });
+    (row, without_ecn, first)
 }

@@ -183,6 +183,9 @@ impl Link {
         while let Some(at) = self.server.turn().filter(|at| *at <= nanos(self.now)) {
             if let Server::Busy { served, .. } = std::mem::replace(&mut self.server, Server::Free) {
                 self.take_off(at, served);
+                if let Some((_, queue)) = &mut self.bottleneck {
+                    queue.release();
+                }
             }
             self.serve(at);
         }

@@ -3,7 +3,7 @@
 //! A [`Link`] is one direction of a path and stands alone: packets go in at a moment and come out with the moment at
 //! which they arrive or are lost. A [`Scenario`] is read from a file; [`run`] puts its two links, its media flows,
 //! their feedback, TCP and constant traffic together and leaves a [`Run`], of which [`metrics`] are functions and
-//! [`Figures`] the sum. Whoever is judged is a [`Controller`].
+//! [`Figures`] the sum. Whoever is judged is a [`Controller`], or has [`Ends`] of its own for [`run_ends`].
 //!
 //! There is no clock and no thread; the same seed gives the same run, bit for bit.
 //!
@@ -11,7 +11,7 @@
 //!
 //! - All rates are wire rates, sound and layers too.
 //! - To recover is to reach the flow's own part of what is left; alone on the path that is all of it.
-//! - The packet in service has left the queue, so its bytes do not count against the queue's.
+//! - The packet in service is held until it is through, and an idle bottleneck takes any packet.
 //! - A lane's order is kept, not a link's: flows with delays of their own may overtake each other.
 //! - What is lost is asked for with each feedback until it comes, and sent again when what was sent last is known
 //!   not to have come.
@@ -32,6 +32,7 @@ mod controller;
 mod cubic;
 mod direction;
 mod draws;
+mod ends;
 mod gaps;
 mod link;
 mod loss;
@@ -48,16 +49,18 @@ mod score;
 mod sender;
 mod share;
 mod source;
+pub mod table;
 mod transfer;
 mod wild;
 
 pub use capacity::Capacity;
 pub use controller::{Aimd, ConstantRate, Controller, Demand, Report, Sent};
 pub use direction::{Direction, PolicerConfig, Reorder};
+pub use ends::{Ends, Way};
 pub use gaps::Gaps;
 pub use link::{Fate, Link, Outcome, Packet};
 pub use loss::BurstLoss;
-pub use network::{Settings, run};
+pub use network::{Settings, run, run_ends};
 pub use plot::svg;
 pub use queue::Aqm;
 pub use receiver::FeedbackFormat;
@@ -67,4 +70,5 @@ pub use scenario::{
 };
 pub use score::{Figures, Miss, median, overall};
 pub use share::{Span, spans};
+pub use source::{FRAME_RATE, Source};
 pub use wild::random_scenario;

@@ -1,6 +1,5 @@
 use super::*;
 use crate::base::random::Random;
-use crate::sim::draws::Draws;
 use crate::sim::scenario::SourceConfig;
 use crate::sim::{ConstantRate, Fate, Packet};
 
@@ -24,7 +23,7 @@ fn config(audio: u64, pauses: Vec<(Instant, Instant)>) -> FlowConfig {
 }
 
 fn sender(config: &FlowConfig, rate: u64) -> Sender {
-    let source = Source::new(&config.source, Draws::new(Random::new([6; 32])));
+    let source = Source::new(&config.source, Random::new([6; 32]));
     Sender::new(config, Box::new(ConstantRate(kbps(rate))), source, FlowRecord::default())
 }
 
