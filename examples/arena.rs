@@ -48,7 +48,7 @@ enum Which {
 fn main() -> Result<(), Box<dyn Error>> {
     let options = options()?;
     let mut rows = Vec::new();
-    let mut index = String::from("<!doctype html><title>arena</title>\n");
+    let mut pictures = String::new();
     println!("{}", table::HEADER);
     for (file, scenario) in scenarios(&options)? {
         let (row, without_ecn, first) = judge(file, &scenario, &options);
@@ -58,14 +58,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         if let Some(folder) = &options.svg {
             std::fs::create_dir_all(folder)?;
-            let (file, score) = (&row.name, row.figures.score());
-            std::fs::write(folder.join(format!("{file}.svg")), svg(&first))?;
-            writeln!(index, "<h2>{file}: {score:.3}</h2><p>{}</p><img src='{file}.svg'>", scenario.about)?;
+            std::fs::write(folder.join(format!("{}.svg", row.name)), svg(&first))?;
+            let name = &row.name;
+            writeln!(pictures, "<h2 id='{name}'>{name}</h2><p>{}</p><img src='{name}.svg'>", scenario.about)?;
         }
         rows.push(row);
     }
     if let Some(folder) = &options.svg {
-        std::fs::write(folder.join("index.html"), index)?;
+        std::fs::write(folder.join("index.html"), page(&rows, &pictures)?)?;
     }
     println!("\n{}", table::summary(&rows));
     Ok(())
@@ -141,4 +141,27 @@ fn judge(name: String, scenario: &Scenario, options: &Options) -> (Row, Option<R
     let without_ecn =
         without_ecn.map(|figures| Row { name: "  without ECN".to_owned(), figures, missed: None });
     (row, without_ecn, first)
+}
+
+/// The index: what each scenario came to, then the pictures.
+fn page(rows: &[Row], pictures: &str) -> Result<String, std::fmt::Error> {
+    let mut page = String::from(
+        "<!doctype html><meta charset='utf-8'><title>arena</title><style>\
+         body { font: 15px sans-serif; max-width: 960px; margin: 2em auto; color: #222 }\
+         table { border-collapse: collapse } td, th { padding: 2px 10px; text-align: right }\
+         td:first-child, td:last-child, th:first-child, th:last-child { text-align: left }\
+         td:first-child { white-space: nowrap } tr:nth-child(even) { background: #f4f4f4 }\
+         h2 { font-size: 18px; margin: 2em 0 0 } img { max-width: 100% }</style>\n<h1>Arena</h1>\n",
+    );
+    write!(page, "<p>{}</p>\n<table><tr><th>Scenario", table::summary(rows).replace('\n', "; "))?;
+    writeln!(page, "<th>score<th>use %<th>p95 ms<th>drop %<th>missed")?;
+    for row in rows {
+        let (name, figures) = (&row.name, &row.figures);
+        let (share, drops) = (figures.utilisation * 100.0, figures.drops * 100.0);
+        write!(page, "<tr><td><a href='#{name}'>{name}</a><td>{:.3}<td>{share:.1}", figures.score())?;
+        let missed: Vec<_> = row.missed.iter().flatten().map(|miss| miss.goal).collect();
+        writeln!(page, "<td>{:.0}<td>{drops:.2}<td>{}", figures.queue_p95, missed.join(" "))?;
+    }
+    writeln!(page, "</table>\n{pictures}")?;
+    Ok(page)
 }

@@ -372,7 +372,9 @@ mod tests {
         let (relay, told) = start("--down 400 --queue 2000");
         let client = client();
         let clock = std::time::Instant::now();
-        (0..8).for_each(|_| drop(client.send_to(&[7; 1_170], relay).expect("sent")));
+        for _ in 0..8 {
+            client.send_to(&[7; 1_170], relay).expect("sent");
+        }
         assert!((0..8).all(|_| receive(&client).len() == 1_172));
         // 8 x 9,600 bits at 400 kbit/s.
         assert!(clock.elapsed() >= Duration::from_millis(190));
