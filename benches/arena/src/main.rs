@@ -12,6 +12,9 @@
 //!
 //! Its detector sees bursts, so how often its timers are served matters: served at once it gives way to nobody and
 //! loses more, served each 5 ms it yields to TCP and to itself. The published figures lie between the two.
+//!
+//! Its receivers have their own interval of feedback and no clock that drifts, whatever a scenario says. Its keys are
+//! not seeded, so runs differ a little.
 
 mod call;
 mod flow;
