@@ -1,17 +1,19 @@
-//! What left and was not reported yet, by transport-wide number.
+//! Departures by transport-wide number, until feedback has told what became of them.
 
 use super::Sent;
 use crate::base::time::Instant;
 
-/// Departures that are remembered at first, and at most.
+/// Departures that there is room for at first: a quarter of a second at 10 Mbit/s.
 const LEAST: usize = 256;
+/// And at most: more than is under way at 50 Mbit/s in the three seconds of [`PATIENCE`].
 const MOST: usize = 16_384;
-/// What is older than this is no longer waited for, in microseconds.
+/// Room is not made for the sake of what left longer ago than this, in microseconds: its report will not come.
 const PATIENCE: u64 = 3_000_000;
 
+/// What is known of a number.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// No packet had this number.
+    /// No packet had it.
     #[default]
     Skipped,
     UnderWay,
@@ -19,22 +21,24 @@ enum State {
     Arrived,
 }
 
-/// Eight bytes, so that a thousand of them are little.
+/// Eight bytes, as a thousand of them are kept.
 #[derive(Debug, Default, Clone, Copy)]
 struct Departure {
-    /// The lower bits of its microseconds.
+    /// The lower bits of its microseconds: the ring never spans the 71 minutes after which they repeat.
     at: u32,
     size: u16,
     state: State,
 }
 
-/// What was known of a packet when it was reported.
-#[derive(Debug, Clone, Copy)]
+/// What is known of a packet when it is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Departed {
+    /// When it left.
     pub(super) at: Instant,
+    /// Its bytes on the wire.
     pub(super) size: u32,
-    /// It had been reported as lost.
-    pub(super) lost: bool,
+    /// Whether it had been reported as lost before.
+    pub(super) was_lost: bool,
 }
 
 /// A ring of departures that grows with how many are under way.
@@ -45,18 +49,19 @@ pub(super) struct History {
     end: u64,
     /// Numbers below are forgotten.
     first: u64,
-    /// When the last one left.
+    /// When the last packet left.
     last: Instant,
 }
 
 impl History {
+    /// Notes a departure. Numbers that do not ascend are not believed.
     pub(super) fn push(&mut self, sent: Sent) {
-        if self.ring.is_empty() || sent.number < self.end {
-            if sent.number < self.end {
-                return;
-            }
-            (self.first, self.end) = (sent.number, sent.number);
+        if self.ring.is_empty() {
             self.ring.resize(LEAST, Departure::default());
+            (self.first, self.end) = (sent.number, sent.number);
+        }
+        if sent.number < self.end || sent.number == u64::MAX {
+            return;
         }
         let skipped = (sent.number - self.end).min(self.ring.len() as u64);
         for number in sent.number - skipped..sent.number {
@@ -70,22 +75,21 @@ impl History {
         self.end = sent.number + 1;
     }
 
-    /// Takes the report on a packet; `None` if it says nothing new (S-BWE-02).
+    /// Takes the report on a packet; `None` if it was never sent, is forgotten, or nothing new is said of it.
     pub(super) fn take(&mut self, number: u64, arrived: bool) -> Option<Departed> {
         if number < self.first || number >= self.end {
             return None;
         }
-        let last = self.last;
+        let last = self.last.as_micros();
         let departure = self.get_mut(number)?;
-        let lost = departure.state == State::Lost;
-        let news = departure.state == State::UnderWay || (lost && arrived);
-        if !news {
+        let was_lost = departure.state == State::Lost;
+        if departure.state != State::UnderWay && !(was_lost && arrived) {
             return None;
         }
         departure.state = if arrived { State::Arrived } else { State::Lost };
-        let age = (last.as_micros() as u32).wrapping_sub(departure.at);
-        let at = Instant::from_micros(last.as_micros().saturating_sub(u64::from(age)));
-        Some(Departed { at, size: u32::from(departure.size), lost })
+        let age = (last as u32).wrapping_sub(departure.at);
+        let at = Instant::from_micros(last.saturating_sub(u64::from(age)));
+        Some(Departed { at, size: u32::from(departure.size), was_lost })
     }
 
     /// One past the highest number that left.
@@ -93,41 +97,41 @@ impl History {
         self.end
     }
 
-    /// Whether a number was never used although higher ones were.
-    pub(super) fn is_skipped(&self, number: u64) -> bool {
-        let inside = self.first <= number && number < self.end;
-        inside && self.ring.get(self.at(number)).is_some_and(|one| one.state == State::Skipped)
-    }
-
-    /// What is overwritten was waited for long enough, or the ring grows.
+    /// The ring grows while what would be overwritten may still be reported; then the oldest are forgotten.
     fn make_room(&mut self, number: u64, now: Instant) {
-        let len = self.ring.len();
-        if number - self.first < len as u64 {
-            return;
-        }
-        let oldest = self.ring.get(self.at(self.first)).copied().unwrap_or_default();
-        let age = u64::from((now.as_micros() as u32).wrapping_sub(oldest.at));
-        if oldest.state == State::UnderWay && age < PATIENCE && len < MOST {
-            let mut ring = vec![Departure::default(); 2 * len];
-            for number in self.first..self.end {
-                let to = (number % (2 * len as u64)) as usize;
-                if let (Some(to), Some(from)) = (ring.get_mut(to), self.ring.get(self.at(number))) {
-                    *to = *from;
-                }
+        while number - self.first >= self.ring.len() as u64 {
+            if self.ring.len() < MOST && self.is_first_awaited(now) {
+                self.grow();
+            } else {
+                self.first = number + 1 - self.ring.len() as u64;
             }
-            self.ring = ring;
-        } else {
-            self.first = number + 1 - len as u64;
         }
     }
 
-    fn at(&self, number: u64) -> usize {
+    fn is_first_awaited(&self, now: Instant) -> bool {
+        let Some(first) = self.ring.get(self.place(self.first)) else { return false };
+        let age = u64::from((now.as_micros() as u32).wrapping_sub(first.at));
+        first.state == State::UnderWay && age < PATIENCE
+    }
+
+    fn grow(&mut self) {
+        let mut ring = vec![Departure::default(); 2 * self.ring.len()];
+        for number in self.first..self.end {
+            let to = (number % ring.len() as u64) as usize;
+            if let (Some(to), Some(from)) = (ring.get_mut(to), self.ring.get(self.place(number))) {
+                *to = *from;
+            }
+        }
+        self.ring = ring;
+    }
+
+    fn place(&self, number: u64) -> usize {
         (number % self.ring.len().max(1) as u64) as usize
     }
 
     fn get_mut(&mut self, number: u64) -> Option<&mut Departure> {
-        let at = self.at(number);
-        self.ring.get_mut(at)
+        let place = self.place(number);
+        self.ring.get_mut(place)
     }
 
     fn set(&mut self, number: u64, departure: Departure) {
