@@ -97,7 +97,7 @@ pub use conference::{
     Room, RoomConfig, RoomId, SharedLines, SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule,
     Transmit, TransmitId, TransportStats, View, negotiation, participant_memory_bound,
 };
-pub use congestion::{allocation, bwe};
+pub use congestion::{allocation, bwe, pacing};
 pub use crypto::secret::Secret;
 pub use forwarding::ladder::{Rung, Wish};
 pub use forwarding::layers;
