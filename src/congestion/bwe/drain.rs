@@ -226,7 +226,7 @@ impl Drain {
 
 /// The share of the reference that the estimate is set to while packets wait so many microseconds.
 pub(super) fn target_factor(queue: f64) -> f64 {
-    (1.0 - queue / 600_000.0).clamp(0.6, 0.92)
+    (1.0 - queue / 600_000.0).clamp(0.6, 0.96)
 }
 
 /// The share of the reference at which packets leave then.

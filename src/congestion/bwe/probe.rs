@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// The queue that a probe left is its own for so long after its packets are reported, or after it failed.
 const AFTERMATH: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(300));
 /// A slope of the delay that is taken for none: the probe was carried.
-const LEVEL: f64 = 0.1;
+const LEVEL: f64 = 0.06;
 /// What the error of the slope may add to it.
 const LEVEL_ERROR: f64 = 0.2;
 /// Packets lost beyond what is lost at any rate that a probe is forgiven, and beyond which it has failed.

@@ -45,7 +45,8 @@ pub(super) fn on_round(
         return if situation.rival && queue > FAR * threshold { Step::Contest } else { Step::Cut };
     }
     let is_stale = measured.half_second().is_none_or(|window| window.span > STALE);
-    if limited || is_stale || queue > threshold || trial {
+    let unused = measured.half_second().is_none_or(|window| window.sent < 0.9 * target);
+    if limited || unused || is_stale || queue > threshold || trial {
         return Step::Stay;
     }
     let below = capacity.filter(|capacity| target < RETURN_BELOW * capacity.rate);
