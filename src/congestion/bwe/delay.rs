@@ -119,6 +119,11 @@ impl Delay {
         self.queue = 0.0;
     }
 
+    /// Forgets all but the jitter: the receiver's clock was set.
+    pub(super) fn restart(&mut self) {
+        *self = Delay { jitter: self.jitter, ..Delay::default() };
+    }
+
     /// How long packets wait; slightly below zero where nothing does.
     pub(super) fn queue(&self) -> f64 {
         self.queue
@@ -149,4 +154,81 @@ impl Delay {
 
 fn index(slot: i64) -> usize {
     slot.rem_euclid(SLOTS as i64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rounds each 50 ms from `from` on, of delays in milliseconds.
+    fn feed(delay: &mut Delay, from: i64, delays: impl IntoIterator<Item = f64>) -> i64 {
+        let mut arrived = from;
+        for ms in delays {
+            arrived += 50_000;
+            let round = Round { arrived, delay: (ms * 1e3) as i64, above: 500.0, packets: 6 };
+            delay.on_round(&round, false);
+        }
+        arrived
+    }
+
+    #[test]
+    fn the_level_above_the_base_is_the_queue() {
+        let mut delay = Delay::default();
+        let at = feed(&mut delay, 0, (0..100).map(|round| f64::from(round % 3)));
+        assert!(delay.queue().abs() < 2_000.0 && !delay.is_long(false) && delay.is_short());
+        // A full queue does not grow, and is there all the same.
+        feed(&mut delay, at, [40.0; 20]);
+        assert!((delay.queue() - 39_000.0).abs() < 1_000.0 && delay.is_long(true));
+    }
+
+    #[test]
+    fn a_short_queue_is_believed_in_the_second_round_and_not_if_little_is_sent() {
+        let mut delay = Delay::default();
+        let at = feed(&mut delay, 0, [0.0; 100]);
+        assert!(delay.threshold() < 4_500.0);
+        let at = feed(&mut delay, at, [6.0]);
+        assert!(!delay.is_long(false));
+        feed(&mut delay, at, [6.0]);
+        assert!(delay.is_long(false) && !delay.is_long(true));
+    }
+
+    #[test]
+    fn one_packet_in_time_tells_that_the_others_were_held_up() {
+        let mut delay = Delay::default();
+        let at = feed(&mut delay, 0, [0.0; 100]);
+        let round = |delay, packets| Round { arrived: at + 50_000, delay, above: 0.0, packets };
+        delay.on_round(&round(0, 1), false);
+        delay.on_round(&round(20_000, 2), false);
+        assert!(delay.queue() <= 0.0);
+        delay.on_round(&round(20_000, 6), false);
+        assert!(delay.queue() > 19_000.0);
+    }
+
+    #[test]
+    fn the_base_follows_a_clock_that_drifts_and_is_held_in_a_contest() {
+        let mut delay = Delay::default();
+        // 200 ppm for two minutes.
+        let at = feed(&mut delay, 0, (0..2_400).map(|round| f64::from(round) * 0.01));
+        assert!(delay.queue() < 3_500.0, "{}", delay.queue());
+        let mut other = delay.clone();
+        for ms in 0..30_000_i64 {
+            let round = Round { arrived: at + ms * 1_000, delay: 90_000, above: 0.0, packets: 6 };
+            delay.on_round(&round, true);
+            other.on_round(&round, false);
+        }
+        assert!(delay.queue() > 60_000.0 && other.queue() < 1_000.0);
+        delay.rebase();
+        assert!(delay.is_short());
+    }
+
+    #[test]
+    fn jitter_raises_the_threshold_but_not_while_packets_wait() {
+        let mut delay = Delay::default();
+        let round = |arrived, ms: i64| Round { arrived, delay: ms * 1_000, above: 20_000.0, packets: 6 };
+        (0..100).for_each(|tick| delay.on_round(&round(tick * 50_000, 0), false));
+        assert!((delay.jitter() - 20_000.0).abs() < 500.0 && delay.threshold() > 29_000.0);
+        let before = delay.jitter();
+        delay.on_round(&Round { above: 0.0, ..round(5_000_000, 200) }, false);
+        assert_eq!(delay.jitter(), before);
+    }
 }
