@@ -16,6 +16,9 @@ const SLOT: i64 = 500_000;
 const THRESHOLD: f64 = 3_500.0;
 /// What each microsecond of jitter adds to it.
 const NOISE: f64 = 1.3;
+/// A full packet in bytes, and the longest that one may take over a bottleneck, in microseconds.
+const PACKET: f64 = 1_200.0;
+const TRANSMISSION_MOST: f64 = 100_000.0;
 /// Jitter before any was seen, in microseconds: as on most paths of the internet.
 const JITTER: f64 = 4_000.0;
 /// More jitter than this, in microseconds, is a queue.
@@ -46,12 +49,19 @@ pub(super) struct Delay {
     /// The last rounds' least delays, and of how many packets.
     recent: [(i64, u32); RECENT],
     jitter: Option<f64>,
+    /// How long a full packet takes over the bottleneck.
+    transmission: f64,
     /// Waiting in the last round and in the one before.
     queue: f64,
     before: f64,
 }
 
 impl Delay {
+    /// A path that carries so many bits a second: waiting for one full packet is no queue.
+    pub(super) fn set_rate(&mut self, rate: f64) {
+        self.transmission = (PACKET * 8e6 / rate.max(1.0)).min(TRANSMISSION_MOST);
+    }
+
     /// Takes what a round says. `hold` keeps the base, however long ago it was: somebody else fills the queue.
     pub(super) fn on_round(&mut self, round: &Round, hold: bool) {
         self.recent.rotate_right(1);
@@ -141,7 +151,7 @@ impl Delay {
 
     /// Whether packets wait: long at once, or for two rounds unless little is sent (`limited`).
     pub(super) fn is_long(&self, limited: bool) -> bool {
-        let threshold = self.threshold();
+        let threshold = self.threshold().max(self.transmission);
         let at_once = self.queue > AT_ONCE.0 * threshold + AT_ONCE.1;
         at_once || (!limited && self.queue.min(self.before) > threshold)
     }

@@ -142,6 +142,7 @@ impl Estimator {
         if short.packets > WIDEST_PACKETS && self.state == State::Rise {
             self.widest = self.widest.max(short.delivered);
         }
+        self.measured.delay.set_rate(self.widest.max(self.target));
         self.answer_loss(now, elapsed, short);
         self.answer_marks(now, &short);
         match self.state {
