@@ -317,6 +317,7 @@ impl Estimator {
             demand: self.demand,
             max: self.config.max.as_bps() as f64,
             capacity: self.capacity,
+            widest: self.widest,
             limited: measured.is_limited(self.target),
         };
         if let Some(rate) = self.prober.choose(now, &plan) {

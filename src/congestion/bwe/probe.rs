@@ -25,6 +25,8 @@ const BEYOND: f64 = 1.1;
 const FIRST: (f64, f64) = (5.0, 3.0);
 /// The same once the capacity was met.
 const LATER: (f64, f64) = (1.5, 2.0);
+/// Below this share of what the path carried lately the factor is that of a search.
+const REGAIN: f64 = 0.25;
 /// The same after a fade, or this share of what was sent before it.
 const FADED: (f64, f64) = (2.0, 0.5);
 /// More than this much more than before is reason for another probe at once.
@@ -66,6 +68,8 @@ pub(super) struct Plan {
     pub(super) max: f64,
     /// The capacity, if it was met.
     pub(super) capacity: Option<Capacity>,
+    /// The most that was delivered of late.
+    pub(super) widest: f64,
     /// Whether clearly less than the estimate is sent.
     pub(super) limited: bool,
 }
@@ -159,16 +163,17 @@ impl Prober {
         if near && !self.is_in_series() && fade.is_none() {
             return None;
         }
+        let from = plan.target.max(self.proven);
         let factor = match (plan.capacity, self.is_in_series()) {
             (None, false) => FIRST.0,
             (None, true) => FIRST.1,
             (Some(_), false) if fade.is_some() => FADED.0,
+            (Some(_), _) if from < REGAIN * plan.widest => FIRST.1,
             (Some(_), false) => LATER.0,
             (Some(_), true) => LATER.1,
         };
         let searching = self.is_in_series() || plan.capacity.is_none();
         let goal = if searching { plan.demand.most } else { plan.demand.next }.as_bps() as f64;
-        let from = plan.target.max(self.proven);
         let rate = (factor * from).max(FADED.1 * fade.unwrap_or(0.0));
         Some((goal * BEYOND).min(rate).min(plan.max))
     }
@@ -354,7 +359,7 @@ mod tests {
 
     fn plan(target: f64, capacity: Option<f64>) -> Plan {
         let capacity = capacity.map(|rate| Capacity { rate, at: at(0) });
-        Plan { target, demand: demand(1_000, 4_000), max: 3e6, capacity, limited: false }
+        Plan { target, demand: demand(1_000, 4_000), max: 3e6, capacity, widest: 0.0, limited: false }
     }
 
     fn proof(rate: f64, slope: f64) -> Proof {
