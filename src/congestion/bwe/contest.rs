@@ -84,7 +84,10 @@ impl Contest {
         let now = situation.now;
         let half = situation.measured.half_second().unwrap_or(situation.short);
         let age = now - self.event;
-        if half.loss > MUCH && age > MUCH_EVERY {
+        if half.loss > MUCH {
+            if age <= MUCH_EVERY {
+                return Share::Keep;
+            }
             self.event = now;
             Share::Less(half.delivered)
         } else if situation.short.loss > situation.floor.min(SOME)
@@ -118,5 +121,67 @@ impl Contest {
             return Doubt::Check(half.delivered.min(target));
         }
         Doubt::None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::feed::Feed;
+    use super::*;
+
+    /// What becomes of 1 Mbit/s in so many milliseconds of a contest, with a queue of `queue` and losses.
+    fn run(ms: u64, queue: impl Fn(u64) -> f64, lost: impl Fn(u64) -> bool) -> (f64, Vec<Doubt>, bool) {
+        let mut feed = Feed { widest: 2e6, ..Feed::default() };
+        feed.run(2_000, 1_000.0, |_, _| Some(20.0), |_| {});
+        let mut contest = Contest::new(feed.now, 100_000.0);
+        let (mut target, mut doubts, mut over) = (1e6, Vec::new(), false);
+        feed.run(
+            ms,
+            1_000.0,
+            |number, ms| (!lost(number)).then(|| 20.0 + queue(ms)),
+            |situation| {
+                over |= contest.is_over(situation);
+                match contest.share(situation, target) {
+                    Share::Keep => {}
+                    Share::Less(less) => target = less,
+                    Share::More(more) => target = more,
+                }
+                doubts.push(contest.doubt(situation, target));
+            },
+        );
+        doubts.retain(|doubt| *doubt != Doubt::None);
+        (target, doubts, over)
+    }
+
+    fn sway(ms: u64) -> f64 {
+        100.0 + 40.0 * (ms as f64 / 200.0).sin()
+    }
+
+    #[test]
+    fn it_grows_between_losses_and_falls_by_little_for_each() {
+        // 100 kbit/s a second from the third second on.
+        let (grown, ..) = run(4_900, sway, |_| false);
+        assert!((grown - 1.24e6).abs() < 0.06e6, "{grown}");
+        let (fallen, ..) = run(1_500, sway, |number| number % 100 < 5);
+        assert!(fallen < 1e6 && fallen > 0.85e6, "{fallen}");
+    }
+
+    #[test]
+    fn much_loss_is_taken_at_its_word() {
+        let (held, ..) = run(2_000, sway, |number| number % 2 == 0);
+        assert!((0.3e6..0.65e6).contains(&held), "{held}");
+    }
+
+    #[test]
+    fn after_five_seconds_it_is_looked_for_the_rival() {
+        let (_, doubts, over) = run(5_200, sway, |_| false);
+        assert!(matches!(doubts[0], Doubt::Check(rate) if (rate - 1e6).abs() < 0.2e6) && !over, "{doubts:?}");
+    }
+
+    #[test]
+    fn nothing_that_waits_ends_it_and_a_flat_delay_is_another_route() {
+        assert!(run(4_500, |_| 0.0, |_| false).2);
+        let (_, doubts, _) = run(8_500, |_| 100.0, |_| false);
+        assert!(doubts.contains(&Doubt::OtherRoute), "{doubts:?}");
     }
 }

@@ -129,13 +129,18 @@ impl Drain {
         if situation.rival && situation.is_far_over() && !self.check {
             return Step::Contest(self.before);
         }
-        let end = if situation.measured.reported < self.covered {
+        let end = if situation.measured.history.reported() < self.covered {
             self.on_growth(situation);
             None
         } else {
             self.on_answer(situation)
         };
         end.unwrap_or_else(|| self.stay(situation))
+    }
+
+    /// Whether it is looked for a rival known before.
+    pub(super) fn is_check(&self) -> bool {
+        self.check
     }
 
     fn emptied(&self) -> Emptied {
@@ -232,4 +237,71 @@ pub(super) fn target_factor(queue: f64) -> f64 {
 /// The share of the reference at which packets leave then.
 pub(super) fn pace_factor(queue: f64) -> f64 {
     (1.0 - queue / 200_000.0).clamp(0.4, 0.92)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::feed::Feed;
+    use super::*;
+
+    /// How it ends, and after how many milliseconds, when 2 Mbit/s is sent over 1 Mbit/s and 100 ms wait at once, and
+    /// what `after` makes of that: of the milliseconds since, and of those by which the queue should be shorter.
+    fn end(rival: bool, check: bool, after: impl Fn(f64, f64) -> f64) -> (Step, u64) {
+        let mut feed = Feed { rival, widest: 1e6, ..Feed::default() };
+        feed.run(2_000, 1_000.0, |_, _| Some(20.0), |_| {});
+        let mut drain = None;
+        feed.run(
+            200,
+            2_000.0,
+            |_, _| Some(120.0),
+            |situation| drain = Some(Drain::new(situation, 1e6, 2e6, check)),
+        );
+        let (mut drain, mut end, mut rate) = (drain.expect("rounds"), None, 600.0);
+        let (mut ticks, mut gone) = (0, 0.0);
+        while end.is_none() && ticks < 200 {
+            let fate = |_, ms: u64| {
+                let ms = (ticks * 50 + ms) as f64;
+                Some(20.0 + after(ms, gone).max(0.0))
+            };
+            feed.run(50, rate, fate, |situation| match drain.on_round(situation) {
+                Step::Stay { pace, .. } => rate = pace / 1e3,
+                step => end = Some(step),
+            });
+            gone += 50.0 * (1.0 - rate / 1_000.0);
+            ticks += 1;
+        }
+        (end.expect("an end"), ticks * 50)
+    }
+
+    #[test]
+    fn a_queue_of_ours_runs_empty_and_leaves_what_came_through() {
+        let (step, ms) = end(false, false, |_, gone| 100.0 - gone);
+        let Step::Emptied(emptied) = step else { panic!("{step:?}") };
+        assert!((emptied.target - 0.95e6).abs() < 1.0 && emptied.fade == Some(2e6) && !emptied.rival_gone);
+        assert!(ms < 1_000, "{ms}");
+    }
+
+    #[test]
+    fn a_queue_that_stays_in_motion_is_anothers() {
+        let sway = |ms: f64, _| 100.0 + 12.0 * (ms / 300.0).sin();
+        let (step, ms) = end(false, false, sway);
+        assert!(matches!(step, Step::Contest(held) if (held - 0.9e6).abs() < 1.0), "{step:?}");
+        assert!(ms < 3_000, "{ms}");
+        // One known from before is not waited for.
+        let (step, ms) = end(true, false, sway);
+        assert!(step == Step::Contest(2e6) && ms == 50, "{step:?} {ms}");
+    }
+
+    #[test]
+    fn a_delay_that_does_not_move_is_another_route() {
+        assert_eq!(end(false, false, |_, _| 100.0).0, Step::OtherRoute { before: 2e6 });
+    }
+
+    #[test]
+    fn a_check_tells_whether_the_rival_has_gone() {
+        let (gone, _) = end(true, true, |_, gone| 100.0 - gone);
+        assert!(matches!(gone, Step::Emptied(emptied) if emptied.rival_gone && emptied.target == 1.8e6));
+        let (stays, ms) = end(true, true, |ms, _| 100.0 + 12.0 * (ms / 300.0).sin());
+        assert!(stays == Step::Contest(2e6) && ms < 2_000, "{stays:?} {ms}");
+    }
 }

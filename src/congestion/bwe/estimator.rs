@@ -8,10 +8,11 @@ use super::loss::{Answer, Loss};
 use super::marks::Marks;
 use super::measured::{Capacity, FAR, Measured, Situation};
 use super::probe::{Judgement, Plan, Prober};
+use super::receiver::Receiver;
 use super::rise;
 use super::rounds::Window;
 use super::silence::{self, Silence};
-use super::{Arrival, Basis, Cause, Config, Demand, Sent};
+use super::{Arrival, Basis, Cause, Config, Demand, Mode, Sent};
 use crate::base::time::Instant;
 use crate::base::units::Bitrate;
 
@@ -35,8 +36,10 @@ const RIVAL_GONE: Duration = Duration::from_secs(3);
 const WIDEST: f64 = 0.9;
 /// From so many packets on a rate is believed to be one.
 const WIDEST_PACKETS: f64 = 8.0;
-/// `poll_timeout` asks for a probe no sooner after the last call: nothing else can have changed.
-const PROBE_TICK: Duration = Duration::from_millis(20);
+/// No estimate is below: from nothing nothing grows.
+const LEAST: Bitrate = Bitrate::from_kbps(1);
+/// Nothing rises beyond so many times what was really sent and acknowledged lately (S-BWE-03).
+const PROVEN: f64 = 1.5;
 
 /// What an estimate does.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -60,6 +63,7 @@ pub struct Estimator {
     marks: Marks,
     prober: Prober,
     silence: Silence,
+    receiver: Receiver,
     capacity: Option<Capacity>,
     /// The most that was delivered of late, in bits a second.
     widest: f64,
@@ -73,6 +77,9 @@ pub struct Estimator {
 impl Estimator {
     /// An estimate that begins at `config.initial`.
     pub fn new(config: Config) -> Self {
+        let min = config.min.max(LEAST);
+        let max = config.max.max(min);
+        let config = Config { initial: config.initial.clamp(min, max), min, max };
         Estimator {
             config,
             demand: Demand::default(),
@@ -84,6 +91,7 @@ impl Estimator {
             marks: Marks::default(),
             prober: Prober::default(),
             silence: Silence::default(),
+            receiver: Receiver::default(),
             capacity: None,
             widest: 0.0,
             rival: Instant::ZERO,
@@ -101,14 +109,14 @@ impl Estimator {
 
     /// Feedback came, of packets in any order.
     pub fn on_feedback(&mut self, now: Instant, arrivals: &[Arrival]) {
-        self.now = now;
-        if self.silence.on_feedback(now) {
-            self.prober.hurry(now);
-        }
+        let now = self.advance(now);
         let mut newest = None;
         for arrival in arrivals {
             let Some(report) = self.measured.on_arrival(arrival) else { continue };
-            self.prober.on_report(arrival.number, report.sent, report.arrived, arrival.ce);
+            if report.clock_set {
+                self.prober.give_up(now + PROBE_AFTER_QUEUE);
+            }
+            self.prober.on_report(arrival.number, &report, arrival.ce);
             if report.arrived.is_some() {
                 newest = newest.max(Some(report.sent));
             }
@@ -118,6 +126,10 @@ impl Estimator {
         }
         let hold = matches!(self.state, State::Contest(_));
         if let Some(elapsed) = self.measured.close_round(now, hold) {
+            // Feedback without arrivals, or by a clock that stands, tells nothing.
+            if self.silence.on_heard(now) {
+                self.prober.hurry(now);
+            }
             self.on_round(now, elapsed);
         }
         self.take_proof(now);
@@ -130,6 +142,7 @@ impl Estimator {
         if short.packets > WIDEST_PACKETS && self.state == State::Rise {
             self.widest = self.widest.max(short.delivered);
         }
+        self.measured.delay.set_rate(self.widest.max(self.target));
         self.answer_loss(now, elapsed, short);
         self.answer_marks(now, &short);
         match self.state {
@@ -215,7 +228,7 @@ impl Estimator {
             drain::Step::Contest(target) => self.enter_contest(now, target),
             drain::Step::OtherRoute { before } => {
                 self.on_other_route();
-                self.set(before, Cause::Rise);
+                self.set(before, Cause::Route);
             }
         }
     }
@@ -235,7 +248,7 @@ impl Estimator {
     fn enter_contest(&mut self, now: Instant, target: f64) {
         self.rival = now + RIVAL;
         self.state = State::Contest(Contest::new(now, self.measured.delay.queue()));
-        self.set(target, Cause::Delay);
+        self.set(target, Cause::Contest);
     }
 
     fn contest(&mut self, mut contest: Contest, now: Instant, elapsed: f64, short: Window) {
@@ -247,7 +260,7 @@ impl Estimator {
         match contest.share(&self.situation(now, elapsed, short), self.target) {
             Share::Keep => {}
             Share::Less(target) => self.lower(target, Cause::Loss),
-            Share::More(target) => self.raise(target, Cause::Rise),
+            Share::More(target) => self.raise(target, Cause::Contest),
         }
         match contest.doubt(&self.situation(now, elapsed, short), self.target) {
             Doubt::None => self.state = State::Contest(contest),
@@ -255,7 +268,8 @@ impl Estimator {
             Doubt::Check(reference) => {
                 let situation = self.situation(now, elapsed, short);
                 self.state = State::Drain(Drain::new(&situation, reference, self.target, true));
-                self.set(drain::CHECK * reference, Cause::Delay);
+                self.pace = drain::CHECK * reference;
+                self.set(self.pace, Cause::Contest);
             }
         }
     }
@@ -268,7 +282,8 @@ impl Estimator {
     fn take_proof(&mut self, now: Instant) {
         let response = self.measured.response;
         let jitter = self.measured.delay.jitter();
-        let Some(proof) = self.prober.take_proof(now, self.measured.reported, jitter, response) else {
+        let Some(proof) = self.prober.take_proof(now, self.measured.history.reported(), jitter, response)
+        else {
             return;
         };
         let delay = &self.measured.delay;
@@ -279,6 +294,7 @@ impl Estimator {
             clear: delay.queue() < FAR * delay.threshold(),
             response,
         };
+        self.measured.acknowledged.on_rate(now, proof.acknowledged);
         let verdict = self.prober.judge(now, &proof, &judgement);
         if let Some(rate) = verdict.capacity {
             self.capacity = Some(Capacity { rate, at: now });
@@ -292,8 +308,8 @@ impl Estimator {
         let measured = &self.measured;
         let waits = measured.is_fed() && !self.prober.is_in_series() && !measured.delay.is_short();
         let is_free = self.state == State::Rise && !self.loss.is_on_trial() && !waits;
-        let is_policed = self.loss.ceiling(now).is_some();
-        if !is_free || is_policed || !self.prober.is_due(now, self.target, self.demand) {
+        let is_held = self.loss.ceiling(now).is_some() || self.silence.is_silent();
+        if !is_free || is_held || !self.prober.is_due(now, self.target, self.demand) {
             return;
         }
         let plan = Plan {
@@ -301,6 +317,7 @@ impl Estimator {
             demand: self.demand,
             max: self.config.max.as_bps() as f64,
             capacity: self.capacity,
+            widest: self.widest,
             limited: measured.is_limited(self.target),
         };
         if let Some(rate) = self.prober.choose(now, &plan) {
@@ -310,21 +327,41 @@ impl Estimator {
         }
     }
 
-    /// The receiver's own estimate (REMB): the fall-back where there is no other feedback, a ceiling elsewhere.
+    /// The receiver's own estimate (REMB, draft-alvestrand-rmcat-remb-03): taken over where there is no feedback on
+    /// packets, within 1.5 times what was really sent lately; a ceiling for ten seconds elsewhere.
     pub fn on_receiver_estimate(&mut self, now: Instant, rate: Bitrate) {
-        let _ = (now, rate);
+        let now = self.advance(now);
+        let rate = rate.as_bps() as f64;
+        let may_raise = self.receiver.on_estimate(now, rate);
+        if self.measured.is_fed() {
+            self.lower(rate, Cause::Ceiling);
+            return;
+        }
+        self.silence.on_heard(now);
+        self.lower(rate, Cause::Receiver);
+        if may_raise {
+            self.raise(rate, Cause::Receiver);
+        }
     }
 
-    /// The share of packets lost by a receiver report, and a round trip: for receivers that have no other feedback.
-    pub fn on_receiver_report(&mut self, now: Instant, lost: f32, round_trip: std::time::Duration) {
-        let _ = (now, lost, round_trip);
+    /// The share of packets lost by a receiver report (RFC 3550, section 6.4.1), from 0 to 1, and a round trip: the
+    /// estimate moves by it where there is no feedback on packets, and by nothing elsewhere.
+    pub fn on_receiver_report(&mut self, now: Instant, lost: f32, round_trip: Duration) {
+        let now = self.advance(now);
+        if self.measured.is_fed() || !lost.is_finite() {
+            return;
+        }
+        self.silence.on_heard(now);
+        let target = self.target * self.receiver.on_report(now, f64::from(lost), round_trip);
+        self.lower(target, Cause::Receiver);
+        self.raise(target, Cause::Receiver);
     }
 
     /// What would be sent changed.
     pub fn set_demand(&mut self, now: Instant, demand: Demand) {
+        let now = self.advance(now);
         let more = demand.next > self.demand.next;
-        self.demand = demand;
-        self.now = now;
+        self.demand = Demand { most: demand.most.max(demand.next), ..demand };
         if more && self.target < demand.next.as_bps() as f64 {
             self.prober.hurry(now);
             self.start_probe(now);
@@ -354,12 +391,32 @@ impl Estimator {
     /// What the estimate stands on.
     pub fn basis(&self) -> Basis {
         let window = self.measured.half_second().unwrap_or_default();
+        let delay = &self.measured.delay;
+        let bitrate = |rate: f64| Bitrate::from_bps(rate as u64);
+        let micros = |micros: f64| Duration::from_micros(micros.max(0.0) as u64);
         Basis {
             target: self.target(),
             cause: self.cause,
-            delivered: Bitrate::from_bps(window.delivered as u64),
-            queue: Duration::from_micros(self.measured.delay.queue().max(0.0) as u64),
+            mode: self.mode(),
+            delivered: bitrate(window.delivered),
+            queue: micros(delay.queue()),
+            threshold: micros(delay.threshold()),
+            jitter: micros(delay.jitter()),
             loss: window.loss as f32,
+            floor: self.loss.floor() as f32,
+            capacity: self.capacity.map(|capacity| bitrate(capacity.rate)),
+            ceiling: self.ceiling().map(bitrate),
+            probed: self.prober.probed(),
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        match self.state {
+            State::Rise if self.loss.is_on_trial() => Mode::Trial,
+            State::Rise => Mode::Rise,
+            State::Drain(drain) if drain.is_check() => Mode::Check,
+            State::Drain(_) => Mode::Drain,
+            State::Contest(_) => Mode::Contest,
         }
     }
 
@@ -370,7 +427,7 @@ impl Estimator {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.now = now;
+        let now = self.advance(now);
         self.prober.finish(now, self.measured.history.end());
         self.start_probe(now);
         if self.silence.handle_timeout(now, &self.measured) {
@@ -378,13 +435,15 @@ impl Estimator {
         }
     }
 
-    /// When to call `handle_timeout` and `poll_probe` at the latest.
+    /// When to call `handle_timeout` and `poll_probe` at the latest: later than the last call, unless a probe is being
+    /// sent, which is polled for as often as the pace allows.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.prober.rate().is_some() {
             return Some(self.now);
         }
-        let probe = self.prober.poll_timeout(self.target, self.demand).filter(|_| self.state == State::Rise);
-        let probe = probe.map(|at| at.max(self.now + PROBE_TICK));
+        // One that is due but has to wait for something else is looked at again with the next feedback.
+        let probe = self.prober.poll_timeout(self.target, self.demand);
+        let probe = probe.filter(|at| *at > self.now && self.state == State::Rise);
         let silence = self.silence.poll_timeout(&self.measured);
         [probe, silence].into_iter().flatten().min()
     }
@@ -400,13 +459,29 @@ impl Estimator {
         }
     }
 
-    /// No further than is of use, nor than a policer allows.
+    /// No further than is of use, than what was sent shows, or than a ceiling.
     fn raise(&mut self, target: f64, cause: Cause) {
         let useful = ROOM * self.demand.most.as_bps() as f64;
-        let policed = self.loss.ceiling(self.now).unwrap_or(f64::INFINITY);
-        let target = target.min(useful).min(policed);
+        let measured = &self.measured;
+        let meter = if measured.is_fed() { &measured.acknowledged } else { &measured.sent };
+        let ceiling = self.ceiling().unwrap_or(f64::INFINITY);
+        let target = target.min(useful).min(PROVEN * meter.highest());
+        let cause = if target > ceiling { Cause::Ceiling } else { cause };
+        let target = target.min(ceiling);
         if target > self.target {
             self.set(target, cause);
         }
+    }
+
+    /// What is not to be passed for now.
+    fn ceiling(&self) -> Option<f64> {
+        let ceilings = [self.loss.ceiling(self.now), self.receiver.ceiling(self.now)];
+        ceilings.into_iter().flatten().reduce(f64::min)
+    }
+
+    /// Time does not go back.
+    fn advance(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
     }
 }

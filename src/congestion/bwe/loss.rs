@@ -152,7 +152,7 @@ impl Loss {
 
     fn judge(&mut self, situation: &Situation<'_>, trial: &Trial, target: f64) -> Answer {
         let measured = situation.measured;
-        let answered = measured.reported >= trial.covered;
+        let answered = measured.history.reported() >= trial.covered;
         if !answered || situation.now - trial.since < measured.response + JUDGED {
             return Answer::None;
         }
@@ -182,5 +182,67 @@ impl Loss {
         if again {
             self.ceiling = Some((BELOW * rate, now + POLICED));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::feed::Feed;
+    use super::*;
+
+    /// Sends at the target for so many seconds, which answers cut and restore. `lost` says of a packet's number and of
+    /// the rate that is sent whether it is lost. The answers that were given.
+    fn run(loss: &mut Loss, seconds: u64, target: &mut f64, lost: impl Fn(u64, f64) -> bool) -> Vec<Answer> {
+        let mut feed = Feed::default();
+        let mut answers = Vec::new();
+        for _ in 0..seconds * 20 {
+            let rate = *target;
+            feed.floor = loss.floor();
+            feed.run(
+                50,
+                rate / 1e3,
+                |number, _| (!lost(number, rate)).then_some(20.0),
+                |situation| {
+                    let answer = loss.on_round(situation, *target, true);
+                    match answer {
+                        Answer::None => return,
+                        Answer::Cut { target: cut, .. } => *target = cut.min(*target),
+                        Answer::Restore(before) => *target = before,
+                    }
+                    answers.push(answer);
+                },
+            );
+        }
+        answers
+    }
+
+    #[test]
+    fn random_loss_is_learned_and_costs_nothing() {
+        let (mut loss, mut target) = (Loss::default(), 2e6);
+        run(&mut loss, 30, &mut target, |_, _| false);
+        assert!(loss.floor() < 0.01);
+        let answers = run(&mut loss, 10, &mut target, |number, _| number * 7 % 20 < 3);
+        assert!(matches!(answers[..], [Answer::Cut { .. }, Answer::Restore(_)]), "{answers:?}");
+        assert!(target == 2e6 && (loss.floor() - 0.15).abs() < 0.04, "{target} {}", loss.floor());
+        assert_eq!(loss.ceiling(Instant::from_millis(9_000)), None);
+    }
+
+    #[test]
+    fn a_policers_rate_is_a_ceiling_the_second_time() {
+        let (mut loss, mut target) = (Loss::default(), 2e6);
+        run(&mut loss, 30, &mut target, |_, _| false);
+        let policer = |number: u64, rate: f64| (number * 7 % 20) as f64 / 20.0 < 1.0 - 1.2e6 / rate;
+        run(&mut loss, 4, &mut target, policer);
+        assert!(target < 1.25e6 && loss.ceiling(Instant::from_millis(4_000)).is_none(), "{target}");
+        target = 2e6;
+        run(&mut loss, 4, &mut target, policer);
+        let ceiling = loss.ceiling(Instant::from_millis(4_000)).expect("known");
+        assert!((1.0e6..1.25e6).contains(&ceiling), "{ceiling}");
+    }
+
+    #[test]
+    fn little_says_nothing_of_loss() {
+        let (mut loss, mut target) = (Loss::default(), 60e3);
+        assert_eq!(run(&mut loss, 20, &mut target, |number, _| number % 2 == 0), []);
     }
 }

@@ -41,3 +41,39 @@ impl Marks {
         self.answered.is_some_and(|at| now - at < LATELY)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rounds of 50 ms in which one packet of `share` is marked; the factor that all of them together make.
+    fn factor(rounds: u64, share: u64, marks: &mut Marks) -> f64 {
+        let (mut measured, mut factor) = (Measured::default(), 1.0);
+        for packet in 0..rounds * 10 {
+            let sent = packet as i64 * 5_000;
+            measured.rounds.on_arrival(sent, sent, 1_000, packet % share == 0, false);
+            if packet % 10 == 9 {
+                measured.rounds.close();
+                let now = Instant::from_micros(sent.unsigned_abs());
+                factor *= marks.on_round(now, &measured).unwrap_or(1.0);
+            }
+        }
+        factor
+    }
+
+    #[test]
+    fn the_answer_is_as_large_as_what_is_marked() {
+        let all = factor(200, 1, &mut Marks::default());
+        let tenth = factor(200, 10, &mut Marks::default());
+        assert!(all < 1e-6 && tenth > 0.02 && tenth < 0.5, "{all} {tenth}");
+    }
+
+    #[test]
+    fn once_a_response() {
+        let mut marks = Marks::default();
+        // 100 ms each, so every third of the rounds is answered; the first share is small.
+        let factor = factor(5, 1, &mut marks);
+        assert!(factor > 0.85 && factor < 0.95, "{factor}");
+        assert!(marks.is_late(Instant::from_millis(5_000)) && !marks.is_late(Instant::from_millis(12_000)));
+    }
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::delay::Delay;
 use super::history::History;
+use super::meter::Meter;
 use super::rounds::{Rounds, Window};
 use super::{Arrival, Sent};
 use crate::base::time::Instant;
@@ -15,12 +16,19 @@ const RESPONSE_PARTS: u32 = 8;
 /// More time than this between two rounds is silence, in which nothing is earned.
 const ELAPSED: Duration = Duration::from_millis(300);
 
+/// A one-way delay that changes by so much from packet to packet, in microseconds, is no delay: the receiver's clock
+/// was set.
+const CLOCK_SET: i64 = 30_000_000;
+
 /// What is told of a packet. Times in microseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Report {
+    pub(super) size: u32,
     pub(super) sent: i64,
     /// By the receiver's clock; `None` if it was lost.
     pub(super) arrived: Option<i64>,
+    /// Whether the receiver's clock was set, so that nothing measured by it before counts any more.
+    pub(super) clock_set: bool,
 }
 
 /// What was sent and what came of it.
@@ -31,12 +39,15 @@ pub(super) struct Measured {
     pub(super) delay: Delay,
     /// From a departure to its report.
     pub(super) response: Duration,
-    /// One past the highest number that was reported.
-    pub(super) reported: u64,
     /// One past the last number that was lost.
     lost_end: u64,
     /// When the last round ended.
     rounded: Option<Instant>,
+    /// The last packet's one-way delay, in microseconds.
+    last_delay: Option<i64>,
+    /// What was sent, and what of it was acknowledged.
+    pub(super) sent: Meter,
+    pub(super) acknowledged: Meter,
 }
 
 impl Default for Measured {
@@ -46,9 +57,11 @@ impl Default for Measured {
             rounds: Rounds::default(),
             delay: Delay::default(),
             response: RESPONSE,
-            reported: 0,
             lost_end: 0,
             rounded: None,
+            last_delay: None,
+            sent: Meter::default(),
+            acknowledged: Meter::default(),
         }
     }
 }
@@ -57,6 +70,7 @@ impl Measured {
     /// A packet leaves.
     pub(super) fn on_sent(&mut self, sent: Sent) {
         self.history.push(sent);
+        self.sent.on_packet(sent.at, u32::try_from(sent.size).unwrap_or(u32::MAX));
     }
 
     /// Takes what is said of a packet; `None` if it is nothing new or of none that was sent (S-BWE-02).
@@ -65,9 +79,11 @@ impl Measured {
         let departed = self.history.take(number, arrival.at.is_some())?;
         let sent = micros(departed.at);
         let arrived = arrival.at.map(micros);
-        self.reported = self.reported.max(number + 1);
+        let mut clock_set = false;
         match arrived {
             Some(arrived) => {
+                clock_set = self.is_clock_set(arrived - sent);
+                self.acknowledged.on_packet(departed.at, departed.size);
                 self.rounds.on_arrival(sent, arrived, departed.size, arrival.ce, departed.was_lost);
             }
             None => {
@@ -75,7 +91,18 @@ impl Measured {
                 self.lost_end = number + 1;
             }
         }
-        Some(Report { sent, arrived })
+        Some(Report { size: departed.size, sent, arrived, clock_set })
+    }
+
+    /// A receiver's clock that was set makes all that was measured by it void.
+    fn is_clock_set(&mut self, delay: i64) -> bool {
+        let last = self.last_delay.replace(delay);
+        let is_set = last.is_some_and(|last| (delay - last).abs() > CLOCK_SET);
+        if is_set {
+            self.rounds = Rounds::default();
+            self.delay.restart();
+        }
+        is_set
     }
 
     /// Feedback has been taken in, whose newest arrival left at `newest`.
@@ -101,7 +128,7 @@ impl Measured {
 
     /// Whether feedback on something is awaited.
     pub(super) fn awaits(&self) -> bool {
-        self.history.end() > self.reported
+        self.history.end() > self.history.reported()
     }
 
     /// What happened in the last half second.

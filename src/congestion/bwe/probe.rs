@@ -9,10 +9,11 @@
 
 use std::time::Duration;
 
-use super::Demand;
 use super::cluster::{Cluster, PACKET, Proof};
-use super::measured::Capacity;
+use super::measured::{Capacity, Report};
+use super::{Demand, Probed};
 use crate::base::time::Instant;
+use crate::base::units::Bitrate;
 
 /// A cluster lasts so long, and longer by three times the jitter of up to [`JITTER_MOST`]: the slope of delays has
 /// to stand out from it. In microseconds.
@@ -24,12 +25,16 @@ const BEYOND: f64 = 1.1;
 const FIRST: (f64, f64) = (5.0, 3.0);
 /// The same once the capacity was met.
 const LATER: (f64, f64) = (1.5, 2.0);
+/// Below this share of what the path carried lately the factor is that of a search.
+const REGAIN: f64 = 0.25;
 /// The same after a fade, or this share of what was sent before it.
 const FADED: (f64, f64) = (2.0, 0.5);
 /// More than this much more than before is reason for another probe at once.
 const GAIN: f64 = 1.15;
 /// From one probe to the next if it was not; and after one of which nothing came back.
 const PAUSE: Duration = Duration::from_secs(2);
+/// That time doubles with each that is not answered, so often.
+const UNANSWERED: u32 = 4;
 /// The queue that a probe left is its own for so long after its packets are reported, or after it failed.
 const AFTERMATH: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(300));
 /// A slope of the delay that is taken for none: the probe was carried.
@@ -63,6 +68,8 @@ pub(super) struct Plan {
     pub(super) max: f64,
     /// The capacity, if it was met.
     pub(super) capacity: Option<Capacity>,
+    /// The most that was delivered of late.
+    pub(super) widest: f64,
     /// Whether clearly less than the estimate is sent.
     pub(super) limited: bool,
 }
@@ -94,6 +101,10 @@ pub(super) struct Verdict {
 pub(super) struct Prober {
     /// What is being sent, or awaited.
     cluster: Option<Cluster>,
+    /// What the last one showed.
+    last: Option<Proof>,
+    /// How many in a row nothing came back of.
+    unanswered: u32,
     /// None before.
     next: Option<Instant>,
     /// Probes of the series that goes on.
@@ -115,6 +126,8 @@ impl Default for Prober {
     fn default() -> Self {
         Prober {
             cluster: None,
+            last: None,
+            unanswered: 0,
             next: None,
             series: 0,
             proven: 0.0,
@@ -150,16 +163,17 @@ impl Prober {
         if near && !self.is_in_series() && fade.is_none() {
             return None;
         }
+        let from = plan.target.max(self.proven);
         let factor = match (plan.capacity, self.is_in_series()) {
             (None, false) => FIRST.0,
             (None, true) => FIRST.1,
             (Some(_), false) if fade.is_some() => FADED.0,
+            (Some(_), _) if from < REGAIN * plan.widest => FIRST.1,
             (Some(_), false) => LATER.0,
             (Some(_), true) => LATER.1,
         };
         let searching = self.is_in_series() || plan.capacity.is_none();
         let goal = if searching { plan.demand.most } else { plan.demand.next }.as_bps() as f64;
-        let from = plan.target.max(self.proven);
         let rate = (factor * from).max(FADED.1 * fade.unwrap_or(0.0));
         Some((goal * BEYOND).min(rate).min(plan.max))
     }
@@ -225,9 +239,9 @@ impl Prober {
     }
 
     /// Takes the report on a packet.
-    pub(super) fn on_report(&mut self, number: u64, sent: i64, arrived: Option<i64>, marked: bool) {
+    pub(super) fn on_report(&mut self, number: u64, report: &Report, marked: bool) {
         if let Some(cluster) = &mut self.cluster {
-            cluster.on_report(number, sent, arrived, marked);
+            cluster.on_report(number, report, marked);
         }
     }
 
@@ -242,10 +256,24 @@ impl Prober {
         let patience = 3 * response + Duration::from_millis(200);
         let cluster = self.cluster.take_if(|cluster| cluster.is_known(now, reported, patience))?;
         let proof = cluster.proof(jitter);
-        if proof.is_none() {
-            self.next = Some(now + PAUSE);
+        match proof {
+            Some(proof) => (self.last, self.unanswered) = (Some(proof), 0),
+            None => {
+                self.next = Some(now + PAUSE * (1 << self.unanswered));
+                self.unanswered = (self.unanswered + 1).min(UNANSWERED);
+            }
         }
         proof
+    }
+
+    /// What the last cluster showed.
+    pub(super) fn probed(&self) -> Option<Probed> {
+        let probed = |proof: Proof| Probed {
+            rate: Bitrate::from_bps(proof.rate as u64),
+            slope: proof.slope as f32,
+            loss: proof.loss as f32,
+        };
+        self.last.map(probed)
     }
 
     /// What follows from a proof.
@@ -312,5 +340,108 @@ impl Prober {
 
     fn is_of_use(&self, target: f64, demand: Demand) -> bool {
         self.is_in_series() || target < demand.next.as_bps() as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RESPONSE: Duration = Duration::from_millis(100);
+
+    fn demand(next: u64, most: u64) -> Demand {
+        Demand { next: Bitrate::from_kbps(next), most: Bitrate::from_kbps(most) }
+    }
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_millis(ms)
+    }
+
+    fn plan(target: f64, capacity: Option<f64>) -> Plan {
+        let capacity = capacity.map(|rate| Capacity { rate, at: at(0) });
+        Plan { target, demand: demand(1_000, 4_000), max: 3e6, capacity, widest: 0.0, limited: false }
+    }
+
+    fn proof(rate: f64, slope: f64) -> Proof {
+        Proof { rate, acknowledged: rate, slope, error: 0.05, loss: 0.0, marked: 0.0 }
+    }
+
+    fn judge(prober: &mut Prober, demand: Demand, target: f64, proof: Proof) -> Verdict {
+        let by = Judgement { target, demand, floor: 0.0, clear: true, response: RESPONSE };
+        prober.judge(at(1_000), &proof, &by)
+    }
+
+    #[test]
+    fn it_is_probed_for_what_is_wanted_and_not_beyond_what_may_be_sent() {
+        let mut prober = Prober::default();
+        assert!(prober.is_due(at(0), 0.3e6, demand(1_000, 4_000)));
+        assert!(!prober.is_due(at(0), 1.0e6, demand(1_000, 4_000)));
+        // Before the capacity was met the top is sought, then the next layer.
+        assert_eq!(prober.choose(at(0), &plan(0.3e6, None)), Some(1.5e6));
+        assert_eq!(prober.choose(at(0), &plan(0.9e6, None)), Some(3e6));
+        assert_eq!(prober.choose(at(0), &plan(0.3e6, Some(1e6))), Some(0.45e6));
+        assert_eq!(prober.choose(at(0), &plan(0.9e6, Some(2e6))), Some(1.1e6));
+    }
+
+    #[test]
+    fn what_lies_above_a_capacity_met_just_now_is_known_but_not_after_a_fade() {
+        let mut prober = Prober::default();
+        assert_eq!(prober.choose(at(9_999), &plan(0.95e6, Some(1e6))), None);
+        assert!(prober.choose(at(10_000), &plan(0.95e6, Some(1e6))).is_some());
+        assert_eq!(prober.choose(at(3_000), &Plan { limited: true, ..plan(0.95e6, Some(1e6)) }), Some(1.1e6));
+        prober.on_fade(Some(2e6));
+        assert_eq!(prober.choose(at(1), &plan(0.95e6, Some(1e6))), Some(1.1e6));
+    }
+
+    #[test]
+    fn an_encoder_follows_each_probe_and_a_ladder_the_end_of_a_series() {
+        let mut prober = Prober::default();
+        let verdict = judge(&mut prober, demand(4_000, 4_000), 0.3e6, proof(1.5e6, 0.0));
+        assert_eq!(verdict, Verdict { capacity: None, raise: Some(0.95 * 1.5e6) });
+        assert!(prober.is_in_series());
+        let mut prober = Prober::default();
+        let verdict = judge(&mut prober, demand(1_000, 4_000), 0.3e6, proof(1.5e6, 0.0));
+        assert_eq!(verdict, Verdict::default());
+        // Then twice as much as the path carries.
+        let verdict = judge(&mut prober, demand(1_000, 4_000), 0.3e6, proof(3e6, 1.0));
+        assert_eq!(verdict, Verdict { capacity: Some(1.5e6), raise: Some(0.95 * 1.5e6) });
+        assert!(
+            !prober.is_in_series() && prober.poll_timeout(0.5e6, demand(1_000, 4_000)) == Some(at(3_000))
+        );
+    }
+
+    #[test]
+    fn a_slope_is_believed_less_after_a_queue_that_followed_it() {
+        let mut prober = Prober::default();
+        let before = judge(&mut prober, demand(4_000, 4_000), 1.3e6, proof(3e6, 1.0)).raise;
+        prober.on_queue(at(1_500));
+        prober.on_queue(at(2_500));
+        let after = judge(&mut prober, demand(4_000, 4_000), 1.3e6, proof(3e6, 1.0)).raise;
+        assert_eq!((before, after), (Some(0.93 * 1.5e6), Some((TRUST - 0.1) * 1.5e6)));
+    }
+
+    #[test]
+    fn loss_beyond_the_floor_is_taken_off() {
+        let lost = Proof { loss: 0.25, ..proof(2e6, 0.0) };
+        let verdict = judge(&mut Prober::default(), demand(4_000, 4_000), 1e6, lost);
+        assert_eq!(verdict.capacity.map(f64::round), Some(1.6e6));
+    }
+
+    #[test]
+    fn what_is_not_answered_is_asked_less_and_less_often() {
+        let mut prober = Prober::default();
+        let mut waits = Vec::new();
+        let mut now = at(0);
+        for _ in 0..7 {
+            prober.start(now, 1e6, 1.0, 4_000.0, RESPONSE, 0);
+            assert_eq!(prober.poll(now, 0), Some(PACKET));
+            assert_eq!(prober.poll(now + Duration::from_millis(60), 9), None);
+            now = now + Duration::from_secs(1);
+            assert_eq!(prober.take_proof(now, 0, 4_000.0, RESPONSE), None);
+            let next = prober.poll_timeout(0.0, demand(1_000, 1_000)).expect("of use");
+            waits.push((next - now).as_secs());
+            now = next;
+        }
+        assert_eq!(waits, [2, 4, 8, 16, 32, 32, 32]);
     }
 }

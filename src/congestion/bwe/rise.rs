@@ -54,3 +54,51 @@ pub(super) fn on_round(
     let step = below.map_or(usual, |capacity| RETURN * capacity.rate);
     Step::Raise(target + step * situation.elapsed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::feed::Feed;
+    use super::*;
+    use crate::base::time::Instant;
+
+    /// What follows in each round of a second, after one at 1 Mbit/s without a queue, of packets that take `delay`.
+    fn steps(target: f64, capacity: Option<f64>, rival: bool, delay: f64) -> Vec<Step> {
+        let mut feed = Feed { rival, ..Feed::default() };
+        let mut steps = Vec::new();
+        feed.run(2_000, 1_000.0, |_, _| Some(20.0), |_| {});
+        let capacity = capacity.map(|rate| Capacity { rate, at: Instant::ZERO });
+        feed.run(
+            1_000,
+            1_000.0,
+            |_, _| Some(delay),
+            |situation| steps.push(on_round(situation, target, capacity, None, false)),
+        );
+        steps
+    }
+
+    fn last(steps: &[Step]) -> Step {
+        *steps.last().expect("rounds")
+    }
+
+    #[test]
+    fn it_grows_slowly_and_fast_back_to_a_known_capacity() {
+        let Step::Raise(slow) = last(&steps(1e6, None, false, 20.0)) else { panic!("no growth") };
+        let Step::Raise(fast) = last(&steps(1e6, Some(2e6), false, 20.0)) else { panic!("no growth") };
+        // In 50 ms, 58 kbit/s a second and 300.
+        assert!(
+            (slow - 1e6 - 2_900.0).abs() < 100.0 && (fast - 1e6 - 15_000.0).abs() < 100.0,
+            "{slow} {fast}"
+        );
+    }
+
+    #[test]
+    fn who_does_not_fill_an_estimate_learns_nothing_above_it() {
+        assert_eq!(last(&steps(1.5e6, None, false, 20.0)), Step::Stay);
+    }
+
+    #[test]
+    fn a_queue_is_answered_and_left_alone_if_it_is_anothers() {
+        assert_eq!(last(&steps(1e6, None, false, 80.0)), Step::Cut);
+        assert_eq!(last(&steps(1e6, None, true, 80.0)), Step::Contest);
+    }
+}

@@ -186,3 +186,63 @@ fn between(first: &Sums, last: &Sums) -> Window {
         span: arrived as f64 / 1e6,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// 100 packets of 1,000 bytes a second, and what becomes of each: its delay in milliseconds, or `None`.
+    fn rounds(count: i64, fate: impl Fn(i64) -> Option<i64>) -> (Rounds, Vec<Round>) {
+        let (mut rounds, mut closed, mut was_lost) = (Rounds::default(), Vec::new(), false);
+        for packet in 0..count {
+            let sent = packet * 10_000;
+            match fate(packet) {
+                Some(delay) => rounds.on_arrival(sent, sent + delay * 1_000, 1_000, packet % 4 == 0, false),
+                None => rounds.on_loss(sent, 1_000, !was_lost),
+            }
+            was_lost = fate(packet).is_none();
+            closed.extend(rounds.close());
+        }
+        (rounds, closed)
+    }
+
+    #[test]
+    fn a_window_tells_rates_of_departure_and_arrival() {
+        // Each waits 2 ms more than the one before: sent each 10 ms they come each 12.
+        let (rounds, _) = rounds(200, |packet| Some(2 * packet));
+        let window = rounds.window(SECOND).expect("rounds");
+        assert_eq!((window.sent.round(), window.delivered.round()), (8e5, (8e5_f64 / 1.2).round()));
+        assert_eq!((window.loss, window.run), (0.0, 1.0));
+        assert!((1.0..1.04).contains(&window.span) && (window.marked - 0.25).abs() < 0.02, "{window:?}");
+    }
+
+    #[test]
+    fn losses_are_shares_in_runs_and_are_taken_back_when_packets_come_late() {
+        let (mut rounds, _) = rounds(400, |packet| (packet % 20 >= 4).then_some(30));
+        let window = rounds.window(SECOND).expect("rounds");
+        assert!((window.loss - 0.2).abs() < 0.02 && (window.run - 4.0).abs() < 0.5, "{window:?}");
+        assert!((window.sent - 8e5).abs() < 1e4 && window.delivered < 6.6e5, "{window:?}");
+        (0..16).for_each(|packet| rounds.on_arrival(packet, 4_000_000, 1_000, false, true));
+        rounds.on_arrival(4_000_000, 4_050_000, 1_000, false, false);
+        assert!(rounds.close().is_some());
+        assert!(rounds.window(SECOND).expect("rounds").loss < 0.06);
+    }
+
+    #[test]
+    fn a_round_has_30_ms_and_its_least_and_mean_delay() {
+        let (_, closed) = rounds(8, |packet| Some(10 + packet % 2));
+        let round = |arrived, above, packets| Round { arrived, delay: 10_000, above, packets };
+        let expected = [round(10_000, 0.0, 1), round(41_000, 2_000.0 / 3.0, 3), round(81_000, 500.0, 4)];
+        assert_eq!(closed, expected);
+    }
+
+    #[test]
+    fn only_as_much_as_is_remembered_is_told() {
+        assert_eq!(rounds(3, |_| Some(0)).0.window(SECOND), None);
+        let (rounds, closed) = rounds(1_000, |_| Some(0));
+        assert!(closed.len() > ROUNDS);
+        assert!(rounds.window(Duration::MAX).is_some_and(|window| window.span > 1.0 && window.span < 2.0));
+    }
+}
