@@ -86,9 +86,12 @@ impl Drawing {
     fn reverse(&mut self, forward: &Direction) -> Direction {
         let narrow = self.has(0.2, "narrow way back");
         let capacity = narrow.then(|| Capacity::constant(rate(self.draws.between_log(80.0, 600.0))));
-        let lossy = self.has(0.2, "feedback lost");
-        let loss = if lossy { self.draws.between(0.1, 0.3) } else { 0.0 };
-        Direction { capacity, queue: Some(self.queue()), loss, delay: forward.delay, ..self.way() }
+        let mut direction = Direction { capacity, queue: Some(self.queue()), ..self.way() };
+        direction.delay = forward.delay;
+        if self.has(0.2, "feedback lost") {
+            direction.loss = self.draws.between(0.1, 0.3);
+        }
+        direction
     }
 
     /// What packets meet behind the bottleneck.
