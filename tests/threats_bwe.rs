@@ -337,7 +337,10 @@ fn sound_does_not_wait_for_video_at_any_pace() {
     assert!(whole(&conference) <= before + 3, "no video at all");
     let id = conference.participant(0);
     let shares: Vec<_> = conference.engine.participant(id).expect("it is there").allocation().collect();
-    assert!(shares.iter().all(|share| share.granted.is_none() && share.reason == Reason::Threshold), "{shares:?}");
+    assert!(
+        shares.iter().all(|share| share.granted.is_none() && share.reason == Reason::Threshold),
+        "{shares:?}"
+    );
 }
 
 #[test]

@@ -137,6 +137,8 @@ pub struct Allocator<K> {
     dark: bool,
     /// Streams were added, removed or changed, rates apart.
     declared: bool,
+    /// The largest total of late that was taken and soon lost again.
+    unrest: u64,
     /// When any stream last got another layer.
     changed: Instant,
     /// Since when the same is asked to be proven, and whether that is the smallest step.
@@ -170,6 +172,7 @@ impl<K: Copy + Ord> Allocator<K> {
             price: 0.0,
             dark: false,
             declared: false,
+            unrest: 0,
             changed: Instant::ZERO,
             asked: Instant::ZERO,
             modest: false,
@@ -229,6 +232,14 @@ impl<K: Copy + Ord> Allocator<K> {
         self.patience.settle(now);
         let (room, held) = (self.room(), self.held());
         let lost = held > room;
+        if lost && self.patience.is_soon(now) {
+            self.unrest = self.unrest.max(self.reserve.as_bps().saturating_add(held));
+        }
+        if self.calm().is_some_and(|calm| self.patience.more.proven().as_bps() >= calm) {
+            // It is another path: what did not last on the one before says nothing of it.
+            self.entries.iter_mut().for_each(Entry::forget_moves);
+            self.unrest = 0;
+        }
         let least = self.config.least_video.as_bps();
         self.dark = room < least || (self.dark && self.usable(self.patience.least.proven()) < least);
         let out = self.entries.iter().any(Entry::out);
@@ -338,6 +349,9 @@ impl<K: Copy + Ord> Allocator<K> {
                 .reduce(better)
                 .map_or(held, |step| held + quarter.max(step.rate as u64).min(tops.saturating_sub(held)))
         };
+        // Where all wait there is one way to more: to prove so much that it is another path.
+        let calm = self.calm().filter(|_| next == held).map(|calm| calm.saturating_sub(reserve).min(tops));
+        let next = calm.map_or(next, |calm| calm.max(next));
         let next = if self.dark { next.max(self.config.least_video.as_bps()) } else { next };
         let ceiling = self.ceiling.map_or(u64::MAX, Bitrate::as_bps);
         let total = |video: u64| {
@@ -345,6 +359,11 @@ impl<K: Copy + Ord> Allocator<K> {
             Bitrate::from_bps(total.min(ceiling))
         };
         Demand { next: total(next), most: total(tops.max(next)) }
+    }
+
+    /// The total that leaves behind what did not last, if something did not.
+    fn calm(&self) -> Option<u64> {
+        (self.unrest > 0).then(|| self.unrest.saturating_add(self.unrest / 4))
     }
 
     /// What all video takes by the last decision.

@@ -91,9 +91,14 @@ impl Patience {
         LASTING * (1 << self.doublings)
     }
 
+    /// Whether what is lost now was taken not long ago.
+    pub(super) fn is_soon(&self, now: Instant) -> bool {
+        self.raised.is_some_and(|raised| now - raised < SOON)
+    }
+
     /// A layer did not fit any more: all is to be proven anew.
     pub(super) fn on_loss(&mut self, now: Instant) {
-        if self.raised.is_some_and(|raised| now - raised < SOON) {
+        if self.is_soon(now) {
             self.doublings = (self.doublings + 1).min(DOUBLINGS);
         }
         self.lost = Some(now);

@@ -146,6 +146,11 @@ impl<K> Entry<K> {
         }
     }
 
+    /// What it did before says nothing any more.
+    pub(super) fn forget_moves(&mut self) {
+        (self.moves, self.waits, self.stale) = (Moves::default(), None, true);
+    }
+
     /// Brings the menu up to date.
     pub(super) fn refresh(&mut self, now: Instant, menu: &mut Menu) {
         let waits = self.moves.waits(now);
