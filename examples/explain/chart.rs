@@ -31,6 +31,9 @@ text{fill:#3b4252;font:11px sans-serif}.t{font-size:14px;font-weight:bold}.m{fil
 .e{stroke:#6cb2ff}.v{fill:#3fc297}.r{fill:#f0a848}.s{fill:#3fc297;stroke:#5fe0b4}.w{stroke:#737d8f}\
 .y{fill:#c79af0;stroke:#c79af0}.n{stroke:#c79af0}.k{fill:#ff6b8f}}";
 
+/// Where an axis may end, so that its quarters are round; or ten, a hundred, ... times that.
+const TOPS: [f64; 9] = [1.0, 1.2, 1.6, 2.0, 2.4, 3.0, 4.0, 6.0, 8.0];
+
 /// A span of time across, values of 0 to `top` upwards.
 struct Panel {
     y: f64,
@@ -45,8 +48,13 @@ pub(crate) fn svg(log: &Log, who: &str) -> Option<String> {
     let lines: Vec<&Line> = log.of(who).collect();
     let (from, to) = (lines.first()?.at, lines.last()?.at);
     let lanes = Lane::all(log, &lines);
-    let panel =
-        Panel { y: HEAD, height: RATES, top: nice(1.05 * highest(&lines)), from, to: to.max(from + 1.0) };
+    let panel = Panel {
+        y: HEAD,
+        height: RATES,
+        top: nice(1.05 * highest(&lines), &TOPS),
+        from,
+        to: to.max(from + 1.0),
+    };
     let below = HEAD + RATES + AXIS;
     let height = below + lanes.len() as f64 * (LANE + GAP) + 12.0;
     let mut out = format!(
@@ -271,7 +279,7 @@ impl Panel {
             );
         }
         let _ = writeln!(out, "<text class='m' x='{}' y='{:.1}'>kbit/s</text>", LEFT + 5.0, self.y - 3.0);
-        let step = nice((self.to - self.from) / 12.0);
+        let step = nice((self.to - self.from) / 12.0, &[1.0, 2.0, 5.0]);
         let mut at = (self.from / step).ceil() * step;
         while at <= self.to {
             let (x, y) = (self.x(at), self.y(0.0) + 14.0);
@@ -286,12 +294,13 @@ impl Panel {
     }
 }
 
-/// The next of 1, 2, 5, 10, 20, ... that is no less.
-fn nice(value: f64) -> f64 {
+/// The next that is no less, of `steps` and ten, a hundred, ... times those.
+fn nice(value: f64, steps: &[f64]) -> f64 {
     let mut unit = 1.0;
-    while 5.0 * unit < value && unit < 1e15 {
+    loop {
+        if let Some(step) = steps.iter().find(|step| **step * unit >= value || unit > 1e15) {
+            return step * unit;
+        }
         unit *= 10.0;
     }
-    let steps = [1.0, 2.0, 4.0, 5.0].map(|factor| factor * unit);
-    steps.into_iter().find(|step| *step >= value).unwrap_or(10.0 * unit)
 }

@@ -103,6 +103,8 @@ struct Leg {
     to: f64,
     before: f64,
     after: f64,
+    /// The estimate at `to`: after that it may move on by little.
+    mark: f64,
     /// By cause, how much of the way it made.
     causes: BTreeMap<String, f64>,
     delivered: f64,
@@ -112,7 +114,7 @@ struct Leg {
 
 impl Leg {
     fn begin(at: f64, before: f64, after: &Estimate) -> Leg {
-        let mut leg = Leg { from: at, before, after: before, ..Leg::default() };
+        let mut leg = Leg { from: at, before, after: before, mark: before, ..Leg::default() };
         leg.go_on(at, after);
         leg
     }
@@ -120,7 +122,10 @@ impl Leg {
     fn go_on(&mut self, at: f64, to: &Estimate) {
         let way = (to.target / self.after.max(1.0)).max(1e-9).ln().abs();
         *self.causes.entry(to.cause.clone()).or_default() += way;
-        (self.to, self.after, self.delivered) = (at, to.target, to.delivered);
+        if (to.target / self.mark.max(1.0) - 1.0).abs() > 0.02 {
+            (self.to, self.mark, self.delivered) = (at, to.target, to.delivered);
+        }
+        self.after = to.target;
         (self.queue, self.loss) = (self.queue.max(to.queue), self.loss.max(to.loss));
     }
 
@@ -128,9 +133,9 @@ impl Leg {
         self.after > self.before
     }
 
-    /// Whether an estimate is further on, by so much.
-    fn is_onward(&self, target: f64, by: f64) -> bool {
-        if self.rises() { target > self.after * (1.0 + by) } else { target < self.after * (1.0 - by) }
+    /// Whether an estimate is further on.
+    fn is_onward(&self, target: f64) -> bool {
+        if self.rises() { target > self.after } else { target < self.after }
     }
 
     /// What moved it most.
@@ -154,7 +159,7 @@ fn legs(lines: &[&Line], scale: Scale) -> Vec<Leg> {
             continue;
         }
         if let Some(leg) = &mut open {
-            let goes_on = leg.is_onward(estimate.target, 0.02);
+            let goes_on = leg.is_onward(estimate.target);
             let turned = (estimate.target / leg.after - 1.0).abs() > scale.change && !goes_on;
             if goes_on && at - leg.to <= scale.pause {
                 leg.go_on(at, estimate);
