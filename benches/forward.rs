@@ -79,6 +79,7 @@ fn main() {
     }
     flatness(&costs);
     layers(sizes, span);
+    fitted(sizes, span);
     scale(full, span);
     if full {
         idle();
@@ -114,6 +115,52 @@ fn layers(sizes: &[usize], span: Duration) {
         before = Some(forward);
         let (over, bursts) = (forward / least, bursts / least);
         println!("| 1200 | {listeners} | {forward:.0} | **{over:.2}x** | {bursts:.2}x | {growth} |");
+    }
+}
+
+/// What it costs to fit what is sent to each listener's path: departures noted and paced, and a feedback of each
+/// listener behind every batch, which is timed apart. Both worlds are timed in turn.
+fn fitted(sizes: &[usize], span: Duration) {
+    println!(
+        "\nFitted to paths that carry everything: departures noted and paced, feedback read. Nanoseconds per outgoing packet; a feedback tells of a batch.\n"
+    );
+    println!(
+        "| payload | N | not fitted | fitted | more | in bursts, not fitted | fitted | more | feedback, for each packet |"
+    );
+    println!("|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+    for &listeners in sizes {
+        let mut worlds = [
+            World::connected(Box::new(Ours::new()), listeners),
+            World::fitted(Box::new(Ours::new()), listeners),
+        ];
+        let case = Case { profile: PROFILES[0], listeners, payload_len: 1_200 };
+        let batch = case.batch().next_multiple_of(8);
+        let mut costs = [const { [const { Vec::new() }; 2] }; 2];
+        let (mut told, end) = (Vec::new(), clock() + span);
+        while clock() < end || told.len() < ROUNDS {
+            for (world, costs) in worlds.iter_mut().zip(&mut costs) {
+                for (burst, costs) in [1, 8].into_iter().zip(costs) {
+                    let packets = world.packets(Media::Video, case.payload_len, batch);
+                    costs.push(nanos_each(batch * listeners, || world.forward_bursts(&packets, burst)));
+                    world.settle();
+                    let feedback = world.tell();
+                    let begun = clock();
+                    world.receive(&feedback);
+                    if !feedback.is_empty() {
+                        told.push(begun.elapsed().as_nanos() as f64 / (batch * listeners) as f64);
+                    }
+                    world.settle();
+                }
+            }
+        }
+        let [[single, bursts], [fitted, fitted_bursts]] =
+            costs.map(|both| both.map(|mut one| quickest(&mut one)));
+        let told = quickest(&mut told);
+        println!(
+            "| 1200 | {listeners} | {single:.0} | {fitted:.0} | **{:.0}** | {bursts:.0} | {fitted_bursts:.0} | **{:.0}** | {told:.0} |",
+            fitted - single,
+            fitted_bursts - bursts
+        );
     }
 }
 

@@ -50,7 +50,9 @@
 //! | [`dtls`] | [`dtls::Association`], a DTLS-SRTP handshake | keys for SRTP |
 //! | [`ice`] | [`ice::Agent`], one participant's connectivity | many agents behind one socket |
 //! | [`framing`] | datagrams over a stream (RFC 4571) | ICE over TCP |
+//! | [`pacing`] | [`pacing::Pacer`], when packets leave and in which order | any sender of media |
 //! | [`speakers`] | [`speakers::Speakers`], whose sound is forwarded and who leads | audio conferences |
+//! | [`allocation`] | [`allocation::Allocator`], which layer of each video a budget is spent on | an SFU's or a client's choice |
 //! | [`negotiation`] | offers and answers (JSEP) as values | an SFU's signalling |
 //! | [`Engine`] | rooms, participants, sources, subscriptions | a conference server |
 //! | [`limits`] | every bound there is, with its reason | sizing a machine |

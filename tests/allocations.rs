@@ -51,6 +51,13 @@ fn forward(world: &mut World, audio: Media) -> [Counted; 2] {
             }
         }
         world.settle();
+        // Where paths are told of: one feedback of each listener.
+        let told = world.tell();
+        let region = Region::new(GLOBAL);
+        world.receive(&told);
+        let change = region.change();
+        counted[1].allocations += change.allocations + change.reallocations;
+        world.settle();
     }
     counted
 }
@@ -109,4 +116,11 @@ fn a_forwarded_packet_allocates_nothing() {
     assert!(media.packets + control.packets < all * 9 / 10, "layers are left out");
     assert!(media.packets > 50_000, "{} of {all}", media.packets);
     assert_eq!((media.allocations, control.allocations), (0, 0), "with layers");
+
+    // Fitted to paths: departures noted and paced, feedback read.
+    let mut world = World::fitted(Box::new(Lineage::offering(first)), LISTENERS);
+    forward(&mut world, Media::Audio);
+    let [media, control] = forward(&mut world, Media::Audio);
+    assert!(media.packets > 50_000 && control.packets > 1_000, "both kinds were seen");
+    assert_eq!((media.allocations, control.allocations), (0, 0), "paced, with feedback");
 }

@@ -8,6 +8,7 @@ use estafette::{EngineConfig, Instant, RoomConfig, Wish, speakers};
 use explain::chart::svg;
 use explain::log::Log;
 use explain::story::story;
+use explain::words::wrapped;
 use std::fmt::Write as _;
 use std::time::Duration;
 use support::Conference;
@@ -65,7 +66,7 @@ fn log() -> (String, String) {
     let id = conference.participant(0);
     until(&mut conference, start + seconds(48));
     let first = conference.engine.participant(id).and_then(|one| one.allocation().next()).expect("a video");
-    let mut wish = |conference: &mut Conference, paused| {
+    let wish = |conference: &mut Conference, paused| {
         let mut participant = conference.engine.participant(id).expect("it is there");
         participant.set_wish(first.source, Wish { paused, ..Wish::default() }).expect("it is subscribed");
     };
@@ -84,7 +85,7 @@ fn a_log_becomes_a_story() {
     assert_eq!((log.unread, log.lines.len() > 100), (0, true), "{} lines", log.lines.len());
 
     let told = story(&log, &who);
-    let all = told.join("\n");
+    let all = told.iter().map(|line| wrapped(line, 100)).collect::<Vec<_>>().join("\n");
     println!("{all}");
     let has = |at: f64, parts: &[&str]| {
         let near = |line: &&String| (at..at + 4.0).contains(&start_of(line));
@@ -103,7 +104,8 @@ fn a_log_becomes_a_story() {
     has(58.0, &["stops (was ", "not wished for"]);
     has(62.0, &["begins at "]);
 
-    assert!(told.len() <= 30, "a minute fits a screen: {} lines", told.len());
+    assert!(all.lines().count() <= 50, "a minute fits a screen: {} lines", all.lines().count());
+    assert!(all.lines().all(|line| line.chars().count() <= 100));
     let units = ["kbit/s", "lines", " ms", "packets", "layer ", "key frame"];
     for line in &told[1..] {
         assert!(units.iter().any(|unit| line.contains(unit)), "no number in {line}");

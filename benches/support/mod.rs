@@ -155,7 +155,9 @@ impl World {
 
     /// What the listeners tell of the packets that came since: a feedback of each.
     pub(crate) fn tell(&mut self) -> Vec<(Path, Vec<u8>)> {
-        let numbers = self.kept.numbers.as_mut().map(std::mem::take).unwrap_or_default();
+        let Some(kept) = &mut self.kept.numbers else { return Vec::new() };
+        let capacity = kept.capacity();
+        let numbers = std::mem::replace(kept, Vec::with_capacity(capacity));
         let mut told = Vec::new();
         for (address, at) in &self.by_address {
             let own: Vec<u16> =

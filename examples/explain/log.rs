@@ -47,6 +47,8 @@ pub(crate) struct Estimate {
     pub(crate) delivered: f64,
     pub(crate) queue: f64,
     pub(crate) loss: f64,
+    /// A policer's, or the receiver's.
+    pub(crate) ceiling: f64,
     pub(crate) reserve: f64,
     pub(crate) video: f64,
 }
@@ -162,6 +164,7 @@ fn read(value: &Value) -> Option<Line> {
             delivered: number("delivered"),
             queue: number("queue_ms"),
             loss: number("loss"),
+            ceiling: number("ceiling"),
             reserve: number("reserve"),
             video: number("video"),
         }),

@@ -110,6 +110,7 @@ struct Leg {
     delivered: f64,
     queue: f64,
     loss: f64,
+    ceiling: f64,
 }
 
 impl Leg {
@@ -127,6 +128,7 @@ impl Leg {
         }
         self.after = to.target;
         (self.queue, self.loss) = (self.queue.max(to.queue), self.loss.max(to.loss));
+        self.ceiling = to.ceiling;
     }
 
     fn rises(&self) -> bool {
@@ -353,6 +355,9 @@ fn why(leg: &Leg, probes: &[Probed]) -> String {
         "marks" => format!("packets were marked as having met congestion while {arrived} arrived"),
         "silence" => "no feedback came".into(),
         "receiver" => "its receiver said so".into(),
+        "contest" => format!("somebody else fills the queue ({:.0} ms), a fair part is held", leg.queue),
+        "route" => format!("the delay changed for good, as of another route, while {arrived} arrived"),
+        "ceiling" => format!("{} are not to be passed for now", rate(leg.ceiling)),
         other => format!("{} while {arrived} arrived", other.replace('_', " ")),
     }
 }

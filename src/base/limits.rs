@@ -514,3 +514,12 @@ pub const DATAGRAM_OVERHEAD: usize = 28 + 12 + 20 + 16;
 
 /// Decisions that are kept for the embedder.
 pub const DECISIONS: usize = 65_536;
+
+/// How long a total of layers that was lost is not granted again, at first.
+pub const CAUTION: Duration = Duration::from_secs(2);
+
+/// The same at most, after it was lost again and again.
+pub const CAUTION_MAX: Duration = Duration::from_secs(32);
+
+/// What is lost within this time did not last.
+pub const CAUTION_SOON: Duration = Duration::from_secs(10);

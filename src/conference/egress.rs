@@ -226,6 +226,7 @@ impl Engine {
             let known = (egress.transport_seq, participant.ceiling);
             let congestion = Congestion::new(now, egress.feedback, &self.config, known, random);
             egress.congestion = Some(Box::new(congestion));
+            self.share(now, id);
         }
     }
 }

@@ -71,6 +71,7 @@ pub(super) struct Sharing {
     due: Option<Instant>,
     /// What all streams take at most.
     tops: u64,
+    caution: Caution,
     /// Sound, and what was sent again.
     pub(super) audio: Spent,
     pub(super) repair: Spent,
@@ -109,6 +110,40 @@ impl Spent {
     }
 }
 
+/// What was taken up and lost again is not believed in at once: else estimator and allocator would swing together,
+/// one up to where packets wait, the other down.
+#[derive(Debug, Default, Clone, Copy)]
+struct Caution {
+    /// The total that did not last.
+    level: u64,
+    /// Until when it is not believed in, and how long that was.
+    until: Option<Instant>,
+    wait: Duration,
+    raised: Option<Instant>,
+}
+
+impl Caution {
+    /// What is believed in of an estimate: all of it, if it leaves behind what was lost.
+    fn bound(&self, now: Instant, target: Bitrate) -> Bitrate {
+        let leaps = target.as_bps() / 8 * 7 > self.level;
+        let cautious = self.until.is_some_and(|until| now < until) && !leaps;
+        let most = self.level - self.level / 32;
+        if cautious { target.min(Bitrate::from_bps(most)) } else { target }
+    }
+
+    fn on_raise(&mut self, now: Instant) {
+        self.raised = Some(now);
+    }
+
+    /// So much was granted, and less is now.
+    fn on_loss(&mut self, now: Instant, level: u64) {
+        let soon = self.raised.take().is_some_and(|raised| now - raised < limits::CAUTION_SOON);
+        let longer = if soon { self.wait * 2 } else { self.wait / 2 };
+        self.wait = longer.clamp(limits::CAUTION, limits::CAUTION_MAX);
+        (self.level, self.until) = (level, Some(now + self.wait));
+    }
+}
+
 impl Sharing {
     /// Shares what is still to be known; `own` is the participant's own ceiling.
     pub(super) fn new(now: Instant, own: Option<Bitrate>) -> Self {
@@ -118,6 +153,7 @@ impl Sharing {
             budget: None,
             due: None,
             tops: 0,
+            caution: Caution::default(),
             audio: Spent::default(),
             repair: Spent::default(),
             measured: None,
@@ -182,21 +218,35 @@ impl Sharing {
         self.reserve() != before
     }
 
+    /// What all that was granted takes.
+    fn total(&self) -> u64 {
+        self.reserve().saturating_add(self.allocator.video().as_bps())
+    }
+
     fn reserve(&self) -> u64 {
         self.audio.rate.saturating_add(self.repair.rate)
     }
 
     /// Decides if there is anything to be decided; true if it did.
-    fn allocate(&mut self, now: Instant, budget: Bitrate, stale: bool) -> bool {
+    fn allocate(&mut self, now: Instant, target: Bitrate, stale: bool) -> bool {
         let measured = self.measure(now);
+        let budget = self.caution.bound(now, target);
         let moved = self.budget.replace(budget) != Some(budget);
         if moved {
             self.allocator.set_budget(now, budget);
         }
         let decides = stale || measured || moved || self.due.is_some_and(|due| due <= now);
         if decides {
+            let before = self.total();
             self.allocator.allocate(now);
-            self.due = self.allocator.poll_timeout();
+            let after = self.total();
+            if after < before && !stale {
+                self.caution.on_loss(now, before);
+            } else if after > before {
+                self.caution.on_raise(now);
+            }
+            let again = self.caution.until.filter(|until| *until > now);
+            self.due = [self.allocator.poll_timeout(), again].into_iter().flatten().min();
         }
         decides
     }

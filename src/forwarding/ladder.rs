@@ -113,7 +113,10 @@ impl Meter {
         for count in &mut self.counts {
             let (bitrate, frame_rate) = (a_second(u64::from(count.bytes) * 8), a_second(count.frames.into()));
             let smooth = |before: u32, now: u32| if before == 0 { now } else { before / 2 + now.div_ceil(2) };
-            count.bitrate = smooth(count.bitrate, bitrate);
+            // Key frames are no change of rate.
+            let steady =
+                |before: u32, now: u32| if before == 0 { now } else { before / 4 * 3 + now.div_ceil(4) };
+            count.bitrate = steady(count.bitrate, bitrate);
             count.frame_rate = u16::try_from(smooth(count.frame_rate.into(), frame_rate)).unwrap_or(u16::MAX);
             (count.bytes, count.frames) = (0, 0);
             if count.heard.is_none() {
@@ -201,7 +204,18 @@ impl Ladder {
             rungs.iter().map(|rung| best(rung.layer.encoding)).collect();
         let mut ranked: SmallVec<[_; limits::RUNGS]> = ranks.into_iter().zip(rungs).collect();
         ranked.sort_by_key(|(rank, rung)| (*rank, rung.layer));
-        let rungs = ranked.into_iter().map(|(_, rung)| rung);
+        // Frames are counted over short times: about as many as before are as many.
+        let known = |rung: Rung| {
+            let before = self.rungs.iter().find(|before| before.layer == rung.layer);
+            let about = |before: &&Rung| rung.frame_rate.abs_diff(before.frame_rate) <= before.frame_rate / 4;
+            Rung {
+                frame_rate: before.filter(about).map_or(rung.frame_rate, |before| before.frame_rate),
+                ..rung
+            }
+        };
+        let rungs: SmallVec<[Rung; limits::RUNGS]> =
+            ranked.into_iter().map(|(_, rung)| known(rung)).collect();
+        let rungs = rungs.into_iter();
         let changed = !rungs.clone().map(|rung| rung.layer).eq(self.rungs.iter().map(|rung| rung.layer));
         self.rungs.clear();
         self.rungs.extend(rungs);

@@ -107,7 +107,7 @@ fn start_engines(config: &Config, log: Option<DecisionLog>) -> Result<Vec<Runnin
         let udp = socket.local_addr()?;
         let listener = config.listen_for_media(number, udp)?;
         let tcp = listener.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
-        let candidates = config.announced(udp, tcp);
+        let candidates = config.announced(number, udp, tcp);
         tracing::info!(number, bound = %udp, ?candidates, "engine");
         let decisions = if log.is_some() { decisions::KEPT } else { 0 };
         let mut setup = EngineConfig { number, candidates, decisions, ..EngineConfig::default() };

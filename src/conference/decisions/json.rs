@@ -5,7 +5,7 @@ use crate::base::time::Duration;
 use crate::base::units::Bitrate;
 use crate::conference::sharing::Class;
 use crate::congestion::allocation::Reason;
-use crate::congestion::bwe::{Basis, Cause};
+use crate::congestion::bwe::{Basis, Cause, Mode};
 use crate::forwarding::ladder::Rung;
 use std::fmt::{Display, Formatter, Result};
 
@@ -91,9 +91,18 @@ impl Object<'_, '_> {
     fn estimate(&mut self, basis: &Basis) -> &mut Self {
         self.rate("target", basis.target)
             .text("cause", name_of_cause(basis.cause))
+            .text("mode", name_of_mode(basis.mode))
             .rate("delivered", basis.delivered)
             .millis("queue_ms", Some(basis.queue))
-            .share("loss", basis.loss)
+            .millis("threshold_ms", Some(basis.threshold))
+            .millis("jitter_ms", Some(basis.jitter))
+            .share("loss", Some(basis.loss))
+            .share("floor", Some(basis.floor))
+            .rate("capacity", basis.capacity)
+            .rate("ceiling", basis.ceiling)
+            .rate("probed_rate", basis.probed.map(|probed| probed.rate))
+            .share("probed_slope", basis.probed.map(|probed| probed.slope))
+            .share("probed_loss", basis.probed.map(|probed| probed.loss))
     }
 
     fn value(&mut self, name: impl Display, value: impl Display) -> &mut Self {
@@ -114,8 +123,11 @@ impl Object<'_, '_> {
         }
     }
 
-    fn rate(&mut self, name: &str, rate: Bitrate) -> &mut Self {
-        self.value(name, rate.as_bps())
+    fn rate(&mut self, name: &str, rate: impl Into<Option<Bitrate>>) -> &mut Self {
+        match rate.into() {
+            Some(rate) => self.value(name, rate.as_bps()),
+            None => self.value(name, "null"),
+        }
     }
 
     fn millis(&mut self, name: &str, time: Option<Duration>) -> &mut Self {
@@ -125,11 +137,10 @@ impl Object<'_, '_> {
         }
     }
 
-    fn share(&mut self, name: &str, share: f32) -> &mut Self {
-        if share.is_finite() {
-            self.value(name, format_args!("{share:.4}"))
-        } else {
-            self.value(name, "null")
+    fn share(&mut self, name: &str, share: Option<f32>) -> &mut Self {
+        match share.filter(|share| share.is_finite()) {
+            Some(share) => self.value(name, format_args!("{share:.4}")),
+            None => self.value(name, "null"),
         }
     }
 
@@ -177,6 +188,19 @@ fn name_of_cause(cause: Cause) -> &'static str {
         Cause::Marks => "marks",
         Cause::Silence => "silence",
         Cause::Receiver => "receiver",
+        Cause::Contest => "contest",
+        Cause::Route => "route",
+        Cause::Ceiling => "ceiling",
+    }
+}
+
+fn name_of_mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Rise => "rise",
+        Mode::Drain => "drain",
+        Mode::Trial => "trial",
+        Mode::Contest => "contest",
+        Mode::Check => "check",
     }
 }
 
@@ -217,7 +241,7 @@ mod tests {
     use crate::base::time::Instant;
     use crate::conference::ids::{ParticipantId, SourceId};
     use crate::congestion::allocation;
-    use crate::congestion::bwe::Demand;
+    use crate::congestion::bwe::{Demand, Probed};
     use crate::forwarding::layers::Layer;
     use crate::wire::payload::Resolution;
     use serde_json::{Value, json};
@@ -246,12 +270,20 @@ mod tests {
     }
 
     fn basis(cause: Cause) -> Basis {
+        let probed = Probed { rate: Bitrate::from_kbps(1_500), slope: 0.75, loss: 0.0 };
         Basis {
             target: Bitrate::from_kbps(780),
             cause,
+            mode: Mode::Drain,
             delivered: Bitrate::from_kbps(800),
             queue: Duration::from_micros(48_250),
+            threshold: Duration::from_millis(12),
+            jitter: Duration::from_micros(2_500),
             loss: 0.0125,
+            floor: 0.01,
+            capacity: Some(Bitrate::from_kbps(810)),
+            ceiling: None,
+            probed: Some(probed),
         }
     }
 
@@ -262,8 +294,10 @@ mod tests {
     #[test]
     fn an_estimate_has_what_it_stands_on() {
         let expected = json!({
-            "choice": "estimate", "target": 780_000, "cause": "delay", "delivered": 800_000, "queue_ms": 48.2,
-            "loss": 0.0125, "reserve": 60_000, "video": 420_000,
+            "choice": "estimate", "target": 780_000, "cause": "delay", "mode": "drain", "delivered": 800_000,
+            "queue_ms": 48.2, "threshold_ms": 12.0, "jitter_ms": 2.5, "loss": 0.0125, "floor": 0.01,
+            "capacity": 810_000, "ceiling": null, "probed_rate": 1_500_000, "probed_slope": 0.75,
+            "probed_loss": 0.0, "reserve": 60_000, "video": 420_000,
         });
         assert_eq!(estimate(basis(Cause::Delay)), expected);
     }
@@ -347,8 +381,12 @@ mod tests {
             Cause::Marks,
             Cause::Silence,
             Cause::Receiver,
+            Cause::Contest,
+            Cause::Route,
+            Cause::Ceiling,
         ]
         .map(name_of_cause);
+        let modes = [Mode::Rise, Mode::Drain, Mode::Trial, Mode::Contest, Mode::Check].map(name_of_mode);
         let reasons =
             [Reason::All, Reason::Wish, Reason::Budget, Reason::Ceiling, Reason::Threshold, Reason::Waiting]
                 .map(name_of_reason);
@@ -360,7 +398,7 @@ mod tests {
             KeyFrameReason::QueueFull,
         ]
         .map(name_of_need);
-        for names in [&causes[..], &reasons, &classes, &needs] {
+        for names in [&causes[..], &modes, &reasons, &classes, &needs] {
             let snake = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
             assert!(names.iter().all(snake), "{names:?}");
             assert!((1..names.len()).all(|at| !names[..at].contains(&names[at])), "{names:?}");

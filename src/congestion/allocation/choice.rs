@@ -32,9 +32,13 @@ pub(super) fn choose(menus: &mut [Menu], budget: i64, grain: i64, price: &mut f6
     }
     let (exact, spent) = relax(menus, budget, top, *price);
     *price = exact.slope();
-    menus.iter_mut().for_each(|menu| menu.chosen = menu.best());
-    if budget > spent {
-        refine(menus, &Line { price: exact, slack: budget - spent, grain });
+    let mut slack = budget - spent;
+    for menu in menus.iter_mut() {
+        slack -= menu.rise(*price, slack);
+        menu.chosen = menu.best();
+    }
+    if slack > 0 {
+        refine(menus, &Line { price: exact, slack, grain });
     }
 }
 
@@ -92,9 +96,12 @@ struct Choice {
 type Choices = SmallVec<[Choice; CHOICES]>;
 
 fn refine(menus: &mut [Menu], line: &Line) {
-    let mut choices = Choices::new();
-    let mut within = collect(menus, line.price, line.regret_of(line.grain), &mut choices);
-    let picks = fill(&choices, line.slack);
+    let (mut choices, gap) = (Choices::new(), line.regret_of(line.grain));
+    let mut within = collect(menus, line.price, gap, &mut choices);
+    let picks = match within < gap {
+        false => fill(|| choices.iter().copied(), line.slack),
+        true => fill(|| others(menus, line.price), line.slack),
+    };
     let filled = picks.iter().map(|pick| i64::from(pick.value)).sum();
     let gap = line.regret_of(filled + line.grain);
     if within < gap {
@@ -118,9 +125,9 @@ fn take(menus: &mut [Menu], choice: &Choice) {
 }
 
 /// Lists the levels whose regret is within a gap, in the order of the menus. Where they are too many the gap is
-/// narrowed; it is given back.
+/// narrowed; it is given back. Of those that have no regret at all the first ones stay.
 fn collect(menus: &[Menu], price: Step, mut gap: i64, choices: &mut Choices) -> i64 {
-    while !list(menus, price, gap, choices) {
+    while !list(menus, price, gap, choices) && gap > 0 {
         gap /= 2;
     }
     gap
@@ -129,33 +136,36 @@ fn collect(menus: &[Menu], price: Step, mut gap: i64, choices: &mut Choices) -> 
 /// False if they are too many.
 fn list(menus: &[Menu], price: Step, gap: i64, choices: &mut Choices) -> bool {
     choices.clear();
-    for (at, menu) in (0u16..).zip(menus) {
-        let here = menu.level(menu.chosen);
-        for (level, there) in menu.levels() {
-            let step = there.above(here);
-            let regret = step.regret(price);
-            if regret > gap || level == menu.chosen {
-                continue;
-            }
-            if choices.len() == CHOICES {
-                return false;
-            }
-            let (rate, value) = (step.rate as i32, step.value as i32);
-            choices.push(Choice { regret, rate, value, menu: at, level });
+    for choice in others(menus, price).filter(|choice| choice.regret <= gap) {
+        if choices.len() == CHOICES {
+            return false;
         }
+        choices.push(choice);
     }
     true
 }
 
+/// All levels but the ones that are chosen.
+fn others(menus: &[Menu], price: Step) -> impl Iterator<Item = Choice> {
+    (0u16..).zip(menus).flat_map(move |(at, menu)| {
+        let here = menu.level(menu.chosen);
+        menu.levels().filter(|(level, _)| *level != menu.chosen).map(move |(level, there)| {
+            let step = there.above(here);
+            let (rate, value) = (step.rate as i32, step.value as i32);
+            Choice { regret: step.regret(price), rate, value, menu: at, level }
+        })
+    })
+}
+
 /// Spends what is left on what is worth the most and fits, again and again.
-fn fill(choices: &Choices, mut slack: i64) -> SmallVec<[Choice; PICKS]> {
+fn fill<C: Iterator<Item = Choice>>(choices: impl Fn() -> C, mut slack: i64) -> SmallVec<[Choice; PICKS]> {
     let mut picks = SmallVec::<[Choice; PICKS]>::new();
     while picks.len() < PICKS {
-        let fitting = choices.iter().filter(|choice| choice.value > 0 && i64::from(choice.rate) <= slack);
+        let fitting = choices().filter(|choice| choice.value > 0 && i64::from(choice.rate) <= slack);
         let others = fitting.filter(|choice| picks.iter().all(|pick| pick.menu != choice.menu));
         let Some(best) = others.min_by_key(|choice| (-choice.value, choice.rate)) else { break };
         slack -= i64::from(best.rate);
-        picks.push(*best);
+        picks.push(best);
     }
     picks
 }
@@ -236,7 +246,8 @@ impl Search<'_> {
         let mut there = there.iter().copied().peekable();
         for sum in before {
             // Beyond what 32 bits hold nothing fits.
-            let (rate, value) = (sum.rate.saturating_add(choice.rate), sum.value.saturating_add(choice.value));
+            let (rate, value) =
+                (sum.rate.saturating_add(choice.rate), sum.value.saturating_add(choice.value));
             while let Some(first) = there.next_if(|other| (other.rate, -other.value) <= (rate, -value)) {
                 self.keep(merged, first, reach, None);
             }

@@ -145,4 +145,20 @@ impl Menu {
         self.corner = corner as u8;
         self.level(self.best())
     }
+
+    /// Goes on over corners that are as good at the price as long as that takes no more than `slack`, and gives what
+    /// it takes.
+    pub(super) fn rise(&mut self, price: f64, slack: i64) -> i64 {
+        let here = self.level(self.best());
+        let mut taken = 0;
+        while self.slopes.get(usize::from(self.corner)).is_some_and(|slope| *slope >= price) {
+            let next = self.corner_at(usize::from(self.corner) + 1);
+            let step = self.level(next).above(here);
+            if next <= self.bottom || step.rate > slack {
+                break;
+            }
+            (self.corner, taken) = (self.corner + 1, step.rate);
+        }
+        taken
+    }
 }

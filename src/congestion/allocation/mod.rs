@@ -17,8 +17,8 @@
 //! budget has leapt, which is a probe's doing, else when the room has lasted; the longer, the more often what was taken
 //! was lost again. The layer that a stream has is worth a few points more than it would be, less than the next layer
 //! adds, so that streams of equal worth do not trade places; unless streams, classes or ladders changed none gives way
-//! to another before all have stayed for 10 s, or one gets nothing. A stream that once had to give way does not go up after three moves
-//! within a minute. One that gets nothing has its first layer after 0.4 to 0.8 s of room in any case.
+//! to another before all have stayed for 10 s, or one gets nothing. A stream that once lost a layer to the budget does not go up
+//! after three moves within a minute. One that gets nothing has its first layer after 0.4 to 0.8 s of room in any case.
 //!
 //! **What to prove.** [`Allocator::demand`] is the total with which the next layer is turned on, reserve and margin
 //! included. Once so much is proven something is turned on: estimator and allocator cannot wait for each other.
@@ -129,7 +129,7 @@ pub struct Allocator<K> {
     /// Streams by key, and what each can get, in the same order.
     entries: Vec<Entry<K>>,
     menus: Vec<Menu>,
-    /// The greatest common divisor of all worths.
+    /// The greatest common divisor of all worths; zero if it is to be found anew.
     grain: u32,
     /// Where the last choice ended: the next one is near.
     price: f64,
@@ -209,7 +209,7 @@ impl<K: Copy + Ord> Allocator<K> {
                 self.declared = true;
             }
         }
-        self.grain = self.entries.iter().fold(0, |grain, entry| common(entry.step(), grain));
+        self.grain = 0;
         true
     }
 
@@ -219,7 +219,7 @@ impl<K: Copy + Ord> Allocator<K> {
         self.entries.remove(at);
         self.menus.remove(at);
         self.declared = true;
-        self.grain = self.entries.iter().fold(0, |grain, entry| common(entry.step(), grain));
+        self.grain = 0;
         true
     }
 
@@ -231,12 +231,16 @@ impl<K: Copy + Ord> Allocator<K> {
         let lost = held > room;
         let least = self.config.least_video.as_bps();
         self.dark = room < least || (self.dark && self.usable(self.patience.least.proven()) < least);
-        let must = std::mem::take(&mut self.declared) || self.dark || lost;
-        let may = now - self.changed >= TRADING || self.entries.iter().any(Entry::out);
+        let out = self.entries.iter().any(Entry::out);
+        let must = std::mem::take(&mut self.declared) || self.dark || lost || out;
+        let may = now - self.changed >= TRADING;
         for (entry, menu) in self.entries.iter_mut().zip(&mut self.menus) {
             entry.refresh(now, menu);
             let gives_way = must || (may && entry.waits.is_none());
             menu.bottom = if gives_way { 0 } else { entry.held };
+        }
+        if self.grain == 0 {
+            self.grain = self.entries.iter().fold(0, |grain, entry| common(entry.step(), grain));
         }
         let spend = match (self.dark, lost) {
             (true, _) => 0,
@@ -254,14 +258,17 @@ impl<K: Copy + Ord> Allocator<K> {
     /// Lets streams that get nothing have their first layer where the room for it has lasted for the shortest time.
     fn readmit(&mut self) {
         let usable = self.usable(self.patience.least.proven()) as i64;
-        let taken = |menus: &[Menu]| menus.iter().fold(Step::default(), |sum, menu| sum.plus(menu.level(menu.chosen)));
+        let taken = |menus: &[Menu]| {
+            menus.iter().fold(Step::default(), |sum, menu| sum.plus(menu.level(menu.chosen)))
+        };
         let mut rest = usable - taken(&self.menus).rate;
         while rest > 0 {
             let out = self.menus.iter_mut().filter(|menu| menu.chosen == 0 && menu.top() > 0);
             let fitting = out.filter(|menu| i64::from(menu.level(1).rate) <= rest);
             let slope = |menu: &Menu| Step::default().plus(menu.level(1)).slope();
             // Of equals the first.
-            let Some(best) = fitting.reduce(|best, menu| if slope(menu) > slope(best) { menu } else { best }) else {
+            let Some(best) = fitting.reduce(|best, menu| if slope(menu) > slope(best) { menu } else { best })
+            else {
                 return;
             };
             best.chosen = 1;
@@ -275,7 +282,7 @@ impl<K: Copy + Ord> Allocator<K> {
         for (entry, menu) in self.entries.iter_mut().zip(&self.menus) {
             raised |= menu.chosen > entry.held;
             lowered |= menu.chosen < entry.held;
-            entry.hold(now, menu.chosen);
+            entry.hold(now, menu.chosen, lost);
         }
         if raised || lowered {
             (self.changed, self.asked, self.modest) = (now, now, false);
@@ -327,7 +334,9 @@ impl<K: Copy + Ord> Allocator<K> {
         } else {
             let better = |best: Step, step: Step| if step.slope() > best.slope() { step } else { best };
             let quarter = reserve.saturating_add(held) / 4;
-            steps.reduce(better).map_or(held, |step| held + quarter.max(step.rate as u64).min(tops.saturating_sub(held)))
+            steps
+                .reduce(better)
+                .map_or(held, |step| held + quarter.max(step.rate as u64).min(tops.saturating_sub(held)))
         };
         let next = if self.dark { next.max(self.config.least_video.as_bps()) } else { next };
         let ceiling = self.ceiling.map_or(u64::MAX, Bitrate::as_bps);
@@ -425,7 +434,8 @@ impl View {
             Some(_) if self.capped => Reason::Ceiling,
             Some(_) => Reason::Budget,
         };
-        let missing = with_next.map_or(0, |total| with_margin(total, self.margin).saturating_sub(self.budget));
+        let missing =
+            with_next.map_or(0, |total| with_margin(total, self.margin).saturating_sub(self.budget));
         let [budget, reserve, video, rate, missing] =
             [self.budget, self.reserve, self.video, entry.rate().into(), missing].map(Bitrate::from_bps);
         let basis = Basis { budget, reserve, video, rate, missing };

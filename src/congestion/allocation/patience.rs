@@ -112,9 +112,9 @@ impl Patience {
     }
 }
 
-/// The moves of one stream: steps the same way, one soon after the other, are one. A stream that has had to give
-/// way does not go up after three moves within a minute, so that there are four at most if it falls once more. How it
-/// came to where it first had to give way does not count.
+/// The moves of one stream: steps the same way, one soon after the other, are one. A stream that has lost a layer to
+/// the budget does not go up after three moves within a minute, so that there are four if it falls once more. How it
+/// came to where that first happened does not count.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Moves {
     /// When the last ones ended, the latest first.
@@ -123,9 +123,9 @@ pub(super) struct Moves {
 }
 
 impl Moves {
-    pub(super) fn on_step(&mut self, now: Instant, upwards: bool) {
+    pub(super) fn on_step(&mut self, now: Instant, upwards: bool, lost: bool) {
         let [latest, second, third] = self.at;
-        if upwards && latest.is_none() {
+        if latest.is_none() && !lost {
             return;
         }
         let goes_on = latest.is_some_and(|latest| upwards == self.upwards && now - latest < ONE_MOVE);

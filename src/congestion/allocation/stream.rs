@@ -178,12 +178,13 @@ impl<K> Entry<K> {
         (self.held + 1..=self.reachable()).map(move |level| self.level(level).above(here))
     }
 
-    /// Takes a level.
-    pub(super) fn hold(&mut self, now: Instant, level: u8) {
+    /// Takes a level. `lost` says that what all held did not fit any more.
+    pub(super) fn hold(&mut self, now: Instant, level: u8, lost: bool) {
         if level == self.held {
             return;
         }
-        self.moves.on_step(now, level > self.held);
+        let upwards = level > self.held;
+        self.moves.on_step(now, upwards, lost && !upwards);
         (self.held, self.stale, self.waits) = (level, true, self.moves.waits(now));
     }
 

@@ -69,7 +69,9 @@ mod tests {
 
     #[test]
     fn smooth_comes_before_sharp_and_enough_frames_before_more() {
-        for (small, large) in [((320, 180), (640, 360)), ((640, 360), (1_280, 720)), ((320, 180), (1_280, 720))] {
+        for (small, large) in
+            [((320, 180), (640, 360)), ((640, 360), (1_280, 720)), ((320, 180), (1_280, 720))]
+        {
             assert!(of(large.0, large.1, 7) < of(small.0, small.1, 30), "{large:?}");
             assert!(of(large.0, large.1, 15) > of(small.0, small.1, 30), "{large:?}");
         }

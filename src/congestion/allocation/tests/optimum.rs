@@ -23,7 +23,9 @@ fn dynamic_programming(given: &[Given], budget: u64) -> u64 {
         }
         all.sort_unstable_by_key(|(rate, worth)| (*rate, u64::MAX - worth));
         let mut best = None;
-        all.retain(|(_, worth)| best.is_none_or(|best| *worth > best) && best.replace(*worth) != Some(*worth));
+        all.retain(|(_, worth)| {
+            best.is_none_or(|best| *worth > best) && best.replace(*worth) != Some(*worth)
+        });
         sums = all;
     }
     sums.last().map_or(0, |(_, worth)| *worth)
@@ -42,7 +44,8 @@ fn up_to_eight_streams_it_equals_brute_force() {
     let mut random = Random::new([1; 32]);
     for round in 0..600 {
         // All ways to choose are few enough to be tried.
-        let (streams, layers) = [(1, 16), (2, 16), (3, 16), (4, 9), (5, 6), (6, 5), (7, 4), (8, 3)][round % 8];
+        let (streams, layers) =
+            [(1, 16), (2, 16), (3, 16), (4, 9), (5, 6), (6, 5), (7, 4), (8, 3)][round % 8];
         let given = wild(&mut random, streams, layers);
         let (found, best) = compared(&given, &mut random, brute_force);
         assert_eq!(found, best, "round {round}: {given:?}");

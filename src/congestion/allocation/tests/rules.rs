@@ -125,7 +125,8 @@ fn without_a_budget_or_beyond_all_bounds_it_stays_sane() {
     assert_eq!((allocator.video(), reason(&allocator, 0)), (Bitrate::ZERO, Reason::Threshold));
     for key in 10..200 {
         let layers = [Layer { rate: Bitrate::from_bps(u64::MAX), utility: 255 }; 40];
-        let stream = Stream { class: 255, weight: 255, layers: &layers, forwarded: Some(39), wished: false };
+        let class = [0, 255][usize::from(key % 2 == 0)];
+        let stream = Stream { class, weight: 255, layers: &layers, forwarded: Some(39), wished: false };
         let room_left = key - 10 < limits::SUBSCRIPTIONS_PER_PARTICIPANT as u64 - 4;
         assert_eq!(allocator.set_stream(key, stream), room_left);
     }
@@ -140,6 +141,28 @@ fn without_a_budget_or_beyond_all_bounds_it_stays_sane() {
     allocator.set_budget(at(5), kbps(90_000));
     allocator.allocate(at(5));
     assert!(allocator.video() <= kbps(90_000));
+}
+
+#[test]
+fn streams_that_are_all_the_same_are_no_trap() {
+    // All layers lie on one line: any choice is as good as any other.
+    let ladder: Vec<_> = (1..=16).map(|at| layer(100 * at, at as u8)).collect();
+    let mut all: Vec<_> =
+        (0..limits::SUBSCRIPTIONS_PER_PARTICIPANT as u64).map(|key| given(key, 3, ladder.clone())).collect();
+    for budget in [150, 11_250, 50_050, 100_000] {
+        let (rate, worth) = sums(&decided(&all, kbps(budget)), &all);
+        assert!(rate <= budget * 1_000 && rate + 100_000 > budget * 1_000);
+        let seen = (budget / 100).min(all.len() as u64);
+        assert_eq!(worth, 4 * (32 * seen + rate / 100_000));
+    }
+    // And streams of which two at a time are the same.
+    (0..).zip(&mut all).for_each(|(at, one)| {
+        one.layers.iter_mut().for_each(|layer| {
+            layer.rate = Bitrate::from_bps(layer.rate.as_bps() + at / 2 * 10);
+        })
+    });
+    let (rate, _) = sums(&decided(&all, kbps(60_000)), &all);
+    assert!((59_800_000..=60_000_000).contains(&rate), "{rate}");
 }
 
 #[test]

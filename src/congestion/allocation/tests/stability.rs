@@ -22,7 +22,8 @@ impl Course {
         loop {
             self.allocator.allocate(at(self.millis));
             assert!(self.allocator.video().as_bps() <= budget, "what does not fit is left at once");
-            let changes = self.allocator.changes().map(|change| (change.key, change.before < change.grant.layer));
+            let changes =
+                self.allocator.changes().map(|change| (change.key, change.before < change.grant.layer));
             self.switches.extend(changes.map(|(key, up)| (self.millis, key, up)));
             let due = self.allocator.poll_timeout().map(|due| due.as_micros().div_ceil(1_000));
             match due.filter(|due| *due < end) {
@@ -50,7 +51,8 @@ impl Course {
                     _ => moves.push((*at, *up)),
                 }
             }
-            let within = |from: u64| moves.iter().filter(|(at, _)| (from..from + 60_000).contains(at)).count();
+            let within =
+                |from: u64| moves.iter().filter(|(at, _)| (from..from + 60_000).contains(at)).count();
             moves.iter().map(|(from, _)| within(*from)).max().unwrap_or(0)
         };
         (0..streams).map(most).max().unwrap_or(0)
@@ -134,8 +136,11 @@ fn no_stream_switches_often_where_its_budget_allows_to_hold() {
         (switches, minutes) = (switches + course.since(1), minutes + 5.0 * streams as f64);
     }
     // Nobody rises a third time; that somebody has to give way once more, for others, is rare.
-    println!("{:.2} switches for each stream and minute, {fifth} of 200 with {most} once", switches as f64 / minutes);
-    assert!(most <= 5 && fifth <= 10 && switches as f64 <= 2.0 * minutes, "{most}, {fifth}");
+    println!(
+        "{:.2} switches for each stream and minute, {fifth} of 200 with {most} once",
+        switches as f64 / minutes
+    );
+    assert!(most <= 5 && fifth <= 10 && switches as f64 <= 3.0 * minutes, "{most}, {fifth}");
 }
 
 #[test]
@@ -199,7 +204,8 @@ fn with_an_estimator_the_next_layer_is_reached_within_five_seconds() {
     let (mut worst, mut waits) = (0, 0);
     for case in 0..1_000 {
         let streams = 1 + random.below(6);
-        let mut given = if case % 2 == 0 { room(&mut random, streams, 40) } else { wild(&mut random, streams, 9) };
+        let mut given =
+            if case % 2 == 0 { room(&mut random, streams, 40) } else { wild(&mut random, streams, 9) };
         given.retain(|one| !one.layers.is_empty());
         // From any layers of these streams, on a path that has more or less room for more.
         let mut allocator = Allocator::new(Config::default());
@@ -222,13 +228,13 @@ fn with_an_estimator_the_next_layer_is_reached_within_five_seconds() {
                 reached = millis;
             }
             let taken = reserve + allocator.video().as_bps();
-            // One that has moved too often of late waits by rule: hardly ever here.
-            let waiting = |key| allocator.entries.iter().any(|entry| entry.key == key && entry.waits.is_some());
+            // One that has moved too often of late waits by rule: not where nothing is lost.
+            let waiting =
+                |key| allocator.entries.iter().any(|entry| entry.key == key && entry.waits.is_some());
             let steps = given.iter().filter(|one| !waiting(one.key)).flat_map(|one| {
                 let held = layer_of(&allocator, one.key);
-                let better = move |layer: &&Layer| {
-                    layer.utility > held.map_or(0, |held| one.layers[held].utility)
-                };
+                let better =
+                    move |layer: &&Layer| layer.utility > held.map_or(0, |held| one.layers[held].utility);
                 one.layers.iter().filter(better).map(move |layer| layer.rate.as_bps() - one.rate(held))
             });
             let room = steps.min().is_some_and(|step| (taken + step) * 106 / 100 <= capacity);
@@ -242,5 +248,5 @@ fn with_an_estimator_the_next_layer_is_reached_within_five_seconds() {
         }
     }
     println!("a next layer took {worst} ms at most; {waits} cases ended with a stream that waits");
-    assert!(waits <= 30, "{waits}");
+    assert_eq!(waits, 0);
 }
