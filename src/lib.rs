@@ -93,10 +93,11 @@ pub use base::{limits, random};
 pub use conference::Json;
 pub use conference::{
     Allocation, Choice, Class, ConfigError, Datagram, Decision, DropReason, DtlsState, Engine, EngineConfig,
-    EngineStats, Event, HostCandidate, InboundStreamStats, JoinError, LeaveReason, LimitReached,
-    OutboundStreamStats, Participant, ParticipantConfig, ParticipantId, ParticipantStats, RemoteInboundStats,
-    Room, RoomConfig, RoomId, SharedLines, SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule,
-    Transmit, TransmitId, TransportStats, View, negotiation, participant_memory_bound,
+    EngineStats, Event, HostCandidate, InboundStreamStats, JoinError, KeyFrameReason, LeaveReason,
+    LimitReached, OutboundStreamStats, Participant, ParticipantConfig, ParticipantId, ParticipantStats,
+    Probe, Proof, RemoteInboundStats, Room, RoomConfig, RoomId, SharedLines, SourceId, SourceInfo, StreamEnd,
+    SubscribeError, SubscribeRule, Transmit, TransmitId, TransportStats, View, negotiation,
+    participant_memory_bound,
 };
 pub use congestion::{allocation, bwe, pacing};
 pub use crypto::secret::Secret;

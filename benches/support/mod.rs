@@ -12,7 +12,7 @@ use estafette::negotiation::{FeedbackKind, MediaKind};
 use estafette::rtp::{Ssrc, WireSeq};
 use estafette::{
     Bitrate, Datagram, Engine, EngineConfig, Event, HostCandidate, Instant, ParticipantConfig, ParticipantId,
-    RoomConfig, RoomId, SubscribeRule, Wish, bwe, framing, limits, rtcp, srtp,
+    RoomConfig, RoomId, SourceId, SubscribeRule, Wish, bwe, framing, limits, rtcp, srtp,
 };
 use handshake::Dialect;
 use offer::{Direction, TRANSPORT_SEQUENCE_NUMBER};
@@ -56,14 +56,19 @@ impl World {
     }
 
     pub(crate) fn with_room(dialect: Box<dyn Dialect>, room: RoomConfig) -> World {
-        World::with_estimate(dialect, room, None)
+        World::with_estimate(dialect, room, None, 0)
     }
 
-    /// The same with what is believed of paths; without it nothing is paced.
-    fn with_estimate(dialect: Box<dyn Dialect>, room: RoomConfig, estimate: Option<bwe::Config>) -> World {
+    /// The same with what is believed of paths; without it nothing is paced. So many decisions are kept.
+    fn with_estimate(
+        dialect: Box<dyn Dialect>,
+        room: RoomConfig,
+        estimate: Option<bwe::Config>,
+        decisions: usize,
+    ) -> World {
         let now = Instant::from_millis(1_000);
         let candidates = vec![HostCandidate::udp(ENGINE)];
-        let config = EngineConfig { candidates, estimate, ..EngineConfig::default() };
+        let config = EngineConfig { candidates, estimate, decisions, ..EngineConfig::default() };
         let mut engine = Engine::new(config, [7; 32], now).expect("a sound configuration");
         let room = engine.create_room(room).expect("room for a room");
         World {
@@ -95,11 +100,7 @@ impl World {
         world.peers[0].layered = true;
         // A picture a millisecond, until the layers are measured; then until those who want less get less.
         world.pass_video(1_000);
-        let source = world.events.iter().find_map(|event| match event {
-            Event::SourceAdded(source) if source.kind == MediaKind::Video => Some(source.id),
-            _ => None,
-        });
-        let source = source.expect("video is published");
+        let source = world.video();
         let wish = Wish { max_frame_rate: Some(500), ..Wish::default() };
         for listener in world.participants[1..].iter().skip(1).step_by(2) {
             let mut listener = world.engine.participant(*listener).expect("it is there");
@@ -127,9 +128,29 @@ impl World {
     pub(crate) fn fitted(dialect: Box<dyn Dialect>, listeners: usize) -> World {
         let rate = Bitrate::from_kbps(100_000_000);
         let bounds = bwe::Config { initial: rate, min: rate, max: rate };
-        let mut world = World::with_estimate(dialect, RoomConfig::default(), Some(bounds));
+        let mut world = World::with_estimate(dialect, RoomConfig::default(), Some(bounds), 0);
         world.kept.numbers = Some(Vec::new());
         world.with_listeners(listeners)
+    }
+
+    /// The same with video in three temporal layers and estimates that move; what is decided by them is kept.
+    pub(crate) fn deciding(dialect: Box<dyn Dialect>, listeners: usize) -> World {
+        let [initial, min, max] = [2_000, 100, 100_000].map(Bitrate::from_kbps);
+        let bounds = bwe::Config { initial, min, max };
+        let mut world = World::with_estimate(dialect, RoomConfig::default(), Some(bounds), 256);
+        world.kept.numbers = Some(Vec::new());
+        let mut world = world.with_listeners(listeners);
+        world.peers[0].layered = true;
+        world
+    }
+
+    /// The source of the publisher's video.
+    pub(crate) fn video(&self) -> SourceId {
+        let source = self.events.iter().find_map(|event| match event {
+            Event::SourceAdded(source) if source.kind == MediaKind::Video => Some(source.id),
+            _ => None,
+        });
+        source.expect("video is published")
     }
 
     /// What the listeners tell of the packets that came since: a feedback of each.

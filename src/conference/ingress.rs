@@ -2,6 +2,7 @@
 
 use crate::base::limits;
 use crate::base::time::Instant;
+use crate::conference::decisions::KeyFrameReason;
 use crate::conference::drops::DropReason;
 use crate::conference::engine::{Datagram, Engine};
 use crate::conference::fanout::Kept;
@@ -424,7 +425,7 @@ impl Engine {
             self.arm_ladder(now, id);
         }
         if continuity == Arrival::Broken {
-            self.want_keyframe(now, source, encoding);
+            self.want_keyframe(now, source, encoding, KeyFrameReason::Broken);
         }
         // What cannot be read has its number all the same: it is left out like padding.
         let readable = read.is_some();

@@ -5,6 +5,7 @@ use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::budget::PublishBudget;
 use crate::conference::config::{EngineConfig, ParticipantConfig, RoomConfig};
+use crate::conference::decisions::Choice;
 use crate::conference::drops::{DropReason, DropTally};
 use crate::conference::engine::{Engine, push_event};
 use crate::conference::event::{Event, LeaveReason};
@@ -20,6 +21,7 @@ use crate::conference::source::{Listener, Source};
 use crate::conference::stats::ParticipantTraffic;
 use crate::conference::streams::StreamEnd;
 use crate::conference::subscription::{Numbers, Subscription};
+use crate::congestion::allocation::Reason;
 use crate::forwarding::speakers::Speakers;
 use crate::session::ice;
 use crate::transport::network::Network;
@@ -440,10 +442,16 @@ impl Engine {
             return;
         }
         subscription.rewriter = source.audience.swap_remove(seat).rewriter;
+        let (id, sent) = (subscription.source, subscription.rewriter.selector.layer().is_some());
+        let seen = sent && source.info.kind == MediaKind::Video;
         if let Some(moved) = source.audience.get(seat)
             && let Some(moved) = self.subscriptions.get_mut(moved.subscription)
         {
             moved.seat = Some(seat);
+        }
+        if seen {
+            let choice = Choice::Sent { source: id, layer: None, reason: Reason::All };
+            self.decide(self.now, subscriber, choice);
         }
         self.touch(self.now, subscriber);
     }

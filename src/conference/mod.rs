@@ -7,7 +7,7 @@
 //! follow a packet: `engine` (the five verbs), `ingress` with `binding` and `budget`, `fanout`, `egress`;
 //! `redundancy` is what audio has of it; `view` with `lines` is whom each sees; `streams` is TCP, `candidate` where
 //! the sockets are; `feedback` and `reports` are RTCP in and out, with `round_trip`; `congestion` is what is
-//! believed of each path and the pace by it; `stats` and `stream_stats` are
+//! believed of each path and the pace by it, `decisions` is what followed; `stats` and `stream_stats` are
 //! what is told of it all; `participant`, `room`, `source` and
 //! `subscription` are who and what.
 
@@ -57,7 +57,7 @@ pub use candidate::HostCandidate;
 pub use config::{ConfigError, EngineConfig, ParticipantConfig, RoomConfig, SharedLines};
 #[cfg(feature = "json")]
 pub use decisions::Json;
-pub use decisions::{Choice, Decision};
+pub use decisions::{Choice, Decision, KeyFrameReason, Probe, Proof};
 pub use drops::DropReason;
 pub use engine::{Datagram, Engine, Transmit, TransmitId};
 pub use event::{Event, LeaveReason};

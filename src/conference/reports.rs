@@ -3,7 +3,7 @@
 
 use crate::base::limits;
 use crate::base::time::Instant;
-use crate::conference::decisions::Choice;
+use crate::conference::decisions::{Choice, KeyFrameReason};
 use crate::conference::engine::Engine;
 use crate::conference::ids::{ParticipantId, SourceId};
 use crate::conference::negotiation::MediaKind;
@@ -23,7 +23,13 @@ pub(super) const TRAILER: usize = 32;
 
 impl Engine {
     /// Asks an encoding for a key frame, now or when its spacing allows.
-    pub(super) fn want_keyframe(&mut self, now: Instant, source: SourceId, encoding: u8) {
+    pub(super) fn want_keyframe(
+        &mut self,
+        now: Instant,
+        source: SourceId,
+        encoding: u8,
+        reason: KeyFrameReason,
+    ) {
         let Some(source) = self.sources.get_mut(source) else {
             return;
         };
@@ -31,10 +37,11 @@ impl Engine {
             return;
         }
         let publisher = source.info.participant;
-        let choice = Choice::KeyFrame { source: source.info.id, encoding };
-        let Some(encoding) = source.encoding_mut(encoding) else { return };
-        encoding.keyframes.want();
-        match encoding.keyframes.deadline() {
+        let id = source.info.id;
+        let Some(place) = source.encoding_mut(encoding) else { return };
+        let since = place.keyframes.asked().map(|asked| now - asked);
+        let news = place.keyframes.want();
+        match place.keyframes.deadline() {
             Some(at) if at > now => self.arm(publisher, Timer::Keyframes, at),
             _ => {
                 if let Some(participant) = self.participants.get_mut(publisher) {
@@ -43,7 +50,9 @@ impl Engine {
                 self.make_ready(publisher);
             }
         }
-        self.decide(now, publisher, choice);
+        if news {
+            self.decide(now, publisher, Choice::KeyFrame { source: id, encoding, reason, since });
+        }
     }
 
     /// Reports are due an interval after the first reason for one.

@@ -8,7 +8,7 @@
 use crate::base::limits;
 use crate::base::time::{Duration, Instant};
 use crate::base::units::Bitrate;
-use crate::conference::decisions::Choice;
+use crate::conference::decisions::{Choice, KeyFrameReason};
 use crate::conference::engine::{Engine, push_event};
 use crate::conference::event::Event;
 use crate::conference::handles::SubscribeError;
@@ -175,6 +175,11 @@ impl Sharing {
 
     pub(super) fn demand(&self) -> Demand {
         self.allocator.demand()
+    }
+
+    /// What goes first, and what video takes.
+    pub(super) fn taken(&self) -> (Bitrate, Bitrate) {
+        (Bitrate::from_bps(self.reserve()), self.allocator.video())
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -350,19 +355,31 @@ impl Engine {
         let options = options(&source.ladder, &subscription.wish, mean);
         let layer = change.grant.layer.and_then(|place| options.get(place)).map(|(layer, _)| *layer);
         let layer = layer.map(|layer| source.ladder.reach(layer));
-        let (before, after) = (subscription.granted, layer);
-        if self.decisions.wanted() {
-            let clip = |layer| source.ladder.clip(layer);
-            let choice = Choice::Granted {
-                source: subscription.source,
-                before: before.map(clip),
-                after: after.map(clip),
-                reason: change.grant.reason,
-                basis: change.grant.basis,
-            };
-            self.decide(now, id, choice);
+        self.set_target(now, change.key, layer, change.grant.reason, Some(change.grant.basis));
+    }
+
+    /// Notes that a subscription to video got another layer than `before`.
+    fn note_grant(
+        &mut self,
+        now: Instant,
+        key: SubscriptionId,
+        before: Option<Layer>,
+        basis: Option<allocation::Basis>,
+    ) {
+        let Some(subscription) = self.subscriptions.get(key) else { return };
+        let (id, subscriber) = (subscription.source, subscription.subscriber);
+        let Some(source) = self.sources.get(id) else { return };
+        let [before, after] =
+            [before, subscription.granted].map(|layer| layer.map(|layer| source.ladder.measured(layer)));
+        let changed = before.map(|rung| rung.layer) != after.map(|rung| rung.layer);
+        if source.info.kind != MediaKind::Video || !changed {
+            return;
         }
-        self.set_target(now, change.key, layer, change.grant.reason);
+        let place = usize::from(self.class_of(subscriber, id));
+        let room = self.rooms.get(source.info.room);
+        let class = room.and_then(|room| room.config.classes.get(place)).copied();
+        let reason = subscription.reason;
+        self.decide(now, subscriber, Choice::Granted { source: id, class, before, after, reason, basis });
     }
 
     /// What a subscription is to get is not what it was: its target follows from its share, or where nothing
@@ -376,7 +393,7 @@ impl Engine {
         let reason =
             if wished.is_none() || subscription.wish != Wish::default() { Reason::Wish } else { Reason::All };
         if !(shared && self.touch(now, subscriber)) || wished.is_none() {
-            self.set_target(now, key, wished, reason);
+            self.set_target(now, key, wished, reason, None);
         }
     }
 
@@ -430,9 +447,15 @@ impl Engine {
         key: SubscriptionId,
         target: Option<Layer>,
         reason: Reason,
+        basis: Option<allocation::Basis>,
     ) {
         let Some(subscription) = self.subscriptions.get_mut(key) else { return };
-        (subscription.granted, subscription.reason) = (target, reason);
+        let before = std::mem::replace(&mut subscription.granted, target);
+        subscription.reason = reason;
+        if before != target && self.decisions.wanted() {
+            self.note_grant(now, key, before, basis);
+        }
+        let Some(subscription) = self.subscriptions.get_mut(key) else { return };
         let (id, subscriber) = (subscription.source, subscription.subscriber);
         let Some(source) = self.sources.get_mut(id) else { return };
         let Some(listener) = subscription.seat.and_then(|seat| source.audience.get_mut(seat)) else { return };
@@ -450,7 +473,7 @@ impl Engine {
             self.decide(now, subscriber, Choice::Sent { source: id, layer: None, reason });
         }
         if let Some(encoding) = awaited {
-            self.want_keyframe(now, id, encoding);
+            self.want_keyframe(now, id, encoding, KeyFrameReason::Switch);
         }
     }
 

@@ -294,6 +294,13 @@ impl Ladder {
         let mut within = self.rungs.iter().filter(|rung| layer.includes(rung.layer));
         within.next_back().map_or(Layer { encoding: layer.encoding, ..Layer::default() }, |rung| rung.layer)
     }
+
+    /// The same with what it is measured to be; nothing is known of a layer that is not there.
+    pub(crate) fn measured(&self, layer: Layer) -> Rung {
+        let layer = self.clip(layer);
+        let unknown = Rung { layer, bitrate: Bitrate::ZERO, frame_rate: 0, resolution: None };
+        self.rungs.iter().find(|rung| rung.layer == layer).copied().unwrap_or(unknown)
+    }
 }
 
 fn pixels(size: Resolution) -> u32 {

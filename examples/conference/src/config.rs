@@ -86,6 +86,12 @@ pub struct Config {
     #[arg(long, value_name = "URI", value_parser = ice_server)]
     pub ice_server: Vec<String>,
 
+    /// Writes what the engines decide of what each participant is sent, and why, to this file: estimates,
+    /// probes, layers, key frames, one object of JSON a line, at most 1,000 lines a second for each
+    /// engine. `cargo run --example explain -- FILE` tells it as a story
+    #[arg(long, value_name = "FILE")]
+    pub decision_log: Option<PathBuf>,
+
     /// Rooms; when all are there, the one that has been empty longest gives way
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub max_rooms: u16,

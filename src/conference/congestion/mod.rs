@@ -9,6 +9,7 @@ use crate::base::random::Random;
 use crate::base::time::Instant;
 use crate::base::units::Bitrate;
 use crate::conference::config::EngineConfig;
+use crate::conference::decisions::{Choice, Probe};
 use crate::conference::ids::SubscriptionId;
 use crate::conference::negotiation::{self, Session};
 use crate::conference::sharing::Sharing;
@@ -20,10 +21,12 @@ use crate::wire::mux::{Path, Protocol};
 use crate::wire::rtp::{ExtensionKind, SeqNo};
 
 mod probing;
+mod proving;
 #[cfg(test)]
 mod tests;
 mod told;
 
+use proving::Proving;
 pub(super) use told::Losses;
 
 /// What a participant tells of what it receives, beside reports.
@@ -107,6 +110,8 @@ pub(super) struct Congestion {
     demand: Demand,
     /// What was told of the estimate last.
     told: (Bitrate, bwe::Cause),
+    /// What probes show, if decisions are wanted.
+    proving: Option<Proving>,
     /// Bytes of a datagram of video with its headers, on average.
     mean: usize,
     /// Since when media is sent without anything being heard of it.
@@ -162,6 +167,7 @@ impl Congestion {
             sharing: (kind != FeedbackKind::None).then(|| Sharing::new(now, ceiling)),
             demand: Demand::default(),
             told: (Bitrate::ZERO, bwe::Cause::Start),
+            proving: (config.decisions > 0).then(Proving::default),
             mean: 1_000,
             unheard: None,
             skip_at: next,
@@ -206,15 +212,22 @@ impl Congestion {
     }
 
     /// What is believed, if that is another rate by a hundredth than was told last, or has another cause.
-    pub(super) fn take_news(&mut self) -> Option<bwe::Basis> {
-        self.sharing.as_ref()?;
-        let basis = self.estimator.basis();
+    fn take_news(&mut self) -> Option<Choice> {
+        let (reserve, video) = self.sharing.as_ref()?.taken();
+        let basis = bwe::Basis { target: self.target(), ..self.estimator.basis() };
         let (rate, told) = (basis.target.as_bps(), self.told.0.as_bps());
         let news = rate.abs_diff(told) > told / 100 || basis.cause != self.told.1;
         news.then(|| {
             self.told = (basis.target, basis.cause);
-            basis
+            Choice::Estimate { basis, reserve, video }
         })
+    }
+
+    /// What is to be told of the estimate and of probes, one after the other.
+    fn poll_choice(&mut self, now: Instant) -> Option<Choice> {
+        let target = self.target();
+        let proving = self.proving.as_mut()?;
+        proving.poll(now, target).or_else(|| self.take_news())
     }
 
     /// Takes over how fast things leave.
@@ -276,7 +289,20 @@ impl Congestion {
         // Nobody is probed of whom nothing is heard (S-BWE-05), or who lies.
         let willing = self.counts.lies == 0 && self.kind != FeedbackKind::None;
         let heard = self.unheard.is_none_or(|since| now - since < limits::PROBE_PATIENCE);
-        if willing && heard { self.estimator.poll_probe(now) } else { None }
+        let wanted = if willing && heard { self.estimator.poll_probe(now) } else { None };
+        self.note_probe(now, wanted.is_some());
+        wanted
+    }
+
+    /// Notes whether a probe is being sent.
+    fn note_probe(&mut self, now: Instant, wanted: bool) {
+        let Some(proving) = &mut self.proving else { return };
+        if wanted {
+            let (rate, target) = (self.estimator.pacing_rate(), self.estimator.target());
+            proving.begin(now, Probe { rate, target, demand: self.demand });
+        } else {
+            proving.end();
+        }
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
@@ -301,6 +327,9 @@ impl Congestion {
         }
         let stream = by_stream.then_some((left.ssrc, left.seq));
         let sent = Sent { at: now, number: self.departures.on_sent(stream), size };
+        if let Some(proving) = &mut self.proving {
+            proving.on_sent(sent, || self.estimator.pacing_rate());
+        }
         match transmit {
             Some(transmit) => {
                 if self.untold.len() >= UNTOLD {

@@ -4,7 +4,6 @@
 use super::{Congestion, FeedbackKind};
 use crate::base::time::{Duration, Instant};
 use crate::base::units::Bitrate;
-use crate::conference::decisions::Choice;
 use crate::conference::engine::Engine;
 use crate::conference::ids::ParticipantId;
 use crate::conference::participant::Timer;
@@ -83,6 +82,9 @@ impl Engine {
         let looked_up = read(congestion, &mut self.arrivals);
         participant.rtcp_budget.take_told(looked_up);
         self.arrivals.sort_unstable_by_key(|arrival| arrival.number);
+        if let Some(proving) = &mut congestion.proving {
+            proving.on_arrivals(&self.arrivals);
+        }
         congestion.estimator.on_feedback(now, &self.arrivals);
         self.refit(now, id);
     }
@@ -118,15 +120,22 @@ impl Engine {
     /// Takes over what is believed of a participant's path, or what it could be sent: whenever either has changed.
     /// Everything that follows from an estimate follows from here.
     pub(in crate::conference) fn refit(&mut self, now: Instant, id: ParticipantId) {
+        self.tell_decisions(now, id);
         self.share(now, id);
         let Some(participant) = self.participants.get_mut(id) else { return };
         let Some(congestion) = participant.egress.congestion.as_deref_mut() else { return };
         congestion.pace();
-        let news = if self.decisions.wanted() { congestion.take_news() } else { None };
-        if let Some(basis) = news {
-            self.decide(now, id, Choice::Estimate(basis));
-        }
         self.schedule(now, id, false);
+    }
+
+    /// Notes what is new of a participant's estimate and probes.
+    pub(in crate::conference) fn tell_decisions(&mut self, now: Instant, id: ParticipantId) {
+        let congestion = |engine: &mut Self| {
+            engine.participants.get_mut(id)?.egress.congestion.as_deref_mut()?.poll_choice(now)
+        };
+        while let Some(choice) = congestion(self) {
+            self.decide(now, id, choice);
+        }
     }
 
     /// Makes the participant's turn to send come when what waits may leave, or a probe is due; `in_vain` if nothing
