@@ -65,11 +65,8 @@ pub(super) struct Network {
     random: u64,
 }
 
-pub(super) const BOUNDS: Config = Config {
-    initial: Bitrate::from_kbps(300),
-    min: Bitrate::from_kbps(50),
-    max: Bitrate::from_kbps(20_000),
-};
+pub(super) const BOUNDS: Config =
+    Config { initial: Bitrate::from_kbps(300), min: Bitrate::from_kbps(50), max: Bitrate::from_kbps(20_000) };
 
 impl Network {
     pub(super) fn new(path: Path, most: f64, seed: u64) -> Self {

@@ -307,7 +307,9 @@ fn call(estimator: &mut Estimator, latest: &mut Instant, call: &Call) {
             estimator.handle_timeout(at(*micros));
             let probes = estimator.poll_probe(Instant::from_micros(*micros)).is_some();
             let due = estimator.poll_timeout();
-            assert!(probes || *latest == Instant::from_micros(u64::MAX) || due.is_none_or(|due| due > *latest));
+            assert!(
+                probes || *latest == Instant::from_micros(u64::MAX) || due.is_none_or(|due| due > *latest)
+            );
         }
     }
 }
@@ -376,10 +378,26 @@ fn survey() {
     let mut fails = 0;
     for case in only.map_or(1..=n, |one| one..=one) {
         let mut x = case.wrapping_mul(0x2545_F491_4F6C_DD1D) | 1;
-        let mut d = || { x ^= x << 13; x ^= x >> 7; x ^= x << 17; (x >> 11) as f64 / (1_u64 << 53) as f64 };
-        for _ in 0..10 { d(); }
+        let mut d = || {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            (x >> 11) as f64 / (1_u64 << 53) as f64
+        };
+        for _ in 0..10 {
+            d();
+        }
         let kbps = 150.0 * 80f64.powf(d());
-        let path = Path { kbps, delay: 2.0 + 198.0 * d(), jitter: 6.0 * d(), queue: 60.0 + 940.0 * d(), loss: if d() < 0.5 { 0.0 } else { 0.05 * d() }, late: 0.0, feedback: 30 + (120.0 * d()) as u64, feedback_loss: 0.0 };
+        let path = Path {
+            kbps,
+            delay: 2.0 + 198.0 * d(),
+            jitter: 6.0 * d(),
+            queue: 60.0 + 940.0 * d(),
+            loss: if d() < 0.5 { 0.0 } else { 0.05 * d() },
+            late: 0.0,
+            feedback: 30 + (120.0 * d()) as u64,
+            feedback_loss: 0.0,
+        };
         let share = 0.4 * 7.5f64.powf(d());
         let mut network = Network::new(path, kbps * share, case);
         network.ladder = d() < 0.5;
@@ -387,7 +405,14 @@ fn survey() {
         let mut log = vec![];
         let steps = 1 + (4.0 * d()) as usize;
         for _ in 0..steps {
-            let t = Path { kbps: kbps * (0.02 + 1.48 * d()), delay: path.delay + 150.0 * d(), loss: (if d() < 0.5 { 0.0 } else { 0.9 * d() }).max(path.loss), late: 0.2 * d(), feedback_loss: if d() < 0.5 { 0.0 } else { d() }, ..path };
+            let t = Path {
+                kbps: kbps * (0.02 + 1.48 * d()),
+                delay: path.delay + 150.0 * d(),
+                loss: (if d() < 0.5 { 0.0 } else { 0.9 * d() }).max(path.loss),
+                late: 0.2 * d(),
+                feedback_loss: if d() < 0.5 { 0.0 } else { d() },
+                ..path
+            };
             network.path = t;
             let ms = 100 + (3900.0 * d()) as u64;
             network.run(ms);
@@ -396,8 +421,21 @@ fn survey() {
         network.path = path;
         let wanted = 0.8 * kbps.min(kbps * share + 32.0);
         let before = network.estimator.basis();
-        let back = network.run_until(30_000, |n| { if only.is_some() && n.now.as_micros() % 200_000 == 0 { println!("{:?} sent {} {:?}", n.now, n.waits, n.estimator.basis()); } n.target() >= wanted });
-        if back.is_none_or(|ms| ms > 10_000) { fails += 1; println!("case {case}: {back:?} wanted {wanted:.0} now {:.0} ladder {} {path:?} share {share:.2} {log:?}\n before {before:?}\n now {:?}", network.target(), network.ladder, network.estimator.basis()); }
+        let back = network.run_until(30_000, |n| {
+            if only.is_some() && n.now.as_micros() % 200_000 == 0 {
+                println!("{:?} sent {} {:?}", n.now, n.waits, n.estimator.basis());
+            }
+            n.target() >= wanted
+        });
+        if back.is_none_or(|ms| ms > 10_000) {
+            fails += 1;
+            println!(
+                "case {case}: {back:?} wanted {wanted:.0} now {:.0} ladder {} {path:?} share {share:.2} {log:?}\n before {before:?}\n now {:?}",
+                network.target(),
+                network.ladder,
+                network.estimator.basis()
+            );
+        }
     }
     println!("{fails} of {n} failed");
 }
