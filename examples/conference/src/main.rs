@@ -99,7 +99,7 @@ fn start_engines(config: &Config) -> Result<Vec<Running>, Box<dyn Error>> {
         let udp = socket.local_addr()?;
         let listener = config.listen_for_media(number, udp)?;
         let tcp = listener.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
-        let candidates = config.announced(udp, tcp);
+        let candidates = config.announced(number, udp, tcp);
         tracing::info!(number, bound = %udp, ?candidates, "engine");
         let mut setup = EngineConfig { number, candidates, ..EngineConfig::default() };
         setup.dtls.versions = config.dtls.into();
