@@ -9,8 +9,10 @@ use std::time::Duration;
 use super::measured::Report;
 use crate::base::time::Instant;
 
-/// What padding is cut into, in bytes on the wire: the largest packet that media has.
-pub(super) const PACKET: usize = 1_200;
+/// What padding is cut into, in bytes on the wire: packets of 10 ms, so that one that is being sent is no queue, and no
+/// larger than media has.
+const PACKET_SECONDS: f64 = 0.01;
+const PACKET: (f64, f64) = (200.0, 1_200.0);
 /// Fewer packets prove nothing.
 const FEWEST: f64 = 5.0;
 /// Less than this share of its rate was really sent: there was not enough to send, so that is its rate.
@@ -23,6 +25,8 @@ const FEWEST_ARRIVED: f64 = 4.0;
 pub(super) struct Cluster {
     /// Bits a second.
     rate: f64,
+    /// Bytes of a packet of padding.
+    packet: usize,
     start: Instant,
     end: Instant,
     /// Its first number, and one past its last once it is over.
@@ -66,9 +70,11 @@ pub(super) struct Proof {
 impl Cluster {
     /// At `rate` bits a second from `now` on, for `length` or for as long as it takes to prove anything.
     pub(super) fn new(now: Instant, rate: f64, length: Duration, first: u64) -> Self {
-        let least = Duration::from_micros((FEWEST * PACKET as f64 * 8e6 / rate) as u64);
+        let packet = (rate / 8.0 * PACKET_SECONDS).clamp(PACKET.0, PACKET.1);
+        let least = Duration::from_micros((FEWEST * packet * 8e6 / rate) as u64);
         Cluster {
             rate,
+            packet: packet as usize,
             start: now,
             end: now + length.max(least),
             first,
@@ -91,6 +97,11 @@ impl Cluster {
     /// Its rate while it is being sent.
     pub(super) fn rate(&self) -> Option<f64> {
         self.last.is_none().then_some(self.rate)
+    }
+
+    /// The bytes of a packet of padding while it is being sent.
+    pub(super) fn padding(&self) -> Option<usize> {
+        self.last.is_none().then_some(self.packet)
     }
 
     /// It is over when its time is; `next` is the first number that no longer belongs to it.

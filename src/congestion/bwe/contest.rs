@@ -11,7 +11,7 @@ use super::measured::{FAR, Situation};
 use crate::base::time::Instant;
 
 /// How long nothing must wait.
-const EMPTY: Duration = Duration::from_secs(4);
+const EMPTY: Duration = Duration::from_millis(2_500);
 /// So much loss leaves no more than is delivered, so often at most.
 const MUCH: f64 = 0.2;
 const MUCH_EVERY: Duration = Duration::from_millis(500);

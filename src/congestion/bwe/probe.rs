@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::cluster::{Cluster, PACKET, Proof};
+use super::cluster::{Cluster, Proof};
 use super::measured::{Capacity, Report};
 use super::{Demand, Probed};
 use crate::base::time::Instant;
@@ -198,7 +198,7 @@ impl Prober {
     /// The bytes of a packet of padding, while a cluster is being sent.
     pub(super) fn poll(&mut self, now: Instant, next: u64) -> Option<usize> {
         self.finish(now, next);
-        self.rate().map(|_| PACKET)
+        self.cluster.and_then(|cluster| cluster.padding())
     }
 
     /// The rate of what is being sent as a probe, in bits a second.
@@ -434,7 +434,7 @@ mod tests {
         let mut now = at(0);
         for _ in 0..7 {
             prober.start(now, 1e6, 1.0, 4_000.0, RESPONSE, 0);
-            assert_eq!(prober.poll(now, 0), Some(PACKET));
+            assert_eq!(prober.poll(now, 0), Some(1_200));
             assert_eq!(prober.poll(now + Duration::from_millis(60), 9), None);
             now = now + Duration::from_secs(1);
             assert_eq!(prober.take_proof(now, 0, 4_000.0, RESPONSE), None);
