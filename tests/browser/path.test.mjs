@@ -65,7 +65,7 @@ function narrowed(name, switches) {
     const [udp, listen] = [await freePort(), await freePort()];
     const browser = await launchBrowser(switches);
     const server = await startServer(0, ['--udp', `127.0.0.1:${udp}`, '--announce', `127.0.0.1:${listen}`,
-      '--engines', '1', '--carriers', 'udp']);
+      '--engines', '1', '--carriers', 'udp', ...(process.env.DECISIONS ? ['--decision-log', process.env.DECISIONS] : [])]);
     const relay = startRelay(listen, udp);
     try {
       const ada = await Visitor.arrive(browser, 'Ada', `${server.url}?video=720`);
