@@ -1,8 +1,8 @@
 //! Runs the scenarios of `tests/data/bwe` and prints how a controller of rates does in each.
 //!
 //! ```text
-//! cargo run --release --features sim --example arena -- aimd
-//!     constant | aimd      who is judged (aimd)
+//! cargo run --release --features sim --example arena
+//!     estafette | constant | aimd   who is judged (estafette: the crate's own estimator)
 //!     --seeds N            medians over so many seeds (5)
 //!     --rfc8888            feedback of RFC 8888 throughout, not only where ECN is used
 //!     --wild               the scenarios of `tests/data/bwe/wild` instead: other kinds of path, without goals
@@ -11,10 +11,14 @@
 //!     --svg FOLDER         a picture of each scenario's first run, and an index.html
 //! ```
 
+#[path = "../tests/support/controlled.rs"]
+mod controlled;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use controlled::Controlled;
 use estafette::Bitrate;
 use estafette::sim::table::{self, Row};
 use estafette::sim::{
@@ -26,6 +30,7 @@ type Maker = fn(&FlowConfig) -> Box<dyn Controller>;
 
 /// Who can be judged, by name.
 const CONTROLLERS: &[(&str, Maker)] = &[
+    ("estafette", |flow| Box::new(Controlled::new(flow))),
     ("constant", |_| Box::new(ConstantRate(Bitrate::from_kbps(1_000)))),
     ("aimd", |flow| Box::new(Aimd::new(flow.initial))),
 ];
@@ -73,7 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn options() -> Result<Options, Box<dyn Error>> {
     let mut options = Options {
-        controller: CONTROLLERS[1].1,
+        controller: CONTROLLERS[0].1,
         seeds: 5,
         format: FeedbackFormat::TransportWide,
         which: Which::Folder("tests/data/bwe"),

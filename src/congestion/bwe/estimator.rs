@@ -29,6 +29,8 @@ const PACE_LEAST: f64 = 1.02;
 const PROBE_AFTER_QUEUE: Duration = Duration::from_secs(2);
 const PROBE_AFTER_FADE: Duration = Duration::from_millis(300);
 const PROBE_AFTER_LOSS: Duration = Duration::from_secs(3);
+/// Nothing is probed this close below a ceiling.
+const BELOW_CEILING: f64 = 0.8;
 /// A rival is remembered for so long, and for so long once it was looked for in vain.
 const RIVAL: Duration = Duration::from_secs(15);
 const RIVAL_GONE: Duration = Duration::from_secs(3);
@@ -308,14 +310,15 @@ impl Estimator {
         let measured = &self.measured;
         let waits = measured.is_fed() && !self.prober.is_in_series() && !measured.delay.is_short();
         let is_free = self.state == State::Rise && !self.loss.is_on_trial() && !waits;
-        let is_held = self.loss.ceiling(now).is_some() || self.silence.is_silent();
+        let most = self.ceiling().unwrap_or(f64::INFINITY).min(self.config.max.as_bps() as f64);
+        let is_held = self.target > BELOW_CEILING * most || self.silence.is_silent();
         if !is_free || is_held || !self.prober.is_due(now, self.target, self.demand) {
             return;
         }
         let plan = Plan {
             target: self.target,
             demand: self.demand,
-            max: self.config.max.as_bps() as f64,
+            max: most,
             capacity: self.capacity,
             widest: self.widest,
             limited: measured.is_limited(self.target),

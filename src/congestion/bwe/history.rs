@@ -130,7 +130,7 @@ impl History {
     fn grow(&mut self) {
         let mut ring = vec![Departure::default(); 2 * self.ring.len()];
         for number in self.first..self.end {
-            let to = (number % ring.len() as u64) as usize;
+            let to = number as usize & (ring.len() - 1);
             if let (Some(to), Some(from)) = (ring.get_mut(to), self.ring.get(self.place(number))) {
                 *to = *from;
             }
@@ -138,8 +138,9 @@ impl History {
         self.ring = ring;
     }
 
+    /// The ring's length is a power of two.
     fn place(&self, number: u64) -> usize {
-        (number % self.ring.len().max(1) as u64) as usize
+        number as usize & self.ring.len().saturating_sub(1)
     }
 
     fn set(&mut self, number: u64, departure: Departure) {

@@ -24,6 +24,8 @@ const ERRORS: f64 = 2.5;
 const ERROR_FLOOR: f64 = 0.01;
 /// Who sends less than this share of the estimate loses nothing by it.
 const FILLED: f64 = 0.6;
+/// And of who sends more than this times the estimate it is not the estimate that loses.
+const OVER: f64 = 1.5;
 /// The floor follows in so many rounds, up and down: up slower, as the loss may be ours.
 const FOLLOW: (f64, f64) = (64.0, 24.0);
 /// A trial is judged so long after it began, and a response.
@@ -58,7 +60,7 @@ pub(super) struct Loss {
     /// Where loss went away with the rate.
     policed: Option<Dated>,
     ceiling: Option<Dated>,
-    /// When something else than Rise was last.
+    /// When something else than Rise was last, or a trial ended.
     unsettled: Instant,
 }
 
@@ -127,6 +129,10 @@ impl Loss {
 
     fn watch(&mut self, situation: &Situation<'_>, second: &Window, target: f64) -> Answer {
         let error = ERRORS * (self.floor.max(ERROR_FLOOR) * second.run / second.packets).sqrt();
+        if second.sent > OVER * target {
+            // Much of it was a probe, whose loss is its own.
+            return Answer::None;
+        }
         if second.loss > self.floor + CLEAR + error && second.sent >= FILLED * target {
             let half = situation.measured.half_second();
             return half.map_or(Answer::None, |half| self.start_trial(situation, &half, target));
@@ -157,6 +163,8 @@ impl Loss {
             return Answer::None;
         }
         self.trial = None;
+        // What was lost before is not to be judged twice.
+        self.unsettled = situation.now;
         let Some(after) = measured.half_second() else { return Answer::None };
         let cut = 1.0 - after.sent / trial.sent;
         let fallen = 1.0 - after.delivered / trial.delivered;
