@@ -94,31 +94,53 @@ impl Engine {
         }
     }
 
-    /// The next transmit of media: sound, then what waits at the pace of the path, then what proves the path.
+    /// The next transmit of media: sound, then video as it comes, or at the pace of the path.
     fn write_media(&mut self, now: Instant, id: ParticipantId, name: u64, buf: &mut [u8]) -> Option<Written> {
+        loop {
+            let participant = self.participants.get_mut(id)?;
+            if participant.egress.fitted {
+                return self.write_fitted(now, id, name, buf);
+            }
+            let path = participant.path?;
+            participant.network.keys()?;
+            let turn = participant.egress.turn(now)?;
+            // A queue of which nothing was left to be sent is empty now.
+            let written = self.write_burst(now, id, name, (turn, path), buf);
+            if written.is_some() {
+                return written;
+            }
+        }
+    }
+
+    /// The same where a path is known: what waits leaves when it may, and then what proves the path.
+    fn write_fitted(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        name: u64,
+        buf: &mut [u8],
+    ) -> Option<Written> {
         let (written, in_vain) = loop {
             let participant = self.participants.get_mut(id)?;
             let path = participant.path?;
             participant.network.keys()?;
-            let egress = &mut participant.egress;
-            egress.due = false;
-            if egress.fitted && !self.begin_fitting(now, id) {
+            participant.egress.due = false;
+            if !self.begin_fitting(now, id) {
                 break (None, true);
             }
-            let Some((queue, bytes)) = self.participants.get_mut(id)?.egress.turn(now) else {
-                break (None, false);
-            };
-            let written = match queue {
-                Queue::Padding => {
+            match self.participants.get_mut(id)?.egress.turn(now) {
+                None => break (None, false),
+                Some((Queue::Padding, _)) => {
                     let written = self.write_probe(now, id, name, buf);
                     let in_vain = written.is_none();
                     break (written, in_vain);
                 }
-                queue => self.write_burst(now, id, name, (queue, bytes, path), buf),
-            };
-            // A queue of which nothing was left to be sent is empty now.
-            if written.is_some() || !self.participants.get(id)?.egress.has_media() {
-                break (written, false);
+                Some(turn) => {
+                    let written = self.write_burst(now, id, name, (turn, path), buf);
+                    if written.is_some() {
+                        break (written, false);
+                    }
+                }
             }
         };
         self.schedule(now, id, in_vain);
@@ -148,7 +170,7 @@ impl Engine {
         now: Instant,
         id: ParticipantId,
         name: u64,
-        (queue, bytes, path): (Queue, usize, Path),
+        ((queue, bytes), path): ((Queue, usize), Path),
         buf: &mut [u8],
     ) -> Option<Written> {
         let participant = self.participants.get_mut(id)?;
@@ -166,7 +188,7 @@ impl Engine {
         };
         let name = self.departures.is_some().then_some(name);
         let ecn = egress.ecn(self.config.ecn, path.protocol);
-        let overhead = congestion::overhead(&path);
+        let overhead = if egress.fitted { congestion::overhead(&path) } else { 0 };
         let mut burst = Burst::new(self.config.mtu, path.protocol);
         let mut exhausted = false;
         while burst.count < limits::TRANSMIT_BURST && burst.paced < bytes && !exhausted {
@@ -272,10 +294,6 @@ impl Egress {
                 self.video.pop_front()
             }
         };
-    }
-
-    fn has_media(&self) -> bool {
-        !self.audio.is_empty() || !self.video.is_empty()
     }
 
     /// Drops what waits.
