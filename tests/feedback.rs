@@ -48,14 +48,22 @@ fn arrivals(conference: &Conference) -> BTreeMap<(Ssrc, u16), Instant> {
     arrivals
 }
 
-/// What the reports say of each packet at last, and how often each was told of.
-fn told(client: &Client) -> BTreeMap<(Ssrc, u16), (Option<(Instant, Metric)>, usize)> {
-    let mut told = BTreeMap::new();
+/// What reports say of a packet.
+#[derive(Default)]
+struct Told {
+    /// At last, and when that came.
+    metric: Option<(Instant, Metric)>,
+    times: usize,
+}
+
+fn told(client: &Client) -> BTreeMap<(Ssrc, u16), Told> {
+    let mut told = BTreeMap::<_, Told>::new();
     for report in &client.reports {
         for (ssrc, metrics) in &report.streams {
             for (seq, metric) in metrics {
-                let times = told.get(&(*ssrc, seq.0)).map_or(0, |(_, times)| *times);
-                told.insert((*ssrc, seq.0), (metric.map(|metric| (report.at, metric)), times + 1));
+                let packet = told.entry((*ssrc, seq.0)).or_default();
+                packet.metric = metric.map(|metric| (report.at, metric));
+                packet.times += 1;
             }
         }
     }
@@ -68,7 +76,7 @@ fn assert_told(conference: &mut Conference, mark: Ecn) -> usize {
     conference.drive(seconds(1));
     let (came, told) = (arrivals(conference), told(&conference.seats[0].endpoint));
     assert!(came.keys().all(|packet| told.contains_key(packet)));
-    for (packet, (metric, _)) in &told {
+    for (packet, Told { metric, .. }) in &told {
         assert_eq!(metric.is_some(), came.contains_key(packet), "{packet:?}: {metric:?}");
         let Some((at, metric)) = metric else { continue };
         assert_eq!(metric.ecn, mark);
@@ -86,7 +94,7 @@ fn reports_by_stream_tell_each_packet_once_with_its_time() {
     conference.drive(seconds(3));
     assert!(assert_told(&mut conference, Ecn::NotEct) > 300);
     let client = &conference.seats[0].endpoint;
-    assert!(told(client).values().all(|(_, times)| *times == 1));
+    assert!(told(client).values().all(|packet| packet.times == 1));
     let streams: BTreeSet<_> = told(client).keys().map(|(ssrc, _)| *ssrc).collect();
     assert_eq!(streams, BTreeSet::from([client.publisher.audio.ssrc, client.publisher.video.ssrc]));
     assert_eq!((client.feedbacks, client.rates.len()), (0, 0), "one kind alone");
@@ -113,8 +121,8 @@ fn reports_by_stream_tell_losses_repairs_and_late_packets() {
     assert!(assert_told(&mut conference, Ecn::NotEct) > 500);
     let client = &conference.seats[0].endpoint;
     let told = told(client);
-    assert!(told.values().filter(|(metric, _)| metric.is_none()).count() > 10, "losses are told");
-    assert!(told.values().any(|(_, times)| *times > 1), "what came late is told after all");
+    assert!(told.values().filter(|packet| packet.metric.is_none()).count() > 10, "losses are told");
+    assert!(told.values().any(|packet| packet.times > 1), "what came late is told after all");
     let repairs = told.keys().filter(|(ssrc, _)| *ssrc == client.publisher.video.rtx_ssrc);
     assert!(repairs.count() > 10, "retransmissions are told of");
 }

@@ -44,22 +44,24 @@ pub(super) struct Receiving {
     count: u8,
     /// Packets since the last feedback.
     packets: u16,
-    /// Nothing before the first packet.
-    notes: Option<Box<Notes>>,
+    notes: Notes,
 }
 
-#[derive(Debug, Hash)]
+#[derive(Debug, Default, Hash)]
 enum Notes {
-    Numbers(Arrivals),
-    Streams(StreamArrivals),
-    Rate(ReceiverEstimate),
+    /// Before the first packet.
+    #[default]
+    Nothing,
+    Numbers(Box<Arrivals>),
+    Streams(Box<StreamArrivals>),
+    Rate(Box<ReceiverEstimate>),
 }
 
 /// Bytes of it on top of what a participant has anyway.
 pub(super) const BOUND: usize = {
-    let numbers = 8 * limits::ARRIVALS;
-    let streams = StreamArrivals::BOUND;
-    size_of::<Notes>() + if numbers > streams { numbers } else { streams }
+    let numbers = size_of::<Arrivals>() + 8 * limits::ARRIVALS;
+    let streams = size_of::<StreamArrivals>() + StreamArrivals::BOUND;
+    if numbers > streams { numbers } else { streams }
 };
 
 impl Receiving {
@@ -74,10 +76,12 @@ impl Receiving {
     fn on_packet(&mut self, now: Instant, packet: &ArrivedPacket, most: Bitrate) -> bool {
         let Some(kind) = self.kind else { return false };
         let arrived = Arrived { at: now, ecn: packet.ecn.bits() };
-        let notes = self.notes.get_or_insert_with(|| Box::new(Notes::of(kind, most)));
-        match (&mut **notes, packet.number) {
+        if matches!(self.notes, Notes::Nothing) {
+            self.notes = Notes::of(kind, most);
+        }
+        match (&mut self.notes, packet.number) {
             (Notes::Numbers(arrivals), Some(number)) => arrivals.on_packet(number, arrived),
-            (Notes::Numbers(_), None) => return false,
+            (Notes::Numbers(_), None) | (Notes::Nothing, _) => return false,
             (Notes::Streams(streams), _) => streams.on_packet(packet.ssrc.0, packet.seq.0, arrived),
             (Notes::Rate(estimate), _) => estimate.on_packet(now, packet.len, packet.departure),
         }
@@ -86,12 +90,12 @@ impl Receiving {
     }
 
     fn pending(&self) -> bool {
-        match self.notes.as_deref() {
-            Some(Notes::Numbers(arrivals)) => arrivals.pending() > 0,
-            Some(Notes::Streams(streams)) => streams.pending(),
-            // Packets that come may be all there is to tell of.
-            Some(Notes::Rate(_)) => self.packets > 0,
-            None => false,
+        match &self.notes {
+            Notes::Nothing => false,
+            Notes::Numbers(arrivals) => arrivals.pending() > 0,
+            Notes::Streams(streams) => streams.pending(),
+            // That packets come may be all there is to tell of.
+            Notes::Rate(_) => self.packets > 0,
         }
     }
 }
@@ -99,9 +103,9 @@ impl Receiving {
 impl Notes {
     fn of(kind: FeedbackKind, most: Bitrate) -> Notes {
         match kind {
-            FeedbackKind::Ccfb => Notes::Streams(StreamArrivals::default()),
-            FeedbackKind::TransportWide => Notes::Numbers(Arrivals::new(limits::ARRIVALS)),
-            FeedbackKind::Remb => Notes::Rate(ReceiverEstimate::new(most)),
+            FeedbackKind::Ccfb => Notes::Streams(Box::default()),
+            FeedbackKind::TransportWide => Notes::Numbers(Box::new(Arrivals::new(limits::ARRIVALS))),
+            FeedbackKind::Remb => Notes::Rate(Box::new(ReceiverEstimate::new(most))),
         }
     }
 }
@@ -191,8 +195,9 @@ impl ParticipantState {
     fn write_arrivals(&mut self, now: Instant, streams: &[Ssrc], writer: &mut Writer<'_>) {
         let Receiving { count, packets, notes, .. } = &mut self.receiving;
         *packets = 0;
-        match notes.as_deref_mut() {
-            Some(Notes::Numbers(arrivals)) => {
+        match notes {
+            Notes::Nothing => {}
+            Notes::Numbers(arrivals) => {
                 // It is about the transport; its media SSRC is any of the participant's streams.
                 let Some(media) = streams.first() else { return };
                 let (base, arrived) = arrivals.report();
@@ -201,16 +206,15 @@ impl ParticipantState {
                 arrivals.reported(written.unwrap_or(0));
                 *count = count.wrapping_add(1);
             }
-            Some(Notes::Streams(streams)) => {
+            Notes::Streams(streams) => {
                 let written = write_streams(streams, now, self.ssrc, writer);
                 self.traffic.ccfb_sent += u64::from(written);
             }
-            Some(Notes::Rate(estimate)) => {
+            Notes::Rate(estimate) => {
                 if let Some(rate) = estimate.poll(now) {
                     let _ = writer.remb(self.ssrc, rate, streams);
                 }
             }
-            None => {}
         }
     }
 }

@@ -269,6 +269,30 @@ mod tests {
     }
 
     #[test]
+    fn s_bwe_01_congestion_feedback_that_is_cut_anywhere_is_refused_whole() {
+        let mut body = body(3, &[0x8001, 0x8002, 0x8003, 0]);
+        // A second stream in front of the time.
+        body.splice(20..20, [0, 0, 0, 3, 0, 0, 0, 1, 0x80, 0, 0, 0]);
+        assert_eq!(CongestionFeedback::parse(&body).expect("whole").streams().count(), 2);
+        // Two words alone are a report on nothing, and one on the first stream alone is whole again.
+        for len in (0..body.len()).filter(|len| ![8, 24].contains(len)) {
+            assert!(refused(&body[..len]).is_some(), "{len}");
+        }
+    }
+
+    #[test]
+    fn s_bwe_01_times_wrap_and_numbers_too() {
+        let body = body(2, &[0x9ffd, 0xe000]);
+        let feedback = CongestionFeedback::parse(&body).expect("well formed");
+        let metrics: Vec<_> =
+            feedback.streams().flat_map(|stream| stream.metrics().collect::<Vec<_>>()).collect();
+        let told = metrics.iter().map(|(seq, metric)| (seq.0, metric.map(|metric| metric.arrival)));
+        // The longest age that can be told reaches behind a timestamp of 9/65,536 s.
+        assert!(told.eq([(0xffff, Some(Arrival::Before(8_189))), (0, Some(Arrival::Before(0)))]));
+        assert_eq!(Arrival::Before(8_189).age(), Some(Duration::from_micros(7_997_070)));
+    }
+
+    #[test]
     fn s_bwe_01_as_many_metrics_as_may_be_are_read_and_written() {
         let metrics = vec![Some(Metric { ecn: Ecn::Ect0, arrival: Arrival::Before(3) }); METRICS + 1];
         let report = |len| StreamReport { ssrc: Ssrc(2), begin_seq: WireSeq(7), metrics: &metrics[..len] };

@@ -35,8 +35,11 @@ struct Keys {
 pub struct Report {
     pub at: Instant,
     pub timestamp: u32,
-    pub streams: Vec<(Ssrc, Vec<(WireSeq, Option<rtcp::Metric>)>)>,
+    pub streams: Vec<(Ssrc, Metrics)>,
 }
+
+/// How packets of a stream arrived, if they did.
+pub type Metrics = Vec<(WireSeq, Option<rtcp::Metric>)>;
 
 /// How a client is made.
 #[derive(Clone)]
