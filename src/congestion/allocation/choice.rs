@@ -265,7 +265,7 @@ impl Search<'_> {
         }
         let price = self.line.price;
         let idle = (self.line.slack - rate - reach.up).max(0);
-        let regret = Step { rate, value }.regret(price) + price.value * idle;
+        let regret = Step { rate, value }.regret(price).saturating_add(price.value * idle);
         if regret > self.gap || sums.len() == SUMS {
             return;
         }

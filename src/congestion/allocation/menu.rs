@@ -28,13 +28,13 @@ pub(super) struct Menu {
 pub(super) struct Level {
     /// Bits in a second: at most [`MOST_RATE`].
     pub(super) rate: u32,
-    /// At most 2^19.
+    /// At most 2^22.
     pub(super) value: u32,
 }
 
-/// What a layer's rate counts as at most, so that products of sums over all streams stay within 64 bits:
-/// 268 Mbit/s.
-pub(super) const MOST_RATE: u32 = 1 << 28;
+/// What a layer's rate counts as at most, so that products of sums over all streams stay within 63 bits: 134 Mbit/s,
+/// more than a participant may publish ([`limits::PUBLISH_BITRATE`]).
+pub(super) const MOST_RATE: u32 = 1 << 27;
 
 /// The way from one level to another, or the sum of all streams' levels.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
