@@ -30,6 +30,7 @@
 mod choice;
 mod menu;
 mod patience;
+mod search;
 mod share;
 mod stream;
 #[cfg(test)]
@@ -264,7 +265,7 @@ impl<K: Copy + Ord> Allocator<K> {
         };
         let mut rest = usable - taken(&self.menus).rate;
         while rest > 0 {
-            let out = self.menus.iter_mut().filter(|menu| menu.chosen == 0 && menu.top() > 0);
+            let out = self.menus.iter_mut().filter(|menu| menu.chosen == 0 && menu.cap > 0);
             let fitting = out.filter(|menu| i64::from(menu.level(1).rate) <= rest);
             let slope = |menu: &Menu| Step::default().plus(menu.level(1)).slope();
             // Of equals the first.
