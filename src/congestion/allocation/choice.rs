@@ -13,15 +13,18 @@ use super::menu::{Menu, Step};
 use super::search::{Line, refine};
 use smallvec::SmallVec;
 
-/// How many times a stream is decided both ways.
-const BRANCHES: u8 = 12;
+/// How many times a stream is decided one way or the other.
+const BRANCHES: u8 = 8;
+/// Sums that are looked at before that is done, and then.
+const EFFORT: u32 = 16_384;
+const EFFORT_OF_BRANCH: u32 = 4_096;
 /// Streams for which there is room without the heap: more than a participant has.
 pub(super) const STREAMS: usize = 128;
 
 /// Sets what is chosen of each menu. The lowest levels together fit into the budget. Values are multiples of `grain`;
 /// `price` is where to begin, and where it ended.
 pub(super) fn choose(menus: &mut [Menu], budget: i64, grain: i64, price: &mut f64) {
-    let Some(split) = solve(menus, budget, grain, price, 0) else { return };
+    let Some(split) = solve(menus, budget, grain, price, 0, EFFORT) else { return };
     let value = sum(menus, |menu| menu.chosen).value;
     let chosen = menus.iter().map(|menu| menu.chosen).collect();
     let mut branches = Branches { budget, grain, price: *price, left: BRANCHES, value, chosen };
@@ -55,7 +58,7 @@ impl Branches {
             limit(menus, split.menu, bottom, cap);
             if self.left > 0 && sum(menus, |menu| menu.bottom).rate <= self.budget {
                 let mut price = self.price;
-                let open = solve(menus, self.budget, self.grain, &mut price, self.value);
+                let open = solve(menus, self.budget, self.grain, &mut price, self.value, EFFORT_OF_BRANCH);
                 let value = sum(menus, |menu| menu.chosen).value;
                 if value > self.value {
                     self.value = value;
@@ -79,7 +82,14 @@ fn sum(menus: &[Menu], level: impl Fn(&Menu) -> u8) -> Step {
 }
 
 /// Chooses the best, if it is worth more than `floor`. If it may not be the best, the stream to decide both ways.
-fn solve(menus: &mut [Menu], budget: i64, grain: i64, price: &mut f64, floor: i64) -> Option<Split> {
+fn solve(
+    menus: &mut [Menu],
+    budget: i64,
+    grain: i64,
+    price: &mut f64,
+    floor: i64,
+    effort: u32,
+) -> Option<Split> {
     let top = sum(menus, |menu| menu.cap);
     if top.rate <= budget {
         menus.iter_mut().for_each(|menu| menu.chosen = menu.cap);
@@ -100,7 +110,7 @@ fn solve(menus: &mut [Menu], budget: i64, grain: i64, price: &mut f64, floor: i6
         menus.iter().enumerate().filter_map(|(at, menu)| next(menu).map(|next| (at, menu.chosen, next)));
     let split = splits.next().map(|(menu, low, (high, _))| Split { menu, low, high });
     let least = (floor - sum(menus, |menu| menu.chosen).value).max(0);
-    let proven = refine(menus, &Line { price: exact, slack, grain, least });
+    let proven = refine(menus, &Line { price: exact, slack, grain, least, effort });
     split.filter(|_| !proven)
 }
 

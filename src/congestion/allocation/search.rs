@@ -10,8 +10,8 @@ use smallvec::SmallVec;
 /// Other levels that may be part of a better choice.
 const CHOICES: usize = 256;
 /// Sums that are kept side by side, and the steps that led to all that were ever kept.
-const SUMS: usize = 512;
-const TRAIL: usize = 4_096;
+const SUMS: usize = 256;
+const TRAIL: usize = 2_048;
 /// Levels that the greedy choice fills in.
 const PICKS: usize = 16;
 
@@ -24,6 +24,8 @@ pub(super) struct Line {
     pub(super) grain: i64,
     /// What is not worth more than this is of no interest.
     pub(super) least: i64,
+    /// How many sums of other levels are looked at, some nanoseconds each.
+    pub(super) effort: u32,
 }
 
 impl Line {
@@ -61,8 +63,15 @@ pub(super) fn refine(menus: &mut [Menu], line: &Line) -> bool {
     }
     choices.retain(|choice| choice.regret <= gap.min(within));
     let value = filled.max(line.least);
-    let mut search =
-        Search { line, gap: gap.min(within), value, end: None, trail: SmallVec::new(), cut: within < gap };
+    let mut search = Search {
+        line,
+        gap: gap.min(within),
+        value,
+        end: None,
+        trail: SmallVec::new(),
+        cut: within < gap,
+        effort: line.effort,
+    };
     search.run(&choices);
     match search.end {
         None => picks.iter().for_each(|pick| take(menus, pick)),
@@ -163,7 +172,8 @@ struct Search<'a> {
     end: Option<u16>,
     /// Steps: the one before, and the number of the choice.
     trail: SmallVec<[(u16, u16); TRAIL]>,
-    /// Something was left out for want of room.
+    /// Sums that may still be looked at, and whether something was left out for want of them or of room.
+    effort: u32,
     cut: bool,
 }
 
@@ -178,7 +188,7 @@ impl Search<'_> {
         let (mut before, mut next, mut merged) = (&mut before, &mut next, &mut merged);
         before.push(Sum { rate: 0, value: 0, trail: START });
         for group in &groups {
-            if group.regret > self.gap {
+            if group.regret > self.gap || self.effort == 0 {
                 break;
             }
             reach = reach.plus(group, -1);
@@ -213,6 +223,7 @@ impl Search<'_> {
 
     /// Adds a sum to a list if it can still become something better; one that is new takes a step.
     fn keep(&mut self, sums: &mut Sums, mut sum: Sum, reach: Reach, step: Option<u16>) {
+        self.effort = self.effort.saturating_sub(1);
         let (rate, value) = (i64::from(sum.rate), i64::from(sum.value));
         let dominated = sums.last().is_some_and(|last| last.value >= sum.value);
         if dominated || rate + reach.down > self.line.slack {
@@ -224,7 +235,7 @@ impl Search<'_> {
         if regret > self.gap {
             return;
         }
-        if sums.len() == SUMS || (step.is_some() && self.trail.len() == TRAIL) {
+        if sums.len() == SUMS || self.effort == 0 || (step.is_some() && self.trail.len() == TRAIL) {
             self.cut = true;
             return;
         }
