@@ -2,33 +2,98 @@
 //!
 //! First each stream takes what is the best for it at one price of rate, and the price is set so that the budget
 //! just holds ([`relax`]). No choice whatever can be worth more than that and what the rest of the budget is worth at
-//! that price; each other level costs a regret. So only choices that together regret no more than the gap to that
-//! bound can be better, and there are few: a greedy one makes the gap small ([`fill`]), and the others are gone
-//! through as a list of sums of which none is both dearer and worth less than another ([`Search`]).
+//! that price; what can lie between is gone through ([`refine`]). Where that is too much, because much is left of
+//! the budget, the one stream that did not find room for its next corner is the reason: it is decided without that
+//! corner, and with it ([`Branches`]).
 //!
-//! Values are whole numbers: that is where the search ends. It is bounded; where the bounds cut it short, beyond
-//! any ladder seen, the best found so far is taken.
+//! Values are whole numbers: that is where the search ends. It is bounded; where it is cut short the best found so
+//! far is taken.
 
 use super::menu::{Menu, Step};
+use super::search::{Line, refine};
 use smallvec::SmallVec;
 
-/// Other levels that may be part of a better choice.
-const CHOICES: usize = 256;
-/// Sums that are kept side by side, and the steps that led to all that were ever kept.
-const SUMS: usize = 512;
-const TRAIL: usize = 4_096;
-/// Levels that the greedy choice fills in.
-const PICKS: usize = 8;
-/// Streams for whose groups of choices there is room without the heap: more than a participant has.
-const GROUPS: usize = 128;
+/// How many times a stream is decided one way or the other.
+const BRANCHES: u8 = 8;
+/// Sums that are looked at before that is done, and then.
+const EFFORT: u32 = 16_384;
+const EFFORT_OF_BRANCH: u32 = 4_096;
+/// Streams for which there is room without the heap: more than a participant has.
+pub(super) const STREAMS: usize = 128;
 
 /// Sets what is chosen of each menu. The lowest levels together fit into the budget. Values are multiples of `grain`;
 /// `price` is where to begin, and where it ended.
 pub(super) fn choose(menus: &mut [Menu], budget: i64, grain: i64, price: &mut f64) {
-    let top = menus.iter().fold(Step::default(), |sum, menu| sum.plus(menu.level(menu.top())));
+    let Some(split) = solve(menus, budget, grain, price, 0, EFFORT) else { return };
+    let value = sum(menus, |menu| menu.chosen).value;
+    let chosen = menus.iter().map(|menu| menu.chosen).collect();
+    let mut branches = Branches { budget, grain, price: *price, left: BRANCHES, value, chosen };
+    branches.explore(menus, split);
+    menus.iter_mut().zip(&branches.chosen).for_each(|(menu, chosen)| menu.chosen = *chosen);
+}
+
+/// A stream between two corners: up to the one, or from the other on.
+#[derive(Debug, Clone, Copy)]
+struct Split {
+    menu: usize,
+    low: u8,
+    high: u8,
+}
+
+/// The best choice so far, and what else is looked at.
+struct Branches {
+    budget: i64,
+    grain: i64,
+    price: f64,
+    left: u8,
+    value: i64,
+    chosen: SmallVec<[u8; STREAMS]>,
+}
+
+impl Branches {
+    fn explore(&mut self, menus: &mut [Menu], split: Split) {
+        let Some((bottom, cap)) = menus.get(split.menu).map(|menu| (menu.bottom, menu.cap)) else { return };
+        for (bottom, cap) in [(bottom, split.low), (split.high, cap)] {
+            self.left = self.left.saturating_sub(1);
+            limit(menus, split.menu, bottom, cap);
+            if self.left > 0 && sum(menus, |menu| menu.bottom).rate <= self.budget {
+                let mut price = self.price;
+                let open = solve(menus, self.budget, self.grain, &mut price, self.value, EFFORT_OF_BRANCH);
+                let value = sum(menus, |menu| menu.chosen).value;
+                if value > self.value {
+                    self.value = value;
+                    self.chosen = menus.iter().map(|menu| menu.chosen).collect();
+                }
+                open.into_iter().for_each(|split| self.explore(menus, split));
+            }
+        }
+        limit(menus, split.menu, bottom, cap);
+    }
+}
+
+fn limit(menus: &mut [Menu], at: usize, bottom: u8, cap: u8) {
+    if let Some(menu) = menus.get_mut(at) {
+        (menu.bottom, menu.cap) = (bottom, cap);
+    }
+}
+
+fn sum(menus: &[Menu], level: impl Fn(&Menu) -> u8) -> Step {
+    menus.iter().fold(Step::default(), |sum, menu| sum.plus(menu.level(level(menu))))
+}
+
+/// Chooses the best, if it is worth more than `floor`. If it may not be the best, the stream to decide both ways.
+fn solve(
+    menus: &mut [Menu],
+    budget: i64,
+    grain: i64,
+    price: &mut f64,
+    floor: i64,
+    effort: u32,
+) -> Option<Split> {
+    let top = sum(menus, |menu| menu.cap);
     if top.rate <= budget {
-        menus.iter_mut().for_each(|menu| menu.chosen = menu.top());
-        return;
+        menus.iter_mut().for_each(|menu| menu.chosen = menu.cap);
+        return None;
     }
     let (exact, spent) = relax(menus, budget, top, *price);
     *price = exact.slope();
@@ -37,9 +102,16 @@ pub(super) fn choose(menus: &mut [Menu], budget: i64, grain: i64, price: &mut f6
         slack -= menu.rise(*price, slack);
         menu.chosen = menu.best();
     }
-    if slack > 0 {
-        refine(menus, &Line { price: exact, slack, grain });
+    if slack == 0 {
+        return None;
     }
+    let next = |menu: &Menu| menu.next().filter(|(_, slope)| slope >= price);
+    let mut splits =
+        menus.iter().enumerate().filter_map(|(at, menu)| next(menu).map(|next| (at, menu.chosen, next)));
+    let split = splits.next().map(|(menu, low, (high, _))| Split { menu, low, high });
+    let least = (floor - sum(menus, |menu| menu.chosen).value).max(0);
+    let proven = refine(menus, &Line { price: exact, slack, grain, least, effort });
+    split.filter(|_| !proven)
 }
 
 /// Finds the price at which the budget just holds what is the best for each stream, and what that takes.
@@ -48,7 +120,7 @@ pub(super) fn choose(menus: &mut [Menu], budget: i64, grain: i64, price: &mut f6
 /// above that line; when none is, both are on the outline, and the price is the slope between them. Lowest levels
 /// may dent the outline: then what is taken is the point within the budget.
 fn relax(menus: &mut [Menu], budget: i64, top: Step, guess: f64) -> (Step, i64) {
-    let lowest = menus.iter().fold(Step::default(), |sum, menu| sum.plus(menu.level(menu.bottom)));
+    let lowest = sum(menus, |menu| menu.bottom);
     let (mut low, mut high, mut low_price) = (lowest, top, f64::INFINITY);
     let mut guess = Some(guess).filter(|guess| *guess > 0.0);
     let mut seek = |price| menus.iter_mut().fold(Step::default(), |sum, menu| sum.plus(menu.seek(price)));
@@ -66,250 +138,4 @@ fn relax(menus: &mut [Menu], budget: i64, top: Step, guess: f64) -> (Step, i64) 
             high = point;
         }
     }
-}
-
-/// The bound on all choices: from what is the best at a price on, with that price.
-struct Line {
-    price: Step,
-    /// What of the budget is left.
-    slack: i64,
-    grain: i64,
-}
-
-impl Line {
-    /// The regret that a choice worth so much more can have at most.
-    fn regret_of(&self, value: i64) -> i64 {
-        self.price.value * self.slack - self.price.rate * value
-    }
-}
-
-/// Another level of a menu, by its way from the one that is the best at the price.
-#[derive(Debug, Clone, Copy)]
-struct Choice {
-    regret: i64,
-    rate: i32,
-    value: i32,
-    menu: u16,
-    level: u8,
-}
-
-type Choices = SmallVec<[Choice; CHOICES]>;
-
-fn refine(menus: &mut [Menu], line: &Line) {
-    let (mut choices, gap) = (Choices::new(), line.regret_of(line.grain));
-    let mut within = collect(menus, line.price, gap, &mut choices);
-    let picks = match within < gap {
-        false => fill(|| choices.iter().copied(), line.slack),
-        true => fill(|| others(menus, line.price), line.slack),
-    };
-    let filled = picks.iter().map(|pick| i64::from(pick.value)).sum();
-    let gap = line.regret_of(filled + line.grain);
-    if within < gap {
-        // There were too many for the list; fewer matter now.
-        within = collect(menus, line.price, gap, &mut choices);
-    }
-    let gap = gap.min(within);
-    choices.retain(|choice| choice.regret <= gap);
-    let mut search = Search { line, gap, value: filled, end: None, trail: SmallVec::new() };
-    search.run(&choices);
-    match search.end {
-        None => picks.iter().for_each(|pick| take(menus, pick)),
-        Some(end) => search.path(end, &choices).for_each(|choice| take(menus, choice)),
-    }
-}
-
-fn take(menus: &mut [Menu], choice: &Choice) {
-    if let Some(menu) = menus.get_mut(usize::from(choice.menu)) {
-        menu.chosen = choice.level;
-    }
-}
-
-/// Lists the levels whose regret is within a gap, in the order of the menus. Where they are too many the gap is
-/// narrowed; it is given back. Of those that have no regret at all the first ones stay.
-fn collect(menus: &[Menu], price: Step, mut gap: i64, choices: &mut Choices) -> i64 {
-    while !list(menus, price, gap, choices) && gap > 0 {
-        gap /= 2;
-    }
-    gap
-}
-
-/// False if they are too many.
-fn list(menus: &[Menu], price: Step, gap: i64, choices: &mut Choices) -> bool {
-    choices.clear();
-    for choice in others(menus, price).filter(|choice| choice.regret <= gap) {
-        if choices.len() == CHOICES {
-            return false;
-        }
-        choices.push(choice);
-    }
-    true
-}
-
-/// All levels but the ones that are chosen.
-fn others(menus: &[Menu], price: Step) -> impl Iterator<Item = Choice> {
-    (0u16..).zip(menus).flat_map(move |(at, menu)| {
-        let here = menu.level(menu.chosen);
-        menu.levels().filter(|(level, _)| *level != menu.chosen).map(move |(level, there)| {
-            let step = there.above(here);
-            let (rate, value) = (step.rate as i32, step.value as i32);
-            Choice { regret: step.regret(price), rate, value, menu: at, level }
-        })
-    })
-}
-
-/// Spends what is left on what is worth the most and fits, again and again.
-fn fill<C: Iterator<Item = Choice>>(choices: impl Fn() -> C, mut slack: i64) -> SmallVec<[Choice; PICKS]> {
-    let mut picks = SmallVec::<[Choice; PICKS]>::new();
-    while picks.len() < PICKS {
-        let fitting = choices().filter(|choice| choice.value > 0 && i64::from(choice.rate) <= slack);
-        let others = fitting.filter(|choice| picks.iter().all(|pick| pick.menu != choice.menu));
-        let Some(best) = others.min_by_key(|choice| (-choice.value, choice.rate)) else { break };
-        slack -= i64::from(best.rate);
-        picks.push(best);
-    }
-    picks
-}
-
-/// Some other levels together.
-#[derive(Debug, Clone, Copy)]
-struct Sum {
-    rate: i32,
-    value: i32,
-    /// The last of the steps that led here; [`START`] for none.
-    trail: u16,
-}
-
-const START: u16 = u16::MAX;
-
-/// Sums by growing rate and growing value.
-type Sums = SmallVec<[Sum; SUMS]>;
-
-/// How far the rate of a sum can still fall and rise.
-#[derive(Debug, Default, Clone, Copy)]
-struct Reach {
-    down: i64,
-    up: i64,
-}
-
-/// The choices of one menu.
-#[derive(Debug, Clone, Copy)]
-struct Group<'a> {
-    /// The least regret among them.
-    regret: i64,
-    /// The number of the first.
-    first: u16,
-    choices: &'a [Choice],
-}
-
-struct Search<'a> {
-    line: &'a Line,
-    /// The regret that something better can have at most.
-    gap: i64,
-    /// What the best so far is worth, and the last step to it, if it was found here.
-    value: i64,
-    end: Option<u16>,
-    /// Steps: the one before, and the number of the choice.
-    trail: SmallVec<[(u16, u16); TRAIL]>,
-}
-
-impl Search<'_> {
-    /// Goes through the choices menu by menu, those with the least regret first.
-    fn run(&mut self, choices: &Choices) {
-        let mut groups = group(choices);
-        groups.sort_unstable_by_key(|group| (group.regret, group.first));
-        let mut reach = groups.iter().fold(Reach::default(), |reach, group| reach.plus(group, 1));
-        // Lists are exchanged by reference: they are large.
-        let (mut before, mut next, mut merged) = (Sums::new(), Sums::new(), Sums::new());
-        let (mut before, mut next, mut merged) = (&mut before, &mut next, &mut merged);
-        before.push(Sum { rate: 0, value: 0, trail: START });
-        for group in &groups {
-            if group.regret > self.gap {
-                break;
-            }
-            reach = reach.plus(group, -1);
-            next.clear();
-            before.iter().for_each(|sum| self.keep(next, *sum, reach, None));
-            for (number, choice) in (group.first..).zip(group.choices) {
-                if choice.regret <= self.gap {
-                    self.merge(next, before, (number, choice), reach, merged);
-                    std::mem::swap(&mut next, &mut merged);
-                }
-            }
-            std::mem::swap(&mut before, &mut next);
-        }
-    }
-
-    /// Puts together what is there already and all sums with one choice more.
-    fn merge(&mut self, there: &Sums, before: &Sums, more: (u16, &Choice), reach: Reach, merged: &mut Sums) {
-        let (number, choice) = more;
-        merged.clear();
-        let mut there = there.iter().copied().peekable();
-        for sum in before {
-            // Beyond what 32 bits hold nothing fits.
-            let (rate, value) =
-                (sum.rate.saturating_add(choice.rate), sum.value.saturating_add(choice.value));
-            while let Some(first) = there.next_if(|other| (other.rate, -other.value) <= (rate, -value)) {
-                self.keep(merged, first, reach, None);
-            }
-            self.keep(merged, Sum { rate, value, trail: sum.trail }, reach, Some(number));
-        }
-        there.for_each(|sum| self.keep(merged, sum, reach, None));
-    }
-
-    /// Adds a sum to a list if it can still become something better; one that is new takes a step.
-    fn keep(&mut self, sums: &mut Sums, mut sum: Sum, reach: Reach, step: Option<u16>) {
-        let (rate, value) = (i64::from(sum.rate), i64::from(sum.value));
-        let dominated = sums.last().is_some_and(|last| last.value >= sum.value);
-        if dominated || rate + reach.down > self.line.slack {
-            return;
-        }
-        let price = self.line.price;
-        let idle = (self.line.slack - rate - reach.up).max(0);
-        let regret = Step { rate, value }.regret(price) + price.value * idle;
-        if regret > self.gap || sums.len() == SUMS {
-            return;
-        }
-        if let Some(number) = step {
-            if self.trail.len() == TRAIL {
-                return;
-            }
-            let place = self.trail.len() as u16;
-            self.trail.push((sum.trail, number));
-            sum.trail = place;
-            if rate <= self.line.slack && value > self.value {
-                (self.value, self.end) = (value, Some(place));
-                self.gap = self.gap.min(self.line.regret_of(value + self.line.grain));
-            }
-        }
-        sums.push(sum);
-    }
-
-    /// The choices that led to a step.
-    fn path<'c>(&self, end: u16, choices: &'c Choices) -> impl Iterator<Item = &'c Choice> {
-        let step = |place: u16| self.trail.get(usize::from(place)).copied();
-        std::iter::successors(step(end), move |(before, _)| step(*before))
-            .filter_map(|(_, number)| choices.get(usize::from(number)))
-    }
-}
-
-impl Reach {
-    /// With what one group can add, or without it again.
-    fn plus(self, group: &Group<'_>, times: i64) -> Reach {
-        let rates = group.choices.iter().map(|choice| i64::from(choice.rate));
-        let (down, up) = rates.fold((0, 0), |(down, up), rate| (rate.min(down), rate.max(up)));
-        Reach { down: self.down + times * down, up: self.up + times * up }
-    }
-}
-
-fn group(choices: &Choices) -> SmallVec<[Group<'_>; GROUPS]> {
-    let mut first = 0;
-    choices
-        .chunk_by(|a, b| a.menu == b.menu)
-        .map(|choices| {
-            let regret = choices.iter().map(|choice| choice.regret).min().unwrap_or_default();
-            let group = Group { regret, first, choices };
-            first += choices.len() as u16;
-            group
-        })
-        .collect()
 }

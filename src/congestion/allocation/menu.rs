@@ -10,9 +10,10 @@ pub(super) const LEVELS: usize = limits::RUNGS + 1;
 pub(super) struct Menu {
     /// The level that the last choice gave it.
     pub(super) chosen: u8,
-    /// The lowest level that is to be chosen.
+    /// The lowest and the highest level that may be chosen.
     pub(super) bottom: u8,
-    /// The highest level.
+    pub(super) cap: u8,
+    /// The highest level that there is.
     top: u8,
     /// The corner that was last the best at some price.
     corner: u8,
@@ -28,13 +29,13 @@ pub(super) struct Menu {
 pub(super) struct Level {
     /// Bits in a second: at most [`MOST_RATE`].
     pub(super) rate: u32,
-    /// At most 2^19.
+    /// At most 2^22.
     pub(super) value: u32,
 }
 
-/// What a layer's rate counts as at most, so that products of sums over all streams stay within 64 bits:
-/// 268 Mbit/s.
-pub(super) const MOST_RATE: u32 = 1 << 28;
+/// What a layer's rate counts as at most, so that products of sums over all streams stay within 63 bits: 134 Mbit/s,
+/// more than a participant may publish ([`limits::PUBLISH_BITRATE`]).
+pub(super) const MOST_RATE: u32 = 1 << 27;
 
 /// The way from one level to another, or the sum of all streams' levels.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl Step {
 impl Default for Menu {
     fn default() -> Self {
         let (levels, slopes) = ([Level::default(); LEVELS], [0.0; LEVELS]);
-        Menu { chosen: 0, bottom: 0, top: 0, corner: 0, levels, corners: [0; LEVELS], slopes }
+        Menu { chosen: 0, bottom: 0, cap: 0, top: 0, corner: 0, levels, corners: [0; LEVELS], slopes }
     }
 }
 
@@ -86,25 +87,29 @@ impl Menu {
             *slot = level;
             self.top += 1;
         }
+        self.cap = self.top;
         self.outline();
     }
 
     /// The levels that can be chosen, with their numbers.
     pub(super) fn levels(&self) -> impl Iterator<Item = (u8, &Level)> {
-        (0..=self.top).zip(&self.levels).skip(self.bottom.into())
+        (0..=self.cap).zip(&self.levels).skip(self.bottom.into())
     }
 
     pub(super) fn level(&self, level: u8) -> Level {
         self.levels.get(usize::from(level)).copied().unwrap_or_default()
     }
 
-    pub(super) fn top(&self) -> u8 {
-        self.top
+    /// The level that was the best at the price last asked for, or the next to it that may be chosen.
+    pub(super) fn best(&self) -> u8 {
+        self.corner_at(usize::from(self.corner)).max(self.bottom).min(self.cap)
     }
 
-    /// The level that was the best at the price last asked for, or the lowest one.
-    pub(super) fn best(&self) -> u8 {
-        self.corner_at(usize::from(self.corner)).max(self.bottom)
+    /// The corner behind the best one if it may be chosen, and the slope to it.
+    pub(super) fn next(&self) -> Option<(u8, f64)> {
+        let next = self.corner_at(usize::from(self.corner) + 1);
+        let slope = self.slopes.get(usize::from(self.corner)).copied().filter(|slope| *slope > 0.0)?;
+        Some((next, slope)).filter(|_| next > self.bottom && next <= self.cap)
     }
 
     fn corner_at(&self, corner: usize) -> u8 {
@@ -133,7 +138,7 @@ impl Menu {
     }
 
     /// Goes to the corner that is the best at a price above zero for each bit, the cheapest of those as good, and gives
-    /// its level, or the lowest one that is to be chosen.
+    /// its level, or the next to it that may be chosen.
     pub(super) fn seek(&mut self, price: f64) -> Level {
         let mut corner = usize::from(self.corner);
         while self.slopes.get(corner).is_some_and(|slope| *slope > price) {
@@ -151,10 +156,9 @@ impl Menu {
     pub(super) fn rise(&mut self, price: f64, slack: i64) -> i64 {
         let here = self.level(self.best());
         let mut taken = 0;
-        while self.slopes.get(usize::from(self.corner)).is_some_and(|slope| *slope >= price) {
-            let next = self.corner_at(usize::from(self.corner) + 1);
+        while let Some((next, _)) = self.next().filter(|(_, slope)| *slope >= price) {
             let step = self.level(next).above(here);
-            if next <= self.bottom || step.rate > slack {
+            if step.rate > slack {
                 break;
             }
             (self.corner, taken) = (self.corner + 1, step.rate);

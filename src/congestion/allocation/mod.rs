@@ -7,18 +7,19 @@
 //! ([`utility()`]), presence and factor are the class's ([`CLASSES`]). Of all choices of a layer or nothing for each
 //! stream that fit, the one with the greatest sum is taken. From that one sum follows what is promised: more
 //! budget never lowers it (what fitted still fits); a higher class or weight never means a lower layer (it raises the
-//! worth of the stream's higher layers more than that of its lower ones); the order of calls does not matter. Presence
-//! keeps a stream of a high class from being starved by many of a low one; the first layer has half the points of the
-//! best and costs the least, so everybody is seen before anybody is sharp. Worths are small whole numbers, which is
-//! what makes the exact choice cheap: it takes a time proportional to the number of layers, and a bounded search among
-//! the few choices that the bound by linear relaxation leaves open.
+//! worth of the stream's higher layers more than that of its lower ones); the order of calls does not matter. By
+//! presence a stream of a high class is not starved by many of a low one, and everybody is seen before anybody is
+//! sharp. Worths are small whole numbers, which makes the exact choice cheap: it takes a time proportional to the
+//! number of layers, and a bounded search among the few choices that the bound by linear relaxation leaves open. The
+//! search is bounded: with a hundred streams that are much the same it may end before all is proven.
 //!
 //! **Staying.** What does not fit is left at once. What is more is taken when it fits with a margin: at once if the
 //! budget has leapt, which is a probe's doing, else when the room has lasted; the longer, the more often what was taken
 //! was lost again. The layer that a stream has is worth a few points more than it would be, less than the next layer
-//! adds, so that streams of equal worth do not trade places; unless streams, classes or ladders changed none gives way
-//! to another before all have stayed for 10 s, or one gets nothing. A stream that once lost a layer to the budget does not go up
-//! after three moves within a minute. One that gets nothing has its first layer after 0.4 to 0.8 s of room in any case.
+//! adds, so that streams of equal worth do not trade places; unless streams, classes or ladders changed or somebody gets
+//! nothing, none gives way to another before all have stayed for 10 s. A stream that once lost a layer to the budget
+//! does not go up after three moves within a minute. One that gets nothing has its first layer after 0.4 to 0.8 s of
+//! room in any case.
 //!
 //! **What to prove.** [`Allocator::demand`] is the total with which the next layer is turned on, reserve and margin
 //! included. Once so much is proven something is turned on: estimator and allocator cannot wait for each other.
@@ -29,6 +30,7 @@
 mod choice;
 mod menu;
 mod patience;
+mod search;
 mod share;
 mod stream;
 #[cfg(test)]
@@ -274,7 +276,7 @@ impl<K: Copy + Ord> Allocator<K> {
         };
         let mut rest = usable - taken(&self.menus).rate;
         while rest > 0 {
-            let out = self.menus.iter_mut().filter(|menu| menu.chosen == 0 && menu.top() > 0);
+            let out = self.menus.iter_mut().filter(|menu| menu.chosen == 0 && menu.cap > 0);
             let fitting = out.filter(|menu| i64::from(menu.level(1).rate) <= rest);
             let slope = |menu: &Menu| Step::default().plus(menu.level(1)).slope();
             // Of equals the first.

@@ -16,12 +16,12 @@ pub struct ClassWorth {
     pub factor: u32,
 }
 
-/// The classes, the most important first: each counts twice the next one, and being there in it outweighs a dozen
-/// streams or more of those below.
+/// The classes, the most important first: each counts twice the next one, and being there in it outweighs about a
+/// dozen streams of the next one.
 pub const CLASSES: [ClassWorth; 4] = [
-    ClassWorth { presence: 16_384, factor: 8 },
-    ClassWorth { presence: 2_048, factor: 4 },
-    ClassWorth { presence: 256, factor: 2 },
+    ClassWorth { presence: 131_072, factor: 8 },
+    ClassWorth { presence: 8_192, factor: 4 },
+    ClassWorth { presence: 512, factor: 2 },
     ClassWorth { presence: 32, factor: 1 },
 ];
 

@@ -112,3 +112,16 @@ fn wild(random: &mut Random, streams: u64, most_layers: u64) -> Vec<Given> {
     }
     given
 }
+
+/// A room in which some have a single large layer, which leaves a large hole where it does not fit.
+fn mixed(random: &mut Random, streams: u64) -> Vec<Given> {
+    let mut given = room(random, streams, 15);
+    for one in &mut given {
+        (one.class, one.weight) = (random.below(4) as u8, 1 + random.below(16) as u8);
+        if random.below(4) == 0 {
+            let rate = Bitrate::from_bps(1_000_000 + random.below(4_000_000));
+            one.layers = vec![Layer { rate, utility: 1 + random.below(200) as u8 }];
+        }
+    }
+    given
+}

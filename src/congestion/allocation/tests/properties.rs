@@ -15,7 +15,9 @@ fn alike() -> impl Strategy<Value = Vec<Layer>> {
 }
 
 fn streams(most: usize) -> impl Strategy<Value = Vec<Given>> {
-    let stream = (0u8..5, 1u8..=16, prop_oneof![layers(), alike()])
+    let large = (500_000u64..5_000_000, 1u8..=255)
+        .prop_map(|(bps, utility)| vec![Layer { rate: Bitrate::from_bps(bps), utility }]);
+    let stream = (0u8..5, 1u8..=16, prop_oneof![2 => layers(), 2 => alike(), 1 => large])
         .prop_map(|(class, weight, layers)| Given { key: 0, class, weight, layers });
     prop::collection::vec(stream, 1..=most).prop_map(|mut given| {
         (0..).zip(&mut given).for_each(|(key, one)| one.key = key);
