@@ -6,6 +6,7 @@ use crate::base::time::Instant;
 use crate::conference::budget::PublishBudget;
 use crate::conference::config::{EngineConfig, ParticipantConfig, RoomConfig};
 use crate::conference::decisions::Choice;
+use crate::conference::decisions::KeyFrameReason;
 use crate::conference::drops::{DropReason, DropTally};
 use crate::conference::engine::{Engine, push_event};
 use crate::conference::event::{Event, LeaveReason};
@@ -415,14 +416,20 @@ impl Engine {
         };
         // Numbers go on where they ended: none is used twice (I-10).
         subscription.rewriter.pause();
-        // What it is to get follows.
-        subscription.rewriter.set_target(None);
+        // Its share follows at once; what is wished for is asked for meanwhile.
+        let target = subscription.target(&source.ladder);
+        subscription.rewriter.set_target(target);
+        subscription.granted = target;
         subscription.seat = Some(source.audience.len());
         source.audience.push(Listener { subscription: key, subscriber, rewriter: subscription.rewriter });
-        if source.info.kind == MediaKind::Video {
-            self.fit(now, subscriber);
+        let video = source.info.kind == MediaKind::Video;
+        if let Some(target) = target {
+            self.want_keyframe(now, source_id, target.encoding, KeyFrameReason::Switch);
         }
-        self.retarget(now, key);
+        if video {
+            self.fit(now, subscriber);
+            self.touch(now, subscriber);
+        }
         self.arm_reports(now, subscriber);
     }
 

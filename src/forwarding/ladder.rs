@@ -114,9 +114,8 @@ impl Meter {
             let (bitrate, frame_rate) = (a_second(u64::from(count.bytes) * 8), a_second(count.frames.into()));
             let smooth = |before: u32, now: u32| if before == 0 { now } else { before / 2 + now.div_ceil(2) };
             // Key frames are no change of rate.
-            let steady =
-                |before: u32, now: u32| if before == 0 { now } else { before / 4 * 3 + now.div_ceil(4) };
-            count.bitrate = steady(count.bitrate, bitrate);
+            let before = count.bitrate;
+            count.bitrate = if before == 0 { bitrate } else { before / 4 * 3 + bitrate.div_ceil(4) };
             count.frame_rate = u16::try_from(smooth(count.frame_rate.into(), frame_rate)).unwrap_or(u16::MAX);
             (count.bytes, count.frames) = (0, 0);
             if count.heard.is_none() {

@@ -117,14 +117,14 @@ impl Network {
             let (_, arrivals) = self.back.pop_front().unwrap_or_default();
             self.estimator.on_feedback(self.now, &arrivals);
         }
-        if tick % 20 == 0 {
+        if tick.is_multiple_of(20) {
             self.send(80);
         }
-        if tick % 33 == 0 {
+        if tick.is_multiple_of(33) {
             self.pictures += self.frame();
         }
         self.pace();
-        if tick % self.path.feedback == 0 {
+        if tick.is_multiple_of(self.path.feedback) {
             self.report();
         }
     }
