@@ -141,6 +141,8 @@ pub struct Allocator<K> {
     declared: bool,
     /// The largest total of late that was taken and soon lost again.
     unrest: u64,
+    /// Since when much more than that is proven.
+    calm_since: Option<Instant>,
     /// When any stream last got another layer.
     changed: Instant,
     /// Since when the same is asked to be proven, and whether that is the smallest step.
@@ -150,6 +152,9 @@ pub struct Allocator<K> {
 
 /// How long one rate is asked to be proven before another one is.
 pub const ASKING: Duration = Duration::from_secs(2);
+
+/// How long much more than what did not last is proven until streams that moved often may go up again.
+const CALM: Duration = Duration::from_secs(15);
 
 /// How long nothing has changed before one stream has to give way to another though nothing was declared.
 const TRADING: Duration = Duration::from_secs(10);
@@ -175,6 +180,7 @@ impl<K: Copy + Ord> Allocator<K> {
             dark: false,
             declared: false,
             unrest: 0,
+            calm_since: None,
             changed: Instant::ZERO,
             asked: Instant::ZERO,
             modest: false,
@@ -237,10 +243,12 @@ impl<K: Copy + Ord> Allocator<K> {
         if lost && self.patience.is_soon(now) {
             self.unrest = self.unrest.max(self.reserve.as_bps().saturating_add(held));
         }
-        if self.calm().is_some_and(|calm| self.patience.more.proven().as_bps() >= calm) {
+        let calm = self.calm().is_some_and(|calm| self.patience.more.proven().as_bps() >= calm);
+        self.calm_since = calm.then(|| self.calm_since.unwrap_or(now));
+        if self.calm_since.is_some_and(|since| now - since >= CALM) {
             // It is another path: what did not last on the one before says nothing of it.
             self.entries.iter_mut().for_each(Entry::forget_moves);
-            self.unrest = 0;
+            (self.unrest, self.calm_since) = (0, None);
         }
         let least = self.config.least_video.as_bps();
         self.dark = room < least || (self.dark && self.usable(self.patience.least.proven()) < least);
@@ -382,7 +390,8 @@ impl<K: Copy + Ord> Allocator<K> {
         let least = least.filter(|_| out || self.dark);
         let waits = self.entries.iter().filter(|entry| behind(entry)).filter_map(|entry| entry.waits);
         let asking = self.entries.iter().any(behind).then(|| self.asked + ASKING);
-        more.into_iter().chain(least).chain(waits).chain(asking).min()
+        let calm = self.calm_since.map(|since| since + CALM);
+        more.into_iter().chain(least).chain(waits).chain(asking).chain(calm).min()
     }
 
     fn view(&self) -> View {
