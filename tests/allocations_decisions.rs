@@ -44,29 +44,33 @@ fn write(text: &mut String, decision: &Decision) {
     writeln!(text, "{decision:?}").expect("text");
 }
 
-/// Forty milliseconds in which the wish of a listener changes, and what all listeners tell of them; counts what the
-/// engine allocates of its own.
+/// Forty milliseconds of video, after which the listeners tell of them or are silent; counts what the engine allocates of
+/// its own. Their wishes change now and then.
 fn round(world: &mut World, at: usize, text: &mut String, counts: &mut [usize; 4]) -> usize {
     let packets = world.packets(Media::Video, 200, 40);
     let (source, listener) = (world.video(), world.participants[1 + at % LISTENERS]);
-    let slow = at / LISTENERS % 2 == 0;
-    let wish = Wish { max_frame_rate: slow.then_some(300), ..Wish::default() };
     let region = Region::new(GLOBAL);
-    let participant = world.engine.participant(listener);
-    participant.expect("it is there").set_wish(source, wish).expect("it is subscribed");
+    if at.is_multiple_of(5) {
+        let slow = at / 5 / LISTENERS % 2 == 0;
+        let wish = Wish { max_frame_rate: slow.then_some(300), ..Wish::default() };
+        let participant = world.engine.participant(listener);
+        participant.expect("it is there").set_wish(source, wish).expect("it is subscribed");
+    }
     for packet in packets.chunks(4) {
         world.forward(packet);
         world.tick();
     }
     fetch(world, text, counts);
-    let mut allocated = region.change().allocations + region.change().reallocations;
+    let change = region.change();
     let told = world.tell();
     let region = Region::new(GLOBAL);
-    world.receive(&told);
-    fetch(world, text, counts);
-    allocated += region.change().allocations + region.change().reallocations;
+    if at % 100 > 50 {
+        world.receive(&told);
+        fetch(world, text, counts);
+    }
+    let after = region.change();
     world.settle();
-    allocated
+    change.allocations + change.reallocations + after.allocations + after.reallocations
 }
 
 // One test alone: the allocator counts for the whole process.
@@ -79,12 +83,13 @@ fn a_decision_allocates_nothing() {
     for at in 0..600 {
         round(&mut world, at, &mut text, &mut counts);
     }
+    println!("while all grows: {counts:?}");
     counts = [0; 4];
     let mut rounds: BTreeMap<usize, usize> = BTreeMap::new();
     for at in 0..600 {
         *rounds.entry(round(&mut world, at, &mut text, &mut counts)).or_default() += 1;
     }
     println!("estimates, grants, sent, other: {counts:?}; rounds by allocations: {rounds:?}");
-    assert!(counts[..3].iter().all(|count| *count > 100), "decisions of all kinds: {counts:?}");
+    assert!(counts.iter().all(|count| *count > 10), "decisions of all kinds: {counts:?}");
     assert_eq!(rounds.keys().max(), Some(&0), "{rounds:?}");
 }

@@ -216,7 +216,10 @@ impl Lane {
             if crowded && at > 0 && at + 1 < self.places.len() {
                 continue;
             }
-            let name = place.height.map_or(format!("layer {}", place.layer.0), |height| height.to_string());
+            let several = self.places.iter().filter(|one| one.height == place.height).count() > 1;
+            let step = if several { format!(" T{}", place.layer.2) } else { String::new() };
+            let size = place.height.map_or(format!("layer {}", place.layer.0), |height| height.to_string());
+            let name = format!("{size}{step}");
             let y = panel.y(at as f64 + 1.0);
             let _ = writeln!(out, "<path class='g' stroke-dasharray='2 4' d='M{LEFT},{y:.1}H{right}'/>");
             let _ = writeln!(

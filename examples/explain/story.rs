@@ -343,22 +343,25 @@ fn tell_leg(leg: &Leg, probes: &[Probed]) -> String {
 
 fn why(leg: &Leg, probes: &[Probed]) -> String {
     let arrived = rate(leg.delivered);
-    match leg.cause() {
-        "probe" => match (best(probes), probes.len()) {
+    match (leg.cause(), leg.rises()) {
+        ("probe", true) => match (best(probes), probes.len()) {
             (Some(best), 1) => format!("a probe {}", showed(best)),
             (Some(best), several) => format!("of {several} probes the best {}", showed(best)),
             (None, _) => format!("probes got through while {arrived} arrived"),
         },
-        "rise" => format!("{arrived} arrived and nothing stood against more"),
-        "delay" => format!("packets waited {:.0} ms", leg.queue),
-        "loss" => format!("{:.0} % of the packets were lost", 100.0 * leg.loss),
-        "marks" => format!("packets were marked as having met congestion while {arrived} arrived"),
-        "silence" => "no feedback came".into(),
-        "receiver" => "its receiver said so".into(),
-        "contest" => format!("somebody else fills the queue ({:.0} ms), a fair part is held", leg.queue),
-        "route" => format!("the delay changed for good, as of another route, while {arrived} arrived"),
-        "ceiling" => format!("{} are not to be passed for now", rate(leg.ceiling)),
-        other => format!("{} while {arrived} arrived", other.replace('_', " ")),
+        ("rise", true) => format!("{arrived} arrived and nothing stood against more"),
+        ("delay", false) => format!("packets waited {:.0} ms", leg.queue),
+        // Less was sent for a while, so that it would.
+        ("delay", true) => format!("the queue ran empty while {arrived} arrived"),
+        ("loss", false) => format!("{:.0} % of the packets were lost", 100.0 * leg.loss),
+        ("loss", true) => format!("losses do not follow the rate while {arrived} arrived"),
+        ("marks", false) => format!("packets were marked as having met congestion while {arrived} arrived"),
+        ("silence", false) => "no feedback came".into(),
+        ("receiver", _) => "its receiver said so".into(),
+        ("contest", _) => format!("somebody else fills the queue ({:.0} ms), a fair part is held", leg.queue),
+        ("route", _) => format!("the delay changed for good, as of another route, while {arrived} arrived"),
+        ("ceiling", _) => format!("{} are not to be passed for now", rate(leg.ceiling)),
+        (other, _) => format!("{} while {arrived} arrived", other.replace('_', " ")),
     }
 }
 
@@ -482,15 +485,14 @@ fn tell_key_frames(asked: &[(String, String)]) -> String {
             sources.push(id(source).to_owned());
         }
     }
-    let reasons: Vec<String> =
-        reasons.iter().map(|(reason, number)| format!("{number} {}", needed(reason))).collect();
     let s = if sources.len() == 1 { "" } else { "s" };
-    format!(
-        "asked for {} of camera{s} {}: {}",
-        count(asked.len(), "key frame"),
-        list(&sources),
-        list(&reasons)
-    )
+    let what = format!("asked for {} of camera{s} {}", count(asked.len(), "key frame"), list(&sources));
+    let told: Vec<String> =
+        reasons.iter().map(|(reason, number)| format!("{number} {}", needed(reason))).collect();
+    match reasons.keys().next() {
+        Some(reason) if reasons.len() == 1 => format!("{what}, {}", needed(reason)),
+        _ => format!("{what}: {}", list(&told)),
+    }
 }
 
 fn needed(reason: &str) -> String {

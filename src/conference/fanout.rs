@@ -106,6 +106,7 @@ impl Engine {
             events: &mut self.events,
             drops: &mut self.drops,
             decisions: &mut self.decisions,
+            video: !audio,
             told: Seats::default(),
             awaited: None,
         };
@@ -175,6 +176,7 @@ struct Walk<'w> {
     events: &'w mut VecDeque<Event>,
     drops: &'w mut DropCounters,
     decisions: &'w mut Decisions,
+    video: bool,
     told: Seats,
     /// What a key frame of the packet's encoding is missing for.
     awaited: Option<KeyFrameReason>,
@@ -230,15 +232,15 @@ impl Walk<'_> {
                 self.awaited = Some(KeyFrameReason::Switch);
             }
         }
-        if sent.is_some() && selector.layer() != before {
-            let layer = selector.layer().map(|layer| self.ladder.measured(layer));
+        // Fewer pictures in a second begin with one that is left out. The end was told when it was decided.
+        let changed = selector.layer().filter(|layer| self.video && Some(*layer) != before);
+        if let Some(rung) = changed.map(|layer| self.ladder.measured(layer)) {
             let subscription = self.subscriptions.get(listener.subscription);
             let reason = subscription.map_or(Reason::All, |subscription| subscription.reason);
             let (participant, source) = (listener.subscriber, self.id);
-            let event =
-                Event::LayerChanged { participant, source, layer: layer.map(|rung| rung.layer), reason };
+            let event = Event::LayerChanged { participant, source, layer: Some(rung.layer), reason };
             push_event(self.events, self.drops, event);
-            let choice = Choice::Sent { source, layer, reason };
+            let choice = Choice::Sent { source, layer: Some(rung), reason };
             let decision = Decision { at: self.now, participant, choice };
             self.decisions.push(self.drops, decision);
         }

@@ -300,7 +300,9 @@ impl Engine {
         let Some(participant) = self.participants.get(id) else { return };
         let Some(congestion) = participant.egress.congestion.as_deref() else { return };
         let (mean, mut tops) = (congestion.mean(), 0);
-        for key in participant.subscriptions.clone() {
+        for at in 0..participant.subscriptions.len() {
+            let key = self.participants.get(id).and_then(|one| one.subscriptions.get(at)).copied();
+            let Some(key) = key else { break };
             let declared = self.subscriptions.get(key).and_then(|subscription| {
                 let source = self.sources.get(subscription.source)?;
                 let seated = subscription.seat.is_some() && !subscription.hidden;
@@ -327,15 +329,13 @@ impl Engine {
             }
         }
         let Some(participant) = self.participants.get_mut(id) else { return };
-        let mut kept: SmallVec<[_; 16]> = participant.subscriptions.iter().copied().collect();
-        kept.sort_unstable();
         if let Some(sharing) = participant.egress.congestion.as_mut().and_then(|one| one.sharing.as_mut()) {
             sharing.tops = tops;
             let gone: SmallVec<[_; 4]> = sharing
                 .allocator
                 .grants()
                 .map(|(key, _)| key)
-                .filter(|key| kept.binary_search(key).is_err())
+                .filter(|key| !self.subscriptions.contains(*key))
                 .collect();
             for key in gone {
                 sharing.allocator.remove_stream(key);
