@@ -1,28 +1,36 @@
 //! Runs the scenarios of `tests/data/bwe` and prints how a controller of rates does in each.
 //!
 //! ```text
-//! cargo run --release --features sim --example arena -- aimd
-//!     constant | aimd      who is judged (aimd)
+//! cargo run --release --features sim --example arena
+//!     estafette | constant | aimd   who is judged (estafette: the crate's own estimator)
 //!     --seeds N            medians over so many seeds (5)
 //!     --rfc8888            feedback of RFC 8888 throughout, not only where ECN is used
+//!     --wild               the scenarios of `tests/data/bwe/wild` instead: other kinds of path, without goals
+//!     --random N           N networks drawn at random instead
 //!     --only TEXT          the scenarios whose file name has it
 //!     --svg FOLDER         a picture of each scenario's first run, and an index.html
 //! ```
+
+#[path = "../tests/support/controlled.rs"]
+mod controlled;
 
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use controlled::Controlled;
 use estafette::Bitrate;
+use estafette::sim::table::{self, Row};
 use estafette::sim::{
-    Aimd, ConstantRate, Controller, FeedbackFormat, Figures, FlowConfig, Miss, Run, Scenario, Settings,
-    median, overall, run, svg,
+    Aimd, ConstantRate, Controller, FeedbackFormat, Figures, FlowConfig, Goals, Run, Scenario, Settings,
+    random_scenario, run, svg,
 };
 
 type Maker = fn(&FlowConfig) -> Box<dyn Controller>;
 
 /// Who can be judged, by name.
 const CONTROLLERS: &[(&str, Maker)] = &[
+    ("estafette", |flow| Box::new(Controlled::new(flow))),
     ("constant", |_| Box::new(ConstantRate(Bitrate::from_kbps(1_000)))),
     ("aimd", |flow| Box::new(Aimd::new(flow.initial))),
 ];
@@ -31,48 +39,49 @@ struct Options {
     controller: Maker,
     seeds: u64,
     format: FeedbackFormat,
+    which: Which,
     only: String,
     svg: Option<PathBuf>,
 }
 
-/// What one scenario came to.
-struct Row {
-    figures: Figures,
-    without_ecn: Option<Figures>,
-    missed: Vec<Miss>,
+/// Which scenarios.
+enum Which {
+    Folder(&'static str),
+    Random(u64),
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = options()?;
     let mut rows = Vec::new();
-    let mut index = String::from("<!doctype html><title>arena</title>\n");
-    println!("{HEADER}");
-    for (file, scenario) in scenarios(&options.only)? {
-        let (row, first) = judge(&scenario, &options);
-        println!("{}", line(&file, &row.figures, Some(&row.missed)));
-        if let Some(figures) = &row.without_ecn {
-            println!("{}", line("  without ECN", figures, None));
+    let mut pictures = String::new();
+    println!("{}", table::HEADER);
+    for (file, scenario) in scenarios(&options)? {
+        let (row, without_ecn, first) = judge(file, &scenario, &options);
+        println!("{}", table::line(&row));
+        if let Some(row) = without_ecn {
+            println!("{}", table::line(&row));
         }
         if let Some(folder) = &options.svg {
             std::fs::create_dir_all(folder)?;
-            std::fs::write(folder.join(format!("{file}.svg")), svg(&first))?;
-            let score = row.figures.score();
-            writeln!(index, "<h2>{file}: {score:.3}</h2><p>{}</p><img src='{file}.svg'>", scenario.about)?;
+            std::fs::write(folder.join(format!("{}.svg", row.name)), svg(&first))?;
+            let name = &row.name;
+            writeln!(pictures, "<h2 id='{name}'>{name}</h2><p>{}</p><img src='{name}.svg'>", scenario.about)?;
         }
         rows.push(row);
     }
     if let Some(folder) = &options.svg {
-        std::fs::write(folder.join("index.html"), index)?;
+        std::fs::write(folder.join("index.html"), page(&rows, &pictures)?)?;
     }
-    summary(&rows);
+    println!("\n{}", table::summary(&rows));
     Ok(())
 }
 
 fn options() -> Result<Options, Box<dyn Error>> {
     let mut options = Options {
-        controller: CONTROLLERS[1].1,
+        controller: CONTROLLERS[0].1,
         seeds: 5,
         format: FeedbackFormat::TransportWide,
+        which: Which::Folder("tests/data/bwe"),
         only: String::new(),
         svg: None,
     };
@@ -82,6 +91,8 @@ fn options() -> Result<Options, Box<dyn Error>> {
         match argument.as_str() {
             "--seeds" => options.seeds = value()?.parse::<u64>()?.max(1),
             "--rfc8888" => options.format = FeedbackFormat::Rfc8888,
+            "--wild" => options.which = Which::Folder("tests/data/bwe/wild"),
+            "--random" => options.which = Which::Random(value()?.parse()?),
             "--only" => options.only = value()?,
             "--svg" => options.svg = Some(value()?.into()),
             name => {
@@ -94,13 +105,18 @@ fn options() -> Result<Options, Box<dyn Error>> {
 }
 
 /// The scenarios by file name, in its order.
-fn scenarios(only: &str) -> Result<Vec<(String, Scenario)>, Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/bwe");
+fn scenarios(options: &Options) -> Result<Vec<(String, Scenario)>, Box<dyn Error>> {
+    let folder = match options.which {
+        Which::Folder(folder) => Path::new(env!("CARGO_MANIFEST_DIR")).join(folder),
+        Which::Random(count) => {
+            return Ok((1..=count).map(|seed| (seed.to_string(), random_scenario(seed))).collect());
+        }
+    };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if path.extension().is_some_and(|extension| extension == "toml") && name.contains(only) {
+        if path.extension().is_some_and(|extension| extension == "toml") && name.contains(&options.only) {
             let text = std::fs::read_to_string(&path)?;
             let scenario = Scenario::parse(&text).map_err(|error| format!("{name}: {error}"))?;
             found.push((name, scenario));
@@ -112,7 +128,7 @@ fn scenarios(only: &str) -> Result<Vec<(String, Scenario)>, Box<dyn Error>> {
 
 /// Medians over the seeds, and the first run for its picture. Where the goals name runs without ECN the others have
 /// it, with the feedback that can tell it.
-fn judge(scenario: &Scenario, options: &Options) -> (Row, Run) {
+fn judge(name: String, scenario: &Scenario, options: &Options) -> (Row, Option<Row>, Run) {
     let goals = &scenario.goals;
     let ecn = goals.utilisation_min_without_ecn.or(goals.queue_p95_ms_max_without_ecn).is_some();
     let medians = |ecn: bool| {
@@ -126,60 +142,31 @@ fn judge(scenario: &Scenario, options: &Options) -> (Row, Run) {
     let (figures, first) = medians(ecn);
     let without_ecn = ecn.then(|| medians(false).0);
     let missed = goals.missed(&figures, without_ecn.as_ref());
-    (Row { figures, without_ecn, missed }, first)
+    let row = Row { name, figures, missed: (*goals != Goals::default()).then_some(missed) };
+    let without_ecn =
+        without_ecn.map(|figures| Row { name: "  without ECN".to_owned(), figures, missed: None });
+    (row, without_ecn, first)
 }
 
-const HEADER: &str = "\
-| Scenario                       | use % | p50 | p95 | max ms | drop % | ramp | resume | react | drain | recover s | over % | filler % | frozen % | sw/min | Jain | kbit/s | TCP | score | missed |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
-
-fn line(name: &str, figures: &Figures, missed: Option<&[Miss]>) -> String {
-    let f = figures;
-    let percent = |share: f64| format!("{:.1}", share * 100.0);
-    let cells = [
-        format!("{name:<30}"),
-        format!("{:>5}", percent(f.utilisation)),
-        format!("{:>3.0}", f.queue_p50),
-        format!("{:>3.0}", f.queue_p95),
-        format!("{:>6.0}", f.queue_max),
-        format!("{:>6.2}", f.drops * 100.0),
-        format!("{:>4}", seconds(Some(f.ramp))),
-        format!("{:>6}", seconds(f.resume)),
-        format!("{:>5}", seconds(f.react)),
-        format!("{:>5}", seconds(f.drain)),
-        format!("{:>9}", seconds(f.recover)),
-        format!("{:>6}", percent(f.over)),
-        format!("{:>8}", percent(f.filler)),
-        format!("{:>8}", percent(f.frozen)),
-        format!("{:>6.1}", f.switches),
-        f.jain.map_or("   -".to_owned(), |jain| format!("{jain:.2}")),
-        format!("{:>6.0}", f.slowest),
-        f.tcp.map_or("  -".to_owned(), |tcp| format!("{tcp:>3.0}")),
-        format!("{:.3}", f.score()),
-        missed.unwrap_or_default().iter().map(|miss| miss.goal).collect::<Vec<_>>().join(" "),
-    ];
-    format!("| {} |", cells.join(" | "))
-}
-
-fn seconds(value: Option<f64>) -> String {
-    match value {
-        None => "-".to_owned(),
-        Some(never) if never.is_infinite() => "never".to_owned(),
-        Some(seconds) => format!("{seconds:.1}"),
-    }
-}
-
-fn summary(rows: &[Row]) {
-    let count = rows.len().max(1) as f64;
-    let mean = |figure: fn(&Figures) -> f64| rows.iter().map(|row| figure(&row.figures)).sum::<f64>() / count;
-    let scores: Vec<f64> = rows.iter().map(|row| row.figures.score()).collect();
-    let p95 = median(rows.iter().map(|row| row.figures.queue_p95).collect()).unwrap_or_default();
-    let kept = rows.iter().filter(|row| row.missed.is_empty()).count();
-    println!(
-        "\nscore {:.3}, mean use {:.1} %, median p95 {p95:.0} ms, drops {:.2} %, all goals met in {kept} of {}",
-        overall(&scores),
-        mean(|figures| figures.utilisation) * 100.0,
-        mean(|figures| figures.drops) * 100.0,
-        rows.len()
+/// The index: what each scenario came to, then the pictures.
+fn page(rows: &[Row], pictures: &str) -> Result<String, std::fmt::Error> {
+    let mut page = String::from(
+        "<!doctype html><meta charset='utf-8'><title>arena</title><style>\
+         body { font: 15px sans-serif; max-width: 960px; margin: 2em auto; color: #222 }\
+         table { border-collapse: collapse } td, th { padding: 2px 10px; text-align: right }\
+         td:first-child, td:last-child, th:first-child, th:last-child { text-align: left }\
+         td:first-child { white-space: nowrap } tr:nth-child(even) { background: #f4f4f4 }\
+         h2 { font-size: 18px; margin: 2em 0 0 } img { max-width: 100% }</style>\n<h1>Arena</h1>\n",
     );
+    write!(page, "<p>{}</p>\n<table><tr><th>Scenario", table::summary(rows).replace('\n', "; "))?;
+    writeln!(page, "<th>score<th>use %<th>p95 ms<th>drop %<th>missed")?;
+    for row in rows {
+        let (name, figures) = (&row.name, &row.figures);
+        let (share, drops) = (figures.utilisation * 100.0, figures.drops * 100.0);
+        write!(page, "<tr><td><a href='#{name}'>{name}</a><td>{:.3}<td>{share:.1}", figures.score())?;
+        let missed: Vec<_> = row.missed.iter().flatten().map(|miss| miss.goal).collect();
+        writeln!(page, "<td>{:.0}<td>{drops:.2}<td>{}", figures.queue_p95, missed.join(" "))?;
+    }
+    writeln!(page, "</table>\n{pictures}")?;
+    Ok(page)
 }

@@ -52,6 +52,7 @@
 //! | [`framing`] | datagrams over a stream (RFC 4571) | ICE over TCP |
 //! | [`pacing`] | [`pacing::Pacer`], when packets leave and in which order | any sender of media |
 //! | [`speakers`] | [`speakers::Speakers`], whose sound is forwarded and who leads | audio conferences |
+//! | [`allocation`] | [`allocation::Allocator`], which layer of each video a budget is spent on | an SFU's or a client's choice |
 //! | [`negotiation`] | offers and answers (JSEP) as values | an SFU's signalling |
 //! | [`Engine`] | rooms, participants, sources, subscriptions | a conference server |
 //! | [`limits`] | every bound there is, with its reason | sizing a machine |
@@ -88,14 +89,17 @@ mod wire;
 pub use base::time::Instant;
 pub use base::units::Bitrate;
 pub use base::{limits, random};
+#[cfg(feature = "json")]
+pub use conference::Json;
 pub use conference::{
-    ConfigError, Datagram, DropReason, DtlsState, Engine, EngineConfig, EngineStats, Event, HostCandidate,
-    InboundStreamStats, JoinError, LeaveReason, LimitReached, OutboundStreamStats, Participant,
-    ParticipantConfig, ParticipantId, ParticipantStats, RemoteInboundStats, Room, RoomConfig, RoomId,
-    SharedLines, SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule, Transmit, TransmitId,
-    TransportStats, View, negotiation, participant_memory_bound,
+    Allocation, Choice, Class, ConfigError, Datagram, Decision, DropReason, DtlsState, Engine, EngineConfig,
+    EngineStats, Event, HostCandidate, InboundStreamStats, JoinError, KeyFrameReason, LeaveReason,
+    LimitReached, OutboundStreamStats, Participant, ParticipantConfig, ParticipantId, ParticipantStats,
+    Probe, Proof, RemoteInboundStats, Room, RoomConfig, RoomId, SharedLines, SourceId, SourceInfo, StreamEnd,
+    SubscribeError, SubscribeRule, Transmit, TransmitId, TransportStats, View, negotiation,
+    participant_memory_bound,
 };
-pub use congestion::{bwe, pacing};
+pub use congestion::{allocation, bwe, pacing};
 pub use crypto::secret::Secret;
 pub use forwarding::ladder::{Rung, Wish};
 pub use forwarding::layers;

@@ -6,6 +6,7 @@ mod lineage;
 mod support;
 
 use estafette::mux::Protocol;
+use estafette::negotiation::FeedbackKind;
 use estafette::srtp;
 use lineage::Lineage;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -93,6 +94,18 @@ fn a_forwarded_packet_allocates_nothing() {
         assert!(media.packets > 50_000 && control.packets > 1_000, "both kinds were seen");
         assert_eq!(media.allocations, 0, "media alone");
         assert_eq!(control.allocations, 0, "with reports, feedback and checks");
+    }
+
+    // Feedback of the other kinds, to the publisher.
+    for kind in [FeedbackKind::Ccfb, FeedbackKind::Remb] {
+        let mut world = World::connected_telling(kind, Box::new(Lineage::offering(first)), LISTENERS);
+        let id = world.participants[0];
+        let stats = world.engine.participant(id).and_then(|publisher| publisher.transport_stats());
+        assert_eq!(stats.and_then(|stats| stats.feedback), Some(kind));
+        forward(&mut world, Media::Audio);
+        let [media, control] = forward(&mut world, Media::Audio);
+        assert!(media.packets > 50_000 && control.packets > 100, "{kind:?}: {} calls", control.packets);
+        assert_eq!((media.allocations, control.allocations), (0, 0), "{kind:?}");
     }
 
     // With layers: every other listener gets two of three, so numbers are rewritten all the time.

@@ -3,6 +3,8 @@
 
 mod support;
 
+use estafette::allocation::Reason;
+use estafette::negotiation::FeedbackKind;
 use estafette::rtp::{Ssrc, WireSeq};
 use estafette::{Bitrate, DropReason, EngineConfig, Instant, TransportStats, bwe, limits};
 use std::time::Duration;
@@ -27,7 +29,9 @@ fn fixed(kbps: u64) -> Options {
 /// Three in a call that has run for a while, under the usual bounds.
 fn call() -> Conference {
     let options = Options::default();
-    let engine = EngineConfig { estimate: Some(bounds()), ..options.engine.clone() };
+    // Wide from the start: all is sent to everybody.
+    let estimate = Some(bwe::Config { initial: Bitrate::from_kbps(5_000), ..bounds() });
+    let engine = EngineConfig { estimate, ..options.engine.clone() };
     live(3, Options { engine, ..options })
 }
 
@@ -265,6 +269,8 @@ fn s_bwe_05_media_ends_when_nothing_is_heard_and_goes_on_with_the_first_report()
     conference.endpoint(0).mute = false;
     conference.endpoint(0).request_keyframes();
     conference.drain();
+    // Its path has to be proven anew.
+    conference.drive(seconds(5));
     let seen = conference.seen(0, 1).video;
     conference.drive(seconds(3));
     assert!(conference.seen(0, 1).video > seen + 50, "it is back");
@@ -317,8 +323,10 @@ fn moments(conference: &Conference) -> Vec<Instant> {
 
 #[test]
 fn sound_does_not_wait_for_video_at_any_pace() {
-    // Two publishers with about 800 kbit/s, and a path that is believed to carry a tenth.
+    // Two publishers with about 800 kbit/s, and a path that is believed to carry a tenth: sound alone.
     let mut conference = live(3, fixed(80));
+    let whole = |conference: &Conference| conference.seen(0, 1).video;
+    let before = whole(&conference);
     conference.drive(seconds(10));
     for publisher in ["1", "2"] {
         let receiver = &conference.seats[0].endpoint.receiver;
@@ -326,11 +334,35 @@ fn sound_does_not_wait_for_video_at_any_pace() {
         assert_eq!((audio.longest_silence, audio.lost()), (millis(20), 0), "{publisher}");
         assert!(audio.drift <= millis(1), "{:?}", audio.drift);
     }
-    // Nothing is dropped: it leaves in time, whatever the rate.
+    assert!(whole(&conference) <= before + 3, "no video at all");
+    let id = conference.participant(0);
+    let shares: Vec<_> = conference.engine.participant(id).expect("it is there").allocation().collect();
+    assert!(
+        shares.iter().all(|share| share.granted.is_none() && share.reason == Reason::Threshold),
+        "{shares:?}"
+    );
+}
+
+#[test]
+fn what_is_paced_leaves_in_time_whatever_the_rate() {
+    // Nothing is known of who gives no feedback, so all is sent to it, at a pace that is a tenth of it.
+    let options = Options::default();
+    let engine = EngineConfig { blind_rate: Some(Bitrate::from_kbps(80)), ..options.engine.clone() };
+    let mut conference = Conference::new(Options { engine, ..options });
+    let room = conference.room();
+    let mut deaf = conference.client(0, Plan::default(), 0);
+    deaf.describe.feedback = Vec::new();
+    conference.join(room, deaf);
+    conference.add(room, 1);
+    conference.connect();
+    conference.drive(seconds(10));
     let seen = conference.seen(0, 1);
     assert!(seen.broken.is_empty() && seen.video > 200, "{seen:?}");
-    let video = conference.seats[0].endpoint.receiver.track("1", true).expect("video comes");
+    let receiver = &conference.seats[0].endpoint.receiver;
+    let video = receiver.track("1", true).expect("video comes");
     assert!(video.drift <= millis(260) && video.drift > millis(20), "{:?}", video.drift);
+    let audio = receiver.track("1", false).expect("sound comes");
+    assert_eq!((audio.longest_silence, audio.lost()), (millis(20), 0));
     assert!(transport(&mut conference, 0).packets_paced > 0);
 }
 
@@ -370,7 +402,7 @@ fn who_tells_nothing_is_paced_where_a_rate_is_set_for_that() {
         let mut conference = Conference::new(Options { engine, ..options });
         let room = conference.room();
         let mut deaf = conference.client(0, Plan::default(), 0);
-        deaf.describe.tells = (false, false);
+        deaf.describe.feedback = Vec::new();
         conference.join(room, deaf);
         conference.add(room, 1);
         conference.connect();
@@ -390,7 +422,7 @@ fn a_rate_of_the_receivers_own_is_taken_where_nothing_else_tells() {
     let mut conference = Conference::new(Options { engine, ..options });
     let room = conference.room();
     let mut old = conference.client(0, Plan::default(), 0);
-    old.describe.tells = (true, false);
+    old.describe.feedback = vec![FeedbackKind::Remb];
     old.arrivals.format = Format::Silent;
     conference.join(room, old);
     conference.add(room, 1);

@@ -8,11 +8,11 @@ pub(crate) mod offer;
 pub(crate) mod peer;
 
 use estafette::mux::{self, Ecn, Path, Protocol};
-use estafette::negotiation::MediaKind;
+use estafette::negotiation::{FeedbackKind, MediaKind};
 use estafette::rtp::{Ssrc, WireSeq};
 use estafette::{
     Bitrate, Datagram, Engine, EngineConfig, Event, HostCandidate, Instant, ParticipantConfig, ParticipantId,
-    RoomConfig, RoomId, SubscribeRule, Wish, bwe, framing, limits, rtcp, srtp,
+    RoomConfig, RoomId, SourceId, SubscribeRule, Wish, bwe, framing, limits, rtcp, srtp,
 };
 use handshake::Dialect;
 use offer::{Direction, TRANSPORT_SEQUENCE_NUMBER};
@@ -42,6 +42,8 @@ pub(crate) struct World {
     over: Protocol,
     /// Whether the publisher and every other listener take redundant audio, under numbers of their own.
     red: bool,
+    /// The best kind of congestion control feedback that everybody knows.
+    feedback: FeedbackKind,
     kept: Kept,
     by_address: HashMap<SocketAddr, usize>,
     dialect: Box<dyn Dialect>,
@@ -54,14 +56,19 @@ impl World {
     }
 
     pub(crate) fn with_room(dialect: Box<dyn Dialect>, room: RoomConfig) -> World {
-        World::with_estimate(dialect, room, None)
+        World::with_estimate(dialect, room, None, 0)
     }
 
-    /// The same with what is believed of paths; without it nothing is paced.
-    fn with_estimate(dialect: Box<dyn Dialect>, room: RoomConfig, estimate: Option<bwe::Config>) -> World {
+    /// The same with what is believed of paths; without it nothing is paced. So many decisions are kept.
+    fn with_estimate(
+        dialect: Box<dyn Dialect>,
+        room: RoomConfig,
+        estimate: Option<bwe::Config>,
+        decisions: usize,
+    ) -> World {
         let now = Instant::from_millis(1_000);
         let candidates = vec![HostCandidate::udp(ENGINE)];
-        let config = EngineConfig { candidates, estimate, ..EngineConfig::default() };
+        let config = EngineConfig { candidates, estimate, decisions, ..EngineConfig::default() };
         let mut engine = Engine::new(config, [7; 32], now).expect("a sound configuration");
         let room = engine.create_room(room).expect("room for a room");
         World {
@@ -73,6 +80,7 @@ impl World {
             events: Vec::new(),
             over: Protocol::Udp,
             red: false,
+            feedback: FeedbackKind::TransportWide,
             kept: Kept::default(),
             by_address: HashMap::new(),
             dialect,
@@ -92,11 +100,7 @@ impl World {
         world.peers[0].layered = true;
         // A picture a millisecond, until the layers are measured; then until those who want less get less.
         world.pass_video(1_000);
-        let source = world.events.iter().find_map(|event| match event {
-            Event::SourceAdded(source) if source.kind == MediaKind::Video => Some(source.id),
-            _ => None,
-        });
-        let source = source.expect("video is published");
+        let source = world.video();
         let wish = Wish { max_frame_rate: Some(500), ..Wish::default() };
         for listener in world.participants[1..].iter().skip(1).step_by(2) {
             let mut listener = world.engine.participant(*listener).expect("it is there");
@@ -124,9 +128,29 @@ impl World {
     pub(crate) fn fitted(dialect: Box<dyn Dialect>, listeners: usize) -> World {
         let rate = Bitrate::from_kbps(100_000_000);
         let bounds = bwe::Config { initial: rate, min: rate, max: rate };
-        let mut world = World::with_estimate(dialect, RoomConfig::default(), Some(bounds));
+        let mut world = World::with_estimate(dialect, RoomConfig::default(), Some(bounds), 0);
         world.kept.numbers = Some(Vec::new());
         world.with_listeners(listeners)
+    }
+
+    /// The same with video in three temporal layers and estimates that move; what is decided by them is kept.
+    pub(crate) fn deciding(dialect: Box<dyn Dialect>, listeners: usize) -> World {
+        let [initial, min, max] = [2_000, 100, 100_000].map(Bitrate::from_kbps);
+        let bounds = bwe::Config { initial, min, max };
+        let mut world = World::with_estimate(dialect, RoomConfig::default(), Some(bounds), 256);
+        world.kept.numbers = Some(Vec::new());
+        let mut world = world.with_listeners(listeners);
+        world.peers[0].layered = true;
+        world
+    }
+
+    /// The source of the publisher's video.
+    pub(crate) fn video(&self) -> SourceId {
+        let source = self.events.iter().find_map(|event| match event {
+            Event::SourceAdded(source) if source.kind == MediaKind::Video => Some(source.id),
+            _ => None,
+        });
+        source.expect("video is published")
     }
 
     /// What the listeners tell of the packets that came since: a feedback of each.
@@ -169,6 +193,15 @@ impl World {
     /// The same with redundant audio: every other listener takes it.
     pub(crate) fn connected_with_red(dialect: Box<dyn Dialect>, listeners: usize) -> World {
         World { red: true, ..World::new(dialect) }.with_listeners(listeners)
+    }
+
+    /// The same with another kind of congestion control feedback.
+    pub(crate) fn connected_telling(
+        feedback: FeedbackKind,
+        dialect: Box<dyn Dialect>,
+        listeners: usize,
+    ) -> World {
+        World { feedback, ..World::new(dialect) }.with_listeners(listeners)
     }
 
     fn with_listeners(self, listeners: usize) -> World {
@@ -225,7 +258,14 @@ impl World {
         let config = ParticipantConfig { label: format!("p{number}"), ..ParticipantConfig::default() };
         let id =
             self.engine.room(self.room).expect("the room is there").join(config).expect("room for one more");
-        let offer = peer.offer(&*self.dialect, direction, pairs);
+        let mut offer = peer.offer(&*self.dialect, direction, pairs);
+        match self.feedback {
+            FeedbackKind::Ccfb => {
+                offer = offer.replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rtcp-fb:* ack ccfb\r\n");
+            }
+            FeedbackKind::Remb => offer = offer.replace(" transport-cc\r\n", " ack\r\n"),
+            _ => {}
+        }
         let answer =
             self.engine.participant(id).expect("just joined").accept_offer(&offer).expect("a sound offer");
         peer.accept_answer(&*self.dialect, &answer, self.now);

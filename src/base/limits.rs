@@ -199,7 +199,18 @@ pub const MAX_BITRATE: Bitrate = Bitrate::from_kbps(100_000);
 /// slowest reports, as libwebrtc sends them on sound.
 pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Between two transport-wide feedbacks on a stream of video: libwebrtc's default.
+/// The same of each stream for feedback by stream (RFC 8888); a power of two, a quarter of a second of a stream
+/// of 20 Mbit/s.
+pub const STREAM_ARRIVALS: usize = 512;
+
+/// Packets on which there is feedback at once, before anything of them is forgotten.
+pub const FEEDBACK_PACKETS: u16 = 256;
+
+/// Datagrams of one feedback; the rest waits for the next one (S-RTCP-09). Of packets that came one has room for
+/// five hundred; it is numbers left out that make it long.
+pub const FEEDBACK_DATAGRAMS: u8 = 4;
+
+/// Between two feedbacks on a stream of video: libwebrtc's default for transport-wide feedback.
 pub const FEEDBACK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The same on little media, of which feedback must not be too large a share: of one voice it is 4 %
@@ -491,3 +502,24 @@ pub const SDP_CREDENTIAL: usize = 256;
 
 /// Codecs of an engine: the packet plane keeps tables of this size for each media section.
 pub const CODECS: usize = 16;
+
+/// Between two measurements of what sound and repair take to a participant.
+pub const SPENT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Between two divisions of a ceiling among participants.
+pub const CEILING_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What a datagram of media has besides its payload, about: IP and UDP, RTP with extensions, the tag.
+pub const DATAGRAM_OVERHEAD: usize = 28 + 12 + 20 + 16;
+
+/// Decisions that are kept for the embedder.
+pub const DECISIONS: usize = 65_536;
+
+/// How long a total of layers that was lost is not granted again, at first.
+pub const CAUTION: Duration = Duration::from_secs(2);
+
+/// The same at most, after it was lost again and again.
+pub const CAUTION_MAX: Duration = Duration::from_secs(32);
+
+/// What is lost within this time did not last.
+pub const CAUTION_SOON: Duration = Duration::from_secs(10);

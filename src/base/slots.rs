@@ -20,6 +20,12 @@ macro_rules! slot_key {
             fn generation(self) -> u32 { self.generation }
         }
 
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{}.{}", self.index, self.generation)
+            }
+        }
+
         impl std::fmt::Debug for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 write!(f, "{}({}.{})", stringify!($name), self.index, self.generation)

@@ -96,9 +96,6 @@ impl Engine {
                 let key = self.begin_stream(now, id, (source, encoding), packet, opened.seq);
                 let key = key.ok_or(DropReason::Unnegotiated)?;
                 self.set_role(id, opened.context, Role::Media(key));
-                let transport_seq =
-                    self.sources.get(source).and_then(|source| source.ingress.transport_seq(packet));
-                self.note_arrival(now, id, transport_seq);
                 // The one copy in a stream's life: its first packet came before its history.
                 let aside = Aside { seq: opened.seq, codec: codec.0, payload };
                 self.keep_aside(now, id, key, packet, aside, false)

@@ -90,11 +90,13 @@ pub(super) struct Fitting {
     pub(super) ecn: Ecn,
     /// What the last of new media belongs to.
     newest: Option<SubscriptionId>,
+    /// Bytes of what is sent again, with all headers.
+    repaired: usize,
 }
 
 impl Fitting {
     pub(super) fn new(name: Option<u64>, overhead: usize, ecn: Ecn) -> Self {
-        Fitting { name, overhead, ecn, newest: None }
+        Fitting { name, overhead, ecn, newest: None, repaired: 0 }
     }
 
     /// A datagram was sealed. Says whether the next number of its own stream is to be left out.
@@ -105,13 +107,23 @@ impl Fitting {
         left: Left,
         (subscription, again): (SubscriptionId, bool),
     ) -> bool {
-        self.newest = if again { self.newest } else { Some(subscription) };
-        egress.on_left(now, left, left.len + self.overhead, self.name, again)
+        let size = left.len + self.overhead;
+        if again {
+            self.repaired += size;
+        } else {
+            self.newest = Some(subscription);
+        }
+        egress.on_left(now, left, size, self.name, again)
     }
 
     /// All of it is written.
     pub(super) fn on_burst(&self, now: Instant, egress: &mut Egress, queue: Queue, burst: &Burst) {
         let Some(congestion) = &mut egress.congestion else { return };
+        if let Some(sharing) = &mut congestion.sharing {
+            let audio = if queue == Queue::Audio { burst.paced(self.overhead) } else { 0 };
+            sharing.audio.add(audio);
+            sharing.repair.add(self.repaired);
+        }
         if queue == Queue::Video && burst.count > 0 {
             congestion.on_paced(now, Class::Media, burst.count, burst.paced(self.overhead));
             congestion.newest = self.newest.or(congestion.newest);

@@ -4,7 +4,8 @@ use crate::base::limits;
 use crate::base::units::Bitrate;
 use crate::conference::candidate::HostCandidate;
 use crate::conference::congestion;
-use crate::conference::negotiation::Codec;
+use crate::conference::negotiation::{Codec, FeedbackKind};
+use crate::conference::sharing::Class;
 use crate::conference::view::View;
 use crate::congestion::bwe;
 use crate::forwarding::speakers;
@@ -41,11 +42,18 @@ pub struct EngineConfig {
     /// What is believed of the path to a participant whose feedback tells of it, before it does, at least and at most.
     /// Video is paced by it, and what is worth knowing is probed. `None`: nothing is estimated.
     pub estimate: Option<bwe::Config>,
+    /// How many decisions are kept for [`crate::Engine::poll_decision`], at most [`limits::DECISIONS`]; 0 keeps none.
+    pub decisions: usize,
+    /// What all participants are sent together at most, as [`RoomConfig::ceiling`] for a room.
+    pub ceiling: Option<Bitrate>,
     /// The pace of video to participants who give no such feedback; `None`: it leaves as it comes.
     pub blind_rate: Option<Bitrate>,
     /// Whether media leaves as ECN-capable, as L4S is (ECT(1), RFC 9331), to those who report marks (RFC 8888):
     /// [`Transmit::ecn`](crate::Transmit::ecn) says so then, and the embedder sets it on its socket.
     pub ecn: bool,
+    /// The kinds of congestion control feedback that are negotiated, most preferred first: a participant
+    /// gives and gets the first one that it knows.
+    pub feedback: Vec<FeedbackKind>,
     /// Largest datagram sent, in bytes, at most [`limits::MTU`].
     pub mtu: usize,
     /// Rooms at once, at most [`limits::ROOMS`].
@@ -68,8 +76,11 @@ impl Default for EngineConfig {
             codecs: Codec::defaults(),
             cryptex: true,
             estimate: Some(congestion::bwe_bounds()),
+            decisions: 0,
+            ceiling: None,
             blind_rate: None,
             ecn: false,
+            feedback: FeedbackKind::ALL.to_vec(),
             mtu: 1_300,
             max_rooms: limits::ROOMS,
             max_participants: limits::PARTICIPANTS,
@@ -127,6 +138,9 @@ impl EngineConfig {
         if !self.estimate.is_none_or(ordered) || self.blind_rate == Some(Bitrate::ZERO) {
             return Err(ConfigError::Estimate);
         }
+        if self.decisions > limits::DECISIONS {
+            return Err(ConfigError::OutOfRange("decisions"));
+        }
         let unreachable = |address: &SocketAddr| {
             address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast()
         };
@@ -150,6 +164,11 @@ pub struct RoomConfig {
     /// How many of its participants are heard at a time, the loudest, and how firmly they keep their places
     /// (RFC 6464). With [`speakers::Config::top_n`] 0 everybody is.
     pub speakers: speakers::Config,
+    /// In which order it counts why a video matters to who receives it, the most important first.
+    pub classes: [Class; 4],
+    /// What all of its participants are sent together at most, by datagrams with their headers; sound is sent in any
+    /// case. It is divided in equal parts, but for what somebody has no use for.
+    pub ceiling: Option<Bitrate>,
     /// Whether payloads are encrypted end to end: then nothing is read of them but the clear descriptors of VP8
     /// and VP9, and layers are selected by those and by the dependency descriptor.
     pub opaque: bool,
@@ -162,6 +181,8 @@ impl Default for RoomConfig {
         RoomConfig {
             view: View::default(),
             speakers: speakers::Config::default(),
+            classes: Class::ORDER,
+            ceiling: None,
             opaque: false,
             max_participants: limits::PARTICIPANTS_PER_ROOM,
         }

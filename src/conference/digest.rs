@@ -47,7 +47,7 @@ impl Engine {
 impl ParticipantState {
     fn digest(&self, state: &mut impl Hasher) {
         self.egress.digest(state);
-        (self.path, &self.contexts, &self.arrivals, &self.timers, &self.rtcp).hash(state);
+        (self.path, &self.contexts, &self.receiving, &self.timers, &self.rtcp).hash(state);
         self.network.digest(state);
         (self.room, self.negotiation_announced).hash(state);
         (self.connected, self.announced, &self.sources[..], self.sources_published).hash(state);

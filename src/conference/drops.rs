@@ -99,6 +99,8 @@ drop_reasons! {
         AboveMtu = "above_mtu",
         /// An event was lost because the embedder did not fetch events.
         EventLost = "event_lost",
+        /// A decision was lost because the embedder did not fetch decisions.
+        DecisionLost = "decision_lost",
         /// A TCP stream was refused: too many unauthenticated ones ([`crate::limits::STREAMS_UNPROVEN`]).
         StreamRefused = "stream_refused",
         /// A TCP stream was closed because nobody authenticated on it in time.

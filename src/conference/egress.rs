@@ -136,18 +136,26 @@ impl Engine {
         written
     }
 
+    /// Begins to fit what is sent to a participant to its path, if that is wanted and was not begun.
+    pub(super) fn fit(&mut self, now: Instant, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(id) else { return };
+        let egress = &mut participant.egress;
+        if egress.fitted && egress.congestion.is_none() {
+            let random = participant.random.fork(CONGESTION);
+            let known = (egress.transport_seq, participant.ceiling);
+            let congestion = Congestion::new(now, egress.feedback, &self.config, known, random);
+            egress.congestion = Some(Box::new(congestion));
+            self.share(now, id);
+        }
+    }
+
     /// Sees to what is known of a participant's path before media is sent. False if no media is, as nothing is
     /// heard of who receives it: what waits is dropped (RFC 8083, section 4.3).
     fn begin_fitting(&mut self, now: Instant, id: ParticipantId) -> bool {
+        self.fit(now, id);
         let Some(participant) = self.participants.get_mut(id) else { return false };
         let egress = &mut participant.egress;
-        let Some(congestion) = &egress.congestion else {
-            let random = participant.random.fork(CONGESTION);
-            let next = egress.transport_seq;
-            let congestion = Congestion::new(now, egress.feedback, &self.config, next, random);
-            egress.congestion = Some(Box::new(congestion));
-            return true;
-        };
+        let Some(congestion) = &egress.congestion else { return true };
         if !congestion.is_unheard(now) {
             return true;
         }

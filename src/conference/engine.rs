@@ -7,6 +7,7 @@ use crate::base::slots::Slots;
 use crate::base::time::Instant;
 use crate::conference::config::{ConfigError, EngineConfig};
 use crate::conference::congestion::Transmits;
+use crate::conference::decisions::Decisions;
 use crate::conference::drops::{DropCounters, DropReason};
 use crate::conference::egress::Written;
 use crate::conference::event::{Event, LeaveReason};
@@ -99,6 +100,10 @@ pub struct Engine {
     transmits: u64,
     /// Whose the latest were, once the embedder tells departures.
     pub(super) departures: Option<Transmits<ParticipantId>>,
+    /// What was decided, for whoever wants to know.
+    pub(super) decisions: Decisions,
+    /// When its ceiling was last divided.
+    pub(super) divided: Option<Instant>,
     /// What feedback says of arrivals while it is read.
     pub(super) arrivals: Vec<Arrival>,
     /// How many rooms there ever were: the label of the next one's fork.
@@ -139,6 +144,7 @@ impl Engine {
                 codecs: config.codecs.clone(),
                 publish,
                 cryptex: config.cryptex,
+                feedback: config.feedback.clone(),
                 ..negotiation::Config::default()
             })
         });
@@ -147,6 +153,7 @@ impl Engine {
             dtls,
             negotiation,
             redundancy: Redundancy::of(&config.codecs),
+            decisions: Decisions::new(config.decisions),
             pages: Pages::new(config.max_history_pages),
             config,
             now,
@@ -163,6 +170,7 @@ impl Engine {
             events: VecDeque::new(),
             transmits: 0,
             departures: None,
+            divided: None,
             arrivals: Vec::new(),
             rooms_created: 0,
             scratch: vec![0; limits::DATAGRAM].into_boxed_slice(),

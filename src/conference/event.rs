@@ -3,6 +3,7 @@
 use crate::conference::ids::{ParticipantId, RoomId, SourceId};
 use crate::conference::source::SourceInfo;
 use crate::conference::streams::StreamEnd;
+use crate::congestion::allocation::Reason;
 use crate::forwarding::layers::Layer;
 use crate::session::dtls;
 use crate::wire::mux::Path;
@@ -96,6 +97,8 @@ pub enum Event {
         source: SourceId,
         /// What is sent; `None` if nothing is.
         layer: Option<Layer>,
+        /// Why it is not more.
+        reason: Reason,
     },
     /// What is sent to this participant changes: hand it an offer
     /// ([`crate::Participant::create_offer`]) and bring its answer back. Said once until an offer was

@@ -3,6 +3,7 @@
 use crate::base::limits;
 use crate::base::slots::Slots;
 use crate::base::time::Instant;
+use crate::conference::decisions::{Choice, Decision, Decisions, KeyFrameReason};
 use crate::conference::drops::{DropCounters, DropReason};
 use crate::conference::engine::{Engine, push_event};
 use crate::conference::event::Event;
@@ -11,6 +12,7 @@ use crate::conference::negotiation::MediaKind;
 use crate::conference::participant::SendEntry;
 use crate::conference::source::{Encoding, Listener, Moment, Source, Stream};
 use crate::conference::subscription::Subscription;
+use crate::congestion::allocation::Reason;
 use crate::forwarding::ladder::Ladder;
 use crate::forwarding::layers::Layer;
 use crate::forwarding::reading::Reading;
@@ -103,8 +105,9 @@ impl Engine {
             subscriptions: &mut self.subscriptions,
             events: &mut self.events,
             drops: &mut self.drops,
+            decisions: &mut self.decisions,
             told: Seats::default(),
-            awaited: false,
+            awaited: None,
         };
         let (mut queued, mut refused) = (0, 0);
         for at in 0..seats.map_or(audience.len(), <[usize]>::len) {
@@ -131,7 +134,7 @@ impl Engine {
                 walk.drops.add(DropReason::QueueFull.index());
                 subscriber.drops.add(DropReason::QueueFull.index());
                 // A picture that lacks a part is mended by a key frame.
-                walk.awaited |= !audio;
+                walk.awaited = walk.awaited.or((!audio).then_some(KeyFrameReason::QueueFull));
                 continue;
             }
             queue.push_back(SendEntry {
@@ -153,8 +156,8 @@ impl Engine {
         let Walk { told, awaited, .. } = walk;
         self.traffic.queued += queued;
         self.traffic.queued_dropped += refused;
-        if awaited {
-            self.want_keyframe(now, id, facts.layer.encoding);
+        if let Some(reason) = awaited {
+            self.want_keyframe(now, id, facts.layer.encoding, reason);
         }
         told
     }
@@ -171,9 +174,10 @@ struct Walk<'w> {
     subscriptions: &'w mut Slots<SubscriptionId, Subscription>,
     events: &'w mut VecDeque<Event>,
     drops: &'w mut DropCounters,
+    decisions: &'w mut Decisions,
     told: Seats,
-    /// Whether a key frame of the packet's encoding is what is missing.
-    awaited: bool,
+    /// What a key frame of the packet's encoding is missing for.
+    awaited: Option<KeyFrameReason>,
 }
 
 /// How a packet leaves for one listener.
@@ -222,12 +226,21 @@ impl Walk<'_> {
         let arrived = selector.layer() == selector.target() || listener.rewriter.has_put_off();
         if facts.begins_picture && !arrived {
             let awaited = selector.awaits(|target| self.ladder.clip(target));
-            self.awaited |= awaited == Some(facts.layer.encoding);
+            if awaited == Some(facts.layer.encoding) {
+                self.awaited = Some(KeyFrameReason::Switch);
+            }
         }
         if sent.is_some() && selector.layer() != before {
-            let layer = selector.layer().map(|layer| self.ladder.clip(layer));
-            let event = Event::LayerChanged { participant: listener.subscriber, source: self.id, layer };
+            let layer = selector.layer().map(|layer| self.ladder.measured(layer));
+            let subscription = self.subscriptions.get(listener.subscription);
+            let reason = subscription.map_or(Reason::All, |subscription| subscription.reason);
+            let (participant, source) = (listener.subscriber, self.id);
+            let event =
+                Event::LayerChanged { participant, source, layer: layer.map(|rung| rung.layer), reason };
             push_event(self.events, self.drops, event);
+            let choice = Choice::Sent { source, layer, reason };
+            let decision = Decision { at: self.now, participant, choice };
+            self.decisions.push(self.drops, decision);
         }
         sent
     }
@@ -241,7 +254,7 @@ impl Walk<'_> {
         if before.is_some() && rewriter.refuses(at) {
             // It came so late that something newer was shown: the next key frame is waited for.
             rewriter.selector.stay(before);
-            self.awaited = true;
+            self.awaited = Some(KeyFrameReason::Switch);
             return None;
         }
         self.told.begun.push(seat);

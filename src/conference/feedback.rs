@@ -4,6 +4,7 @@
 use crate::base::limits;
 use crate::base::time::{Duration, Instant};
 use crate::conference::congestion::Losses;
+use crate::conference::decisions::KeyFrameReason;
 use crate::conference::drops::DropReason;
 use crate::conference::engine::Engine;
 use crate::conference::ids::{ParticipantId, SubscriptionId};
@@ -271,7 +272,7 @@ impl Engine {
         match encoding.filter(|_| requests.take_keyframe(fir)) {
             Some(encoding) => {
                 let source = subscription.source;
-                self.want_keyframe(now, source, encoding);
+                self.want_keyframe(now, source, encoding, KeyFrameReason::Asked);
             }
             None => requests.keyframes_refused = requests.keyframes_refused.saturating_add(1),
         }

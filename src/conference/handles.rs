@@ -1,13 +1,16 @@
 //! Short-lived handles on a room or a participant, through which the embedder commands.
 
+use crate::base::units::Bitrate;
 use crate::conference::config::{ParticipantConfig, RoomConfig};
 use crate::conference::engine::Engine;
 use crate::conference::event::LeaveReason;
 use crate::conference::ids::{ParticipantId, RoomId, SourceId};
 use crate::conference::negotiation::NegotiationError;
+use crate::conference::sharing::Allocation;
 use crate::conference::source::SourceInfo;
 use crate::conference::stats::ParticipantStats;
 use crate::conference::view::View;
+use crate::congestion::bwe;
 use crate::forwarding::ladder::{Rung, Wish};
 use crate::forwarding::layers::Layer;
 use crate::session::ice;
@@ -72,6 +75,11 @@ impl Engine {
         self.rooms.contains(id).then_some(Room { engine: self, id })
     }
 
+    /// Bounds what all participants are sent together, sound apart; `None`: nothing does. Takes effect at once.
+    pub fn set_ceiling(&mut self, ceiling: Option<Bitrate>) {
+        self.set_engine_ceiling(ceiling);
+    }
+
     /// A participant by its id; `None` once it left.
     pub fn participant(&mut self, id: ParticipantId) -> Option<Participant<'_>> {
         self.participants.contains(id).then_some(Participant { engine: self, id })
@@ -108,6 +116,11 @@ impl Room<'_> {
     /// Gives the room another view, which all have who have none of their own. Takes effect at once.
     pub fn set_view(&mut self, view: View) {
         self.engine.set_room_view(self.id, view);
+    }
+
+    /// Bounds what all of its participants are sent together; `None`: nothing does. Takes effect at once.
+    pub fn set_ceiling(&mut self, ceiling: Option<Bitrate>) {
+        self.engine.set_room_ceiling(self.id, ceiling);
     }
 
     /// Those who led the talk, the latest first: the first one is the dominant speaker.
@@ -266,6 +279,31 @@ impl Participant<'_> {
     /// The layer of a source that is sent to it now; `None` while nothing is.
     pub fn layer(&self, source: SourceId) -> Option<Layer> {
         self.engine.layer_of(self.id, source)
+    }
+
+    /// What its path is believed to carry, and on what that stands; `None` if its feedback tells nothing of it, or it
+    /// was sent nothing so far.
+    pub fn estimate(&self) -> Option<bwe::Basis> {
+        self.engine.estimate_of(self.id)
+    }
+
+    /// What each video that it is subscribed to gets of that, and why not more.
+    pub fn allocation(&self) -> impl Iterator<Item = Allocation> {
+        self.engine.allocation_of(self.id)
+    }
+
+    /// Bounds what it is sent in all, by datagrams with their headers; sound is sent in any case. `None`: nothing does
+    /// but its path and the ceilings of its room and of the engine. Without feedback of its path it has no effect.
+    pub fn set_ceiling(&mut self, ceiling: Option<Bitrate>) {
+        self.engine.set_participant_ceiling(self.id, ceiling);
+    }
+
+    /// Says whether a source that it publishes shows a screen ([`SourceInfo::screen`]).
+    ///
+    /// # Errors
+    /// [`SubscribeError::UnknownSource`] if it publishes no such source.
+    pub fn set_screen(&mut self, source: SourceId, screen: bool) -> Result<(), SubscribeError> {
+        self.engine.set_screen(self.id, source, screen)
     }
 
     /// Receives a source no longer, whatever its view is, until it is subscribed to by hand.

@@ -2,6 +2,7 @@
 
 use crate::base::limits;
 use crate::base::time::Instant;
+use crate::conference::decisions::KeyFrameReason;
 use crate::conference::drops::DropReason;
 use crate::conference::engine::{Datagram, Engine};
 use crate::conference::fanout::Kept;
@@ -69,7 +70,7 @@ impl Engine {
         }
         let id = owner.ok_or(DropReason::UnknownAddress)?;
         match kind {
-            Kind::Rtp => self.receive_rtp(now, id, datagram.path, datagram.data),
+            Kind::Rtp => self.receive_rtp(now, id, &datagram),
             Kind::Rtcp => self.receive_rtcp(now, id, datagram.path, datagram.data),
             _ => self.receive_dtls(now, id, datagram),
         }
@@ -128,12 +129,12 @@ impl Engine {
         &mut self,
         now: Instant,
         id: ParticipantId,
-        path: Path,
-        data: &[u8],
+        datagram: &Datagram<'_>,
     ) -> Result<Taken, DropReason> {
+        let data = datagram.data;
         let packet = rtp::Packet::parse(data).map_err(|error| DropReason::Rtp(error.fault))?;
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
-        if !participant.network.knows(&path) {
+        if !participant.network.knows(&datagram.path) {
             return Err(DropReason::UnknownAddress);
         }
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
@@ -144,13 +145,13 @@ impl Engine {
         let role = context.and_then(|context| participant.contexts.get(context.index()).copied());
         match role {
             Some(Role::Media(stream)) if packet.extension_profile().is_some_and(srtp::is_cryptex) => {
-                self.receive_cryptex(now, id, stream, &packet, data)
+                self.receive_cryptex(now, id, stream, &packet, datagram)
             }
-            Some(Role::Media(stream)) => self.receive_media(now, id, stream, &packet, data),
+            Some(Role::Media(stream)) => self.receive_media(now, id, stream, &packet, datagram),
             Some(Role::Retired(source, encoding)) if self.speaks(now, source, encoding) => {
                 Err(DropReason::Unnegotiated)
             }
-            role => self.receive_aside(now, id, role, data),
+            role => self.receive_aside(now, id, role, datagram),
         }
     }
 
@@ -160,15 +161,16 @@ impl Engine {
         id: ParticipantId,
         key: StreamId,
         packet: &rtp::Packet<'_>,
-        data: &[u8],
+        datagram: &Datagram<'_>,
     ) -> Result<Taken, DropReason> {
+        let data = datagram.data;
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         let stream = self.streams.get_mut(key).ok_or(DropReason::Unnegotiated)?;
         let source = self.sources.get(stream.source).ok_or(DropReason::Unnegotiated)?;
         let Some(codec) = source.ingress.codec(packet.payload_type()) else {
             // A payload type of the line that it moves to, perhaps.
             return if source.names_another(stream.encoding, packet) {
-                self.receive_aside(now, id, Some(Role::Media(key)), data)
+                self.receive_aside(now, id, Some(Role::Media(key)), datagram)
             } else {
                 Err(DropReason::Unnegotiated)
             };
@@ -180,7 +182,7 @@ impl Engine {
         let noted = source.note(stream.encoding, packet, place.get_mut(..header).unwrap_or_default());
         if noted.moved {
             stream.history.cancel(&mut self.pages);
-            return self.receive_aside(now, id, Some(Role::Media(key)), data);
+            return self.receive_aside(now, id, Some(Role::Media(key)), datagram);
         }
         let out = place.get_mut(noted.extensions_len..).unwrap_or_default();
         let opened = keys
@@ -200,7 +202,8 @@ impl Engine {
             }
         };
         stream.learn_sizes(&noted);
-        self.note_arrival(now, id, noted.transport_seq);
+        let arrived = noted.arrived(packet, stream.clock_rate, (data.len(), datagram.ecn));
+        self.note_arrival(now, id, &arrived);
         let kept = noted.committed(now, packet, opened.seq, codec, payload_len);
         self.accept(now, id, key, kept, false)
     }
@@ -213,14 +216,15 @@ impl Engine {
         id: ParticipantId,
         key: StreamId,
         packet: &rtp::Packet<'_>,
-        data: &[u8],
+        datagram: &Datagram<'_>,
     ) -> Result<Taken, DropReason> {
+        let data = datagram.data;
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         let stream = self.streams.get_mut(key).ok_or(DropReason::Unnegotiated)?;
         let source = self.sources.get(stream.source).ok_or(DropReason::Unnegotiated)?;
         let Some(codec) = source.ingress.codec(packet.payload_type()) else {
             // A payload type of the line that it moves to, perhaps: its mid cannot be read yet.
-            return self.receive_aside(now, id, Some(Role::Media(key)), data);
+            return self.receive_aside(now, id, Some(Role::Media(key)), datagram);
         };
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
         let place =
@@ -236,7 +240,8 @@ impl Engine {
         match source.ingress.settle(now, opened, codec, (&source.info.mid, stream.encoding), place) {
             Ok((kept, noted)) => {
                 stream.learn_sizes(&noted);
-                self.note_arrival(now, id, noted.transport_seq);
+                let arrived = noted.arrived(packet, stream.clock_rate, (data.len(), datagram.ecn));
+                self.note_arrival(now, id, &arrived);
                 self.accept(now, id, key, kept, false)
             }
             Err(Unsettled::Dropped(reason)) => {
@@ -249,7 +254,8 @@ impl Engine {
                     *to = *from;
                 }
                 stream.history.cancel(&mut self.pages);
-                let taken = self.accept_aside(now, id, Some(Role::Media(key)), &opened, &scratch);
+                let role = Some(Role::Media(key));
+                let taken = self.accept_aside(now, id, role, (&opened, &scratch), datagram);
                 self.scratch = scratch;
                 taken
             }
@@ -264,8 +270,9 @@ impl Engine {
         now: Instant,
         id: ParticipantId,
         role: Option<Role>,
-        data: &[u8],
+        datagram: &Datagram<'_>,
     ) -> Result<Taken, DropReason> {
+        let data = datagram.data;
         let participant = self.participants.get_mut(id).ok_or(DropReason::UnknownAddress)?;
         let keys = participant.network.keys().ok_or(DropReason::NoKeys)?;
         // Read from there: the engine's other parts are free meanwhile.
@@ -273,7 +280,7 @@ impl Engine {
         let taken = match keys.opener.open_packet(data, &mut scratch) {
             Ok(opened) => {
                 participant.budget.take(now, data.len());
-                self.accept_aside(now, id, role, &opened, &scratch)
+                self.accept_aside(now, id, role, (&opened, &scratch), datagram)
             }
             Err(reason) => Err(DropReason::Srtp(reason)),
         };
@@ -287,11 +294,13 @@ impl Engine {
         now: Instant,
         id: ParticipantId,
         role: Option<Role>,
-        opened: &srtp::Opened,
-        scratch: &[u8],
+        (opened, scratch): (&srtp::Opened, &[u8]),
+        datagram: &Datagram<'_>,
     ) -> Result<Taken, DropReason> {
         let plain = scratch.get(..opened.len).unwrap_or_default();
         let packet = rtp::Packet::parse(plain).map_err(|error| DropReason::Rtp(error.fault))?;
+        // Also what finds no place has come.
+        self.note_aside(now, id, &packet, (datagram.data.len(), datagram.ecn));
         let payload = without_padding(&packet)?;
         match role {
             Some(Role::Repair(source, encoding)) if !self.names_another(source, encoding, &packet) => {
@@ -323,8 +332,6 @@ impl Engine {
         let source = self.sources.get(source_id).ok_or(DropReason::Unnegotiated)?;
         let codec = source.ingress.repaired_codec(packet.payload_type()).ok_or(DropReason::Unnegotiated)?;
         let key = source.encoding(encoding).and_then(|encoding| encoding.stream);
-        let transport_seq = source.ingress.transport_seq(packet);
-        self.note_arrival(now, id, transport_seq);
         // Probes are padding on the retransmission stream: they served their purpose by arriving.
         if payload.is_empty() {
             return Ok(Taken::Media);
@@ -368,21 +375,6 @@ impl Engine {
         // A datagram is far below 65,536 bytes.
         let kept = noted.committed(now, packet, aside.seq, aside.codec, payload.len() as u16);
         self.accept(now, id, key, kept, repaired)
-    }
-
-    /// Notes an authentic packet for the transport's feedback, which is due an interval after the first
-    /// arrival.
-    pub(super) fn note_arrival(&mut self, now: Instant, id: ParticipantId, transport_seq: Option<u16>) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
-        let Some(wire) = transport_seq else { return };
-        participant.arrivals.on_packet(now, wire);
-        if !participant.timers.is_armed(Timer::Feedback)
-            && !participant.rtcp.feedback
-            && participant.arrivals.pending()
-        {
-            let interval = participant.rtcp.pace.interval();
-            self.arm(id, Timer::Feedback, now + interval);
-        }
     }
 
     /// A packet stands in the reserved place of its stream: unless it came before, it is kept and
@@ -433,7 +425,7 @@ impl Engine {
             self.arm_ladder(now, id);
         }
         if continuity == Arrival::Broken {
-            self.want_keyframe(now, source, encoding);
+            self.want_keyframe(now, source, encoding, KeyFrameReason::Broken);
         }
         // What cannot be read has its number all the same: it is left out like padding.
         let readable = read.is_some();

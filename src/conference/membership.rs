@@ -5,20 +5,23 @@ use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::budget::PublishBudget;
 use crate::conference::config::{EngineConfig, ParticipantConfig, RoomConfig};
+use crate::conference::decisions::Choice;
 use crate::conference::drops::{DropReason, DropTally};
 use crate::conference::engine::{Engine, push_event};
 use crate::conference::event::{Event, LeaveReason};
 use crate::conference::handles::{JoinError, LimitReached, SubscribeError};
 use crate::conference::ids::{ParticipantId, RoomId, SourceId, SubscriptionId};
+use crate::conference::negotiation::MediaKind;
 use crate::conference::negotiation::Negotiation;
 use crate::conference::negotiation::SendSlot;
 use crate::conference::participant::{Egress, ParticipantState, RtcpBudget, RtcpDue, Timer, Timers};
+use crate::conference::receiving::Receiving;
 use crate::conference::room::RoomState;
 use crate::conference::source::{Listener, Source};
 use crate::conference::stats::ParticipantTraffic;
 use crate::conference::streams::StreamEnd;
 use crate::conference::subscription::{Numbers, Subscription};
-use crate::congestion::arrivals::Arrivals;
+use crate::congestion::allocation::Reason;
 use crate::forwarding::speakers::Speakers;
 use crate::session::ice;
 use crate::transport::network::Network;
@@ -49,6 +52,7 @@ impl Engine {
             speakers,
             reviewed: None,
             review_at: None,
+            divided: None,
             queued: None,
         }))
     }
@@ -102,7 +106,7 @@ impl Engine {
             network,
             budget: PublishBudget::new(&config, self.now),
             contexts: Vec::new(),
-            arrivals: Arrivals::default(),
+            receiving: Receiving::default(),
             timers: Timers::default(),
             rtcp: RtcpDue::default(),
             traffic: ParticipantTraffic::default(),
@@ -122,6 +126,7 @@ impl Engine {
             cname: format!("{:016x}", random.next_u64()),
             reduced_size_rtcp: false,
             rtt: None,
+            ceiling: None,
             rtcp_budget: RtcpBudget::default(),
             rebound: None,
             drops: DropTally::new(),
@@ -410,13 +415,14 @@ impl Engine {
         };
         // Numbers go on where they ended: none is used twice (I-10).
         subscription.rewriter.pause();
-        let target = subscription.target(&source.ladder);
-        subscription.rewriter.set_target(target);
+        // What it is to get follows.
+        subscription.rewriter.set_target(None);
         subscription.seat = Some(source.audience.len());
         source.audience.push(Listener { subscription: key, subscriber, rewriter: subscription.rewriter });
-        if let Some(target) = target {
-            self.want_keyframe(now, source_id, target.encoding);
+        if source.info.kind == MediaKind::Video {
+            self.fit(now, subscriber);
         }
+        self.retarget(now, key);
         self.arm_reports(now, subscriber);
     }
 
@@ -428,6 +434,7 @@ impl Engine {
         let Some(seat) = subscription.seat.take() else {
             return;
         };
+        let subscriber = subscription.subscriber;
         let Some(source) = self.sources.get_mut(subscription.source) else {
             return;
         };
@@ -435,10 +442,17 @@ impl Engine {
             return;
         }
         subscription.rewriter = source.audience.swap_remove(seat).rewriter;
+        let (id, sent) = (subscription.source, subscription.rewriter.selector.layer().is_some());
+        let seen = sent && source.info.kind == MediaKind::Video;
         if let Some(moved) = source.audience.get(seat)
             && let Some(moved) = self.subscriptions.get_mut(moved.subscription)
         {
             moved.seat = Some(seat);
         }
+        if seen {
+            let choice = Choice::Sent { source: id, layer: None, reason: Reason::All };
+            self.decide(self.now, subscriber, choice);
+        }
+        self.touch(self.now, subscriber);
     }
 }

@@ -4,6 +4,7 @@ use crate::base::limits;
 use crate::conference::ids::{ParticipantId, SourceId};
 use crate::conference::lines::SharedLine;
 use crate::conference::participant::{ParticipantState, Role, Seldom, SendEntry};
+use crate::conference::receiving;
 use crate::conference::source::{Encoding, Listener, Source, Stream};
 use crate::conference::streams;
 use crate::conference::subscription::Subscription;
@@ -35,7 +36,7 @@ const fn itself() -> usize {
     // A full agent has pairs of candidates as well.
     let addresses = limits::PAIRS * 320 + 2 * limits::CANDIDATES * 192 + limits::STUN_REPLIES * 128;
     let addresses = addresses + limits::ADDRESSES_PER_PARTICIPANT * streams::BOUND;
-    tables + keys + contexts + addresses + 8 * limits::ARRIVALS
+    tables + keys + contexts + addresses + receiving::BOUND
 }
 
 /// A DTLS association at its worst: fragments and datagrams that wait, both ways, and what its library

@@ -7,7 +7,7 @@
 //! follow a packet: `engine` (the five verbs), `ingress` with `binding` and `budget`, `fanout`, `egress`;
 //! `redundancy` is what audio has of it; `view` with `lines` is whom each sees; `streams` is TCP, `candidate` where
 //! the sockets are; `feedback` and `reports` are RTCP in and out, with `round_trip`; `congestion` is what is
-//! believed of each path and the pace by it; `stats` and `stream_stats` are
+//! believed of each path and the pace by it, `decisions` is what followed; `stats` and `stream_stats` are
 //! what is told of it all; `participant`, `room`, `source` and
 //! `subscription` are who and what.
 
@@ -17,6 +17,7 @@ mod burst;
 mod candidate;
 mod config;
 mod congestion;
+mod decisions;
 mod digest;
 mod drops;
 #[cfg(test)]
@@ -35,11 +36,13 @@ mod memory;
 pub mod negotiation;
 mod participant;
 mod reading;
+mod receiving;
 mod redundancy;
 mod reports;
 mod room;
 mod round_trip;
 mod selection;
+mod sharing;
 mod signalling;
 mod source;
 mod speaking;
@@ -53,12 +56,16 @@ mod view;
 
 pub use candidate::HostCandidate;
 pub use config::{ConfigError, EngineConfig, ParticipantConfig, RoomConfig, SharedLines};
+#[cfg(feature = "json")]
+pub use decisions::Json;
+pub use decisions::{Choice, Decision, KeyFrameReason, Probe, Proof};
 pub use drops::DropReason;
 pub use engine::{Datagram, Engine, Transmit, TransmitId};
 pub use event::{Event, LeaveReason};
 pub use handles::{JoinError, LimitReached, Participant, Room, SubscribeError};
 pub use ids::{ParticipantId, RoomId, SourceId};
 pub use memory::participant_memory_bound;
+pub use sharing::{Allocation, Class};
 pub use source::SourceInfo;
 pub use stats::{EngineStats, ParticipantStats, RemoteInboundStats};
 pub use stream_stats::{DtlsState, InboundStreamStats, OutboundStreamStats, TransportStats};

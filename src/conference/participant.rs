@@ -4,6 +4,7 @@ use crate::base::digest::debug;
 use crate::base::limits;
 use crate::base::random::Random;
 use crate::base::time::{Duration, Instant};
+use crate::base::units::Bitrate;
 use crate::conference::budget::PublishBudget;
 use crate::conference::config::{EngineConfig, ParticipantConfig};
 use crate::conference::congestion::{Congestion, FeedbackKind};
@@ -11,10 +12,10 @@ use crate::conference::drops::DropTally;
 use crate::conference::ids::{RoomId, SourceId, StreamId, SubscriptionId};
 use crate::conference::lines::SharedLine;
 use crate::conference::negotiation::Negotiation;
+use crate::conference::receiving::Receiving;
 use crate::conference::round_trip::ReferenceTimes;
 use crate::conference::stats::ParticipantTraffic;
 use crate::conference::view::Viewing;
-use crate::congestion::arrivals::Arrivals;
 use crate::forwarding::rewrite::Shift;
 use crate::transport::network::Network;
 use crate::wire::mux::Path;
@@ -131,7 +132,7 @@ impl Egress {
 pub(super) enum Timer {
     /// ICE and DTLS.
     Network,
-    /// Transport-wide feedback on what it publishes.
+    /// Feedback on what it publishes.
     Feedback,
     /// Requests for missing packets.
     Repair,
@@ -267,6 +268,9 @@ pub(super) struct FeedbackPace {
     /// When the last one was sent, and what authentic media had come until then.
     last: Option<(Instant, u64)>,
     interval: Duration,
+    /// Of the present one: what was written of it.
+    written: u32,
+    datagrams: u8,
 }
 
 impl FeedbackPace {
@@ -275,12 +279,22 @@ impl FeedbackPace {
         self.interval.clamp(limits::FEEDBACK_INTERVAL, limits::FEEDBACK_INTERVAL_MAX)
     }
 
-    /// A feedback of `len` bytes was written to who sent `received` authentic bytes so far: the next
-    /// interval is such that as long a one has its share of as much media.
-    pub(super) fn on_feedback(&mut self, now: Instant, received: u64, len: usize) {
+    /// A datagram of `len` bytes was written of it. Whether there may be another one.
+    pub(super) fn takes_another(&mut self, len: usize) -> bool {
+        // Datagrams are short and few.
+        self.written = self.written.saturating_add(len as u32);
+        self.datagrams = self.datagrams.saturating_add(1);
+        self.datagrams < limits::FEEDBACK_DATAGRAMS
+    }
+
+    /// It was written to who sent `received` authentic bytes so far: the next interval is such that as long a one
+    /// has its share of as much media.
+    pub(super) fn on_feedback(&mut self, now: Instant, received: u64) {
+        let len = std::mem::take(&mut self.written);
+        self.datagrams = 0;
         if let Some((at, before)) = self.last.replace((now, received)) {
             let share = (received.saturating_sub(before) * limits::FEEDBACK_PERCENT / 100).max(1);
-            let micros = (now - at).as_micros() * len as u128 / u128::from(share);
+            let micros = (now - at).as_micros() * u128::from(len) / u128::from(share);
             self.interval = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
         }
     }
@@ -334,7 +348,7 @@ pub(super) struct ParticipantState {
     pub(super) traffic: ParticipantTraffic,
     pub(super) contexts: Vec<Role>,
     pub(super) budget: PublishBudget,
-    pub(super) arrivals: Arrivals,
+    pub(super) receiving: Receiving,
     pub(super) timers: Timers,
     pub(super) rtcp: RtcpDue,
 
@@ -362,6 +376,8 @@ pub(super) struct ParticipantState {
     /// Where the sequence of SSRCs of what is sent to it stands.
     pub(super) ssrcs: u32,
     pub(super) reduced_size_rtcp: bool,
+    /// What it is sent at most, by the embedder.
+    pub(super) ceiling: Option<Bitrate>,
     /// The last round trip that was measured.
     pub(super) rtt: Option<Duration>,
     pub(super) rtcp_budget: RtcpBudget,
@@ -447,14 +463,26 @@ mod tests {
         let second = |n: u64| Instant::from_millis(1_000 * n);
         let mut pace = FeedbackPace::default();
         assert_eq!(pace.interval(), limits::FEEDBACK_INTERVAL);
-        pace.on_feedback(second(1), 1_000, 80);
-        assert_eq!(pace.interval(), limits::FEEDBACK_INTERVAL, "nothing to go by yet");
+        let mut after = |at, received| {
+            assert!(pace.takes_another(50) && pace.takes_another(30));
+            pace.on_feedback(at, received);
+            pace.interval()
+        };
+        assert_eq!(after(second(1), 1_000), limits::FEEDBACK_INTERVAL, "nothing to go by yet");
         // 80 bytes are 3 % of what comes in 267 ms.
-        pace.on_feedback(second(2), 11_000, 80);
-        assert_eq!(pace.interval().as_millis(), 266);
-        pace.on_feedback(second(3), 1_000_000, 80);
-        assert_eq!(pace.interval(), limits::FEEDBACK_INTERVAL);
-        pace.on_feedback(second(4), 1_000_000, 80);
-        assert_eq!(pace.interval(), limits::FEEDBACK_INTERVAL_MAX, "nothing was sent");
+        assert_eq!(after(second(2), 11_000).as_millis(), 266);
+        assert_eq!(after(second(3), 1_000_000), limits::FEEDBACK_INTERVAL);
+        assert_eq!(after(second(4), 1_000_000), limits::FEEDBACK_INTERVAL_MAX, "nothing was sent");
+    }
+
+    #[test]
+    fn s_rtcp_09_feedback_ends_with_its_fourth_datagram() {
+        let mut pace = FeedbackPace::default();
+        for _ in 0..2 {
+            let datagrams =
+                std::iter::repeat_with(|| pace.takes_another(1_000)).take_while(|more| *more).count();
+            assert_eq!(datagrams + 1, usize::from(limits::FEEDBACK_DATAGRAMS));
+            pace.on_feedback(Instant::from_millis(1), 1);
+        }
     }
 }

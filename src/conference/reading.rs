@@ -4,12 +4,15 @@ use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::drops::DropReason;
 use crate::conference::negotiation::{CodecId, CodecSet, Payload};
+use crate::conference::receiving::{ArrivedPacket, departure};
+use crate::congestion::receiver::Departure;
 use crate::forwarding::history::{Committed, Place};
 use crate::session::srtp;
+use crate::wire::mux::Ecn;
 use crate::wire::payload::Resolution;
 use crate::wire::payload::allocation::Allocation;
 use crate::wire::payload::dependency;
-use crate::wire::rtp::{self, ExtensionKind, PayloadType, SeqNo, Ssrc};
+use crate::wire::rtp::{self, AbsSendTime, ExtensionKind, PayloadType, SeqNo, Ssrc};
 use smallvec::SmallVec;
 
 /// Bytes of a packet's extensions that are passed on: what the ten kinds take, a colour space of 28 bytes and a
@@ -192,6 +195,7 @@ impl Ingress {
                 Some(ExtensionKind::TransportSequenceNumber) => {
                     noted.transport_seq = rtp::transport_sequence_number(value).map(|seq| seq.0);
                 }
+                Some(ExtensionKind::AbsSendTime) => noted.send_time = AbsSendTime::parse(value),
                 Some(ExtensionKind::Mid) => noted.moved |= value != mid.as_bytes(),
                 Some(ExtensionKind::Rid) => noted.moved |= !self.is_rid(encoding, value),
                 Some(ExtensionKind::VideoLayersAllocation) => noted.sizes = sizes_of(value),
@@ -251,11 +255,6 @@ impl Ingress {
         kept.skipped = start as u16;
         Ok((kept, noted))
     }
-
-    pub(super) fn transport_seq(&self, packet: &rtp::Packet<'_>) -> Option<u16> {
-        let value = packet.extension(self.id_of(ExtensionKind::TransportSequenceNumber)?)?;
-        rtp::transport_sequence_number(value).map(|seq| seq.0)
-    }
 }
 
 /// What was read of an RTP header before its packet was authenticated; used only afterwards.
@@ -264,6 +263,7 @@ pub(super) struct Noted {
     /// Bytes of extensions that are passed on, written in front of the payload.
     pub(super) extensions_len: usize,
     pub(super) transport_seq: Option<u16>,
+    pub(super) send_time: Option<AbsSendTime>,
     /// The packet names another m-line than that of its stream, or another encoding.
     pub(super) moved: bool,
     /// The sizes of its stream's spatial layers, if it tells them.
@@ -271,6 +271,25 @@ pub(super) struct Noted {
 }
 
 impl Noted {
+    /// The packet as its way here shows in it.
+    pub(super) fn arrived(
+        &self,
+        packet: &rtp::Packet<'_>,
+        clock_rate: u32,
+        (len, ecn): (usize, Ecn),
+    ) -> ArrivedPacket {
+        let by_timestamp =
+            || Departure { clock: packet.ssrc().0, ticks: packet.timestamp().0, rate: clock_rate };
+        ArrivedPacket {
+            ssrc: packet.ssrc(),
+            seq: packet.sequence_number(),
+            ecn,
+            len,
+            number: self.transport_seq,
+            departure: Some(self.send_time.map_or_else(by_timestamp, departure)),
+        }
+    }
+
     /// What the history is told of the packet behind these extensions.
     pub(super) fn committed(
         &self,

@@ -1,12 +1,13 @@
-//! RTCP of our own: feedback on what a participant publishes, reports on what it receives. Written
+//! RTCP of our own: requests for what a participant publishes, reports on what it receives. Written
 //! straight into the caller's buffer when the participant's turn comes; nothing is queued.
 
 use crate::base::limits;
 use crate::base::time::Instant;
+use crate::conference::decisions::{Choice, KeyFrameReason};
 use crate::conference::engine::Engine;
 use crate::conference::ids::{ParticipantId, SourceId};
 use crate::conference::negotiation::MediaKind;
-use crate::conference::participant::{ParticipantState, Round, Seldom, Timer};
+use crate::conference::participant::{Round, Seldom, Timer};
 use crate::conference::round_trip::reference_time;
 use crate::conference::source::{SenderClock, Stream};
 use crate::conference::subscription::Subscription;
@@ -18,11 +19,17 @@ use smallvec::SmallVec;
 const BLOCKS: usize = 31;
 
 /// Room kept for SRTCP's index and tag.
-const TRAILER: usize = 32;
+pub(super) const TRAILER: usize = 32;
 
 impl Engine {
     /// Asks an encoding for a key frame, now or when its spacing allows.
-    pub(super) fn want_keyframe(&mut self, now: Instant, source: SourceId, encoding: u8) {
+    pub(super) fn want_keyframe(
+        &mut self,
+        now: Instant,
+        source: SourceId,
+        encoding: u8,
+        reason: KeyFrameReason,
+    ) {
         let Some(source) = self.sources.get_mut(source) else {
             return;
         };
@@ -30,9 +37,11 @@ impl Engine {
             return;
         }
         let publisher = source.info.participant;
-        let Some(encoding) = source.encoding_mut(encoding) else { return };
-        encoding.keyframes.want();
-        match encoding.keyframes.deadline() {
+        let id = source.info.id;
+        let Some(place) = source.encoding_mut(encoding) else { return };
+        let since = place.keyframes.asked().map(|asked| now - asked);
+        let news = place.keyframes.want();
+        match place.keyframes.deadline() {
             Some(at) if at > now => self.arm(publisher, Timer::Keyframes, at),
             _ => {
                 if let Some(participant) = self.participants.get_mut(publisher) {
@@ -40,6 +49,9 @@ impl Engine {
                 }
                 self.make_ready(publisher);
             }
+        }
+        if news {
+            self.decide(now, publisher, Choice::KeyFrame { source: id, encoding, reason, since });
         }
     }
 
@@ -311,45 +323,6 @@ impl Engine {
             }
         }
     }
-
-    /// Transport-wide feedback: a publisher raises its rate by it.
-    fn write_feedback(&mut self, now: Instant, id: ParticipantId, writer: &mut Writer<'_>) {
-        let Some(participant) = self.participants.get_mut(id) else {
-            return;
-        };
-        if !std::mem::take(&mut participant.rtcp.feedback) || !participant.arrivals.pending() {
-            return;
-        }
-        let Some(media) = first_stream(participant, &self.sources, &self.streams) else {
-            return;
-        };
-        let ssrc = participant.ssrc;
-        let count = participant.arrivals.take_count();
-        let (base, arrivals) = participant.arrivals.report();
-        let before = writer.len();
-        let statuses = writer.transport_feedback(ssrc, media, count, WireSeq(base), arrivals).unwrap_or(0);
-        participant.arrivals.reported(statuses);
-        if participant.arrivals.pending() {
-            // The rest goes with the next datagram, if this one took anything at all.
-            participant.rtcp.feedback = statuses > 0;
-            let interval = participant.rtcp.pace.interval();
-            self.arm(id, Timer::Feedback, now + interval);
-        } else {
-            // A datagram of its own, mostly.
-            let len = writer.len() - before + TRAILER;
-            participant.rtcp.pace.on_feedback(now, participant.budget.authentic_bytes(), len);
-        }
-    }
-}
-
-/// Feedback is about the transport; its media SSRC is any of the participant's streams.
-fn first_stream(
-    participant: &ParticipantState,
-    sources: &crate::base::slots::Slots<SourceId, crate::conference::source::Source>,
-    streams: &crate::base::slots::Slots<crate::conference::ids::StreamId, Stream>,
-) -> Option<Ssrc> {
-    let sources = participant.sources.iter().filter_map(|source| sources.get(*source));
-    sources.flat_map(|source| source.streams()).find_map(|key| Some(streams.get(key)?.ssrc))
 }
 
 impl SenderClock {

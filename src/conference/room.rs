@@ -19,6 +19,8 @@ pub(super) struct RoomState {
     /// When its views were last reviewed, and when they have to be again.
     pub(super) reviewed: Option<Instant>,
     pub(super) review_at: Option<Instant>,
+    /// When its ceiling was last divided.
+    pub(super) divided: Option<Instant>,
     /// The deadline that stands in the engine's queue for it.
     pub(super) queued: Option<Instant>,
 }

@@ -3,8 +3,7 @@
 
 use crate::base::limits;
 use crate::base::time::Instant;
-use crate::conference::engine::{Engine, push_event};
-use crate::conference::event::Event;
+use crate::conference::engine::Engine;
 use crate::conference::handles::SubscribeError;
 use crate::conference::ids::{ParticipantId, SourceId, SubscriptionId};
 use crate::conference::participant::Timer;
@@ -49,6 +48,7 @@ impl Engine {
         if changed {
             self.review_room(room);
         }
+        self.divide_ceilings(now, room);
         if alive {
             self.arm(id, Timer::Ladder, now + limits::LADDER_INTERVAL);
         }
@@ -100,31 +100,5 @@ impl Engine {
                 self.retarget(now, key);
             }
         }
-    }
-
-    /// Makes a subscription's target agree with what there is and what is wished.
-    pub(super) fn retarget(&mut self, now: Instant, key: SubscriptionId) {
-        let Some(subscription) = self.subscriptions.get(key) else { return };
-        let id = subscription.source;
-        let Some(source) = self.sources.get_mut(id) else { return };
-        let Some(listener) = subscription.seat.and_then(|seat| source.audience.get_mut(seat)) else { return };
-        let target = subscription.target(&source.ladder);
-        let selector = listener.rewriter.selector;
-        if selector.target() == target {
-            return;
-        }
-        let before = selector.layer();
-        listener.rewriter.set_target(target);
-        let selector = listener.rewriter.selector;
-        let awaited = selector.awaits(|target| source.ladder.clip(target));
-        if before.is_some() && target.is_none() {
-            let event = Event::LayerChanged { participant: subscription.subscriber, source: id, layer: None };
-            push_event(&mut self.events, &mut self.drops, event);
-        }
-        let subscriber = subscription.subscriber;
-        if let Some(encoding) = awaited {
-            self.want_keyframe(now, id, encoding);
-        }
-        self.refit(now, subscriber);
     }
 }

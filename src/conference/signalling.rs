@@ -184,6 +184,7 @@ impl Engine {
         participant.reduced_size_rtcp = session.lines.iter().any(|line| line.rtcp_rsize);
         participant.network.set_cryptex(session.cryptex);
         participant.egress.agree(FeedbackKind::of(&session), &self.config);
+        participant.receiving.agree(session.feedback);
         if let Some(remote) = &session.remote {
             participant.apply_remote(now, remote, &self.config);
         }
@@ -328,7 +329,16 @@ fn info_of(
     publication: &Publication,
 ) -> SourceInfo {
     let track = publication.msid.as_ref().map(|msid| msid.track.clone()).unwrap_or_default();
-    SourceInfo { id, room, participant, number, kind: line.kind, mid: line.mid.as_str().to_owned(), track }
+    SourceInfo {
+        id,
+        room,
+        participant,
+        number,
+        kind: line.kind,
+        mid: line.mid.as_str().to_owned(),
+        screen: false,
+        track,
+    }
 }
 
 impl ParticipantState {

@@ -32,6 +32,9 @@ pub struct SourceInfo {
     pub kind: MediaKind,
     /// The m-line it is published on (RFC 8843), at its publisher.
     pub mid: String,
+    /// Whether it shows a screen or slides: by its description (`a=content:slides`, RFC 4796), or because the embedder
+    /// says so ([`crate::Participant::set_screen`]).
+    pub screen: bool,
     /// The publisher's name for it: the track of its msid (RFC 8830), empty if there is none.
     pub track: String,
 }

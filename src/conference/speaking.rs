@@ -76,6 +76,7 @@ impl Engine {
             }
         }
         if changed {
+            self.touch_room(self.now, id);
             self.review_room(id);
         }
         self.settle_room_deadline(id);

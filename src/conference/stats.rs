@@ -2,6 +2,7 @@
 
 use crate::base::time::Duration;
 use crate::conference::drops::{DropCounters, DropReason, DropTally};
+use crate::wire::mux::Ecn;
 use crate::wire::rtcp::ReportBlock;
 
 /// Datagrams and what became of them, both ways.
@@ -49,6 +50,11 @@ pub(super) struct ParticipantTraffic {
     pub(super) bytes_received: u64,
     pub(super) media_received: u64,
     pub(super) feedback_received: u64,
+    /// Reports on streams to it (RFC 8888).
+    pub(super) ccfb_sent: u64,
+    /// RTP packets that came marked.
+    pub(super) with_ect1: u64,
+    pub(super) with_ce: u64,
     /// Requests about streams that it does not receive.
     pub(super) requests_refused: u32,
     /// How often its datagrams took another way.
@@ -56,6 +62,13 @@ pub(super) struct ParticipantTraffic {
 }
 
 impl ParticipantTraffic {
+    /// An RTP packet came with this mark.
+    #[inline]
+    pub(super) fn on_mark(&mut self, ecn: Ecn) {
+        self.with_ect1 += u64::from(ecn == Ecn::Ect1);
+        self.with_ce += u64::from(ecn == Ecn::Ce);
+    }
+
     pub(super) fn on_sent(&mut self, bytes: usize, datagrams: usize) {
         self.datagrams_sent += datagrams as u64;
         self.bytes_sent += bytes as u64;

@@ -6,7 +6,7 @@ use crate::base::units::Bitrate;
 use crate::conference::congestion::Congestion;
 use crate::conference::handles::Participant;
 use crate::conference::ids::{SourceId, StreamId, SubscriptionId};
-use crate::conference::negotiation::{Codec, MediaKind};
+use crate::conference::negotiation::{Codec, FeedbackKind, MediaKind};
 use crate::conference::participant::ParticipantState;
 use crate::conference::stats::RemoteInboundStats;
 use crate::conference::subscription::{Subscription, UNNEGOTIATED};
@@ -155,6 +155,14 @@ pub struct TransportStats {
     pub packets_sent_with_ect1: u64,
     /// Packets that its feedback says came with a mark of congestion (CE).
     pub packets_reported_with_ce: u64,
+    /// The kind of congestion control feedback that goes either way.
+    pub feedback: Option<FeedbackKind>,
+    /// Congestion control feedback packets to it (RFC 8888).
+    pub ccfb_messages_sent: u64,
+    /// RTP packets from it that came marked as ECT(1).
+    pub packets_received_with_ect1: u64,
+    /// RTP packets from it that came marked as having met congestion.
+    pub packets_received_with_ce: u64,
 }
 
 impl Participant<'_> {
@@ -205,6 +213,10 @@ impl Participant<'_> {
             feedback_untrue: counts.lies,
             packets_sent_with_ect1: counts.ect1,
             packets_reported_with_ce: counts.ce,
+            feedback: participant.negotiation.session().feedback,
+            ccfb_messages_sent: traffic.ccfb_sent,
+            packets_received_with_ect1: traffic.with_ect1,
+            packets_received_with_ce: traffic.with_ce,
         })
     }
 

@@ -6,6 +6,7 @@ use crate::base::time::Instant;
 use crate::conference::ids::{ParticipantId, SourceId};
 use crate::conference::source::Moment;
 use crate::conference::stats::RemoteInboundStats;
+use crate::congestion::allocation::Reason;
 use crate::forwarding::ladder::{Ladder, Wish};
 use crate::forwarding::layers::Layer;
 use crate::forwarding::rewrite::{Rewriter, Spans};
@@ -67,6 +68,9 @@ pub(super) struct Subscription {
     pub(super) reported_packets: u64,
     /// What its subscriber wants at most.
     pub(super) wish: Wish,
+    /// Its share of what the path carries, and why it is not more.
+    pub(super) granted: Option<Layer>,
+    pub(super) reason: Reason,
     /// What was sent before under other numbers, for late packets and NACKs.
     pub(super) spans: Spans,
     /// The last of another source that its line carried before, in the line's own time.
@@ -148,6 +152,8 @@ impl Subscription {
             reported: None,
             reported_packets: numbers.reported_packets,
             wish: numbers.wish,
+            granted: None,
+            reason: Reason::All,
             spans: Spans::default(),
             left: numbers.left,
             rewriter: numbers.rewriter,

@@ -38,7 +38,16 @@ fn publish(engine: &mut Engine, participant: ParticipantId, kind: MediaKind) -> 
     let room = engine.participants.get(participant).expect("it is there").room;
     let ingress = Ingress::new([0; limits::CODECS], SmallVec::new());
     engine.add_source(|id| Source {
-        info: SourceInfo { id, room, participant, number: 0, kind, mid: "0".into(), track: String::new() },
+        info: SourceInfo {
+            id,
+            room,
+            participant,
+            number: 0,
+            kind,
+            mid: "0".into(),
+            screen: false,
+            track: String::new(),
+        },
         ingress,
         encodings: smallvec::smallvec![Encoding::default()],
         ladder: Ladder::default(),

@@ -403,5 +403,6 @@ impl Engine {
             self.emit(Event::SeenChanged { participant: id, source, seen });
         }
         self.tell_lines(id);
+        self.touch(self.now, id);
     }
 }

@@ -7,13 +7,21 @@ use crate::base::time::Instant;
 #[derive(Debug, Default, Clone, Copy, Hash)]
 pub(crate) struct Keyframes {
     wanted: bool,
+    /// None came since one was wanted.
+    missed: bool,
     asked: Option<Instant>,
 }
 
 impl Keyframes {
-    /// A subscriber wants a key frame.
-    pub(crate) fn want(&mut self) {
+    /// A subscriber wants a key frame; true if none was wanted since the last one came.
+    pub(crate) fn want(&mut self) -> bool {
         self.wanted = true;
+        !std::mem::replace(&mut self.missed, true)
+    }
+
+    /// When the source was last asked.
+    pub(crate) fn asked(&self) -> Option<Instant> {
+        self.asked
     }
 
     /// When the request is due: at once, or when the interval since the last one has passed.
@@ -33,7 +41,7 @@ impl Keyframes {
 
     /// A key frame came: whoever wanted one has it.
     pub(crate) fn arrived(&mut self) {
-        self.wanted = false;
+        (self.wanted, self.missed) = (false, false);
     }
 }
 
@@ -50,5 +58,16 @@ mod tests {
             asked += usize::from(keyframes.take_due(Instant::from_millis(millis)));
         }
         assert_eq!(asked, 4);
+    }
+
+    #[test]
+    fn what_is_asked_for_again_is_no_new_wish_until_one_came() {
+        let mut keyframes = Keyframes::default();
+        assert!(keyframes.want());
+        assert!(keyframes.take_due(Instant::from_millis(1)));
+        assert!(!keyframes.want(), "asked for, and not there");
+        keyframes.arrived();
+        assert!(keyframes.want());
+        assert_eq!(keyframes.asked(), Some(Instant::from_millis(1)));
     }
 }

@@ -113,7 +113,10 @@ impl Meter {
         for count in &mut self.counts {
             let (bitrate, frame_rate) = (a_second(u64::from(count.bytes) * 8), a_second(count.frames.into()));
             let smooth = |before: u32, now: u32| if before == 0 { now } else { before / 2 + now.div_ceil(2) };
-            count.bitrate = smooth(count.bitrate, bitrate);
+            // Key frames are no change of rate.
+            let steady =
+                |before: u32, now: u32| if before == 0 { now } else { before / 4 * 3 + now.div_ceil(4) };
+            count.bitrate = steady(count.bitrate, bitrate);
             count.frame_rate = u16::try_from(smooth(count.frame_rate.into(), frame_rate)).unwrap_or(u16::MAX);
             (count.bytes, count.frames) = (0, 0);
             if count.heard.is_none() {
@@ -201,7 +204,18 @@ impl Ladder {
             rungs.iter().map(|rung| best(rung.layer.encoding)).collect();
         let mut ranked: SmallVec<[_; limits::RUNGS]> = ranks.into_iter().zip(rungs).collect();
         ranked.sort_by_key(|(rank, rung)| (*rank, rung.layer));
-        let rungs = ranked.into_iter().map(|(_, rung)| rung);
+        // Frames are counted over short times: about as many as before are as many.
+        let known = |rung: Rung| {
+            let before = self.rungs.iter().find(|before| before.layer == rung.layer);
+            let about = |before: &&Rung| rung.frame_rate.abs_diff(before.frame_rate) <= before.frame_rate / 4;
+            Rung {
+                frame_rate: before.filter(about).map_or(rung.frame_rate, |before| before.frame_rate),
+                ..rung
+            }
+        };
+        let rungs: SmallVec<[Rung; limits::RUNGS]> =
+            ranked.into_iter().map(|(_, rung)| known(rung)).collect();
+        let rungs = rungs.into_iter();
         let changed = !rungs.clone().map(|rung| rung.layer).eq(self.rungs.iter().map(|rung| rung.layer));
         self.rungs.clear();
         self.rungs.extend(rungs);
@@ -214,34 +228,57 @@ impl Ladder {
 
     /// The layer that a wish gets; `None` for nothing.
     pub(crate) fn choose(&self, wish: &Wish) -> Option<Layer> {
-        if wish.paused {
-            return None;
-        }
-        let Some(least) = self.rungs.first() else {
+        if self.rungs.is_empty() && !wish.paused {
             // Nothing is known yet: whatever comes.
             return Some(Layer::whole(0));
-        };
-        let small = |rung: &&Rung| {
-            wish.max_height.is_none_or(|most| rung.resolution.is_none_or(|size| size.height <= most))
-        };
-        let smallest = |rung: &&Rung| {
-            (rung.layer.encoding, rung.layer.spatial) == (least.layer.encoding, least.layer.spatial)
-        };
-        let fits = |rung: &&Rung| {
-            // Frames are counted over a few hundred milliseconds.
-            wish.max_frame_rate.is_none_or(|most| rung.frame_rate <= most.saturating_add(most / 4 + 1))
-                && wish.max_bitrate.is_none_or(|most| rung.bitrate <= most)
-        };
+        }
         // Smooth before sharp: a larger picture is not worth a few frames in a second.
         let smooth = |rung: &&Rung| rung.frame_rate >= limits::SMOOTH_FRAME_RATE || self.is_fastest(rung);
-        let best = self.rungs.iter().rev().filter(|rung| small(rung) || smallest(rung));
-        let chosen = best.clone().filter(smooth).find(fits).or_else(|| best.clone().find(fits));
-        let within = |most: Bitrate| least.bitrate <= most;
-        let chosen = chosen.or(Some(least).filter(|_| wish.max_bitrate.is_none_or(within)))?;
-        // The last of its encoding stands for what may yet come above it.
-        let last = self.rungs.iter().rfind(|rung| rung.layer.encoding == chosen.layer.encoding);
-        let whole = last.is_some_and(|last| last.layer == chosen.layer);
-        Some(if whole { Layer::whole(chosen.layer.encoding) } else { chosen.layer })
+        let best = self.within(wish).rev().find(smooth).or_else(|| self.within(wish).next_back());
+        let chosen = best.or_else(|| self.least(wish))?;
+        Some(self.reach(chosen.layer))
+    }
+
+    /// The layers that a wish leaves to choose from, from the least to the best: none if nothing is known yet, or none
+    /// is within it.
+    pub(crate) fn options(&self, wish: &Wish) -> impl Iterator<Item = &Rung> {
+        // If none is within all of it, the least is the only choice.
+        let least = if self.within(wish).next().is_none() { self.least(wish) } else { None };
+        self.within(wish).chain(least)
+    }
+
+    /// The layers that are within all of a wish.
+    fn within(&self, wish: &Wish) -> impl DoubleEndedIterator<Item = &Rung> {
+        let least = self.rungs.first().map(|rung| (rung.layer.encoding, rung.layer.spatial));
+        let Wish { max_height, max_frame_rate, max_bitrate, paused } = *wish;
+        let fits = move |rung: &&Rung| {
+            let small = max_height.is_none_or(|most| rung.resolution.is_none_or(|size| size.height <= most));
+            // Of sizes above the wish the smallest is taken.
+            let smallest = least == Some((rung.layer.encoding, rung.layer.spatial));
+            // Frames are counted over a few hundred milliseconds.
+            (small || smallest)
+                && max_frame_rate.is_none_or(|most| rung.frame_rate <= most.saturating_add(most / 4 + 1))
+                && max_bitrate.is_none_or(|most| rung.bitrate <= most)
+        };
+        self.rungs.iter().filter(move |rung| !paused && fits(rung))
+    }
+
+    /// The least layer, unless it takes more than is wished.
+    fn least(&self, wish: &Wish) -> Option<&Rung> {
+        let within = |rung: &&Rung| wish.max_bitrate.is_none_or(|most| rung.bitrate <= most);
+        self.rungs.first().filter(|_| !wish.paused).filter(within)
+    }
+
+    /// The last of its encoding stands for what may yet come above it.
+    pub(crate) fn reach(&self, layer: Layer) -> Layer {
+        let last = self.rungs.iter().rfind(|rung| rung.layer.encoding == layer.encoding);
+        let whole = last.is_some_and(|last| last.layer == layer);
+        if whole { Layer::whole(layer.encoding) } else { layer }
+    }
+
+    /// The most frames in a second of any layer.
+    pub(crate) fn frame_rate(&self) -> u16 {
+        self.rungs.iter().map(|rung| rung.frame_rate).max().unwrap_or_default()
     }
 
     /// Whether no layer with pictures of its size has more frames.
@@ -256,6 +293,13 @@ impl Ladder {
     pub(crate) fn clip(&self, layer: Layer) -> Layer {
         let mut within = self.rungs.iter().filter(|rung| layer.includes(rung.layer));
         within.next_back().map_or(Layer { encoding: layer.encoding, ..Layer::default() }, |rung| rung.layer)
+    }
+
+    /// The same with what it is measured to be; nothing is known of a layer that is not there.
+    pub(crate) fn measured(&self, layer: Layer) -> Rung {
+        let layer = self.clip(layer);
+        let unknown = Rung { layer, bitrate: Bitrate::ZERO, frame_rate: 0, resolution: None };
+        self.rungs.iter().find(|rung| rung.layer == layer).copied().unwrap_or(unknown)
     }
 }
 

@@ -41,7 +41,8 @@ mod tests {
     #[test]
     fn its_rate_is_exact_from_start_to_stop() {
         let (start, stop) = (Instant::from_millis(20_000), Some(Instant::from_millis(40_000)));
-        let mut constant = Constant::new(&ConstantConfig { start, stop, rate: Bitrate::from_kbps(2_500) });
+        let mut constant =
+            Constant::new(&ConstantConfig { backward: false, start, stop, rate: Bitrate::from_kbps(2_500) });
         assert_eq!(constant.poll_timeout(), Some(start));
         assert_eq!(constant.poll_transmit(Instant::from_millis(19_999)), None);
         let mut count = 0;
@@ -55,7 +56,8 @@ mod tests {
 
     #[test]
     fn no_rate_sends_nothing() {
-        let config = ConstantConfig { start: Instant::ZERO, stop: None, rate: Bitrate::ZERO };
+        let config =
+            ConstantConfig { backward: false, start: Instant::ZERO, stop: None, rate: Bitrate::ZERO };
         assert_eq!(Constant::new(&config).poll_timeout(), None);
     }
 }

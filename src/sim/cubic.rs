@@ -16,8 +16,10 @@ const INITIAL: f64 = 10.0;
 pub(super) struct Cubic {
     window: f64,
     threshold: f64,
-    /// The window before the last reduction, W_max.
+    /// Where the curve levels off, W_max.
     before: f64,
+    /// The window before the last reduction, cwnd_prior.
+    prior: f64,
     /// The stage of growth since it.
     epoch: Option<Epoch>,
 }
@@ -33,7 +35,7 @@ struct Epoch {
 
 impl Cubic {
     pub(super) fn new() -> Self {
-        Cubic { window: INITIAL, threshold: f64::INFINITY, before: 0.0, epoch: None }
+        Cubic { window: INITIAL, threshold: f64::INFINITY, before: 0.0, prior: 0.0, epoch: None }
     }
 
     /// Segments that may be in flight.
@@ -49,7 +51,7 @@ impl Cubic {
         }
         let mut epoch = self.epoch.unwrap_or_else(|| self.begin(now));
         let elapsed = (now - epoch.start).as_secs_f64();
-        epoch.reno += if epoch.reno < self.before { ALPHA } else { 1.0 } / self.window;
+        epoch.reno += if epoch.reno < self.prior { ALPHA } else { 1.0 } / self.window;
         if self.curve(elapsed, epoch.k) < epoch.reno {
             self.window = self.window.max(epoch.reno);
         } else {
@@ -64,6 +66,7 @@ impl Cubic {
     pub(super) fn on_loss(&mut self) {
         // Fast convergence: who has to give way again makes more room.
         self.before = if self.window < self.before { self.window * (1.0 + BETA) / 2.0 } else { self.window };
+        self.prior = self.window;
         self.threshold = (self.window * BETA).max(2.0);
         self.window = self.threshold;
         self.epoch = None;
@@ -139,6 +142,17 @@ mod tests {
         let windows = rounds(&mut cubic, 0, 5);
         // 7 segments, more by 0.53 a round: faster than the curve here.
         assert!((windows[4] - 9.4).abs() < 0.4, "{windows:?}");
+    }
+
+    #[test]
+    fn who_gives_way_twice_makes_room_and_grows_by_one_from_where_it_was() {
+        let mut cubic = Cubic::new();
+        cubic.on_loss();
+        cubic.on_loss();
+        // 10, 7, 4.9: W_max is 85 % of 7, cwnd_prior 7.
+        assert!((cubic.before - 5.95).abs() < 1e-9 && (cubic.prior - 7.0).abs() < 1e-9);
+        let windows = rounds(&mut cubic, 0, 9);
+        assert!((windows[8] - windows[7] - 1.0).abs() < 0.2, "{windows:?}");
     }
 
     #[test]

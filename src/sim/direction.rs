@@ -5,9 +5,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::capacity::Capacity;
+use super::gaps::Gaps;
 use super::loss::BurstLoss;
 use super::queue::Aqm;
 use super::reading;
+use crate::base::time::Instant;
 use crate::base::units::Bitrate;
 
 /// One direction of a path. What is not said does nothing: no limit, no delay, no loss.
@@ -16,6 +18,8 @@ use crate::base::units::Bitrate;
 pub struct Direction {
     /// What the bottleneck serves; none, and there is no queue.
     pub capacity: Option<Capacity>,
+    /// Times in which the bottleneck serves nothing.
+    pub gaps: Option<Gaps>,
     /// How long the queue is at `queue_reference`; 300 ms unless it is said (RFC 8867, section 5).
     #[serde(rename = "queue_ms", deserialize_with = "reading::some_millis")]
     pub queue: Option<Duration>,
@@ -29,6 +33,9 @@ pub struct Direction {
     /// From the bottleneck to the receiver.
     #[serde(rename = "delay_ms", deserialize_with = "reading::millis")]
     pub delay: Duration,
+    /// From each moment on in place of `delay`: the route changed.
+    #[serde(rename = "delay_steps_ms", deserialize_with = "reading::delay_steps")]
+    pub delay_steps: Vec<(Instant, Duration)>,
     /// The standard deviation of what is added to the delay.
     #[serde(rename = "jitter_sigma_ms", deserialize_with = "reading::millis")]
     pub jitter_sigma: Duration,
@@ -42,6 +49,29 @@ pub struct Direction {
 }
 
 impl Direction {
+    /// The delay of what leaves the bottleneck at a moment.
+    pub fn delay_at(&self, at: Instant) -> Duration {
+        let begun = self.delay_steps.partition_point(|step| step.0 <= at);
+        begun.checked_sub(1).map_or(self.delay, |index| self.delay_steps[index].1)
+    }
+
+    /// What the bottleneck serves at a moment, its gaps spread over the time; `None` where nothing limits.
+    pub fn served(&self, at: Instant) -> Option<Bitrate> {
+        let rate = self.capacity.as_ref()?.at(at);
+        let open = self.gaps.map_or(1.0, |gaps| gaps.open());
+        Some(Bitrate::from_bps((rate.as_bps() as f64 * open) as u64))
+    }
+
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        let ascends = self.delay_steps.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        match self.gaps {
+            _ if !ascends => Some("delay_steps_ms ascends"),
+            Some(_) if self.capacity.is_none() => Some("gaps without capacity"),
+            Some(gaps) => gaps.fault(),
+            None => None,
+        }
+    }
+
     /// The bytes that the queue before `capacity` holds.
     pub fn queue_bytes(&self, capacity: &Capacity) -> usize {
         let length = self.queue.unwrap_or(Duration::from_millis(300));

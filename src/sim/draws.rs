@@ -29,6 +29,24 @@ impl Draws {
         probability > 0.0 && self.uniform() < probability
     }
 
+    /// Evenly between two.
+    pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.uniform()
+    }
+
+    /// Between two above zero, evenly in their logarithms.
+    pub(super) fn between_log(&mut self, low: f64, high: f64) -> f64 {
+        // Of the ratio's power, one binary digit after the other: roots are exact everywhere.
+        let (mut value, mut factor, mut power) = (low, high / low, self.uniform());
+        for _ in 0..24 {
+            (factor, power) = (factor.sqrt(), power * 2.0);
+            if power >= 1.0 {
+                (value, power) = (value * factor, power - 1.0);
+            }
+        }
+        value
+    }
+
     /// From the normal distribution of standard deviation 1, redrawn beyond three.
     pub(super) fn gaussian(&mut self) -> f64 {
         // Rejection below the bell over [-3, 3]: cut off by construction.
@@ -130,5 +148,16 @@ mod tests {
         let hits = (0..20_000).filter(|_| source.chance(0.1)).count();
         assert!((1_850..2_150).contains(&hits), "{hits}");
         assert!(!(0..1_000).any(|_| source.chance(0.0)));
+    }
+
+    #[test]
+    fn what_is_even_in_logarithms_has_the_geometric_mean_in_its_middle() {
+        let mut source = draws();
+        let mut all: Vec<f64> = (0..20_000).map(|_| source.between_log(1.0, 100.0)).collect();
+        all.sort_unstable_by(f64::total_cmp);
+        let at = |share: f64| all[(share * 20_000.0) as usize];
+        assert!((at(0.5) - 10.0).abs() < 0.5 && (at(0.25) - 3.162).abs() < 0.15, "{} {}", at(0.5), at(0.25));
+        assert!(at(0.0) >= 1.0 && at(0.99999) < 100.0);
+        assert!((0..1_000).map(|_| source.between(-2.0, 3.0)).all(|x| (-2.0..3.0).contains(&x)));
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::capacity::Capacity;
 use super::direction::{Direction, Reorder};
 use super::draws::Draws;
+use super::gaps::Turns;
 use super::loss::Losses;
 use super::policer::Policer;
 use super::queue::{Queue, Served};
@@ -67,17 +68,33 @@ pub struct Outcome {
     pub fate: Fate,
 }
 
-/// The server's packet and the nanosecond at which it is through.
+/// What the server does; moments in nanoseconds.
 #[derive(Debug, Clone, Copy)]
-struct Service {
-    served: Served,
-    end: u64,
+enum Server {
+    /// Nothing, for want of packets.
+    Free,
+    /// Packets wait for the end of a gap.
+    Closed { until: u64 },
+    /// A packet is in service; without an end if the capacity is zero for ever.
+    Busy { served: Served, end: Option<u64> },
+}
+
+impl Server {
+    /// When it turns to the next packet.
+    fn turn(&self) -> Option<u64> {
+        match *self {
+            Server::Free => None,
+            Server::Closed { until } => Some(until),
+            Server::Busy { end, .. } => end,
+        }
+    }
 }
 
 /// What packets of one sender share.
 #[derive(Debug, Clone)]
 struct Lane {
-    delay: Duration,
+    /// In place of the direction's.
+    delay: Option<Duration>,
     losses: Losses,
     jitter: Draws,
     reorder: Draws,
@@ -93,7 +110,8 @@ pub struct Link {
     policer: Option<Policer>,
     /// `None` where nothing limits.
     bottleneck: Option<(Capacity, Queue)>,
-    service: Option<Service>,
+    turns: Option<Turns>,
+    server: Server,
     lanes: Vec<Lane>,
     in_flight: BinaryHeap<Reverse<(Instant, u64, Outcome)>>,
     lost: VecDeque<Outcome>,
@@ -108,10 +126,11 @@ impl Link {
         let queue = |capacity: &Capacity| Queue::new(direction.queue_bytes(capacity), direction.aqm);
         Link {
             direction: direction.clone(),
-            random,
             policer: direction.policer.map(|policer| Policer::new(policer.rate, policer.burst)),
             bottleneck: direction.capacity.as_ref().map(|capacity| (capacity.clone(), queue(capacity))),
-            service: None,
+            turns: direction.gaps.map(|gaps| Turns::new(gaps, Draws::new(random.fork(GAPS)))),
+            server: Server::Free,
+            random,
             lanes: Vec::new(),
             in_flight: BinaryHeap::new(),
             lost: VecDeque::new(),
@@ -125,7 +144,7 @@ impl Link {
         let random = self.random.fork(self.lanes.len() as u64);
         let draws = |purpose| Draws::new(random.fork(purpose));
         self.lanes.push(Lane {
-            delay: delay.unwrap_or(self.direction.delay),
+            delay,
             losses: Losses::new(self.direction.loss, self.direction.burst_loss, draws(0)),
             jitter: draws(1),
             reorder: draws(2),
@@ -161,10 +180,14 @@ impl Link {
     /// Moves on to `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.now = self.now.max(now);
-        while let Some(service) = self.service.filter(|service| service.end <= nanos(self.now)) {
-            self.service = None;
-            self.take_off(service.end, service.served);
-            self.serve(service.end);
+        while let Some(at) = self.server.turn().filter(|at| *at <= nanos(self.now)) {
+            if let Server::Busy { served, .. } = std::mem::replace(&mut self.server, Server::Free) {
+                self.take_off(at, served);
+                if let Some((_, queue)) = &mut self.bottleneck {
+                    queue.release();
+                }
+            }
+            self.serve(at);
         }
     }
 
@@ -180,25 +203,29 @@ impl Link {
     /// When something happens next; `None` if the link is empty.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let lost = (!self.lost.is_empty()).then_some(self.now);
-        let served =
-            self.service.filter(|service| service.end < u64::MAX).map(|service| instant(service.end));
+        let turn = self.server.turn().map(instant);
         let arrival = self.in_flight.peek().map(|next| next.0.0);
-        [lost, served, arrival].into_iter().flatten().min()
+        [lost, turn, arrival].into_iter().flatten().min()
     }
 
     /// Begins with the next packet if the server is free, at a nanosecond.
     fn serve(&mut self, at: u64) {
-        let Some((capacity, queue)) = self.bottleneck.as_mut().filter(|_| self.service.is_none()) else {
+        let free = matches!(self.server, Server::Free);
+        let Some((capacity, queue)) = self.bottleneck.as_mut().filter(|(_, queue)| free && !queue.is_empty())
+        else {
             return;
         };
+        if let Some(until) = self.turns.as_mut().and_then(|turns| turns.closed_until(at)) {
+            self.server = Server::Closed { until };
+            return;
+        }
         let lost = &mut self.lost;
         let managed = |packet| {
             lost.push_back(Outcome { at: instant(at), packet, waited: None, fate: Fate::Managed });
         };
-        self.service = queue.pop(at, managed).map(|served| {
-            let end = capacity.served_at(at, served.packet.size).unwrap_or(u64::MAX);
-            Service { served, end }
-        });
+        if let Some(served) = queue.pop(at, managed) {
+            self.server = Server::Busy { served, end: capacity.served_at(at, served.packet.size) };
+        }
     }
 
     /// Behind the bottleneck, at a nanosecond: loss, then the way.
@@ -210,8 +237,9 @@ impl Link {
             self.lost.push_back(outcome(instant(at), Fate::Lost));
             return;
         }
-        let arrival = lane.arrival(at, self.direction.jitter_sigma, self.direction.reorder);
-        let arrival = instant(arrival);
+        let delay = lane.delay.unwrap_or_else(|| self.direction.delay_at(instant(at)));
+        let arrival = at + delay.as_nanos() as u64;
+        let arrival = instant(lane.arrival(arrival, self.direction.jitter_sigma, self.direction.reorder));
         self.taken_off += 1;
         let arrived = outcome(arrival, Fate::Arrived { ce: served.marked });
         self.in_flight.push(Reverse((arrival, self.taken_off, arrived)));
@@ -219,9 +247,8 @@ impl Link {
 }
 
 impl Lane {
-    /// When what takes off at a nanosecond arrives.
-    fn arrival(&mut self, at: u64, sigma: Duration, reorder: Option<Reorder>) -> u64 {
-        let mut arrival = at + self.delay.as_nanos() as u64;
+    /// When what would arrive at a nanosecond does so.
+    fn arrival(&mut self, mut arrival: u64, sigma: Duration, reorder: Option<Reorder>) -> u64 {
         if sigma > Duration::ZERO {
             // Shifted by three sigma, so that it is never early.
             arrival += ((self.jitter.gaussian() + 3.0) * sigma.as_nanos() as f64) as u64;
@@ -233,6 +260,9 @@ impl Lane {
         self.last
     }
 }
+
+/// The draws of gaps, beside those of lanes, which count from zero.
+const GAPS: u64 = u64::MAX;
 
 fn nanos(at: Instant) -> u64 {
     at.as_micros().saturating_mul(1_000)

@@ -54,13 +54,13 @@ fn a_packet_waits_for_those_before_it() {
 
 #[test]
 fn a_full_queue_drops_and_delays_by_its_length() {
-    // 300 ms at 1 Mbit/s are 37,500 bytes: 31 packets wait, one is in service.
+    // 300 ms at 1 Mbit/s are 37,500 bytes: one packet is in service, 30 wait.
     let mut link = link(&limited(1_000, 300));
     let found = drive(&mut link, 40, 0);
     let drops: Vec<_> = found.iter().filter(|o| o.fate == Fate::QueueFull).map(|o| o.packet.id).collect();
-    assert_eq!(drops, (32..40).collect::<Vec<_>>());
+    assert_eq!(drops, (31..40).collect::<Vec<_>>());
     let longest = found.iter().filter_map(|outcome| outcome.waited).max();
-    assert_eq!(longest, Some(Duration::from_micros(31 * 9_600)));
+    assert_eq!(longest, Some(Duration::from_micros(30 * 9_600)));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_same_queue_holds_a_longer_time_when_the_capacity_falls() {
     let direction = Direction { capacity, ..limited(1_000, 300) };
     let found = drive(&mut link(&direction), 40, 0);
     let longest = found.iter().filter_map(|outcome| outcome.waited).max();
-    assert_eq!(longest, Some(Duration::from_micros(9_600 + 30 * 19_200)));
+    assert_eq!(longest, Some(Duration::from_micros(9_600 + 29 * 19_200)));
 }
 
 #[test]
@@ -168,6 +168,53 @@ fn a_lane_has_its_own_delay_and_draws() {
 }
 
 #[test]
+fn packets_wait_for_the_end_of_a_gap_and_come_together() {
+    let millis = |low, high| (Duration::from_millis(low), Duration::from_millis(high));
+    let gaps = Some(crate::sim::Gaps { every: millis(40, 40), lasts: millis(15, 15) });
+    // 0.48 ms of service each, gaps at 40, 80, ... for 15 ms, a packet every 10 ms.
+    let found = drive(&mut link(&Direction { gaps, ..limited(20_000, 300) }), 8, 10_000);
+    let found: Vec<_> = found.iter().map(micros).collect();
+    let expected = [
+        (0, 480, 0),
+        (1, 10_480, 0),
+        (2, 20_480, 0),
+        (3, 30_480, 0),
+        (4, 55_480, 15_000),
+        (5, 55_960, 5_480),
+        (6, 60_480, 0),
+        (7, 70_480, 0),
+    ];
+    assert_eq!(found, expected);
+    // One in service when a gap begins goes through.
+    let found = drive(&mut link(&Direction { gaps, ..limited(1_000, 300) }), 2, 35_000);
+    assert_eq!(micros(&found[1]), (1, 44_600, 0));
+}
+
+/// Number, arrival and wait in microseconds.
+fn micros(outcome: &Outcome) -> (u64, u64, u64) {
+    let waited = outcome.waited.expect("transmitted").as_micros() as u64;
+    (outcome.packet.id, outcome.at.as_micros(), waited)
+}
+
+#[test]
+fn a_changed_route_takes_its_own_time_and_keeps_order() {
+    let step = |at, delay| (Instant::from_millis(at), Duration::from_millis(delay));
+    let direction = Direction {
+        delay: Duration::from_millis(40),
+        delay_steps: vec![step(20, 100), step(50, 30)],
+        ..Direction::default()
+    };
+    let found = drive(&mut link(&direction), 15, 10_000);
+    let at: Vec<_> = found.iter().map(|outcome| outcome.at.as_micros() / 1_000).collect();
+    // What was sent at 40 ms arrives at 140, and nothing before it.
+    assert_eq!(at, [40, 50, 120, 130, 140, 140, 140, 140, 140, 140, 140, 140, 150, 160, 170]);
+    // A lane with its own delay does not take part.
+    let mut link = Link::new(&direction, Random::new([3; 32]));
+    link.add_lane(Some(Duration::from_millis(7)));
+    assert_eq!(drive(&mut link, 3, 10_000).last().map(|outcome| outcome.at), Some(Instant::from_millis(27)));
+}
+
+#[test]
 fn after_a_drain_the_next_deadline_lies_ahead() {
     let mut link = link(&Direction { loss: 0.2, ..limited(700, 50) });
     for id in 0..500 {
@@ -181,13 +228,11 @@ fn after_a_drain_the_next_deadline_lies_ahead() {
 #[test]
 fn a_link_that_never_serves_has_no_deadline() {
     let mut link = link(&limited(0, 300));
-    // A queue of no bytes takes nothing; with a reference rate it does.
-    link.handle_packet(Instant::ZERO, packet(0));
-    assert_eq!(link.poll_outcome().map(|outcome| outcome.fate), Some(Fate::QueueFull));
-    let direction = Direction { queue_reference: Some(Bitrate::from_kbps(100)), ..limited(0, 300) };
-    let mut link = self::link(&direction);
     link.handle_packet(Instant::ZERO, packet(0));
     assert_eq!((link.poll_outcome(), link.poll_timeout()), (None, None));
+    // A queue of no bytes holds no second one.
+    link.handle_packet(Instant::ZERO, packet(1));
+    assert_eq!(link.poll_outcome().map(|outcome| outcome.fate), Some(Fate::QueueFull));
 }
 
 #[test]

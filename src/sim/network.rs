@@ -1,12 +1,11 @@
 //! A scenario, run: two links, the flows over them, their feedback and their neighbours.
 
-use std::collections::VecDeque;
-
 use super::constant::{self, Constant};
 use super::controller::Controller;
 use super::draws::Draws;
+use super::ends::{Ends, Pair, Way};
 use super::link::{Fate, Link, Outcome, Packet};
-use super::receiver::{Feedback, FeedbackFormat, Receiver};
+use super::receiver::{FeedbackFormat, Receiver};
 use super::record::{FlowRecord, Run};
 use super::scenario::{FlowConfig, Scenario};
 use super::sender::Sender;
@@ -33,7 +32,20 @@ pub fn run(
     settings: Settings,
     mut controller: impl FnMut(&FlowConfig) -> Box<dyn Controller>,
 ) -> Run {
-    let mut network = Network::new(scenario, settings, &mut controller);
+    run_ends(scenario, settings, |flow, source, record| {
+        let sender = Sender::new(flow, controller(flow), source, record);
+        Box::new(Pair::new(sender, Receiver::new(settings.format, flow)))
+    })
+}
+
+/// Runs a scenario to its end, with ends for each flow that `ends` makes: from the flow, its source of pictures, and
+/// the record that it has to fill.
+pub fn run_ends<'a>(
+    scenario: &Scenario,
+    settings: Settings,
+    mut ends: impl FnMut(&FlowConfig, Source, FlowRecord) -> Box<dyn Ends + 'a>,
+) -> Run {
+    let mut network = Network::new(scenario, settings, &mut ends);
     while let Some(now) = network.poll_timeout().filter(|now| *now <= scenario.end) {
         network.handle_timeout(now);
     }
@@ -50,8 +62,7 @@ mod purpose {
 /// Whose packets a lane carries.
 #[derive(Debug, Clone, Copy)]
 enum Cargo {
-    Media(usize),
-    Feedback(usize),
+    Flow(usize, Way),
     Segments(usize),
     Acks(usize),
     /// Of constant traffic, in which nobody is interested.
@@ -65,15 +76,14 @@ struct Lane {
     lane: usize,
 }
 
-struct Flow {
-    sender: Sender,
-    receiver: Receiver,
+struct Flow<'a> {
+    ends: Box<dyn Ends + 'a>,
     media: Lane,
     back: Lane,
-    /// Feedback on its way, by number.
-    feedback: VecDeque<(u64, Feedback)>,
-    feedbacks: u64,
 }
+
+/// What makes a flow's ends.
+type Maker<'m, 'a> = &'m mut dyn FnMut(&FlowConfig, Source, FlowRecord) -> Box<dyn Ends + 'a>;
 
 struct Neighbour<T> {
     traffic: T,
@@ -81,24 +91,20 @@ struct Neighbour<T> {
     back: Lane,
 }
 
-struct Network {
+struct Network<'a> {
     end: Instant,
     ecn: bool,
     /// Forward and reverse.
     links: [Link; 2],
     /// By link and lane.
     cargo: [Vec<Cargo>; 2],
-    flows: Vec<Flow>,
+    flows: Vec<Flow<'a>>,
     transfers: Vec<Neighbour<Transfer>>,
     constants: Vec<(Constant, Lane)>,
 }
 
-impl Network {
-    fn new(
-        scenario: &Scenario,
-        settings: Settings,
-        controller: &mut dyn FnMut(&FlowConfig) -> Box<dyn Controller>,
-    ) -> Self {
+impl<'a> Network<'a> {
+    fn new(scenario: &Scenario, settings: Settings, ends: Maker<'_, 'a>) -> Self {
         let random = random(settings.seed);
         let link = |direction, index| Link::new(direction, random.fork(purpose::LINK).fork(index));
         let mut network = Network {
@@ -111,38 +117,37 @@ impl Network {
             constants: Vec::new(),
         };
         for (index, config) in scenario.flows.iter().enumerate() {
-            let draws = Draws::new(random.fork(purpose::SOURCE).fork(index as u64));
+            let source = Source::new(&config.source, random.fork(purpose::SOURCE).fork(index as u64));
             let record = FlowRecord {
                 spans: share::spans(scenario, index),
                 demand: config.demand(),
                 ..FlowRecord::default()
             };
-            let sender = Sender::new(config, controller(config), Source::new(&config.source, draws), record);
-            network.add_flow(config, sender, settings.format);
+            network.add_flow(config, ends(config, source, record));
         }
         let transfers =
             scenario.transfers.iter().flat_map(|config| std::iter::repeat_n(config, config.count));
         for (index, config) in transfers.enumerate() {
             let draws = Draws::new(random.fork(purpose::TRANSFER).fork(index as u64));
-            let out = network.lane(0, Cargo::Segments(index), None);
-            let back = network.lane(1, Cargo::Acks(index), None);
+            let link = usize::from(config.backward);
+            let out = network.lane(link, Cargo::Segments(index), None);
+            let back = network.lane(1 - link, Cargo::Acks(index), None);
             let traffic = Transfer::new(config, scenario.end, draws);
             network.transfers.push(Neighbour { traffic, out, back });
         }
         for config in &scenario.constants {
-            let out = network.lane(0, Cargo::Constant, None);
+            let out = network.lane(usize::from(config.backward), Cargo::Constant, None);
             network.constants.push((Constant::new(config), out));
         }
         network
     }
 
-    fn add_flow(&mut self, config: &FlowConfig, sender: Sender, format: FeedbackFormat) {
+    fn add_flow(&mut self, config: &FlowConfig, ends: Box<dyn Ends + 'a>) {
         let index = self.flows.len();
         let link = usize::from(config.backward);
-        let media = self.lane(link, Cargo::Media(index), config.delay);
-        let back = self.lane(1 - link, Cargo::Feedback(index), config.delay);
-        let receiver = Receiver::new(format, config.start);
-        self.flows.push(Flow { sender, receiver, media, back, feedback: VecDeque::new(), feedbacks: 0 });
+        let media = self.lane(link, Cargo::Flow(index, Way::Media), config.delay);
+        let back = self.lane(1 - link, Cargo::Flow(index, Way::Back), config.delay);
+        self.flows.push(Flow { ends, media, back });
     }
 
     fn lane(&mut self, link: usize, cargo: Cargo, delay: Option<std::time::Duration>) -> Lane {
@@ -152,8 +157,7 @@ impl Network {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let links = self.links.iter().filter_map(Link::poll_timeout);
-        let flows =
-            self.flows.iter().map(|flow| flow.sender.poll_timeout().min(flow.receiver.poll_timeout()));
+        let flows = self.flows.iter().filter_map(|flow| flow.ends.poll_timeout());
         let transfers = self.transfers.iter().filter_map(|transfer| transfer.traffic.poll_timeout());
         let constants = self.constants.iter().filter_map(|constant| constant.0.poll_timeout());
         links.chain(flows).chain(transfers).chain(constants).min()
@@ -166,8 +170,14 @@ impl Network {
                 self.deliver(now, self.cargo[link][outcome.packet.lane], &outcome);
             }
         }
-        for index in 0..self.flows.len() {
-            self.send_flow(now, index);
+        for flow in &mut self.flows {
+            flow.ends.handle_timeout(now);
+            while let Some((way, id, size)) = flow.ends.poll_transmit(now) {
+                match way {
+                    Way::Media => send(&mut self.links, now, flow.media, id, size, self.ecn),
+                    Way::Back => send(&mut self.links, now, flow.back, id, size, false),
+                }
+            }
         }
         for transfer in &mut self.transfers {
             transfer.traffic.handle_timeout(now);
@@ -182,25 +192,11 @@ impl Network {
         }
     }
 
-    fn send_flow(&mut self, now: Instant, index: usize) {
-        let flow = &mut self.flows[index];
-        flow.sender.handle_timeout(now);
-        while let Some((id, size)) = flow.sender.poll_transmit(now) {
-            send(&mut self.links, now, flow.media, id, size, self.ecn);
-        }
-        if let Some(feedback) = flow.receiver.poll_feedback(now) {
-            send(&mut self.links, now, flow.back, flow.feedbacks, feedback.size, false);
-            flow.feedback.push_back((flow.feedbacks, feedback));
-            flow.feedbacks += 1;
-        }
-    }
-
     fn deliver(&mut self, now: Instant, cargo: Cargo, outcome: &Outcome) {
         let id = outcome.packet.id;
         let arrived = matches!(outcome.fate, Fate::Arrived { .. });
         match cargo {
-            Cargo::Media(index) => self.flows[index].on_media(now, outcome),
-            Cargo::Feedback(index) => self.flows[index].on_feedback(now, id, arrived),
+            Cargo::Flow(index, way) => self.flows[index].ends.handle_outcome(way, outcome),
             Cargo::Segments(index) if arrived => {
                 let transfer = &mut self.transfers[index];
                 transfer.traffic.on_arrival(now);
@@ -214,28 +210,8 @@ impl Network {
     fn into_run(self) -> Run {
         Run {
             end: self.end,
-            flows: self.flows.into_iter().map(|flow| flow.sender.into_record()).collect(),
+            flows: self.flows.into_iter().map(|flow| flow.ends.into_record()).collect(),
             transfers: self.transfers.iter().map(|transfer| transfer.traffic.record()).collect(),
-        }
-    }
-}
-
-impl Flow {
-    fn on_media(&mut self, now: Instant, outcome: &Outcome) {
-        let id = outcome.packet.id;
-        let mut unique = false;
-        if let (Fate::Arrived { ce }, Some(content)) = (outcome.fate, self.sender.content(id)) {
-            unique = self.receiver.on_packet(now, id, ce, content);
-        }
-        self.sender.note_outcome(outcome, unique);
-    }
-
-    fn on_feedback(&mut self, now: Instant, id: u64, arrived: bool) {
-        let Some(index) = self.feedback.iter().position(|feedback| feedback.0 == id) else {
-            return;
-        };
-        if let Some((_, feedback)) = self.feedback.remove(index).filter(|_| arrived) {
-            self.sender.handle_feedback(now, &feedback);
         }
     }
 }

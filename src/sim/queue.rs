@@ -63,29 +63,41 @@ pub(super) struct Served {
     pub(super) marked: bool,
 }
 
-/// A bounded queue. The packet in service has left it.
+/// A bounded queue.
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
     fifo: Fifo,
     limit: usize,
+    /// Bytes in service, which are still held.
+    serving: usize,
     marks: bool,
     codel: Option<Codel>,
 }
 
 impl Queue {
-    /// Holds at most `limit` bytes.
+    /// Holds at most `limit` bytes, or one packet if that is more.
     pub(super) fn new(limit: usize, aqm: Aqm) -> Self {
         let codel = (aqm == Aqm::Codel).then(Codel::default);
-        Queue { fifo: Fifo::default(), limit, marks: aqm == Aqm::Step, codel }
+        Queue { fifo: Fifo::default(), limit, serving: 0, marks: aqm == Aqm::Step, codel }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.fifo.packets.is_empty()
     }
 
     /// Takes a packet at the end, or does not.
     pub(super) fn push(&mut self, now: u64, packet: Packet) -> bool {
-        let fits = self.fifo.bytes + packet.size <= self.limit;
+        let held = self.fifo.bytes + self.serving;
+        let fits = held == 0 || held + packet.size <= self.limit;
         if fits {
             self.fifo.push(Waiting { packet, since: now });
         }
         fits
+    }
+
+    /// The packet in service is through.
+    pub(super) fn release(&mut self) {
+        self.serving = 0;
     }
 
     /// The next packet to be served; what management drops goes to `dropped`.
@@ -94,6 +106,7 @@ impl Queue {
             Some(codel) => codel.dequeue(now, &mut self.fifo, |waiting| dropped(waiting.packet)),
             None => self.fifo.pop(),
         }?;
+        self.serving = next.packet.size;
         let waited = now - next.since;
         let marked = self.marks && next.packet.ect && waited > STEP;
         Some(Served { packet: next.packet, waited, marked })
@@ -115,7 +128,20 @@ mod tests {
         assert!(!queue.push(0, packet(3, 601)));
         assert!(queue.push(0, packet(4, 600)));
         assert_eq!(queue.pop(7, |_| ()).map(|next| (next.packet.id, next.waited)), Some((1, 7)));
+        // What is in service takes its room until it is through.
+        assert!(!queue.push(8, packet(5, 1_200)));
+        queue.release();
         assert!(queue.push(9, packet(5, 1_200)));
+    }
+
+    #[test]
+    fn an_empty_queue_takes_a_packet_whatever_its_limit() {
+        let mut queue = Queue::new(100, Aqm::None);
+        assert!(queue.push(0, packet(1, 1_200)) && !queue.push(0, packet(2, 50)));
+        queue.pop(0, |_| ());
+        assert!(!queue.push(1, packet(2, 50)));
+        queue.release();
+        assert!(queue.push(2, packet(2, 50)));
     }
 
     #[test]

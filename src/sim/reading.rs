@@ -28,6 +28,25 @@ pub(super) fn millis<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::
     number(from, 1e3).map(Duration::from_micros)
 }
 
+/// Milliseconds: least, greatest.
+pub(super) fn millis_between<'de, D: Deserializer<'de>>(from: D) -> Result<(Duration, Duration), D::Error> {
+    let (low, high) = <(f64, f64)>::deserialize(from)?;
+    let millis = |value| scaled(value, 1e3).map(Duration::from_micros).map_err(D::Error::custom);
+    Ok((millis(low)?, millis(high)?))
+}
+
+/// Pairs of a moment in seconds and milliseconds.
+pub(super) fn delay_steps<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(Instant, Duration)>, D::Error> {
+    let pairs = Vec::<(f64, f64)>::deserialize(from)?;
+    let micros = |value, scale| scaled(value, scale).map_err(D::Error::custom);
+    pairs
+        .into_iter()
+        .map(|(at, delay)| {
+            Ok((Instant::from_micros(micros(at, 1e6)?), Duration::from_micros(micros(delay, 1e3)?)))
+        })
+        .collect()
+}
+
 /// Milliseconds where the field may be missing.
 pub(super) fn some_millis<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     millis(from).map(Some)
@@ -83,6 +102,16 @@ pub(super) fn some_kilobytes<'de, D: Deserializer<'de>>(from: D) -> Result<Optio
     let (low, high) = <(f64, f64)>::deserialize(from)?;
     let bytes = |value| scaled(value, 1e3).map_err(D::Error::custom);
     Ok(Some((bytes(low)?, bytes(high)?)))
+}
+
+/// Millionths by which a clock is fast, or slow where negative; no clock is off by more than a hundredth.
+pub(super) fn drift<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let value = f64::deserialize(from)?;
+    if value.abs() <= 10_000.0 {
+        Ok(value)
+    } else {
+        Err(D::Error::custom(format!("{value} ppm is no clock")))
+    }
 }
 
 /// A share or probability, from 0 to 1.

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use super::controller::Report;
 use super::record::Content;
+use super::scenario::FlowConfig;
 use crate::base::time::Instant;
 
-/// Between feedback.
-pub(super) const INTERVAL: Duration = Duration::from_millis(50);
 /// A part is asked for no longer than this.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// IP, UDP and what SRTCP adds with an 80-bit tag.
@@ -40,6 +39,10 @@ pub(super) struct Feedback {
 #[derive(Debug)]
 pub(super) struct Receiver {
     format: FeedbackFormat,
+    interval: Duration,
+    ahead: Duration,
+    /// Seconds of its clock in one of the sender's.
+    speed: f64,
     /// What arrived late, after it was reported as lost.
     late: Vec<Report>,
     /// What is not yet reported, from number `base` on.
@@ -53,23 +56,26 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    /// Of a flow that starts at `start`.
-    pub(super) fn new(format: FeedbackFormat, start: Instant) -> Self {
+    /// Of a flow as `config` says.
+    pub(super) fn new(format: FeedbackFormat, config: &FlowConfig) -> Self {
         Receiver {
             format,
+            interval: config.feedback,
+            ahead: config.clock_ahead,
+            speed: 1.0 + config.clock_drift * 1e-6,
             late: Vec::new(),
             window: VecDeque::new(),
             base: 0,
             have: Vec::new(),
             missing: Vec::new(),
-            due: start + INTERVAL,
+            due: config.start + config.feedback,
         }
     }
 
     /// A packet arrived; answers whether it brings media that had not come.
     pub(super) fn on_packet(&mut self, now: Instant, id: u64, ce: bool, content: Content) -> bool {
         let ce = ce && self.format == FeedbackFormat::Rfc8888;
-        let report = Report { id, arrival: Some(self.format.rounded(now)), ce };
+        let report = Report { id, arrival: Some(self.format.rounded(self.clock(now))), ce };
         match id.checked_sub(self.base) {
             None => self.late.push(report),
             Some(index) => {
@@ -91,7 +97,7 @@ impl Receiver {
         if now < self.due {
             return None;
         }
-        self.due = now + INTERVAL;
+        self.due = now + self.interval;
         self.missing.retain(|(_, since)| now - *since < PATIENCE);
         if self.late.is_empty() && self.window.is_empty() && self.missing.is_empty() {
             return None;
@@ -105,6 +111,12 @@ impl Receiver {
 
     pub(super) fn poll_timeout(&self) -> Instant {
         self.due
+    }
+
+    /// What its clock says.
+    fn clock(&self, now: Instant) -> Instant {
+        let micros = (now.as_micros() as f64 * self.speed) as u64;
+        Instant::from_micros(micros) + self.ahead
     }
 
     fn on_part(&mut self, now: Instant, part: u32) -> bool {
@@ -150,13 +162,34 @@ impl FeedbackFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::Scenario;
 
     fn at(micros: u64) -> Instant {
         Instant::from_micros(micros)
     }
 
+    fn config() -> FlowConfig {
+        let toml = "name = 'a'\nabout = 'b'\nduration_s = 1\n[forward]\n[reverse]\n[[flow]]\n\
+                    source = { kind = 'encoder', min_kbps = 1, max_kbps = 2 }";
+        Scenario::parse(toml).expect("a scenario").flows.remove(0)
+    }
+
     fn receiver(format: FeedbackFormat) -> Receiver {
-        Receiver::new(format, Instant::ZERO)
+        Receiver::new(format, &config())
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_and_fast_stamps_so() {
+        let clock_ahead = Duration::from_millis(70_000);
+        let config =
+            FlowConfig { clock_ahead, clock_drift: 200.0, feedback: Duration::from_millis(250), ..config() };
+        let mut receiver = Receiver::new(FeedbackFormat::TransportWide, &config);
+        assert_eq!(receiver.poll_timeout(), at(250_000));
+        receiver.on_packet(at(100_000_000), 0, false, Content::Padding);
+        let feedback = receiver.poll_feedback(at(100_250_000)).expect("due");
+        // 200 ppm of 100 s are 20 ms.
+        assert_eq!(feedback.reports[0].arrival, Some(at(170_020_000)));
+        assert_eq!(receiver.poll_timeout(), at(100_500_000));
     }
 
     #[test]

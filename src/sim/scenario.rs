@@ -60,8 +60,21 @@ pub struct FlowConfig {
     /// From, to: sound alone.
     #[serde(default, deserialize_with = "reading::spans")]
     pub pauses: Vec<(Instant, Instant)>,
+    /// Between its receiver's feedback; 50 ms unless it is said.
+    #[serde(rename = "feedback_ms", default = "feedback", deserialize_with = "reading::millis")]
+    pub feedback: Duration,
+    /// By how much its receiver's clock is ahead of the sender's at the start of the run.
+    #[serde(rename = "clock_ahead_ms", default, deserialize_with = "reading::millis")]
+    pub clock_ahead: Duration,
+    /// By how many millionths its receiver's clock is fast, or slow where negative.
+    #[serde(rename = "clock_drift_ppm", default, deserialize_with = "reading::drift")]
+    pub clock_drift: f64,
     /// Where its picture comes from.
     pub source: SourceConfig,
+}
+
+fn feedback() -> Duration {
+    Duration::from_millis(50)
 }
 
 fn initial() -> Bitrate {
@@ -89,13 +102,16 @@ pub enum SourceConfig {
     },
 }
 
-/// TCP with CUBIC, forward: endless, or in transfers with pauses.
+/// TCP with CUBIC: endless, or in transfers with pauses.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransferConfig {
     /// How many of them.
     #[serde(default = "one")]
     pub count: usize,
+    /// Over the reverse direction, with acknowledgements over the forward one.
+    #[serde(default)]
+    pub backward: bool,
     /// When they start.
     #[serde(rename = "start_s", default, deserialize_with = "reading::moment")]
     pub start: Instant,
@@ -114,10 +130,13 @@ fn one() -> usize {
     1
 }
 
-/// A constant rate in packets of 1,200 bytes, forward.
+/// A constant rate in packets of 1,200 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConstantConfig {
+    /// Over the reverse direction.
+    #[serde(default)]
+    pub backward: bool,
     /// When it starts.
     #[serde(rename = "start_s", default, deserialize_with = "reading::moment")]
     pub start: Instant,
@@ -174,10 +193,11 @@ impl Scenario {
         if backward { &self.reverse } else { &self.forward }
     }
 
-    fn fault(&self) -> Option<&'static str> {
-        self.flows
-            .iter()
-            .find_map(FlowConfig::fault)
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        let directions = [&self.forward, &self.reverse];
+        let fault = directions.into_iter().find_map(Direction::fault);
+        fault
+            .or_else(|| self.flows.iter().find_map(FlowConfig::fault))
             .or_else(|| self.transfers.iter().find_map(TransferConfig::fault))
     }
 }
@@ -216,6 +236,7 @@ impl FlowConfig {
             return Some("pauses begin before they end, and one after the other");
         }
         match &self.source {
+            _ if self.feedback.is_zero() => Some("feedback_ms is above zero"),
             SourceConfig::Encoder { min, max } if min > max => Some("min_kbps is above max_kbps"),
             SourceConfig::Ladder { layers } if layers.is_empty() => Some("a ladder has layers"),
             SourceConfig::Ladder { layers } if !layers.is_sorted() => Some("layers_kbps ascends"),
@@ -240,9 +261,9 @@ mod tests {
 
     const LEAST: &str = "name = 'a'\nabout = 'b'\nduration_s = 10\n[forward]\n[reverse]\n";
 
-    /// The kept scenarios with their file names.
-    fn kept() -> Vec<(String, String)> {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/bwe");
+    /// The kept scenarios of a folder with their file names.
+    fn kept(folder: &str) -> Vec<(String, String)> {
+        let folder = format!("{}/tests/data/bwe{folder}", env!("CARGO_MANIFEST_DIR"));
         let entries = std::fs::read_dir(folder).expect("the folder of scenarios");
         let files = entries.map(|entry| entry.expect("an entry").path());
         files
@@ -253,12 +274,13 @@ mod tests {
 
     #[test]
     fn every_kept_scenario_is_read() {
-        let kept = kept();
-        assert_eq!(kept.len(), 17);
-        for (file, text) in kept {
-            let scenario = Scenario::parse(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
-            assert!(!scenario.flows.is_empty() && scenario.goals != Goals::default(), "{file}");
+        let (kept, wild) = (kept(""), kept("/wild"));
+        assert_eq!((kept.len(), wild.len()), (17, 25));
+        for (file, text) in kept.iter().chain(&wild) {
+            let scenario = Scenario::parse(text).unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert!(!scenario.flows.is_empty() && !scenario.about.is_empty(), "{file}");
         }
+        assert!(kept.iter().all(|(_, text)| text.contains("[goals]")));
     }
 
     #[test]
@@ -275,6 +297,8 @@ mod tests {
         assert!(flow.is_paused(Instant::from_millis(2_000)) && !flow.is_paused(Instant::from_millis(3_000)));
         assert_eq!(scenario.transfers[0].size, Some((100_000, 1_000_000)));
         assert_eq!(scenario.constants[0].stop, Some(Instant::from_millis(4_000)));
+        let feedback = Duration::from_millis(50);
+        assert_eq!((flow.feedback, flow.clock_ahead, flow.clock_drift), (feedback, Duration::ZERO, 0.0));
     }
 
     #[test]
@@ -301,6 +325,8 @@ mod tests {
             LEAST.replace("[forward]", "[forward]\nloss = 1.5"),
             LEAST.replace("[forward]", "[forward]\naqm = 'red'"),
             LEAST.replace("[forward]", "[forward]\ncapacity = [[1.0, 5.0]]"),
+            LEAST.replace("[forward]", "[forward]\ngaps = { every_ms = [20, 30], lasts_ms = [1, 2] }"),
+            LEAST.replace("[forward]", "[forward]\ndelay_steps_ms = [[2, 10], [1, 20]]"),
             LEAST.replace("duration_s = 10", "duration_s = -1"),
             format!("{LEAST}[goals]\nspeed = 1"),
             format!("{LEAST}[[tcp]]\npause_s = 1"),
@@ -311,6 +337,8 @@ mod tests {
             flow("source = { kind = 'ladder', layers_kbps = [] }"),
             flow("source = { kind = 'ladder', layers_kbps = [2, 1] }"),
             flow(&format!("{encoder}\npauses = [[3, 2]]")),
+            flow(&format!("{encoder}\nfeedback_ms = 0")),
+            flow(&format!("{encoder}\nclock_drift_ppm = nan")),
             flow(&format!("{encoder}\npauses = [[0, 2], [1, 3]]")),
         ] {
             assert!(Scenario::parse(&wrong).is_err(), "{wrong}");

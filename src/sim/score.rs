@@ -49,7 +49,7 @@ impl Figures {
     /// Those of a run.
     pub fn of(run: &Run) -> Figures {
         let mean = |figure: fn(&FlowRecord) -> f64| {
-            run.flows.iter().map(figure).sum::<f64>() / run.flows.len().max(1) as f64
+            run.flows.iter().map(figure).fold(0.0, |sum, share| sum + share) / run.flows.len().max(1) as f64
         };
         let worst =
             |figure: fn(&FlowRecord) -> Option<f64>| run.flows.iter().filter_map(figure).reduce(f64::max);

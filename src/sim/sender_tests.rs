@@ -1,6 +1,5 @@
 use super::*;
 use crate::base::random::Random;
-use crate::sim::draws::Draws;
 use crate::sim::scenario::SourceConfig;
 use crate::sim::{ConstantRate, Fate, Packet};
 
@@ -16,12 +15,15 @@ fn config(audio: u64, pauses: Vec<(Instant, Instant)>) -> FlowConfig {
         initial: kbps(300),
         audio: kbps(audio),
         pauses,
+        feedback: Duration::from_millis(50),
+        clock_ahead: Duration::ZERO,
+        clock_drift: 0.0,
         source: SourceConfig::Encoder { min: kbps(100), max: kbps(5_000) },
     }
 }
 
 fn sender(config: &FlowConfig, rate: u64) -> Sender {
-    let source = Source::new(&config.source, Draws::new(Random::new([6; 32])));
+    let source = Source::new(&config.source, Random::new([6; 32]));
     Sender::new(config, Box::new(ConstantRate(kbps(rate))), source, FlowRecord::default())
 }
 

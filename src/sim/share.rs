@@ -63,9 +63,9 @@ fn moments(scenario: &Scenario, start: Instant, backward: bool) -> Vec<Instant> 
 
 fn left(scenario: &Scenario, backward: bool, at: Instant) -> Bitrate {
     let direction = scenario.direction(backward);
-    let capacity = direction.capacity.as_ref().map_or(UNLIMITED, |capacity| capacity.at(at).as_bps());
+    let capacity = direction.served(at).map_or(UNLIMITED, Bitrate::as_bps);
     let policed = direction.policer.map_or(UNLIMITED, |policer| policer.rate.as_bps());
-    let constants = scenario.constants.iter().filter(|_| !backward);
+    let constants = scenario.constants.iter().filter(|constant| constant.backward == backward);
     let taken = constants.filter(|constant| is_on(constant.start, constant.stop, at));
     let taken: u64 = taken.map(|constant| constant.rate.as_bps()).sum();
     Bitrate::from_bps(capacity.min(policed).saturating_sub(taken))
@@ -79,7 +79,7 @@ fn parts(scenario: &Scenario, index: usize, at: Instant) -> u64 {
         flow.backward == backward && (*other == index || counts)
     });
     let endless = |transfer: &&TransferConfig| {
-        !backward && transfer.size.is_none() && is_on(transfer.start, transfer.stop, at)
+        transfer.backward == backward && transfer.size.is_none() && is_on(transfer.start, transfer.stop, at)
     };
     let transfers: usize = scenario.transfers.iter().filter(endless).map(|transfer| transfer.count).sum();
     (flows.count() + transfers) as u64
@@ -138,5 +138,18 @@ mod tests {
         let expected =
             [(0, 3_000, 3_000, 1_500), (20, 500, 500, 500), (40, 3_000, 3_000, 1_500), (60, 0, 0, 0)];
         assert_eq!(table(&rest, 0), expected);
+    }
+
+    #[test]
+    fn gaps_take_their_part_and_what_goes_the_other_way_none() {
+        let rest = format!(
+            "[reverse]\ncapacity = [[0, 900]]\n[forward]\ncapacity = [[0, 4000]]\n\
+             gaps = {{ every_ms = [20, 60], lasts_ms = [5, 15] }}\n[[flow]]\n{ENCODER}\n\
+             [[flow]]\nbackward = true\n{ENCODER}\n[[cbr]]\nbackward = true\nstart_s = 20\nkbps = 300\n\
+             [[tcp]]\nbackward = true\nstart_s = 40"
+        );
+        let expected = [(0, 3_000, 3_000, 1_500), (20, 3_000, 3_000, 1_500), (40, 3_000, 3_000, 1_500)];
+        assert_eq!(table(&rest, 0), expected);
+        assert_eq!(table(&rest, 1), [(0, 900, 900, 900), (20, 600, 600, 600), (40, 600, 300, 300)]);
     }
 }

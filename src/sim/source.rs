@@ -2,19 +2,20 @@
 
 use super::draws::Draws;
 use super::scenario::SourceConfig;
+use crate::base::random::Random;
 use crate::base::units::Bitrate;
 
 /// Frames a second.
-pub(super) const FRAME_RATE: u64 = 30;
+pub const FRAME_RATE: u64 = 30;
 /// The first frame, and each key frame, in means.
 const KEY: f64 = 4.0;
 /// The share of a frame by which it pays a key frame back.
 const PAYMENT: f64 = 0.25;
 const NOISE: f64 = 0.1;
 
-/// One source.
-#[derive(Debug)]
-pub(super) struct Source {
+/// A flow's source of pictures, asked for a frame [`FRAME_RATE`] times a second.
+#[derive(Debug, Clone)]
+pub struct Source {
     config: SourceConfig,
     draws: Draws,
     /// Whether the next frame is the first of its kind.
@@ -25,12 +26,13 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(config: &SourceConfig, draws: Draws) -> Self {
-        Source { config: config.clone(), draws, fresh: true, layer: None, debt: 0.0 }
+    /// A source as `config` says; its noise follows from `random`.
+    pub fn new(config: &SourceConfig, random: Random) -> Self {
+        Source { config: config.clone(), draws: Draws::new(random), fresh: true, layer: None, debt: 0.0 }
     }
 
     /// The bytes of the next frame, with the headers of its packets, when `room` is left for it.
-    pub(super) fn frame(&mut self, room: Bitrate) -> Option<usize> {
+    pub fn frame(&mut self, room: Bitrate) -> Option<usize> {
         let rate = match &self.config {
             SourceConfig::Encoder { min, max } => room.clamp(*min, *max),
             SourceConfig::Ladder { layers } => {
@@ -44,22 +46,23 @@ impl Source {
     }
 
     /// Nothing is sent until the next frame, which will be a first one.
-    pub(super) fn pause(&mut self) {
+    pub fn pause(&mut self) {
         self.fresh = true;
         self.layer = None;
     }
 
     /// The layer of the last frame; `None` if none was forwarded.
-    pub(super) fn layer(&self) -> Option<usize> {
+    pub fn layer(&self) -> Option<usize> {
         self.layer
     }
 
-    pub(super) fn is_ladder(&self) -> bool {
+    /// Whether it has layers.
+    pub fn is_ladder(&self) -> bool {
         matches!(self.config, SourceConfig::Ladder { .. })
     }
 
     /// What is worth sustaining, and the most, sound not included.
-    pub(super) fn demand(&self) -> (Bitrate, Bitrate) {
+    pub fn demand(&self) -> (Bitrate, Bitrate) {
         match &self.config {
             SourceConfig::Encoder { max, .. } => (*max, *max),
             SourceConfig::Ladder { layers } => {
@@ -86,14 +89,13 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::random::Random;
 
     fn kbps(kbps: u64) -> Bitrate {
         Bitrate::from_kbps(kbps)
     }
 
     fn source(config: SourceConfig) -> Source {
-        Source::new(&config, Draws::new(Random::new([4; 32])))
+        Source::new(&config, Random::new([4; 32]))
     }
 
     fn ladder() -> Source {

@@ -219,7 +219,8 @@ mod tests {
     use crate::base::random::Random;
 
     fn transfer(size: Option<(u64, u64)>, pause: Option<Duration>) -> Transfer {
-        let config = TransferConfig { count: 1, start: Instant::ZERO, stop: None, size, pause };
+        let config =
+            TransferConfig { count: 1, backward: false, start: Instant::ZERO, stop: None, size, pause };
         Transfer::new(&config, Instant::from_millis(60_000), Draws::new(Random::new([1; 32])))
     }
 

@@ -12,8 +12,9 @@ const server = process.env.CONFERENCE ?? path.join(target, 'release', 'conferenc
 const screenshots = process.env.SCREENSHOTS ? path.join(root, 'tests', 'browser', 'out') : null;
 
 // Starts the server and waits for the address it prints. `port` 0 is any free one.
-export async function startServer(port = 0) {
-  const child = spawn(server, ['--listen', `127.0.0.1:${port}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+// `more` are further options of the server.
+export async function startServer(port = 0, more = []) {
+  const child = spawn(server, ['--listen', `127.0.0.1:${port}`, ...more], { stdio: ['ignore', 'pipe', 'pipe'] });
   let log = '';
   child.stderr.on('data', data => { log += data; });
   const exited = new Promise(resolve => child.once('exit', code => resolve(code)));

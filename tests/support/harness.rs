@@ -163,6 +163,10 @@ pub struct Conference<E: Endpoint = Client> {
     pub outgoing: Vec<Packet>,
     /// Whether `outgoing` is kept.
     pub tap: bool,
+    /// Datagrams to the engine since the last look, and when they came, while `tap` is set.
+    pub incoming: Vec<(Instant, Packet)>,
+    /// The mark that datagrams come with.
+    pub ecn: Ecn,
     /// The connections of those who talk over TCP, by their addresses.
     pub streams: BTreeMap<SocketAddr, Stream>,
     /// Who ever had one, and sends nothing without.
@@ -201,6 +205,8 @@ impl<E: Endpoint> Conference<E> {
             transcript: options.record.then(Transcript::default),
             outgoing: Vec::new(),
             tap: false,
+            incoming: Vec::new(),
+            ecn: Ecn::NotEct,
             streams: BTreeMap::new(),
             over_tcp: BTreeSet::new(),
             ends: Vec::new(),
@@ -328,7 +334,10 @@ impl<E: Endpoint> Conference<E> {
         if let Some(transcript) = &mut self.transcript {
             transcript.add(self.now, from, server(), data);
         }
-        self.engine.handle_datagram(self.now, Datagram { path: path_to(from), ecn: Ecn::NotEct, data });
+        if self.tap {
+            self.incoming.push((self.now, Packet { from, to: server(), data: data.to_vec() }));
+        }
+        self.engine.handle_datagram(self.now, Datagram { path: path_to(from), ecn: self.ecn, data });
     }
 
     /// Takes all that the engine and the clients have to say.

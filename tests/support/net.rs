@@ -79,6 +79,43 @@ impl Link {
     }
 }
 
+/// A queue before a rate, in front of a link.
+#[derive(Debug, Clone)]
+pub struct Bottleneck {
+    /// From when on how many kbit/s, ascending.
+    pub steps: Vec<(Instant, u64)>,
+    /// What would wait longer is dropped.
+    pub queue: Duration,
+    free: Instant,
+    pub dropped: u64,
+    pub passed: u64,
+    /// The longest wait since it was last looked at.
+    pub waited: Duration,
+}
+
+impl Bottleneck {
+    pub fn new(kbps: u64, queue: Duration) -> Self {
+        let steps = vec![(Instant::ZERO, kbps)];
+        Bottleneck { steps, queue, free: Instant::ZERO, dropped: 0, passed: 0, waited: Duration::ZERO }
+    }
+
+    /// When a datagram is through; `None` if it is dropped.
+    fn pass(&mut self, now: Instant, bytes: usize) -> Option<Instant> {
+        let start = self.free.max(now);
+        let wait = start - now;
+        if wait > self.queue {
+            self.dropped += 1;
+            return None;
+        }
+        let kbps = self.steps.iter().rev().find(|(from, _)| *from <= start).map_or(1, |(_, kbps)| *kbps);
+        // IP and UDP.
+        self.free = start + Duration::from_micros((bytes as u64 + 28) * 8_000 / kbps);
+        self.passed += 1;
+        self.waited = self.waited.max(wait);
+        Some(self.free)
+    }
+}
+
 /// A datagram under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
@@ -92,6 +129,7 @@ pub struct Network {
     random: Random,
     default: Link,
     links: BTreeMap<(SocketAddr, SocketAddr), Link>,
+    pub bottlenecks: BTreeMap<(SocketAddr, SocketAddr), Bottleneck>,
     /// Each pair draws from a generator of its own: traffic elsewhere does not change its losses.
     randoms: BTreeMap<(SocketAddr, SocketAddr), Random>,
     flights: BTreeMap<(Instant, u64), Packet>,
@@ -106,6 +144,7 @@ impl Network {
             random: Random::new(bytes),
             default,
             links: BTreeMap::new(),
+            bottlenecks: BTreeMap::new(),
             randoms: BTreeMap::new(),
             flights: BTreeMap::new(),
             sent: 0,
@@ -132,7 +171,11 @@ impl Network {
         let pair = (packet.from, packet.to);
         let random = self.randoms.entry(pair).or_insert_with(|| self.random.fork(label(pair)));
         let link = self.links.get(&pair).unwrap_or(&self.default);
-        for at in link.carry(now, random, &mut packet.data) {
+        let bottleneck = self.bottlenecks.get_mut(&pair);
+        let Some(through) = bottleneck.map_or(Some(now), |one| one.pass(now, packet.data.len())) else {
+            return;
+        };
+        for at in link.carry(through, random, &mut packet.data) {
             // The count makes the order of what arrives together the order in which it left.
             self.sent += 1;
             self.flights.insert((at, self.sent), packet.clone());

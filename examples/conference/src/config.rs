@@ -51,6 +51,11 @@ pub struct Config {
     #[arg(long, value_name = "IP")]
     pub public_address: Vec<IpAddr>,
 
+    /// Where browsers are told to send media to over UDP, for a relay that stands before the engines;
+    /// engine number n is announced with PORT + n
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "public_address")]
+    pub announce: Option<SocketAddr>,
+
     /// Engines, each with a thread and a UDP port of its own [default: one per core]
     #[arg(long, value_name = "N")]
     pub engines: Option<NonZeroU16>,
@@ -80,6 +85,12 @@ pub struct Config {
     /// A STUN server that WHIP and WHEP clients are told of; may be given several times
     #[arg(long, value_name = "URI", value_parser = ice_server)]
     pub ice_server: Vec<String>,
+
+    /// Writes what the engines decide of what each participant is sent, and why, to this file: estimates,
+    /// probes, layers, key frames, one object of JSON a line, at most 1,000 lines a second for each
+    /// engine. `cargo run --example explain -- FILE` tells it as a story
+    #[arg(long, value_name = "FILE")]
+    pub decision_log: Option<PathBuf>,
 
     /// Rooms; when all are there, the one that has been empty longest gives way
     #[arg(long, value_name = "N", default_value_t = 1_000)]
@@ -183,9 +194,11 @@ impl Config {
         bound.map(Some).map_err(|error| format!("cannot listen on {} (TCP): {error}", udp.ip()))
     }
 
-    /// What is announced of an engine's sockets: over UDP and over TCP.
-    pub fn announced(&self, udp: SocketAddr, tcp: Option<SocketAddr>) -> Vec<HostCandidate> {
-        let udp = (self.carriers != Carriers::Tcp).then(|| self.candidates(udp)).into_iter().flatten();
+    /// What is announced of the sockets of engine number `engine`: over UDP and over TCP.
+    pub fn announced(&self, engine: u16, udp: SocketAddr, tcp: Option<SocketAddr>) -> Vec<HostCandidate> {
+        let relayed = self.announce.and_then(|base| numbered(base, engine)).map(|address| vec![address]);
+        let udp = || relayed.unwrap_or_else(|| self.candidates(udp));
+        let udp = (self.carriers != Carriers::Tcp).then(udp).into_iter().flatten();
         let tcp = tcp.map(|bound| self.candidates(bound)).into_iter().flatten();
         udp.map(HostCandidate::udp).chain(tcp.map(HostCandidate::tcp)).collect()
     }
@@ -340,10 +353,19 @@ mod tests {
         assert!(asked.listen_for_media(0, udp).is_err());
         let none = config(&["--carriers", "udp"]);
         assert!(none.listen_for_media(0, udp).expect("nothing to bind").is_none());
-        let only = config(&["--carriers", "tcp"]).announced(udp, Some(bound));
+        let only = config(&["--carriers", "tcp"]).announced(0, udp, Some(bound));
         assert_eq!(only, [HostCandidate::tcp(bound)]);
         let both = [HostCandidate::udp(udp), HostCandidate::tcp(bound)];
-        assert_eq!(config(&[]).announced(udp, Some(bound)), both);
+        assert_eq!(config(&[]).announced(0, udp, Some(bound)), both);
+    }
+
+    #[test]
+    fn a_relay_is_announced_in_place_of_the_engine() {
+        let (bound, relay) = ("192.0.2.5:4000".parse().unwrap(), "192.0.2.9:5001".parse().unwrap());
+        let announced = config(&["--announce", "192.0.2.9:5000"]).announced(1, bound, Some(bound));
+        assert_eq!(announced, [HostCandidate::udp(relay), HostCandidate::tcp(bound)]);
+        let both = ["conference", "--announce", "192.0.2.9:5000", "--public-address", "192.0.2.9"];
+        assert!(Config::try_parse_from(both).is_err());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Video conferences in the browser: a web page, its signalling, and the estafette engine.
 //!
 //! `web` serves the page, `signalling` its WebSocket, `whip` every other WebRTC client; `lobby` knows who
-//! is in which room; `media` runs the engines, one on each core, around a UDP `socket` and TCP `streams`.
+//! is in which room; `media` runs the engines, one on each core, around a UDP `socket` and TCP `streams`, and
+//! `decisions` writes what they decide to a file.
 //! Start with `cargo run --release -p conference`; `--help` tells the rest.
 
 mod code;
 mod config;
+mod decisions;
 mod lobby;
 mod media;
 mod message;
@@ -17,6 +19,7 @@ mod whip;
 
 use clap::Parser;
 use config::Config;
+use decisions::DecisionLog;
 use estafette::EngineConfig;
 use lobby::{Limits, Lobby};
 use media::Sockets;
@@ -65,7 +68,12 @@ async fn run(config: &Config) -> Result<Vec<JoinHandle<()>>, Box<dyn Error>> {
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         format!("cannot listen on {} (TCP): {error}; choose another with --listen", config.listen)
     })?;
-    let (engines, threads) = start_engines(config)?.into_iter().unzip();
+    let log = config.decision_log.as_deref().map(|path| {
+        DecisionLog::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    });
+    let (log, writer) = log.transpose()?.unzip();
+    let (engines, mut threads): (_, Vec<_>) = start_engines(config, log)?.into_iter().unzip();
+    threads.extend(writer);
     let participants = usize::from(config.max_participants);
     let limits = Limits { room_size: config.room_size.into(), participants, rooms: config.max_rooms.into() };
     let lobby = Lobby::new(limits, engines);
@@ -90,7 +98,7 @@ async fn run(config: &Config) -> Result<Vec<JoinHandle<()>>, Box<dyn Error>> {
 /// An engine and the thread it runs on.
 type Running = (media::Engine, JoinHandle<()>);
 
-fn start_engines(config: &Config) -> Result<Vec<Running>, Box<dyn Error>> {
+fn start_engines(config: &Config, log: Option<DecisionLog>) -> Result<Vec<Running>, Box<dyn Error>> {
     let start = |number| {
         let address = config.udp_address(number).ok_or("--udp leaves no port for the last engine")?;
         let socket = UdpSocket::bind(address).map_err(|error| {
@@ -99,11 +107,12 @@ fn start_engines(config: &Config) -> Result<Vec<Running>, Box<dyn Error>> {
         let udp = socket.local_addr()?;
         let listener = config.listen_for_media(number, udp)?;
         let tcp = listener.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
-        let candidates = config.announced(udp, tcp);
+        let candidates = config.announced(number, udp, tcp);
         tracing::info!(number, bound = %udp, ?candidates, "engine");
-        let mut setup = EngineConfig { number, candidates, ..EngineConfig::default() };
+        let decisions = if log.is_some() { decisions::KEPT } else { 0 };
+        let mut setup = EngineConfig { number, candidates, decisions, ..EngineConfig::default() };
         setup.dtls.versions = config.dtls.into();
-        Ok(media::Engine::start(setup, Sockets { udp: socket, tcp: listener })?)
+        Ok(media::Engine::start(setup, Sockets { udp: socket, tcp: listener }, log.clone())?)
     };
     (0..config.engine_count()).map(start).collect()
 }

@@ -7,6 +7,7 @@ mod tests;
 
 pub use calls::{Call, Part, Refusal};
 
+use crate::decisions::{DecisionLog, Lines};
 use crate::lobby::Label;
 use crate::message::{Outbox, Reply, TrackWish};
 use crate::socket::{Batch, Socket};
@@ -93,12 +94,16 @@ impl Engine {
         (Engine(sender), receiver)
     }
 
-    /// Starts an engine on a thread of its own. It ends when all handles are gone.
-    pub fn start(config: EngineConfig, sockets: Sockets) -> std::io::Result<(Engine, JoinHandle<()>)> {
+    /// Starts an engine on a thread of its own, with its decisions in `log`. It ends when all handles are gone.
+    pub fn start(
+        config: EngineConfig,
+        sockets: Sockets,
+        log: Option<DecisionLog>,
+    ) -> std::io::Result<(Engine, JoinHandle<()>)> {
         let (engine, commands) = Engine::channel();
         let thread = std::thread::Builder::new()
             .name(format!("engine-{}", config.number))
-            .spawn(move || supervise(&config, &sockets, commands))?;
+            .spawn(move || supervise(&config, &sockets, log.as_ref(), commands))?;
         Ok((engine, thread))
     }
 
@@ -121,7 +126,12 @@ impl Engine {
 
 /// Keeps an engine running: should it ever panic, its participants are disconnected, come back by
 /// themselves, and find a new one at the same port. Other engines notice nothing.
-fn supervise(config: &EngineConfig, sockets: &Sockets, mut commands: mpsc::Receiver<Command>) {
+fn supervise(
+    config: &EngineConfig,
+    sockets: &Sockets,
+    log: Option<&DecisionLog>,
+    mut commands: mpsc::Receiver<Command>,
+) {
     let number = config.number;
     loop {
         let run = || -> Result<(), Box<dyn std::error::Error>> {
@@ -129,7 +139,8 @@ fn supervise(config: &EngineConfig, sockets: &Sockets, mut commands: mpsc::Recei
             let udp = sockets.udp.try_clone()?;
             let tcp = sockets.tcp.as_ref().map(std::net::TcpListener::try_clone).transpose()?;
             let sockets = Sockets { udp, tcp };
-            runtime.block_on(async { Thread::new(config.clone(), sockets)?.run(&mut commands).await })
+            let lines = log.map(|log| log.of(number));
+            runtime.block_on(async { Thread::new(config.clone(), sockets, lines)?.run(&mut commands).await })
         };
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(())) => return,
@@ -165,10 +176,16 @@ struct Thread {
     ids: HashMap<Label, ParticipantId>,
     /// Where transmits are written: one burst to one participant.
     out: Vec<u8>,
+    /// Where decisions are written, if they are.
+    decisions: Option<Lines>,
 }
 
 impl Thread {
-    fn new(config: EngineConfig, sockets: Sockets) -> Result<Thread, Box<dyn std::error::Error>> {
+    fn new(
+        config: EngineConfig,
+        sockets: Sockets,
+        decisions: Option<Lines>,
+    ) -> Result<Thread, Box<dyn std::error::Error>> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)?;
         let burst = config.mtu + estafette::framing::PREFIX;
@@ -177,7 +194,8 @@ impl Thread {
         // A UDP datagram's 16-bit length bounds what the kernel takes at once.
         let out = vec![0; (socket.segments() * burst).min(65_000)];
         let (rooms, members, ids) = Default::default();
-        Ok(Thread { engine, socket, streams, origin: Clock::now(), rooms, members, ids, out })
+        let origin = Clock::now();
+        Ok(Thread { engine, socket, streams, origin, rooms, members, ids, out, decisions })
     }
 
     fn now(&self) -> Instant {
@@ -269,6 +287,16 @@ impl Thread {
         while let Some(event) = self.engine.poll_event() {
             self.event(event);
         }
+        let more = self.send();
+        if let Some(lines) = &mut self.decisions {
+            while let Some(decision) = self.engine.poll_decision() {
+                lines.write(&decision);
+            }
+        }
+        more
+    }
+
+    fn send(&mut self) -> bool {
         for _ in 0..SENDS {
             let now = self.now();
             let Some(transmit) = self.engine.poll_transmit(now, &mut self.out) else {

@@ -9,9 +9,11 @@ use crate::base::random::Random;
 use crate::base::time::Instant;
 use crate::base::units::Bitrate;
 use crate::conference::config::EngineConfig;
+use crate::conference::decisions::{Choice, Probe};
 use crate::conference::ids::SubscriptionId;
-use crate::conference::negotiation::Session;
-use crate::congestion::bwe::{Config, Estimator, Sent};
+use crate::conference::negotiation::{self, Session};
+use crate::conference::sharing::Sharing;
+use crate::congestion::bwe::{self, Config, Demand, Estimator, Sent};
 use crate::congestion::departures::{self, Departures};
 use crate::congestion::pacing::{self, Class, Pacer, Turn, Waiting};
 use crate::congestion::receiver_clock::ReceiverClock;
@@ -19,10 +21,12 @@ use crate::wire::mux::{Path, Protocol};
 use crate::wire::rtp::{ExtensionKind, SeqNo};
 
 mod probing;
+mod proving;
 #[cfg(test)]
 mod tests;
 mod told;
 
+use proving::Proving;
 pub(super) use told::Losses;
 
 /// What a participant tells of what it receives, beside reports.
@@ -40,18 +44,19 @@ pub(super) enum FeedbackKind {
 }
 
 impl FeedbackKind {
-    /// The most telling kind that was agreed on for what we send.
+    /// What was agreed on; feedback by the numbers of the transport says nothing where they are not sent.
     pub(super) fn of(session: &Session) -> Self {
-        let ours = || session.lines.iter().filter(|line| line.sends.is_some());
         let numbered = ExtensionKind::TransportSequenceNumber;
-        if ours().any(|line| line.feedback.ccfb) {
-            FeedbackKind::Streams
-        } else if ours().any(|line| line.feedback.transport_cc && line.extensions.id_of(numbered).is_some()) {
-            FeedbackKind::Transport
-        } else if ours().any(|line| line.feedback.remb) {
-            FeedbackKind::Remb
-        } else {
-            FeedbackKind::None
+        let mut sent = session.lines.iter().filter(|line| line.sends.is_some());
+        match session.feedback {
+            Some(negotiation::FeedbackKind::Ccfb) => FeedbackKind::Streams,
+            Some(negotiation::FeedbackKind::TransportWide)
+                if sent.any(|line| line.extensions.id_of(numbered).is_some()) =>
+            {
+                FeedbackKind::Transport
+            }
+            Some(negotiation::FeedbackKind::Remb) => FeedbackKind::Remb,
+            _ => FeedbackKind::None,
         }
     }
 }
@@ -100,6 +105,13 @@ pub(super) struct Congestion {
     pub(super) departures: Departures,
     pub(super) clock: ReceiverClock,
     bounds: Config,
+    /// Of what it is believed to carry: nothing is shared where nothing is believed.
+    pub(super) sharing: Option<Sharing>,
+    demand: Demand,
+    /// What was told of the estimate last.
+    told: (Bitrate, bwe::Cause),
+    /// What probes show, if decisions are wanted.
+    proving: Option<Proving>,
     /// Bytes of a datagram of video with its headers, on average.
     mean: usize,
     /// Since when media is sent without anything being heard of it.
@@ -131,7 +143,7 @@ impl Congestion {
         now: Instant,
         kind: FeedbackKind,
         config: &EngineConfig,
-        next: u64,
+        (next, ceiling): (u64, Option<Bitrate>),
         random: Random,
     ) -> Self {
         let bounds = match (kind, config.estimate, config.blind_rate) {
@@ -152,6 +164,10 @@ impl Congestion {
             departures: Departures::new(next),
             clock,
             bounds,
+            sharing: (kind != FeedbackKind::None).then(|| Sharing::new(now, ceiling)),
+            demand: Demand::default(),
+            told: (Bitrate::ZERO, bwe::Cause::Start),
+            proving: (config.decisions > 0).then(Proving::default),
             mean: 1_000,
             unheard: None,
             skip_at: next,
@@ -177,6 +193,41 @@ impl Congestion {
     /// What is believed, if anything told.
     pub(super) fn available(&self) -> Option<Bitrate> {
         (self.kind != FeedbackKind::None).then(|| self.target())
+    }
+
+    /// Bytes of a datagram of video with all headers, on average.
+    pub(super) fn mean(&self) -> usize {
+        self.mean
+    }
+
+    /// Asks for the rate that is worth proving.
+    pub(super) fn set_demand(&mut self, now: Instant) {
+        let Some(sharing) = &self.sharing else { return };
+        let demand = sharing.demand();
+        if self.demand != demand {
+            self.demand = demand;
+            self.tell_departures();
+            self.estimator.set_demand(now, demand);
+        }
+    }
+
+    /// What is believed, if that is another rate by a hundredth than was told last, or has another cause.
+    fn take_news(&mut self) -> Option<Choice> {
+        let (reserve, video) = self.sharing.as_ref()?.taken();
+        let basis = bwe::Basis { target: self.target(), ..self.estimator.basis() };
+        let (rate, told) = (basis.target.as_bps(), self.told.0.as_bps());
+        let news = rate.abs_diff(told) > told / 100 || basis.cause != self.told.1;
+        news.then(|| {
+            self.told = (basis.target, basis.cause);
+            Choice::Estimate { basis, reserve, video }
+        })
+    }
+
+    /// What is to be told of the estimate and of probes, one after the other.
+    fn poll_choice(&mut self, now: Instant) -> Option<Choice> {
+        let target = self.target();
+        let proving = self.proving.as_mut()?;
+        proving.poll(now, target).or_else(|| self.take_news())
     }
 
     /// Takes over how fast things leave.
@@ -238,7 +289,20 @@ impl Congestion {
         // Nobody is probed of whom nothing is heard (S-BWE-05), or who lies.
         let willing = self.counts.lies == 0 && self.kind != FeedbackKind::None;
         let heard = self.unheard.is_none_or(|since| now - since < limits::PROBE_PATIENCE);
-        if willing && heard { self.estimator.poll_probe(now) } else { None }
+        let wanted = if willing && heard { self.estimator.poll_probe(now) } else { None };
+        self.note_probe(now, wanted.is_some());
+        wanted
+    }
+
+    /// Notes whether a probe is being sent.
+    fn note_probe(&mut self, now: Instant, wanted: bool) {
+        let Some(proving) = &mut self.proving else { return };
+        if wanted {
+            let (rate, target) = (self.estimator.pacing_rate(), self.estimator.target());
+            proving.begin(now, Probe { rate, target, demand: self.demand });
+        } else {
+            proving.end();
+        }
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
@@ -263,6 +327,9 @@ impl Congestion {
         }
         let stream = by_stream.then_some((left.ssrc, left.seq));
         let sent = Sent { at: now, number: self.departures.on_sent(stream), size };
+        if let Some(proving) = &mut self.proving {
+            proving.on_sent(sent, || self.estimator.pacing_rate());
+        }
         match transmit {
             Some(transmit) => {
                 if self.untold.len() >= UNTOLD {

@@ -70,6 +70,7 @@ impl Engine {
         egress.congestion.as_mut()?.on_probe(now, size, repeated, ecn);
         participant.traffic.on_sent(left.len, 1);
         self.traffic.on_sent(left.len, 1);
+        self.tell_decisions(now, id);
         Some(Written { ecn, ..enclose(path, buf, left.len)? })
     }
 
@@ -121,5 +122,8 @@ impl super::Congestion {
         counts.probe_bytes += size as u64;
         counts.padding_bytes += if repeated { 0 } else { size as u64 };
         counts.ect1 += u64::from(ecn == Ecn::Ect1);
+        if let Some(proving) = &mut self.proving {
+            proving.on_probe();
+        }
     }
 }

@@ -16,6 +16,8 @@ use std::ops::Range;
 
 /// Microseconds of a delta's unit in transport-wide feedback.
 const TICK: i64 = 250;
+/// What is due again at once is due then.
+const SOON: Duration = Duration::from_millis(1);
 /// How far behind the beginning of a block packets of its stream may have left before those in it.
 const REORDERED: u16 = 256;
 
@@ -80,6 +82,9 @@ impl Engine {
         let looked_up = read(congestion, &mut self.arrivals);
         participant.rtcp_budget.take_told(looked_up);
         self.arrivals.sort_unstable_by_key(|arrival| arrival.number);
+        if let Some(proving) = &mut congestion.proving {
+            proving.on_arrivals(&self.arrivals);
+        }
         congestion.estimator.on_feedback(now, &self.arrivals);
         self.refit(now, id);
     }
@@ -115,10 +120,22 @@ impl Engine {
     /// Takes over what is believed of a participant's path, or what it could be sent: whenever either has changed.
     /// Everything that follows from an estimate follows from here.
     pub(in crate::conference) fn refit(&mut self, now: Instant, id: ParticipantId) {
+        self.tell_decisions(now, id);
+        self.share(now, id);
         let Some(participant) = self.participants.get_mut(id) else { return };
         let Some(congestion) = participant.egress.congestion.as_deref_mut() else { return };
         congestion.pace();
         self.schedule(now, id, false);
+    }
+
+    /// Notes what is new of a participant's estimate and probes.
+    pub(in crate::conference) fn tell_decisions(&mut self, now: Instant, id: ParticipantId) {
+        let congestion = |engine: &mut Self| {
+            engine.participants.get_mut(id)?.egress.congestion.as_deref_mut()?.poll_choice(now)
+        };
+        while let Some(choice) = congestion(self) {
+            self.decide(now, id, choice);
+        }
     }
 
     /// Makes the participant's turn to send come when what waits may leave, or a probe is due; `in_vain` if nothing
@@ -130,7 +147,11 @@ impl Engine {
         let at = congestion.poll_timeout(now, egress.video.len(), in_vain);
         let due = at.is_some_and(|at| at <= now);
         (egress.due, egress.held) = (due, !due && !egress.video.is_empty());
-        let at = at.filter(|_| !due);
+        // Shares are made when the timer has come, and not while something is written.
+        let shares = congestion.sharing.as_ref().and_then(|sharing| {
+            if sharing.is_stale() { Some(now) } else { sharing.poll_timeout().map(|at| at.max(now + SOON)) }
+        });
+        let at = [at.filter(|_| !due), shares].into_iter().flatten().min();
         if due && !egress.ready {
             egress.ready = true;
             self.ready.push_back(id);

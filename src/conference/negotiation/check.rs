@@ -93,6 +93,11 @@ pub(super) fn takes_cryptex(description: &Description, sections: &[Section]) -> 
     description.cryptex || all_accepted(description, sections, |media| media.cryptex)
 }
 
+/// Whether congestion control feedback is taken in all accepted sections (RFC 8888, section 6).
+pub(super) fn takes_ccfb(description: &Description, sections: &[Section]) -> bool {
+    all_accepted(description, sections, |media| media.ccfb)
+}
+
 fn all_accepted(description: &Description, sections: &[Section], holds: impl Fn(&Media) -> bool) -> bool {
     let accepted = description.media.iter().zip(sections).filter(|(_, s)| s.line.is_some());
     let mut media = accepted.map(|(media, _)| media).peekable();

@@ -20,6 +20,8 @@ pub(super) struct Describe<'a> {
     pub(super) setup: Setup,
     pub(super) extmap_allow_mixed: bool,
     pub(super) cryptex: bool,
+    /// Whether congestion control feedback is named (RFC 8888).
+    pub(super) ccfb: bool,
     /// Of us; two lite agents would never connect (RFC 8445, section 6.1.1).
     pub(super) ice_lite: bool,
 }
@@ -50,6 +52,8 @@ impl Describe<'_> {
         let mut media = Media::new(section.kind.clone(), &section.protocol);
         media.mid.clone_from(&section.mid);
         media.format.clone_from(&section.format);
+        // Also where it is rejected: Chromium takes it from all sections or from none.
+        media.ccfb = self.ccfb && is_media(&section.kind);
         let Some(line) = &section.line else {
             media.port = 0;
             media.direction = Direction::Inactive;

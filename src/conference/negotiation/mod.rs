@@ -14,6 +14,10 @@
 //! would end all but one; it also switches those on that its page has switched off since its last
 //! description, until the page says so again. What we send has one encoding.
 //!
+//! Of congestion control feedback a session has one kind, for both directions: the first of
+//! [`Config::feedback`] that the participant knows. RFC 8888 takes all its sections (section 6), as
+//! Chromium sees it too; then nobody needs transport-wide numbers, and they are left out.
+//!
 //! Redundant audio (`red/48000/2`, RFC 2198) is taken where it carries the line's Opus and nothing else. What
 //! bears its name on video lines is there for FEC (RFC 5109), which no answer takes.
 //!
@@ -25,6 +29,7 @@ mod check;
 mod codec;
 mod describe;
 mod error;
+mod feedback;
 mod publication;
 mod section;
 mod session;
@@ -40,6 +45,7 @@ use crate::wire::sdp::{Description, Kind, Mid, Setup, sanitized};
 pub use codec::{Codec, CodecId, CodecSet, H264Profile};
 use describe::Describe;
 pub use error::NegotiationError;
+pub use feedback::FeedbackKind;
 use section::{Section, Taken};
 pub use session::{
     Credentials, DataSection, DtlsRole, ExtensionMap, Line, LocalTransport, MediaKind, Negotiated, Payload,
@@ -58,6 +64,8 @@ pub struct Config {
     /// of publishers and never offered; the dependency descriptor only where one- and two-byte forms may
     /// alternate.
     pub extensions: Vec<ExtensionKind>,
+    /// The kinds of congestion control feedback that are taken and offered, most preferred first.
+    pub feedback: Vec<FeedbackKind>,
     /// Whether participants may send.
     pub publish: bool,
     /// Whether encrypted headers are taken and used (Cryptex, RFC 9335).
@@ -85,6 +93,7 @@ impl Default for Config {
                 ExtensionKind::VideoLayersAllocation,
                 ExtensionKind::FrameMarking,
             ],
+            feedback: FeedbackKind::ALL.to_vec(),
             publish: true,
             cryptex: true,
         }
@@ -250,6 +259,7 @@ impl Negotiation {
         if !mixed {
             section::forbid_mixed(&mut sections);
         }
+        let kind = feedback::settle(&self.config, &offer, &mut sections, true);
         let before = self.session.remote.as_ref();
         let change = transport::of_description(&offer, &sections, before, true)?;
 
@@ -260,6 +270,7 @@ impl Negotiation {
         self.version += 1;
         self.session.extmap_allow_mixed = mixed;
         self.session.cryptex = self.config.cryptex && check::takes_cryptex(&offer, &sections);
+        self.session.feedback = kind;
         let answer = Describe {
             config: &self.config,
             local,
@@ -270,6 +281,7 @@ impl Negotiation {
             },
             extmap_allow_mixed: self.session.extmap_allow_mixed,
             cryptex: self.session.cryptex,
+            ccfb: kind == Some(FeedbackKind::Ccfb),
             ice_lite: local.ice_lite && !offer.ice_lite,
         };
         let sdp = answer.description(self.session_id, self.version, &sections).write();
@@ -306,6 +318,7 @@ impl Negotiation {
             setup: Setup::ActPass,
             extmap_allow_mixed: self.may_mix(),
             cryptex: self.config.cryptex && (self.session.remote.is_none() || self.session.cryptex),
+            ccfb: self.may_offer(FeedbackKind::Ccfb),
             ice_lite: local.ice_lite && !self.session.remote.as_ref().is_some_and(|remote| remote.ice_lite),
         };
         let sdp = offer.description(self.session_id, self.version, &sections).write();
@@ -354,6 +367,8 @@ impl Negotiation {
         // An answer takes no more than was offered.
         let offered = self.session.remote.is_none() || self.session.cryptex;
         self.session.cryptex = self.config.cryptex && offered && check::takes_cryptex(&answer, &sections);
+        let ccfb = self.may_offer(FeedbackKind::Ccfb);
+        self.session.feedback = feedback::settle(&self.config, &answer, &mut sections, ccfb);
         let before = self.pending.take().unwrap_or_default();
         Ok(self.commit(&answer, &before, sections, change))
     }
@@ -423,8 +438,10 @@ impl Negotiation {
         if index >= limits::SDP_MEDIA {
             return false;
         }
-        let extensions = taken.extensions(&self.config, sections, slot.kind, self.may_mix());
-        let payloads = taken.payloads(&self.config, sections, slot.kind);
+        let numbered = self.may_offer(FeedbackKind::TransportWide);
+        let extensions = taken.extensions(&self.config, sections, slot.kind, (self.may_mix(), numbered));
+        let feedback = feedback::offered(&self.config, &self.session, slot.kind);
+        let payloads = taken.payloads(&self.config, sections, slot.kind, feedback);
         if payloads.is_empty() {
             return false;
         }
@@ -450,6 +467,11 @@ impl Negotiation {
     /// Whether an offer of ours has one- and two-byte header extensions alternate.
     fn may_mix(&self) -> bool {
         self.session.remote.is_none() || self.session.extmap_allow_mixed
+    }
+
+    /// Whether an offer of ours names a kind of congestion control feedback.
+    fn may_offer(&self, kind: FeedbackKind) -> bool {
+        feedback::offers(&self.config, &self.session, kind)
     }
 
     /// A mid that none of the sections has.

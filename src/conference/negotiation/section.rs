@@ -216,12 +216,11 @@ fn usable_type(payload_type: u8) -> bool {
     !(64..=95).contains(&payload_type)
 }
 
-/// What we do of the offered feedback. The two ways of bandwidth estimation exclude each other,
-/// and transport-wide feedback needs the numbers it is about.
+/// What we do of the offered feedback, before one kind is agreed on: transport-wide feedback needs the
+/// numbers it is about.
 fn answered_feedback(offered: Feedback, map: &ExtensionMap) -> Feedback {
     let numbered = map.any(ExtensionKind::TransportSequenceNumber).is_some();
-    let transport_cc = offered.transport_cc && numbered;
-    Feedback { transport_cc, remb: offered.remb && !transport_cc, ccfb: false, ..offered }
+    Feedback { transport_cc: offered.transport_cc && numbered, ..offered }
 }
 
 pub(super) fn feedback(payloads: &Payloads) -> Feedback {
@@ -290,15 +289,14 @@ impl Taken {
     }
 
     /// The codecs to offer on a new line.
-    pub(super) fn payloads(&mut self, config: &Config, sections: &[Section], kind: MediaKind) -> Payloads {
+    pub(super) fn payloads(
+        &mut self,
+        config: &Config,
+        sections: &[Section],
+        kind: MediaKind,
+        feedback: Feedback,
+    ) -> Payloads {
         let video = kind == MediaKind::Video;
-        let feedback = Feedback {
-            nack: video,
-            pli: video,
-            fir: video,
-            transport_cc: config.extensions.contains(&ExtensionKind::TransportSequenceNumber),
-            ..Feedback::default()
-        };
         let mut found: Vec<Negotiated> = Vec::new();
         for (id, codec) in config.codecs_of(kind) {
             let fmtp = match (codec, opus_among(config, &found)) {
@@ -321,16 +319,19 @@ impl Taken {
         in_order(found)
     }
 
-    /// The header extensions to offer on a new line.
+    /// The header extensions to offer on a new line: whether forms may be mixed, and packets numbered.
     pub(super) fn extensions(
         &mut self,
         config: &Config,
         sections: &[Section],
         kind: MediaKind,
-        mixed: bool,
+        (mixed, numbered): (bool, bool),
     ) -> ExtensionMap {
         let mut map = ExtensionMap::default();
-        let useful = |e: &ExtensionKind| suits(*e, kind) && !of_publisher(*e) && (mixed || !needs_mixed(*e));
+        let useful = |e: &ExtensionKind| {
+            let numbers = *e == ExtensionKind::TransportSequenceNumber;
+            suits(*e, kind) && !of_publisher(*e) && (mixed || !needs_mixed(*e)) && (numbered || !numbers)
+        };
         for extension in config.extensions.iter().copied().filter(useful) {
             let mut lines = sections.iter().filter_map(|section| section.line.as_ref());
             let known = lines.find_map(|line| line.extensions.any(extension));

@@ -1,6 +1,6 @@
 //! What a negotiation results in: the values the packet plane makes its tables from.
 
-use super::{CodecId, CodecSet};
+use super::{CodecId, CodecSet, FeedbackKind};
 use crate::conference::candidate::HostCandidate;
 use crate::wire::rtp::ExtensionKind;
 use crate::wire::sdp::{Candidate, Feedback, Fingerprint, Mid, Msid, Password};
@@ -17,6 +17,8 @@ pub struct Session {
     pub extmap_allow_mixed: bool,
     /// Whether both sides take packets whose header is encrypted (Cryptex, RFC 9335, section 4).
     pub cryptex: bool,
+    /// How either side tells the other what arrived of its packets, for congestion control, if at all.
+    pub feedback: Option<FeedbackKind>,
     /// The data channels the participant asked for. They are not accepted yet.
     pub data: Option<DataSection>,
 }

@@ -127,12 +127,8 @@ impl<'a> StreamMetrics<'a> {
 impl Metric {
     /// Without the bit of arrival the others mean nothing.
     fn from_word(word: u16) -> Option<Metric> {
-        let ecn = match word >> 13 & 3 {
-            0 => Ecn::NotEct,
-            1 => Ecn::Ect1,
-            2 => Ecn::Ect0,
-            _ => Ecn::Ce,
-        };
+        // Its two bits alone are looked at.
+        let ecn = Ecn::from_bits((word >> 13) as u8);
         let arrival = match word & 0x1fff {
             0x1fff => Arrival::Unavailable,
             0x1ffe => Arrival::OverRange,
@@ -142,12 +138,7 @@ impl Metric {
     }
 
     fn to_word(self) -> u16 {
-        let ecn = match self.ecn {
-            Ecn::NotEct => 0,
-            Ecn::Ect1 => 1,
-            Ecn::Ect0 => 2,
-            Ecn::Ce => 3,
-        };
+        let ecn = u16::from(self.ecn.bits());
         let arrival = match self.arrival {
             Arrival::Unavailable => 0x1fff,
             Arrival::Before(units @ ..0x1ffe) => units,
@@ -275,6 +266,30 @@ mod tests {
         let left_over = body(1, &[0x8000, 0, 0, 0]);
         assert_eq!(refused(&left_over), Some(ParseError::at(16, Fault::CongestionStream)));
         assert_eq!(CongestionFeedback::parse(&[0; 8]).expect("no stream").streams().count(), 0);
+    }
+
+    #[test]
+    fn s_bwe_01_congestion_feedback_that_is_cut_anywhere_is_refused_whole() {
+        let mut body = body(3, &[0x8001, 0x8002, 0x8003, 0]);
+        // A second stream in front of the time.
+        body.splice(20..20, [0, 0, 0, 3, 0, 0, 0, 1, 0x80, 0, 0, 0]);
+        assert_eq!(CongestionFeedback::parse(&body).expect("whole").streams().count(), 2);
+        // Two words alone are a report on nothing, and one on the first stream alone is whole again.
+        for len in (0..body.len()).filter(|len| ![8, 24].contains(len)) {
+            assert!(refused(&body[..len]).is_some(), "{len}");
+        }
+    }
+
+    #[test]
+    fn s_bwe_01_times_wrap_and_numbers_too() {
+        let body = body(2, &[0x9ffd, 0xe000]);
+        let feedback = CongestionFeedback::parse(&body).expect("well formed");
+        let metrics: Vec<_> =
+            feedback.streams().flat_map(|stream| stream.metrics().collect::<Vec<_>>()).collect();
+        let told = metrics.iter().map(|(seq, metric)| (seq.0, metric.map(|metric| metric.arrival)));
+        // The longest age that can be told reaches behind a timestamp of 9/65,536 s.
+        assert!(told.eq([(0xffff, Some(Arrival::Before(8_189))), (0, Some(Arrival::Before(0)))]));
+        assert_eq!(Arrival::Before(8_189).age(), Some(Duration::from_micros(7_997_070)));
     }
 
     #[test]

@@ -369,6 +369,27 @@ mod tests {
     }
 
     #[test]
+    fn s_bwe_01_feedback_that_is_cut_anywhere_is_refused_whole() {
+        let two_bit = 0b11_01_00_10_01_00_00_00;
+        let body = body(9, &[two_bit, 0x2002], &[200, 0xff, 0xfe, 0, 1, 1]);
+        assert_eq!(TransportFeedback::parse(&body).expect("whole").received().count(), 5);
+        for len in 0..body.len() {
+            assert!(TransportFeedback::parse(&body[..len]).is_err(), "{len}");
+        }
+    }
+
+    #[test]
+    fn s_bwe_01_wrapped_and_extreme_times_are_read_as_they_are() {
+        // Runs of the longest deltas either way, behind the last reference before the wrap.
+        let mut body = body(4, &[0x4004], &[0x80, 0, 0x80, 0, 0x7f, 0xff, 0x7f, 0xff]);
+        body[12..15].fill(0xff);
+        let feedback = TransportFeedback::parse(&body).expect("well formed");
+        assert_eq!(feedback.reference_time, 0xff_ffff);
+        let deltas = feedback.received().map(|(seq, delta)| (seq.0, delta));
+        assert!(deltas.eq([(0xffff, i16::MIN), (0, i16::MIN), (1, i16::MAX), (2, i16::MAX)]));
+    }
+
+    #[test]
     fn the_reference_is_a_multiple_of_64_ms_that_wraps_after_24_bits() {
         let mut room = [0; 64];
         let at = (1 << 24) * 64_000 + 3 * 64_000 + 1_499;

@@ -53,16 +53,17 @@ pub struct Feedback {
     pub transport_cc: bool,
     /// `goog-remb`: receiver estimated maximum bitrate.
     pub remb: bool,
-    /// `ack ccfb`: congestion control feedback (RFC 8888).
-    pub ccfb: bool,
 }
+
+/// The value of `a=rtcp-fb` for congestion control feedback (RFC 8888, section 6).
+pub(super) const CCFB: &str = "ack ccfb";
 
 impl Feedback {
     /// The names of `a=rtcp-fb`, in the order of the fields.
-    const NAMES: [&'static str; 6] = ["nack", "nack pli", "ccm fir", "transport-cc", "goog-remb", "ack ccfb"];
+    const NAMES: [&'static str; 5] = ["nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"];
 
-    fn flags(&mut self) -> [&mut bool; 6] {
-        [&mut self.nack, &mut self.pli, &mut self.fir, &mut self.transport_cc, &mut self.remb, &mut self.ccfb]
+    fn flags(&mut self) -> [&mut bool; 5] {
+        [&mut self.nack, &mut self.pli, &mut self.fir, &mut self.transport_cc, &mut self.remb]
     }
 
     /// Sets the flag of an attribute's value; unknown ones set nothing.

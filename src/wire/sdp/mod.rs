@@ -86,6 +86,9 @@ pub struct Media {
     pub transport: Transport,
     /// The codecs in the order of the `m=` line's payload types.
     pub codecs: Vec<Codec>,
+    /// `a=rtcp-fb:* ack ccfb`: congestion control feedback (RFC 8888, section 6), which is for all
+    /// payload types or none.
+    pub ccfb: bool,
     /// RTP header extensions (RFC 8285), ids unique.
     pub extmaps: Vec<Extmap>,
     /// `a=extmap-allow-mixed` for this section alone.
@@ -130,6 +133,7 @@ impl Media {
             direction: Direction::SendRecv,
             transport: Transport::default(),
             codecs: Vec::new(),
+            ccfb: false,
             extmaps: Vec::new(),
             extmap_allow_mixed: false,
             cryptex: false,

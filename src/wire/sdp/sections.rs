@@ -2,7 +2,7 @@
 
 use super::fields::{is_token, sanitized};
 use super::media::{
-    Alternative, Codec, Extmap, Feedback, Rid, Simulcast, Stream, StreamGroup, decimal, is_rid,
+    Alternative, CCFB, Codec, Extmap, Feedback, Rid, Simulcast, Stream, StreamGroup, decimal, is_rid,
 };
 use super::{
     Candidate, Direction, Fingerprint, Kind, Media, Mid, Msid, ParseError, Password, Reason, Setup, Transport,
@@ -241,6 +241,8 @@ impl Section {
 
     fn rtcp_fb(&mut self, value: &str) -> Result<(), Reason> {
         let (payload_type, feedback) = value.split_once(' ').ok_or(Reason::Value)?;
+        // Some writers name payload types, though it is for all of them.
+        self.media.ccfb |= feedback.trim_end() == CCFB;
         if payload_type == "*" {
             self.feedback.insert(feedback);
         } else if let Some(codec) = self.codec(number(Some(payload_type))?) {

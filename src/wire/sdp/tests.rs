@@ -95,7 +95,7 @@ fn a_chromium_offer_is_understood_whole() {
     assert_eq!(opus.parameter("useinbandfec"), Some("1"));
     assert!(opus.feedback.transport_cc && !opus.feedback.nack);
     let vp8 = video.codecs[0].feedback;
-    assert!(vp8.nack && vp8.pli && vp8.fir && vp8.remb && vp8.transport_cc && !vp8.ccfb);
+    assert!(vp8.nack && vp8.pli && vp8.fir && vp8.remb && vp8.transport_cc && !video.ccfb);
     assert_eq!(video.codecs[1].repairs(), Some(96));
     assert_eq!(video.stream_groups[0].ssrcs, [2204040700, 510980936]);
     assert_eq!(video.streams.len(), 2);
@@ -134,6 +134,23 @@ fn feedback_for_all_payload_types_reaches_each() {
     let media = section("a=rtcp-fb:* transport-cc\r\na=rtpmap:111 opus/48000/2\r\n");
     assert_eq!(media.codecs.len(), 2);
     assert!(media.codecs.iter().all(|codec| codec.feedback.transport_cc));
+}
+
+#[test]
+fn rfc_8888_6_congestion_control_feedback_is_for_all_payload_types() {
+    for line in ["a=rtcp-fb:* ack ccfb", "a=rtcp-fb:111 ack ccfb "] {
+        let told = section(&format!("{line}\r\na=rtpmap:111 opus/48000/2\r\n"));
+        assert!(told.ccfb, "{line}");
+    }
+    for line in ["a=rtcp-fb:* ack", "a=rtcp-fb:* nack ccfb", "a=rtcp-fb:* ack ccfb2"] {
+        assert!(!section(&format!("{line}\r\n")).ccfb, "{line}");
+    }
+    let mut offer = Description::parse(&capture("chromium-chromium-av-data.offer.sdp")).unwrap();
+    offer.media[1].ccfb = true;
+    let text = offer.write();
+    let written: Vec<_> = text.lines().filter(|line| line.contains("ccfb")).collect();
+    assert_eq!(written, ["a=rtcp-fb:* ack ccfb"]);
+    assert!(Description::parse(&text).unwrap().media.iter().map(|media| media.ccfb).eq([false, true, false]));
 }
 
 /// The rids of a list, `~` before those that begin paused.

@@ -1,5 +1,6 @@
 //! Fields to text, in the order of RFC 8829, section 5.2.1.
 
+use super::media::CCFB;
 use super::{Alternative, Description, Media, Transport};
 use sdp_types::{Attribute, Connection, Origin, Session};
 use std::net::Ipv4Addr;
@@ -96,6 +97,9 @@ fn extensions(to: &mut Vec<Attribute>, from: &Media) {
 }
 
 fn codecs(to: &mut Vec<Attribute>, from: &Media) {
+    if from.ccfb {
+        push(to, "rtcp-fb", format!("* {CCFB}"));
+    }
     for codec in &from.codecs {
         let (payload_type, clock_rate) = (codec.payload_type, codec.clock_rate);
         let channels = codec.channels.map(|n| format!("/{n}")).unwrap_or_default();

@@ -5,7 +5,8 @@ use super::publish::{
     ABS_SEND_TIME, AUDIO_LEVEL, COLOR_SPACE, MID, OPUS, Publisher, TRANSPORT_CC, VP8, VP8_RTX,
 };
 use super::receive::Announced;
-use estafette::rtp::Ssrc;
+use estafette::negotiation::FeedbackKind;
+use estafette::rtp::{ExtensionKind, Ssrc};
 use estafette::sdp::{self, Description, Kind};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -79,8 +80,10 @@ pub struct Describe {
     pub announced: Vec<Announced>,
     /// Whether this client says that it takes encrypted headers (RFC 9335).
     pub cryptex: bool,
-    /// Whether this client tells a rate that it believes in, and of the arrival of each packet.
-    pub tells: (bool, bool),
+    /// The kinds of congestion control feedback that this client knows.
+    pub feedback: Vec<FeedbackKind>,
+    /// The one that an answer of its own names.
+    answers: Option<FeedbackKind>,
     /// Whether this client takes nothing for the time being.
     pub hold: bool,
     /// Whether this client takes header extensions of either form (RFC 8285, section 6).
@@ -103,7 +106,8 @@ impl Describe {
             simulcast: None,
             announced: Vec::new(),
             cryptex: false,
-            tells: (true, true),
+            feedback: vec![FeedbackKind::TransportWide, FeedbackKind::Remb],
+            answers: None,
             hold: false,
             mixed: true,
             cryptex_agreed: false,
@@ -154,6 +158,7 @@ impl Describe {
         let description = Description::parse(sdp).unwrap_or_else(|error| panic!("{error}\n{sdp}"));
         self.last = sdp.to_owned();
         self.announced.clear();
+        self.answers = FeedbackKind::ALL.into_iter().find(|kind| self.knows(*kind, &description));
         let mut accepted = description.media.iter().filter(|media| !media.rejected());
         self.cryptex_agreed = self.cryptex && accepted.all(|media| media.cryptex);
         for (at, media) in description.media.iter().enumerate() {
@@ -198,6 +203,17 @@ impl Describe {
         });
     }
 
+    /// Whether a kind of feedback is the server's, too.
+    fn knows(&self, kind: FeedbackKind, theirs: &Description) -> bool {
+        let mut codecs = theirs.media.iter().flat_map(|media| &media.codecs);
+        self.feedback.contains(&kind)
+            && match kind {
+                FeedbackKind::Ccfb => theirs.media.iter().all(|media| media.ccfb),
+                FeedbackKind::TransportWide => codecs.any(|codec| codec.feedback.transport_cc),
+                _ => codecs.any(|codec| codec.feedback.remb),
+            }
+    }
+
     fn write(&mut self, local: &Credentials, publisher: &Publisher, setup: &str, offer: bool) -> String {
         self.version += 1;
         let mut sdp = format!(
@@ -219,7 +235,8 @@ impl Describe {
             let (sends, receives) =
                 if offer { (publishes, true) } else { (publishes && line.receives, line.sends) };
             let receives = receives && !self.hold;
-            self.section(&mut sdp, line, publisher, (sends, receives), local, setup);
+            let feedback = if offer { self.feedback.clone() } else { self.answers.into_iter().collect() };
+            self.section(&mut sdp, line, publisher, (sends, receives), local, (setup, &feedback));
             let simulcast = publisher.plan.encodings > 1 && publisher.replay.is_none();
             if simulcast && sends && line.video && (offer || self.simulcast.is_some()) {
                 publisher.describe_simulcast(&mut sdp);
@@ -238,7 +255,7 @@ impl Describe {
         publisher: &Publisher,
         (sends, receives): (bool, bool),
         local: &Credentials,
-        setup: &str,
+        (setup, feedback): (&str, &[FeedbackKind]),
     ) {
         let (kind, pt, rtx) =
             (if line.video { "video" } else { "audio" }, line.payload_type, line.rtx_payload_type);
@@ -259,7 +276,9 @@ impl Describe {
         if self.cryptex {
             sdp.push_str("a=cryptex\r\n");
         }
-        for (id, uri) in &line.extensions {
+        let numbered = |uri: &str| uri == ExtensionKind::TransportSequenceNumber.uri();
+        let by_stream = feedback == [FeedbackKind::Ccfb];
+        for (id, uri) in line.extensions.iter().filter(|(_, uri)| !by_stream || !numbered(uri)) {
             let _ = write!(sdp, "a=extmap:{id} {uri}\r\n");
         }
         let direction = match (sends, receives) {
@@ -269,11 +288,16 @@ impl Describe {
             (false, false) => "inactive",
         };
         let _ = write!(sdp, "a={direction}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n");
+        for kind in feedback {
+            let _ = match kind {
+                FeedbackKind::Ccfb => write!(sdp, "a=rtcp-fb:* ack ccfb\r\n"),
+                FeedbackKind::TransportWide => write!(sdp, "a=rtcp-fb:{pt} transport-cc\r\n"),
+                _ if line.video => write!(sdp, "a=rtcp-fb:{pt} goog-remb\r\n"),
+                _ => Ok(()),
+            };
+        }
         if line.video {
             let _ = write!(sdp, "a=rtpmap:{pt} {}/90000\r\n", self.codec.name);
-            let (remb, transport) = self.tells;
-            sdp.push_str(&if remb { format!("a=rtcp-fb:{pt} goog-remb\r\n") } else { String::new() });
-            sdp.push_str(&if transport { format!("a=rtcp-fb:{pt} transport-cc\r\n") } else { String::new() });
             if !self.codec.fmtp.is_empty() {
                 let _ = write!(sdp, "a=fmtp:{pt} {}\r\n", self.codec.fmtp);
             }
@@ -284,11 +308,6 @@ impl Describe {
             }
         } else {
             let _ = write!(sdp, "a=rtpmap:{pt} opus/48000/2\r\n");
-            sdp.push_str(&if self.tells.1 {
-                format!("a=rtcp-fb:{pt} transport-cc\r\n")
-            } else {
-                String::new()
-            });
             let _ = write!(sdp, "a=fmtp:{pt} minptime=10;useinbandfec=1\r\n");
             if let Some(rtx) = rtx {
                 let _ = write!(

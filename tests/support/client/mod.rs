@@ -14,8 +14,8 @@ use arrivals::Arrivals;
 use describe::{Describe, VideoCodec};
 use estafette::dtls::{self, Association};
 use estafette::mux::{Kind, kind_of};
-use estafette::rtp::{SeqNo, Ssrc};
-use estafette::{Instant, random::Random, rtcp, rtp, srtp};
+use estafette::rtp::{SeqNo, Ssrc, WireSeq};
+use estafette::{Bitrate, Instant, random::Random, rtcp, rtp, srtp};
 use ice::{Ice, Outcome};
 use publish::{Plain, Plan, Publisher};
 use receive::Receiver;
@@ -30,6 +30,16 @@ struct Keys {
     sealer: srtp::Sealer,
     profile: srtp::Profile,
 }
+
+/// Congestion control feedback as it came (RFC 8888).
+pub struct Report {
+    pub at: Instant,
+    pub timestamp: u32,
+    pub streams: Vec<(Ssrc, Metrics)>,
+}
+
+/// How packets of a stream arrived, if they did.
+pub type Metrics = Vec<(WireSeq, Option<rtcp::Metric>)>;
 
 /// How a client is made.
 #[derive(Clone)]
@@ -50,10 +60,13 @@ pub struct Client {
     pub describe: Describe,
     pub publisher: Publisher,
     pub receiver: Receiver,
-    /// Feedback on arrivals from the server.
+    /// Feedback on arrivals from the server: transport-wide; by stream (RFC 8888); and the rates it said it
+    /// could take, of which streams.
     pub feedbacks: u64,
     /// What it tells of arrivals itself.
     pub arrivals: Arrivals,
+    pub reports: Vec<Report>,
+    pub rates: Vec<(Instant, Bitrate, Vec<Ssrc>)>,
     /// CNAMEs that came.
     pub names: u64,
     /// Report blocks from the server on our streams.
@@ -117,6 +130,8 @@ impl Client {
             receiver: Receiver::new(setup.room),
             feedbacks: 0,
             arrivals: Arrivals::default(),
+            reports: Vec::new(),
+            rates: Vec::new(),
             names: 0,
             report_blocks: 0,
             nacks: 0,
@@ -428,6 +443,15 @@ impl Client {
             rtcp::Packet::Pli(pli) => self.on_keyframe_request(pli.media),
             rtcp::Packet::Fir(fir) => fir.entries().for_each(|entry| self.on_keyframe_request(entry.ssrc)),
             rtcp::Packet::TransportFeedback(_) => self.feedbacks += 1,
+            rtcp::Packet::CongestionFeedback(feedback) => {
+                let streams = feedback.streams().map(|stream| (stream.ssrc, stream.metrics().collect()));
+                self.reports.push(Report {
+                    at: now,
+                    timestamp: feedback.timestamp,
+                    streams: streams.collect(),
+                });
+            }
+            rtcp::Packet::Remb(remb) => self.rates.push((now, remb.bitrate, remb.ssrcs().collect())),
             rtcp::Packet::SourceDescription(description) => {
                 for item in description.items() {
                     // What publishers call themselves stays here (S-RTP-13).

@@ -39,6 +39,8 @@ pub struct Plan {
     pub first_seq: u64,
     /// Encodings of video, each twice as high as the one before and a packet longer; one is no simulcast.
     pub encodings: usize,
+    /// Whether each encoding has three times the packets of the one before instead.
+    pub steep: bool,
 }
 
 /// The encodings of simulcast by their rids, with the heights of their pictures.
@@ -55,6 +57,7 @@ impl Default for Plan {
             parts: 3,
             first_seq: 65_400,
             encodings: 1,
+            steep: false,
         }
     }
 }
@@ -237,7 +240,8 @@ impl Publisher {
         }
         let keyframe = std::mem::take(&mut outgoing.keyframe_due);
         outgoing.keyframes += u32::from(keyframe);
-        let parts = if keyframe { plan.key_parts } else { plan.parts } + encoding as u16;
+        let parts = if keyframe { plan.key_parts } else { plan.parts };
+        let parts = if plan.steep { parts * 3u16.pow(encoding as u32) } else { parts + encoding as u16 };
         let frame = outgoing.frame;
         let content = |part| Content { room, publisher, video: true, frame, part, parts, keyframe, height };
         (0..parts).map(|part| self.packet(now, encoding, content(part))).collect()

@@ -15,7 +15,7 @@ fn thread() -> (Thread, ParticipantId, Inbox) {
     let udp = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
     let candidates = vec![HostCandidate::udp(udp.local_addr().expect("address"))];
     let config = EngineConfig { candidates, ..EngineConfig::default() };
-    let mut thread = Thread::new(config, Sockets { udp, tcp: None }).expect("thread");
+    let mut thread = Thread::new(config, Sockets { udp, tcp: None }, None).expect("thread");
     let (outbox, inbox) = Outbox::new();
     thread.command(Command::Join { room: ROOM, label: LABEL, part: Part::Publisher, outbox });
     let lines = OFFER.lines().filter(|line| !line.starts_with("a=candidate:"));

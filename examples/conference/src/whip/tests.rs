@@ -50,7 +50,8 @@ impl Server {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
         let candidates = vec![HostCandidate::udp(socket.local_addr().expect("address"))];
         let config = EngineConfig { candidates, ..EngineConfig::default() };
-        let (engine, _thread) = Engine::start(config, Sockets { udp: socket, tcp: None }).expect("engine");
+        let (engine, _thread) =
+            Engine::start(config, Sockets { udp: socket, tcp: None }, None).expect("engine");
         engine
     }
 

@@ -1,0 +1,599 @@
+//! What a participant's path carries, shared among the videos that it receives: which layer of each, or none.
+//!
+//! Sound is not in it: what sound, repair and headers take is kept back first. The rest follows from one estimate
+//! ([`Engine::refit`]): each change of it, of what there is, of what is wished and of who matters ends in one call
+//! of the allocator, and what comes of that in targets of selectors. What the allocator would turn on next is what
+//! the estimator proves.
+
+use crate::base::limits;
+use crate::base::time::{Duration, Instant};
+use crate::base::units::Bitrate;
+use crate::conference::decisions::{Choice, KeyFrameReason};
+use crate::conference::engine::{Engine, push_event};
+use crate::conference::event::Event;
+use crate::conference::handles::SubscribeError;
+use crate::conference::ids::{ParticipantId, RoomId, SourceId, SubscriptionId};
+use crate::conference::negotiation::MediaKind;
+use crate::conference::participant::Timer;
+use crate::congestion::allocation::{
+    self, Allocator, Change, Claim, Picture, Reason, Stream, share, utility,
+};
+use crate::congestion::bwe::{self, Demand};
+use crate::forwarding::ladder::{Ladder, Wish};
+use crate::forwarding::layers::Layer;
+use smallvec::SmallVec;
+
+/// Why a video matters to who receives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Class {
+    /// It shows who leads the talk.
+    Speaker,
+    /// It shows a screen ([`crate::SourceInfo::screen`]).
+    Screen,
+    /// Its publisher is on stage or pinned in the view.
+    Pinned,
+    /// None of that.
+    Other,
+}
+
+impl Class {
+    /// The order in which classes count, unless the embedder says another one.
+    pub const ORDER: [Class; 4] = [Class::Speaker, Class::Screen, Class::Pinned, Class::Other];
+}
+
+/// A subscription's share.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Allocation {
+    /// Of which source.
+    pub source: SourceId,
+    /// What its subscriber wants at most.
+    pub wish: Wish,
+    /// The layer that is to be sent; `None` for nothing.
+    pub granted: Option<Layer>,
+    /// The layer that is sent: another one while a key frame is waited for.
+    pub layer: Option<Layer>,
+    /// Why it is not more.
+    pub reason: Reason,
+    /// In numbers, if the path is estimated.
+    pub basis: Option<allocation::Basis>,
+}
+
+/// One participant's shares.
+#[derive(Debug)]
+pub(super) struct Sharing {
+    allocator: Allocator<SubscriptionId>,
+    /// The allocator does not know all streams as they are.
+    stale: bool,
+    /// The budget that it was given last, and when it is to decide again though nothing is different.
+    budget: Option<Bitrate>,
+    due: Option<Instant>,
+    /// What all streams take at most.
+    tops: u64,
+    caution: Caution,
+    /// Sound, and what was sent again.
+    pub(super) audio: Spent,
+    pub(super) repair: Spent,
+    measured: Option<Instant>,
+    /// The participant's own ceiling, and its parts of those of its room and of the engine.
+    ceilings: [Option<Bitrate>; 3],
+}
+
+/// Whose ceiling it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ceiling {
+    Own,
+    Room,
+    Engine,
+}
+
+/// Bytes on the wire.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Spent {
+    bytes: u64,
+    /// Bits in a second, as it was measured last.
+    rate: u64,
+}
+
+impl Spent {
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    /// Ends an interval. `keep` parts in 16 of what was measured before stay, if that was more.
+    fn measure(&mut self, interval: Duration, keep: u64) {
+        let micros = interval.as_micros().max(1);
+        let rate = u64::try_from(u128::from(self.bytes) * 8_000_000 / micros).unwrap_or(u64::MAX);
+        self.rate = rate.max(self.rate / 16 * keep);
+        self.bytes = 0;
+    }
+}
+
+/// What was taken up and lost again is not believed in at once: else estimator and allocator would swing together,
+/// one up to where packets wait, the other down.
+#[derive(Debug, Default, Clone, Copy)]
+struct Caution {
+    /// The total that did not last.
+    level: u64,
+    /// Until when it is not believed in, and how long that was.
+    until: Option<Instant>,
+    wait: Duration,
+    raised: Option<Instant>,
+}
+
+impl Caution {
+    /// What is believed in of an estimate: all of it, if it leaves behind what was lost.
+    fn bound(&self, now: Instant, target: Bitrate) -> Bitrate {
+        let leaps = target.as_bps() / 8 * 7 > self.level;
+        let cautious = self.until.is_some_and(|until| now < until) && !leaps;
+        let most = self.level - self.level / 32;
+        if cautious { target.min(Bitrate::from_bps(most)) } else { target }
+    }
+
+    fn on_raise(&mut self, now: Instant) {
+        self.raised = Some(now);
+    }
+
+    /// So much was granted, and less is now.
+    fn on_loss(&mut self, now: Instant, level: u64) {
+        let soon = self.raised.take().is_some_and(|raised| now - raised < limits::CAUTION_SOON);
+        let longer = if soon { self.wait * 2 } else { self.wait / 2 };
+        self.wait = longer.clamp(limits::CAUTION, limits::CAUTION_MAX);
+        (self.level, self.until) = (level, Some(now + self.wait));
+    }
+}
+
+impl Sharing {
+    /// Shares what is still to be known; `own` is the participant's own ceiling.
+    pub(super) fn new(now: Instant, own: Option<Bitrate>) -> Self {
+        let mut sharing = Sharing {
+            allocator: Allocator::new(allocation::Config::default()),
+            stale: true,
+            budget: None,
+            due: None,
+            tops: 0,
+            caution: Caution::default(),
+            audio: Spent::default(),
+            repair: Spent::default(),
+            measured: None,
+            ceilings: [None; 3],
+        };
+        sharing.set_ceiling(now, Ceiling::Own, own);
+        sharing
+    }
+
+    /// Whether something is different of streams or of who matters.
+    pub(super) fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    /// What a stream that it knows gets.
+    pub(super) fn grant(&self, key: SubscriptionId) -> Option<allocation::Grant> {
+        self.allocator.grant(key)
+    }
+
+    pub(super) fn demand(&self) -> Demand {
+        self.allocator.demand()
+    }
+
+    /// What goes first, and what video takes.
+    pub(super) fn taken(&self) -> (Bitrate, Bitrate) {
+        (Bitrate::from_bps(self.reserve()), self.allocator.video())
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// All that would be of use.
+    fn wanted(&self) -> Bitrate {
+        let all = self.tops.saturating_add(self.audio.rate).saturating_add(self.repair.rate);
+        Bitrate::from_bps(all.saturating_add(all / 8))
+    }
+
+    /// Sets a ceiling; true if it is another one than before.
+    fn set_ceiling(&mut self, now: Instant, whose: Ceiling, ceiling: Option<Bitrate>) -> bool {
+        let Some(place) = self.ceilings.get_mut(whose as usize) else { return false };
+        let changed = std::mem::replace(place, ceiling) != ceiling;
+        if changed {
+            let least = self.ceilings.iter().flatten().min().copied();
+            self.allocator.set_ceiling(now, least);
+        }
+        changed
+    }
+
+    /// Brings what goes first up to date; true if it is another sum than before.
+    fn measure(&mut self, now: Instant) -> bool {
+        let since = *self.measured.get_or_insert(now);
+        if now - since < limits::SPENT_INTERVAL {
+            return false;
+        }
+        self.measured = Some(now);
+        let before = self.reserve();
+        // Talk has pauses, and goes on at any time: its room is kept for a while. Repair comes in bursts.
+        self.audio.measure(now - since, 15);
+        self.repair.measure(now - since, 8);
+        self.allocator.set_reserve(Bitrate::from_bps(self.reserve()));
+        self.reserve() != before
+    }
+
+    /// What all that was granted takes.
+    fn total(&self) -> u64 {
+        self.reserve().saturating_add(self.allocator.video().as_bps())
+    }
+
+    fn reserve(&self) -> u64 {
+        self.audio.rate.saturating_add(self.repair.rate)
+    }
+
+    /// Decides if there is anything to be decided; true if it did.
+    fn allocate(&mut self, now: Instant, target: Bitrate, stale: bool) -> bool {
+        let measured = self.measure(now);
+        let budget = self.caution.bound(now, target);
+        let moved = self.budget.replace(budget) != Some(budget);
+        if moved {
+            self.allocator.set_budget(now, budget);
+        }
+        let decides = stale || measured || moved || self.due.is_some_and(|due| due <= now);
+        if decides {
+            let before = self.total();
+            self.allocator.allocate(now);
+            let after = self.total();
+            if after < before && !stale {
+                self.caution.on_loss(now, before);
+            } else if after > before {
+                self.caution.on_raise(now);
+            }
+            let again = self.caution.until.filter(|until| *until > now);
+            self.due = [self.allocator.poll_timeout(), again].into_iter().flatten().min();
+        }
+        decides
+    }
+}
+
+/// Layers as an allocator is given them, each with its place in the ladder.
+type Options = SmallVec<[(Layer, allocation::Layer); limits::RUNGS]>;
+
+/// What a ladder leaves to choose from; `mean` bytes on the wire is a datagram.
+fn options(ladder: &Ladder, wish: &Wish, mean: usize) -> Options {
+    let fastest = ladder.frame_rate();
+    let on_wire = |payload: Bitrate| {
+        let headers = limits::DATAGRAM_OVERHEAD;
+        let payload_size = mean.saturating_sub(headers).max(headers) as u64;
+        Bitrate::from_bps(payload.as_bps() / payload_size * (payload_size + headers as u64))
+    };
+    let rungs = ladder.options(wish).map(|rung| {
+        let picture = rung.resolution.map(|size| Picture {
+            pixels: u32::from(size.width) * u32::from(size.height),
+            frame_rate: rung.frame_rate,
+        });
+        let rate = on_wire(rung.bitrate);
+        (rung.layer, allocation::Layer { rate, utility: utility(rate, picture, fastest) })
+    });
+    rungs.collect()
+}
+
+impl Engine {
+    /// Shares what a participant's path carries, as it is believed now, and asks for what is worth proving.
+    pub(super) fn share(&mut self, now: Instant, id: ParticipantId) {
+        let stale = self.sharing_mut(id).is_some_and(|sharing| std::mem::take(&mut sharing.stale));
+        if stale {
+            self.declare_streams(id);
+        }
+        let Some(participant) = self.participants.get_mut(id) else { return };
+        let Some(congestion) = participant.egress.congestion.as_deref_mut() else { return };
+        let target = congestion.target();
+        let Some(sharing) = &mut congestion.sharing else { return };
+        if !sharing.allocate(now, target, stale) {
+            return;
+        }
+        let changes: SmallVec<[_; 8]> = sharing.allocator.changes().collect();
+        congestion.set_demand(now);
+        for change in changes {
+            self.grant(now, id, change);
+        }
+    }
+
+    /// Tells a participant's allocator of its streams as they are now.
+    fn declare_streams(&mut self, id: ParticipantId) {
+        let Some(participant) = self.participants.get(id) else { return };
+        let Some(congestion) = participant.egress.congestion.as_deref() else { return };
+        let (mean, mut tops) = (congestion.mean(), 0);
+        for key in participant.subscriptions.clone() {
+            let declared = self.subscriptions.get(key).and_then(|subscription| {
+                let source = self.sources.get(subscription.source)?;
+                let seated = subscription.seat.is_some() && !subscription.hidden;
+                let shared = source.info.kind == MediaKind::Video && !source.ladder.rungs().is_empty();
+                (seated && shared).then_some(())?;
+                let options = options(&source.ladder, &subscription.wish, mean);
+                let forwarded = subscription.granted.map(|layer| source.ladder.clip(layer));
+                let place = options.iter().position(|(layer, _)| Some(*layer) == forwarded);
+                let wished = options.len() < source.ladder.rungs().len();
+                Some((options, place, wished, self.class_of(id, subscription.source)))
+            });
+            let Some(sharing) = self.sharing_mut(id) else { return };
+            match declared {
+                Some((options, forwarded, wished, class)) => {
+                    tops += options.iter().map(|(_, layer)| layer.rate.as_bps()).max().unwrap_or_default();
+                    let layers: SmallVec<[_; limits::RUNGS]> =
+                        options.into_iter().map(|(_, layer)| layer).collect();
+                    let stream = Stream { class, weight: USUAL_WEIGHT, layers: &layers, forwarded, wished };
+                    sharing.allocator.set_stream(key, stream);
+                }
+                None => {
+                    sharing.allocator.remove_stream(key);
+                }
+            }
+        }
+        let Some(participant) = self.participants.get_mut(id) else { return };
+        let mut kept: SmallVec<[_; 16]> = participant.subscriptions.iter().copied().collect();
+        kept.sort_unstable();
+        if let Some(sharing) = participant.egress.congestion.as_mut().and_then(|one| one.sharing.as_mut()) {
+            sharing.tops = tops;
+            let gone: SmallVec<[_; 4]> = sharing
+                .allocator
+                .grants()
+                .map(|(key, _)| key)
+                .filter(|key| kept.binary_search(key).is_err())
+                .collect();
+            for key in gone {
+                sharing.allocator.remove_stream(key);
+            }
+        }
+    }
+
+    /// A subscription gets another layer than before.
+    fn grant(&mut self, now: Instant, id: ParticipantId, change: Change<SubscriptionId>) {
+        let Some(mean) =
+            self.participants.get(id).and_then(|one| Some(one.egress.congestion.as_deref()?.mean()))
+        else {
+            return;
+        };
+        let Some(subscription) = self.subscriptions.get(change.key) else { return };
+        let Some(source) = self.sources.get(subscription.source) else { return };
+        let options = options(&source.ladder, &subscription.wish, mean);
+        let layer = change.grant.layer.and_then(|place| options.get(place)).map(|(layer, _)| *layer);
+        let layer = layer.map(|layer| source.ladder.reach(layer));
+        self.set_target(now, change.key, layer, change.grant.reason, Some(change.grant.basis));
+    }
+
+    /// Notes that a subscription to video got another layer than `before`.
+    fn note_grant(
+        &mut self,
+        now: Instant,
+        key: SubscriptionId,
+        before: Option<Layer>,
+        basis: Option<allocation::Basis>,
+    ) {
+        let Some(subscription) = self.subscriptions.get(key) else { return };
+        let (id, subscriber) = (subscription.source, subscription.subscriber);
+        let Some(source) = self.sources.get(id) else { return };
+        let [before, after] =
+            [before, subscription.granted].map(|layer| layer.map(|layer| source.ladder.measured(layer)));
+        let changed = before.map(|rung| rung.layer) != after.map(|rung| rung.layer);
+        if source.info.kind != MediaKind::Video || !changed {
+            return;
+        }
+        let place = usize::from(self.class_of(subscriber, id));
+        let room = self.rooms.get(source.info.room);
+        let class = room.and_then(|room| room.config.classes.get(place)).copied();
+        let reason = subscription.reason;
+        self.decide(now, subscriber, Choice::Granted { source: id, class, before, after, reason, basis });
+    }
+
+    /// What a subscription is to get is not what it was: its target follows from its share, or where nothing
+    /// is shared from what there is and what is wished.
+    pub(super) fn retarget(&mut self, now: Instant, key: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get(key) else { return };
+        let subscriber = subscription.subscriber;
+        let Some(source) = self.sources.get(subscription.source) else { return };
+        let wished = subscription.target(&source.ladder);
+        let shared = source.info.kind == MediaKind::Video && !source.ladder.rungs().is_empty();
+        let reason =
+            if wished.is_none() || subscription.wish != Wish::default() { Reason::Wish } else { Reason::All };
+        if !(shared && self.touch(now, subscriber)) || wished.is_none() {
+            self.set_target(now, key, wished, reason, None);
+        }
+    }
+
+    /// A participant's shares are to be made again, soon; false if nothing is shared.
+    pub(super) fn touch(&mut self, now: Instant, id: ParticipantId) -> bool {
+        let Some(sharing) = self.sharing_mut(id) else { return false };
+        if !std::mem::replace(&mut sharing.stale, true) {
+            self.arm(id, Timer::Pace, now);
+        }
+        true
+    }
+
+    /// All shares in a room are to be made again: who matters there has changed.
+    pub(super) fn touch_room(&mut self, now: Instant, id: RoomId) {
+        let count = self.rooms.get(id).map_or(0, |room| room.participants.len());
+        for at in 0..count {
+            let participant = self.rooms.get(id).and_then(|room| room.participants.get(at)).copied();
+            participant.map(|participant| self.touch(now, participant));
+        }
+    }
+
+    fn sharing_mut(&mut self, id: ParticipantId) -> Option<&mut Sharing> {
+        self.participants.get_mut(id)?.egress.congestion.as_deref_mut()?.sharing.as_mut()
+    }
+
+    /// The class of a source for who receives it, by its place in the order of the room.
+    fn class_of(&self, id: ParticipantId, source: SourceId) -> u8 {
+        let place = || {
+            let info = &self.sources.get(source)?.info;
+            let room = self.rooms.get(info.room)?;
+            let publisher = info.participant;
+            // Whoever talks looks at who talked before.
+            let leads = room.speakers.speakers().iter().find(|speaker| **speaker != id) == Some(&publisher);
+            let view = self.view_of(id);
+            let pinned = view
+                .is_some_and(|view| view.on_stage.contains(&publisher) || view.pinned.contains(&publisher));
+            room.config.classes.iter().position(|class| match class {
+                Class::Speaker => leads,
+                Class::Screen => info.screen,
+                Class::Pinned => pinned,
+                Class::Other => true,
+            })
+        };
+        place().and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX)
+    }
+
+    /// Makes a subscription's selector agree with what it is to get.
+    pub(super) fn set_target(
+        &mut self,
+        now: Instant,
+        key: SubscriptionId,
+        target: Option<Layer>,
+        reason: Reason,
+        basis: Option<allocation::Basis>,
+    ) {
+        let Some(subscription) = self.subscriptions.get_mut(key) else { return };
+        let before = std::mem::replace(&mut subscription.granted, target);
+        subscription.reason = reason;
+        if before != target && self.decisions.wanted() {
+            self.note_grant(now, key, before, basis);
+        }
+        let Some(subscription) = self.subscriptions.get_mut(key) else { return };
+        let (id, subscriber) = (subscription.source, subscription.subscriber);
+        let Some(source) = self.sources.get_mut(id) else { return };
+        let Some(listener) = subscription.seat.and_then(|seat| source.audience.get_mut(seat)) else { return };
+        let selector = listener.rewriter.selector;
+        if selector.target() == target {
+            return;
+        }
+        let before = selector.layer();
+        listener.rewriter.set_target(target);
+        let selector = listener.rewriter.selector;
+        let awaited = selector.awaits(|target| source.ladder.clip(target));
+        if before.is_some() && target.is_none() {
+            let event = Event::LayerChanged { participant: subscriber, source: id, layer: None, reason };
+            push_event(&mut self.events, &mut self.drops, event);
+            self.decide(now, subscriber, Choice::Sent { source: id, layer: None, reason });
+        }
+        if let Some(encoding) = awaited {
+            self.want_keyframe(now, id, encoding, KeyFrameReason::Switch);
+        }
+    }
+
+    /// What a participant's path is believed to carry.
+    pub(super) fn estimate_of(&self, id: ParticipantId) -> Option<bwe::Basis> {
+        let congestion = self.participants.get(id)?.egress.congestion.as_deref()?;
+        congestion.sharing.as_ref().map(|_| congestion.estimator.basis())
+    }
+
+    /// Says whether a source shows a screen.
+    pub(super) fn set_screen(
+        &mut self,
+        id: ParticipantId,
+        source: SourceId,
+        screen: bool,
+    ) -> Result<(), SubscribeError> {
+        let own = self.sources.get_mut(source).filter(|source| source.info.participant == id);
+        let info = &mut own.ok_or(SubscribeError::UnknownSource)?.info;
+        if std::mem::replace(&mut info.screen, screen) != screen {
+            let room = info.room;
+            self.touch_room(self.now, room);
+        }
+        Ok(())
+    }
+
+    /// What a participant's video subscriptions get.
+    pub(super) fn allocation_of(&self, id: ParticipantId) -> impl Iterator<Item = Allocation> {
+        let participant = self.participants.get(id).into_iter();
+        participant.flat_map(move |participant| {
+            let congestion = participant.egress.congestion.as_deref();
+            let sharing = congestion.and_then(|congestion| congestion.sharing.as_ref());
+            participant.subscriptions.iter().filter_map(move |key| {
+                let subscription = self.subscriptions.get(*key)?;
+                let source = self.sources.get(subscription.source)?;
+                (source.info.kind == MediaKind::Video).then_some(())?;
+                let listener = subscription.seat.and_then(|seat| source.audience.get(seat));
+                let grant = sharing.and_then(|sharing| sharing.grant(*key));
+                let clip = |layer| source.ladder.clip(layer);
+                Some(Allocation {
+                    source: subscription.source,
+                    wish: subscription.wish,
+                    granted: subscription.granted.map(clip),
+                    layer: listener.and_then(|listener| listener.rewriter.selector.layer()).map(clip),
+                    reason: grant.map_or(subscription.reason, |grant| grant.reason),
+                    basis: grant.map(|grant| grant.basis),
+                })
+            })
+        })
+    }
+
+    /// Bounds what a participant is sent in all.
+    pub(super) fn set_participant_ceiling(&mut self, id: ParticipantId, ceiling: Option<Bitrate>) {
+        if let Some(participant) = self.participants.get_mut(id) {
+            participant.ceiling = ceiling;
+            self.bound(self.now, id, Ceiling::Own, ceiling);
+        }
+    }
+
+    /// Bounds what the participants of a room are sent together.
+    pub(super) fn set_room_ceiling(&mut self, id: RoomId, ceiling: Option<Bitrate>) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        (room.config.ceiling, room.divided) = (ceiling, Some(self.now));
+        let participants = room.participants.clone();
+        self.divide(self.now, Ceiling::Room, ceiling, &participants);
+    }
+
+    /// Bounds what all participants are sent together.
+    pub(super) fn set_engine_ceiling(&mut self, ceiling: Option<Bitrate>) {
+        (self.config.ceiling, self.divided) = (ceiling, Some(self.now));
+        self.divide(self.now, Ceiling::Engine, ceiling, &self.everybody());
+    }
+
+    fn everybody(&self) -> Vec<ParticipantId> {
+        self.participants.iter().map(|(id, _)| id).collect()
+    }
+
+    fn bound(&mut self, now: Instant, id: ParticipantId, whose: Ceiling, ceiling: Option<Bitrate>) {
+        if self.sharing_mut(id).is_some_and(|sharing| sharing.set_ceiling(now, whose, ceiling)) {
+            self.touch(now, id);
+        }
+    }
+
+    /// Divides the ceilings of a room and of the engine among participants anew, if it is time.
+    pub(super) fn divide_ceilings(&mut self, now: Instant, id: RoomId) {
+        let due = |divided: Option<Instant>| divided.is_none_or(|at| now - at >= limits::CEILING_INTERVAL);
+        if let Some(room) = self.rooms.get_mut(id)
+            && room.config.ceiling.is_some()
+            && due(room.divided)
+        {
+            room.divided = Some(now);
+            let (ceiling, participants) = (room.config.ceiling, room.participants.clone());
+            self.divide(now, Ceiling::Room, ceiling, &participants);
+        }
+        if self.config.ceiling.is_some() && due(self.divided) {
+            self.divided = Some(now);
+            self.divide(now, Ceiling::Engine, self.config.ceiling, &self.everybody());
+        }
+    }
+
+    /// Divides a ceiling among participants; `None` is no ceiling.
+    fn divide(
+        &mut self,
+        now: Instant,
+        whose: Ceiling,
+        ceiling: Option<Bitrate>,
+        participants: &[ParticipantId],
+    ) {
+        let claim = |engine: &mut Self, id| {
+            let most = engine.sharing_mut(id).map(|sharing| sharing.wanted());
+            Claim { weight: 1, most: most.unwrap_or(Bitrate::ZERO), share: Bitrate::ZERO }
+        };
+        let mut claims: Vec<Claim> = participants.iter().map(|id| claim(self, *id)).collect();
+        if let Some(ceiling) = ceiling {
+            share(ceiling, &mut claims);
+        }
+        for (id, claim) in participants.iter().zip(claims) {
+            self.bound(now, *id, whose, ceiling.map(|_| claim.share));
+        }
+    }
+}
+
+/// Of streams of one class none counts for more.
+const USUAL_WEIGHT: u8 = 4;

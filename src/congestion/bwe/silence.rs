@@ -1,0 +1,115 @@
+//! Silence: feedback stays away although packets leave (S-BWE-05; RFC 8083, section 4.2).
+//!
+//! Whether media or feedback is lost cannot be told, so the estimate falls by a fifth five times a second, to the least,
+//! and nothing is probed. When feedback is back, a probe finds out at once whether the path still carries what it did.
+//! Who sends nothing waits for nothing: the last packet before a pause may be lost without anybody being told.
+
+use std::time::Duration;
+
+use super::measured::Measured;
+use crate::base::time::Instant;
+
+/// How long feedback may stay away: so many responses, and at least so long; longer before any came.
+const RESPONSES: u32 = 4;
+const LEAST: Duration = Duration::from_millis(500);
+const LEAST_AT_FIRST: Duration = Duration::from_millis(1_500);
+/// And at most: a clock that was set may have made any response of it.
+const MOST: Duration = Duration::from_secs(5);
+/// After that the estimate falls by this factor in each such time.
+pub(super) const FACTOR: f64 = 0.8;
+const EVERY: Duration = Duration::from_millis(200);
+
+/// Whether feedback comes.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Silence {
+    /// When something was heard last, or the first packet left.
+    since: Option<Instant>,
+    /// When the last packet left.
+    sent: Instant,
+    /// Whether the estimate fell for it.
+    fallen: bool,
+}
+
+impl Silence {
+    /// A packet leaves.
+    pub(super) fn on_sent(&mut self, at: Instant) {
+        self.since.get_or_insert(at);
+        self.sent = self.sent.max(at);
+    }
+
+    /// Something was heard; whether that had stayed away.
+    pub(super) fn on_heard(&mut self, now: Instant) -> bool {
+        self.since = Some(now);
+        std::mem::take(&mut self.fallen)
+    }
+
+    /// Whether nothing is heard any more.
+    pub(super) fn is_silent(&self) -> bool {
+        self.fallen
+    }
+
+    /// Whether the estimate falls now.
+    pub(super) fn handle_timeout(&mut self, now: Instant, measured: &Measured) -> bool {
+        let patience = patience(measured);
+        let falls = self.awaited(measured).is_some_and(|since| now - since > patience);
+        if falls {
+            self.since = Some(now - patience + EVERY);
+            self.fallen = true;
+        }
+        falls
+    }
+
+    /// When the estimate falls next if nothing comes.
+    pub(super) fn poll_timeout(&self, measured: &Measured) -> Option<Instant> {
+        Some(self.awaited(measured)? + patience(measured) + Duration::from_millis(1))
+    }
+
+    /// Since when feedback is awaited.
+    fn awaited(&self, measured: &Measured) -> Option<Instant> {
+        self.since.filter(|since| measured.awaits() && self.sent >= *since)
+    }
+}
+
+fn patience(measured: &Measured) -> Duration {
+    let least = if measured.is_fed() { LEAST } else { LEAST_AT_FIRST };
+    (RESPONSES * measured.response).clamp(least, MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Sent;
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_millis(ms)
+    }
+
+    fn sent() -> (Silence, Measured) {
+        let (mut silence, mut measured) = (Silence::default(), Measured::default());
+        measured.on_sent(Sent { at: at(1_000), number: 1, size: 100 });
+        silence.on_sent(at(1_000));
+        (silence, measured)
+    }
+
+    #[test]
+    fn s_bwe_05_the_estimate_falls_five_times_a_second_while_packets_leave() {
+        let (mut silence, measured) = sent();
+        assert_eq!(silence.poll_timeout(&measured), Some(at(2_501)));
+        assert!(!silence.handle_timeout(at(2_500), &measured));
+        let falls = (0..100).filter(|tick| {
+            silence.on_sent(at(2_500 + 10 * tick));
+            silence.handle_timeout(at(2_501 + 10 * tick), &measured)
+        });
+        assert_eq!(falls.count(), 5);
+        assert!(silence.is_silent() && silence.on_heard(at(3_600)) && !silence.is_silent());
+    }
+
+    #[test]
+    fn who_pauses_waits_for_nothing() {
+        let (mut silence, measured) = sent();
+        silence.on_heard(at(1_001));
+        assert!(measured.awaits());
+        assert_eq!(silence.poll_timeout(&measured), None);
+        assert!(!silence.handle_timeout(at(60_000), &measured));
+    }
+}

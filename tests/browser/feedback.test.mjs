@@ -1,0 +1,90 @@
+// Chromium as a publisher under each kind of congestion control feedback: it is agreed on, and by it the
+// sender's estimate and its video rise well above the 300 kbit/s that Chromium starts with.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Visitor, launchBrowser, startServer, until } from './visitors.mjs';
+
+const RISEN = 500_000; // bit/s
+const RAMP = 60; // s
+
+const CCFB = '--force-fieldtrials=WebRTC-RFC8888CongestionControlFeedback/Enabled,offer:true/';
+const NUMBERS = 'draft-holmer-rmcat-transport-wide-cc-extensions-01';
+
+// The page's descriptions say nothing of transport-wide feedback, as those of a client that has none.
+const hideTransportWide = page => page.addInitScript(() => {
+  const send = WebSocket.prototype.send;
+  WebSocket.prototype.send = function (data) {
+    const hidden = /a=(rtcp-fb:\d+ transport-cc|extmap:\d+ \S*transport-wide-cc\S*)\r\n/g;
+    const message = JSON.parse(data);
+    if (message.sdp) message.sdp = message.sdp.replace(hidden, '');
+    send.call(this, JSON.stringify(message));
+  };
+});
+
+const look = visitor => visitor.page.evaluate(async () => {
+  const stats = [...(await conference.peer.getStats()).values()];
+  const sent = stats.filter(s => s.type === 'outbound-rtp' && s.kind === 'video');
+  const pair = stats.find(s => s.type === 'candidate-pair' && s.nominated);
+  const transport = stats.find(s => s.type === 'transport') ?? {};
+  return {
+    at: performance.now(),
+    bytes: sent.reduce((sum, s) => sum + s.bytesSent + s.headerBytesSent, 0),
+    available: pair?.availableOutgoingBitrate ?? 0,
+    ccfbReceived: transport.ccfbMessagesReceived,
+    ccfbSent: transport.ccfbMessagesSent,
+    answer: conference.peer.remoteDescription.sdp,
+  };
+});
+
+// Ada publishes, Bob looks on; `agreed` is asked of the answer's text and of what was seen at last.
+function feedback(name, switches, prepare, agreed) {
+  test(name, { timeout: 180_000 }, async t => {
+    const browser = await launchBrowser(switches);
+    const server = await startServer();
+    try {
+      const ada = await Visitor.arrive(browser, 'Ada', `${server.url}?video=720`, prepare);
+      const bob = await Visitor.arrive(browser, 'Bob', `${await ada.create()}?audio=0&video=0`, prepare);
+      await bob.join();
+      await bob.receives(['Ada']);
+      let before = await look(ada);
+      const first = before.available;
+      const risen = await until('Ada\'s estimate and video rise', async () => {
+        const now = await look(ada);
+        if (now.at - before.at < 2_000) return false;
+        const sent = (now.bytes - before.bytes) * 8_000 / (now.at - before.at);
+        before = now;
+        return now.available > RISEN && sent > RISEN && { ...now, sent };
+      }, RAMP);
+      t.diagnostic(`from ${Math.round(first / 1_000)} to ${Math.round(risen.available / 1_000)} kbit/s, `
+        + `of which ${Math.round(risen.sent / 1_000)} are sent; `
+        + `${risen.ccfbReceived ?? 'uncounted'} reports by stream`);
+      agreed(risen.answer, risen, await look(bob));
+      assert.deepEqual([ada, bob].flatMap(({ errors }) => errors), [], 'no errors on any page');
+    } catch (error) {
+      t.diagnostic(`the server's log:\n${server.log()}`);
+      throw error;
+    } finally {
+      await browser.close();
+      await server.stop();
+    }
+  });
+}
+
+feedback('reports by stream (RFC 8888)', [CCFB], () => {}, (answer, ada, bob) => {
+  assert.match(answer, /^a=rtcp-fb:\* ack ccfb\r?$/m);
+  assert.doesNotMatch(answer, /transport-cc|goog-remb/);
+  assert.ok(!answer.includes(NUMBERS));
+  // Where Chromium counts them: towards who publishes, and from who looks on.
+  assert.ok((ada.ccfbReceived ?? 1) > 0, `${ada.ccfbReceived} reports came`);
+  assert.ok((bob.ccfbSent ?? 1) > 0, `${bob.ccfbSent} reports were sent`);
+});
+
+feedback('transport-wide feedback', [], () => {}, answer => {
+  assert.match(answer, /transport-cc/);
+  assert.doesNotMatch(answer, /ccfb|goog-remb/);
+});
+
+feedback('the receiver\'s estimate (REMB)', [], hideTransportWide, answer => {
+  assert.match(answer, /goog-remb/);
+  assert.doesNotMatch(answer, /ccfb|transport-cc/);
+});

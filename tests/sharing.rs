@@ -1,0 +1,243 @@
+//! What a participant's path carries, shared among what it is sent: sound first, then the videos that matter.
+
+mod support;
+
+use estafette::allocation::Reason;
+use estafette::negotiation::MediaKind;
+use estafette::{
+    Allocation, Bitrate, Choice, Class, EngineConfig, Event, Instant, ParticipantId, RoomConfig, RoomId,
+    View, speakers,
+};
+use std::time::Duration;
+use support::Conference;
+use support::client::publish::Plan;
+use support::harness::{Options, home, millis, seconds, server};
+use support::net::{Bottleneck, Link, Stage};
+
+/// Everybody publishes sound and three sizes of a picture at 15 frames a second: about 140, 420 and 1,270 kbit/s.
+const PLAN: Plan = Plan {
+    audio: true,
+    video: true,
+    frame_interval: Duration::from_millis(66),
+    key_parts: 3,
+    parts: 1,
+    first_seq: 65_400,
+    encodings: 3,
+    steep: true,
+};
+
+fn options() -> Options {
+    let options = Options::default();
+    Options {
+        engine: EngineConfig {
+            estimate: EngineConfig::default().estimate,
+            decisions: 4_096,
+            ..options.engine.clone()
+        },
+        room: RoomConfig {
+            speakers: speakers::Config { top_n: 3, ..speakers::Config::default() },
+            ..RoomConfig::default()
+        },
+        ..options
+    }
+}
+
+/// So many in one room; the way to seat 0 has so many kbit/s before it, and loses this share.
+fn meeting(count: u32, kbps: u64, loss: f64, options: Options) -> Conference {
+    let mut conference = Conference::new(options);
+    let room = conference.room();
+    let down = (server(), home(0));
+    conference.net.bottlenecks.insert(down, Bottleneck::new(kbps, millis(300)));
+    conference.net.set_link(down.0, down.1, Link::delay(millis(30)).with(Stage::Loss(loss)));
+    for index in 0..count {
+        let plan = if index == 0 { Plan { video: false, ..PLAN } } else { PLAN };
+        conference.add_with(room, index, plan);
+    }
+    conference.connect();
+    conference
+}
+
+fn shares(conference: &mut Conference) -> Vec<Allocation> {
+    let id = conference.participant(0);
+    conference.engine.participant(id).expect("it is there").allocation().collect()
+}
+
+fn bottleneck(conference: &mut Conference) -> &mut Bottleneck {
+    conference.net.bottlenecks.get_mut(&(server(), home(0))).expect("it is there")
+}
+
+/// Changes of layers to seat 0 since `from`.
+fn switches(conference: &Conference, from: Instant) -> usize {
+    let id = conference.participant(0);
+    let later = conference.events.iter().filter(|(at, _)| *at >= from);
+    later
+        .filter(|(_, event)| matches!(event, Event::LayerChanged { participant, .. } if *participant == id))
+        .count()
+}
+
+/// The longest time without a packet of sound that was heard, and of a picture that was seen.
+fn silences(conference: &mut Conference, video: bool) -> Duration {
+    let tracks = conference.endpoint(0).receiver.tracks.values();
+    let live = tracks.filter(|track| track.announced.video == video && track.packets > 200);
+    live.map(|track| track.longest_silence).max().unwrap_or_default()
+}
+
+fn forget_silences(conference: &mut Conference) {
+    for track in conference.endpoint(0).receiver.tracks.values_mut() {
+        (track.longest_silence, track.packets) = (Duration::ZERO, 0);
+    }
+}
+
+#[test]
+fn a_meeting_of_ten_on_a_narrow_lossy_line_has_its_sound_and_no_freeze() {
+    let mut conference = meeting(10, 1_500, 0.01, options());
+    conference.drive(seconds(10));
+    forget_silences(&mut conference);
+    let from = conference.now;
+    bottleneck(&mut conference).waited = Duration::ZERO;
+    conference.drive(seconds(30));
+    let narrow = bottleneck(&mut conference).clone();
+    let shares = shares(&mut conference);
+    let seen = shares.iter().filter(|share| share.layer.is_some()).count();
+    let (sound, picture) = (silences(&mut conference, false), silences(&mut conference, true));
+    let switches = switches(&conference, from);
+    assert!(seen >= 6, "{shares:?}");
+    assert!(
+        shares.iter().all(|share| share.granted.is_some() || share.reason == Reason::Budget),
+        "{shares:?}"
+    );
+    // Four a minute and video is the most that is allowed; nine videos, half a minute.
+    assert!(switches <= 18, "{switches}");
+    assert!(narrow.waited < millis(150) && narrow.dropped == 0, "{narrow:?}");
+    assert!(sound < millis(100), "{sound:?}");
+    assert!(picture < millis(500), "{picture:?}");
+}
+
+/// Seat 0 sees seats 1 to 3, over so many kbit/s.
+fn few(kbps: u64, options: Options) -> Conference {
+    let mut conference = meeting(4, kbps, 0.0, options);
+    conference.drive(seconds(10));
+    conference
+}
+
+/// What is granted of each publisher's video, by its encoding.
+fn granted(conference: &mut Conference) -> Vec<Option<u8>> {
+    let of: Vec<_> = (1..conference.seats.len()).map(|seat| conference.participant(seat)).collect();
+    let shares = shares(conference);
+    let mut found = Vec::new();
+    for id in of {
+        let publisher = conference.engine.participant(id).expect("it is there");
+        let video = publisher.sources().find(|source| source.kind == MediaKind::Video).expect("video").id;
+        let share = shares.iter().find(|share| share.source == video).expect("a share");
+        found.push(share.granted.map(|layer| layer.encoding));
+    }
+    found
+}
+
+#[test]
+fn a_wide_path_carries_everything_and_a_fall_takes_the_largest_first() {
+    let mut conference = few(8_000, options());
+    assert_eq!(granted(&mut conference), [Some(2); 3]);
+    let from = conference.now;
+    bottleneck(&mut conference).steps.push((from, 900));
+    conference.drive(seconds(2));
+    let after = granted(&mut conference);
+    let sum: usize = after.iter().flatten().map(|encoding| usize::from(*encoding)).sum();
+    assert!(sum <= 1, "{after:?}");
+    conference.drive(seconds(10));
+    forget_silences(&mut conference);
+    conference.drive(seconds(10));
+    let gap = silences(&mut conference, false);
+    assert!(gap <= millis(120), "sound has no gap: {gap:?}");
+    let from = conference.now;
+    bottleneck(&mut conference).steps.push((from, 8_000));
+    conference.drive(seconds(10));
+    assert_eq!(granted(&mut conference), [Some(2); 3], "and all of it is back");
+}
+
+#[test]
+fn who_is_pinned_or_shows_a_screen_comes_before_the_others_and_the_order_is_the_rooms() {
+    let pinned_first = [Class::Pinned, Class::Screen, Class::Speaker, Class::Other];
+    let screens_first = [Class::Screen, Class::Pinned, Class::Speaker, Class::Other];
+    for (classes, first) in [(screens_first, 1), (pinned_first, 2)] {
+        let options = options();
+        let room = RoomConfig { classes, ..options.room.clone() };
+        let mut conference = few(2_600, Options { room, ..options });
+        let (screen, pinned) = (conference.participant(2), conference.participant(3));
+        let mut sharer = conference.engine.participant(screen).expect("it is there");
+        let source = sharer.sources().find(|source| source.kind == MediaKind::Video).expect("video").id;
+        sharer.set_screen(source, true).expect("its own");
+        let viewer = conference.participant(0);
+        let mut viewer = conference.engine.participant(viewer).expect("it is there");
+        assert!(viewer.set_screen(source, true).is_err(), "another's");
+        viewer.set_view(Some(View { pinned: vec![pinned], ..View::default() }));
+        conference.drive(seconds(15));
+        let granted = granted(&mut conference);
+        assert!(granted[first] == granted.iter().copied().max().unwrap(), "{classes:?}: {granted:?}");
+        assert!(granted[first] > granted[0], "{classes:?}: {granted:?}");
+        assert!(granted.iter().all(Option::is_some), "everybody is seen: {granted:?}");
+    }
+}
+
+#[test]
+fn ceilings_of_participant_room_and_engine_bind_and_are_lifted() {
+    let mut conference = few(20_000, options());
+    assert_eq!(granted(&mut conference), [Some(2); 3]);
+    let (id, room) = (conference.participant(0), conference.seats[0].room);
+    type Set = fn(&mut Conference, ParticipantId, RoomId, Option<u64>);
+    let own: Set = |conference, id, _, kbps| {
+        conference.engine.participant(id).expect("it is there").set_ceiling(kbps.map(Bitrate::from_kbps));
+    };
+    // Three others share the room's with it, and the engine's.
+    let rooms: Set = |conference, _, room, kbps| {
+        let ceiling = kbps.map(|kbps| Bitrate::from_kbps(4 * kbps));
+        conference.engine.room(room).expect("it is there").set_ceiling(ceiling);
+    };
+    let engines: Set = |conference, _, _, kbps| {
+        conference.engine.set_ceiling(kbps.map(|kbps| Bitrate::from_kbps(4 * kbps)));
+    };
+    for set in [own, rooms, engines] {
+        set(&mut conference, id, room, Some(1_000));
+        conference.drive(seconds(3));
+        let shares = shares(&mut conference);
+        let basis = shares[0].basis.expect("the path is estimated");
+        assert!(basis.budget <= Bitrate::from_kbps(1_400), "{basis:?}");
+        assert!(basis.reserve.as_bps() + basis.video.as_bps() <= basis.budget.as_bps(), "{basis:?}");
+        assert!(
+            shares.iter().all(|share| share.granted.is_some_and(|layer| layer.encoding < 2)),
+            "{shares:?}"
+        );
+        set(&mut conference, id, room, None);
+        conference.drive(seconds(10));
+        assert_eq!(granted(&mut conference), [Some(2); 3], "lifted");
+    }
+}
+
+#[test]
+fn what_a_publisher_loses_on_its_way_up_lowers_nobodys_estimate() {
+    let mut conference = meeting(3, 8_000, 0.0, options());
+    conference.net.set_link(home(1), server(), Link::delay(millis(20)).with(Stage::Loss(0.15)));
+    conference.drive(seconds(20));
+    let id = conference.participant(0);
+    let viewer = conference.engine.participant(id).expect("it is there");
+    let basis = viewer.estimate().expect("its path is estimated");
+    assert!(basis.target >= Bitrate::from_kbps(2_800) && basis.loss < 0.001, "{basis:?}");
+    assert_eq!(granted(&mut conference), [Some(2); 2]);
+}
+
+#[test]
+fn the_same_inputs_lead_to_the_same_decisions() {
+    let run = || {
+        let mut conference = meeting(4, 1_000, 0.01, options());
+        conference.drive(seconds(5));
+        let mut decisions = Vec::new();
+        while let Some(decision) = conference.engine.poll_decision() {
+            decisions.push(decision);
+        }
+        decisions
+    };
+    let first = run();
+    assert!(first.len() > 20);
+    assert!(first.iter().any(|decision| matches!(decision.choice, Choice::Granted { .. })));
+    assert_eq!(first, run());
+}
