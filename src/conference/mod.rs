@@ -13,6 +13,7 @@
 
 mod binding;
 mod budget;
+mod burst;
 mod candidate;
 mod config;
 mod congestion;
