@@ -204,8 +204,9 @@ fn a_receivers_estimate_is_taken_over_where_nothing_else_comes_and_a_ceiling_els
         assert!((kbps(least)..=kbps(most)).contains(&target), "{target:?} of {said}");
         assert_eq!(network.estimator.basis().cause, Cause::Receiver);
     }
+    // What it said last holds for ten seconds.
     (network.path.feedback_loss, network.pads) = (0.0, true);
-    network.run(10_000);
+    network.run(13_000);
     let free = network.estimator.target();
     assert!(free > kbps(1_900), "{free:?}");
     network.estimator.on_receiver_estimate(network.now, kbps(700));
