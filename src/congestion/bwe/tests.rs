@@ -383,8 +383,14 @@ fn any_trouble() -> impl Strategy<Value = Trouble> {
 fn any_case() -> impl Strategy<Value = Case> {
     let loss = prop_oneof![Just(0.0), 0.0..0.05_f64];
     let parts = (200.0..12_000.0_f64, 2.0..150.0_f64, 0.0..6.0_f64, 60.0..1_000.0_f64, loss, 30..150_u64);
-    let path = parts.prop_map(|(kbps, delay, jitter, queue, loss, feedback)| {
-        Path { kbps, delay, jitter, queue, loss, feedback, ..Path::default() }
+    let path = parts.prop_map(|(kbps, delay, jitter, queue, loss, feedback)| Path {
+        kbps,
+        delay,
+        jitter,
+        queue,
+        loss,
+        feedback,
+        ..Path::default()
     });
     let troubles = proptest::collection::vec(any_trouble(), 1..5);
     (path, 0.4..3.0_f64, any::<bool>(), any::<u64>(), troubles)
