@@ -4,17 +4,17 @@
 use crate::base::limits;
 use crate::base::slots::Slots;
 use crate::base::time::Instant;
-use crate::conference::burst::{Burst, Fitting, Queue};
-use crate::conference::congestion::{self, Congestion, Left};
+use crate::conference::congestion::{self, Congestion, FeedbackKind, Left};
 use crate::conference::drops::DropReason;
 use crate::conference::engine::Engine;
 use crate::conference::event::LeaveReason;
 use crate::conference::ids::{ParticipantId, SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation::Codec;
-use crate::conference::participant::{SendEntry, Timer};
+use crate::conference::participant::{Egress, SendEntry, Timer};
 use crate::conference::redundancy::{Redundancy, Share};
 use crate::conference::source::{Source, Stream};
 use crate::conference::subscription::{EgressExtensions, Subscription, UNNEGOTIATED};
+use crate::congestion::pacing::Class;
 use crate::forwarding::history::Pages;
 use crate::forwarding::rewrite::Shift;
 use crate::session::srtp::Sealer;
@@ -52,25 +52,14 @@ impl Engine {
         name: u64,
         buf: &mut [u8],
     ) -> Option<Written> {
-        let egress = &self.participants.get(id)?.egress;
-        let fitted = egress.fitted;
-        if egress.control {
+        if self.participants.get(id)?.egress.control {
             let written = self.write_control(now, id, buf);
             if written.is_some() {
                 return written;
             }
             self.participants.get_mut(id)?.egress.control = false;
         }
-        if fitted {
-            return self.write_fitted(now, id, name, buf);
-        }
-        // A queue of which nothing was left to be sent is empty now.
-        while let Some(written) = self.write_burst::<false>(now, id, name, None, buf) {
-            if written.is_some() {
-                return written;
-            }
-        }
-        None
+        self.write_media(now, id, name, buf)
     }
 
     /// The next datagram that is not media.
@@ -105,8 +94,25 @@ impl Engine {
         }
     }
 
-    /// The next transmit of media where a path is known: sound, then what waits when it may leave, and then what
-    /// proves the path.
+    /// The next transmit of media: sound, then video as it comes, or at the pace of the path.
+    fn write_media(&mut self, now: Instant, id: ParticipantId, name: u64, buf: &mut [u8]) -> Option<Written> {
+        loop {
+            let participant = self.participants.get_mut(id)?;
+            if participant.egress.fitted {
+                return self.write_fitted(now, id, name, buf);
+            }
+            let path = participant.path?;
+            participant.network.keys()?;
+            let turn = participant.egress.turn(now)?;
+            // A queue of which nothing was left to be sent is empty now.
+            let written = self.write_burst(now, id, name, (turn, path), buf);
+            if written.is_some() {
+                return written;
+            }
+        }
+    }
+
+    /// The same where a path is known: what waits leaves when it may, and then what proves the path.
     fn write_fitted(
         &mut self,
         now: Instant,
@@ -114,39 +120,31 @@ impl Engine {
         name: u64,
         buf: &mut [u8],
     ) -> Option<Written> {
-        self.participants.get_mut(id)?.egress.due = false;
         let (written, in_vain) = loop {
+            let participant = self.participants.get_mut(id)?;
+            let path = participant.path?;
+            participant.network.keys()?;
+            participant.egress.due = false;
             if !self.begin_fitting(now, id) {
                 break (None, true);
             }
-            let turn = match self.participants.get_mut(id)?.egress.turn(now) {
+            match self.participants.get_mut(id)?.egress.turn(now) {
                 None => break (None, false),
                 Some((Queue::Padding, _)) => {
                     let written = self.write_probe(now, id, name, buf);
                     let in_vain = written.is_none();
                     break (written, in_vain);
                 }
-                turn => turn,
-            };
-            if let written @ Some(_) = self.write_burst::<true>(now, id, name, turn, buf)? {
-                break (written, false);
+                Some(turn) => {
+                    let written = self.write_burst(now, id, name, (turn, path), buf);
+                    if written.is_some() {
+                        break (written, false);
+                    }
+                }
             }
         };
         self.schedule(now, id, in_vain);
         written
-    }
-
-    /// Begins to fit what is sent to a participant to its path, if that is wanted and was not begun.
-    pub(super) fn fit(&mut self, now: Instant, id: ParticipantId) {
-        let Some(participant) = self.participants.get_mut(id) else { return };
-        let egress = &mut participant.egress;
-        if egress.fitted && egress.congestion.is_none() {
-            let random = participant.random.fork(CONGESTION);
-            let known = (egress.transport_seq, participant.ceiling);
-            let congestion = Congestion::new(now, egress.feedback, &self.config, known, random);
-            egress.congestion = Some(Box::new(congestion));
-            self.share(now, id);
-        }
     }
 
     /// Sees to what is known of a participant's path before media is sent. False if no media is, as nothing is
@@ -166,21 +164,18 @@ impl Engine {
         false
     }
 
-    /// As many datagrams of one size as fit, the last one possibly shorter: of the queue that has its turn and so many
-    /// bytes if the participant's path is known. `None` if nothing can be sent, `Some(None)` if all of it was dropped.
-    fn write_burst<const FITTED: bool>(
+    /// As many datagrams of one size as fit and may leave, the last one possibly shorter.
+    fn write_burst(
         &mut self,
         now: Instant,
         id: ParticipantId,
         name: u64,
-        turn: Option<(Queue, usize)>,
+        ((queue, bytes), path): ((Queue, usize), Path),
         buf: &mut [u8],
-    ) -> Option<Option<Written>> {
+    ) -> Option<Written> {
         let participant = self.participants.get_mut(id)?;
-        let path = participant.path?;
         let keys = participant.network.keys()?;
         let egress = &mut participant.egress;
-        let (queue, bytes) = turn.or_else(|| egress.first())?;
         let mut desk = Desk {
             subscriptions: &mut self.subscriptions,
             sources: &self.sources,
@@ -191,33 +186,32 @@ impl Engine {
             redundancy: self.redundancy,
             abs_send_time: rtp::AbsSendTime::at(now).to_bytes(),
         };
-        let mut fitting = if FITTED {
-            let name = self.departures.is_some().then_some(name);
-            Fitting::new(name, congestion::overhead(&path), egress.ecn(self.config.ecn, path.protocol))
-        } else {
-            Fitting::default()
-        };
+        let name = self.departures.is_some().then_some(name);
+        let ecn = egress.ecn(self.config.ecn, path.protocol);
+        let overhead = if egress.fitted { congestion::overhead(&path) } else { 0 };
         let mut burst = Burst::new(self.config.mtu, path.protocol);
         let mut exhausted = false;
-        while burst.count < limits::TRANSMIT_BURST && !exhausted {
-            let transport_seq = egress.transport_seq;
-            let Some(entry) = egress.queue(queue).front() else { break };
-            let (retransmission, subscription) = (entry.retransmission, entry.subscription);
+        while burst.count < limits::TRANSMIT_BURST && burst.paced < bytes && !exhausted {
+            let Some(entry) = egress.front(queue) else { break };
             let (room, most) = burst.room(buf);
-            let outcome = desk.seal(entry, transport_seq, room, most, burst.count > 0);
+            let outcome = desk.seal(&entry, egress.transport_seq, room, most, burst.count > 0);
             if matches!(outcome, Sealed::NextTime) {
                 break;
             }
             egress.pop(queue);
             match outcome {
                 Sealed::Datagram(left) => {
+                    let retransmission = entry.retransmission;
                     participant.traffic.retransmitted += u64::from(retransmission);
-                    if !FITTED {
-                        egress.transport_seq = egress.transport_seq.wrapping_add(u64::from(left.numbered));
-                    } else if fitting.on_left(now, egress, left, (subscription, retransmission)) {
-                        desk.leave_out(subscription);
+                    if retransmission {
+                        burst.repaired += left.len + overhead;
+                    } else {
+                        burst.newest = Some(entry.subscription);
                     }
-                    if burst.add(buf, left.len) || (FITTED && burst.paced(fitting.overhead) >= bytes) {
+                    if egress.on_left(now, left, left.len + overhead, name, retransmission) {
+                        desk.leave_out(entry.subscription);
+                    }
+                    if burst.add(buf, left.len, overhead) {
                         break;
                     }
                 }
@@ -229,13 +223,7 @@ impl Engine {
                 Sealed::Exhausted | Sealed::NextTime => exhausted = true,
             }
         }
-        if egress.queue(queue).is_empty() {
-            // Begins at the front again: the same few cache lines for every packet.
-            egress.queue(queue).clear();
-        }
-        if FITTED {
-            fitting.on_burst(now, egress, queue, &burst);
-        }
+        egress.on_burst(now, queue, &burst, ecn);
         let (len, count) = (burst.plain_len(), burst.count);
         participant.traffic.on_sent(len, count);
         self.traffic.on_sent(len, count);
@@ -246,7 +234,190 @@ impl Engine {
             self.drops.add(DropReason::Unsubscribed.index());
             self.remove(id, LeaveReason::KeyExhausted);
         }
-        Some(burst.written(path, fitting.ecn))
+        burst.written(path, ecn)
+    }
+}
+
+impl Engine {
+    /// Begins to fit what is sent to a participant to its path, if that is wanted and was not begun.
+    pub(super) fn fit(&mut self, now: Instant, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(id) else { return };
+        let egress = &mut participant.egress;
+        if egress.fitted && egress.congestion.is_none() {
+            let random = participant.random.fork(CONGESTION);
+            let known = (egress.transport_seq, participant.ceiling);
+            let congestion = Congestion::new(now, egress.feedback, &self.config, known, random);
+            egress.congestion = Some(Box::new(congestion));
+            self.share(now, id);
+        }
+    }
+}
+
+/// Which of a participant's queues has its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queue {
+    Audio,
+    Video,
+    /// None: nothing waits, and the pace allows more.
+    Padding,
+}
+
+impl Egress {
+    /// Whose turn it is, and how many bytes may leave together.
+    fn turn(&mut self, now: Instant) -> Option<(Queue, usize)> {
+        if !self.audio.is_empty() {
+            return Some((Queue::Audio, usize::MAX));
+        }
+        let Some(congestion) = &mut self.congestion else {
+            return (!self.video.is_empty()).then_some((Queue::Video, usize::MAX));
+        };
+        let turn = congestion.turn(now, self.repairs.into(), self.video.len())?;
+        let queue = if turn.class == Class::Padding { Queue::Padding } else { Queue::Video };
+        Some((queue, turn.bytes))
+    }
+
+    /// The entry at the head of a queue.
+    #[inline]
+    fn front(&self, queue: Queue) -> Option<SendEntry> {
+        match queue {
+            Queue::Audio => self.audio.front().copied(),
+            _ => self.video.front().copied(),
+        }
+    }
+
+    #[inline]
+    fn pop(&mut self, queue: Queue) {
+        match queue {
+            Queue::Audio => self.audio.pop_front(),
+            _ => {
+                self.repairs = self.repairs.saturating_sub(1);
+                self.video.pop_front()
+            }
+        };
+    }
+
+    /// Drops what waits.
+    fn clear(&mut self) {
+        self.audio.clear();
+        self.video.clear();
+        self.repairs = 0;
+    }
+
+    /// The marks that media leaves with.
+    pub(super) fn ecn(&self, enabled: bool, protocol: Protocol) -> Ecn {
+        let reported = self.feedback == FeedbackKind::Streams && protocol == Protocol::Udp;
+        if enabled && reported { Ecn::Ect1 } else { Ecn::NotEct }
+    }
+
+    /// A datagram was sealed. Says whether the next number of its own stream is to be left out.
+    #[inline]
+    pub(super) fn on_left(
+        &mut self,
+        now: Instant,
+        left: Left,
+        size: usize,
+        name: Option<u64>,
+        again: bool,
+    ) -> bool {
+        let Some(congestion) = &mut self.congestion else {
+            self.transport_seq = self.transport_seq.wrapping_add(u64::from(left.numbered));
+            return false;
+        };
+        let leaves_out = congestion.on_sent(now, left, size, name, again);
+        self.transport_seq = congestion.departures.next();
+        leaves_out
+    }
+
+    /// A burst is written.
+    fn on_burst(&mut self, now: Instant, queue: Queue, burst: &Burst, ecn: Ecn) {
+        let entries = if queue == Queue::Audio { &mut self.audio } else { &mut self.video };
+        if entries.is_empty() {
+            // Begins at the front again: the same few cache lines for every packet.
+            entries.clear();
+        }
+        let Some(congestion) = &mut self.congestion else { return };
+        if let Some(sharing) = &mut congestion.sharing {
+            let audio = if queue == Queue::Audio { burst.paced } else { 0 };
+            sharing.audio.add(audio);
+            sharing.repair.add(burst.repaired);
+        }
+        if queue == Queue::Video && burst.count > 0 {
+            congestion.on_paced(now, Class::Media, burst.count, burst.paced);
+            congestion.newest = burst.newest.or(congestion.newest);
+        }
+        if ecn == Ecn::Ect1 {
+            congestion.counts.ect1 += burst.count as u64;
+        }
+    }
+}
+
+/// Datagrams in a row at the start of a buffer.
+struct Burst {
+    len: usize,
+    /// The size of all but the last.
+    segment: usize,
+    count: usize,
+    /// Their bytes with all headers, and of these what is sent again.
+    paced: usize,
+    repaired: usize,
+    /// What the last of new media belongs to.
+    newest: Option<SubscriptionId>,
+    mtu: usize,
+    /// In a stream each datagram has its length in front, and the sizes may differ.
+    framed: bool,
+}
+
+impl Burst {
+    fn new(mtu: usize, protocol: Protocol) -> Self {
+        Burst {
+            len: 0,
+            segment: 0,
+            count: 0,
+            paced: 0,
+            repaired: 0,
+            newest: None,
+            mtu,
+            framed: protocol == Protocol::Tcp,
+        }
+    }
+
+    fn front(&self) -> usize {
+        if self.framed { framing::PREFIX } else { 0 }
+    }
+
+    /// Where the next datagram goes, and how long it may be: the first sets the size, none after it is longer.
+    #[inline]
+    fn room<'b>(&self, buf: &'b mut [u8]) -> (&'b mut [u8], usize) {
+        let room = buf.get_mut(self.len + self.front()..).unwrap_or_default();
+        let longest = if self.framed || self.count == 0 { self.mtu } else { self.segment };
+        let most = room.len().min(longest);
+        (room, most)
+    }
+
+    /// A datagram stands there; true if it has to be the last.
+    #[inline]
+    fn add(&mut self, buf: &mut [u8], len: usize, overhead: usize) -> bool {
+        self.segment = if self.count == 0 { len } else { self.segment };
+        let (start, front) = (self.len, self.front());
+        let prefix = framing::prefix(len).filter(|_| self.framed);
+        if let (Some(prefix), Some(place)) = (prefix, buf.get_mut(start..start + front)) {
+            place.copy_from_slice(&prefix);
+        }
+        self.len += front + len;
+        self.paced += len + overhead;
+        self.count += 1;
+        len < self.segment && !self.framed
+    }
+
+    /// Bytes of the datagrams alone.
+    fn plain_len(&self) -> usize {
+        self.len - self.count * self.front()
+    }
+
+    fn written(&self, path: Path, ecn: Ecn) -> Option<Written> {
+        let several = u16::try_from(self.segment).ok().filter(|_| self.count > 1 && !self.framed);
+        let segment_size = several.and_then(NonZeroU16::new);
+        (self.count > 0).then_some(Written { path, ecn, len: self.len, segment_size })
     }
 }
 

@@ -13,7 +13,6 @@
 
 mod binding;
 mod budget;
-mod burst;
 mod candidate;
 mod config;
 mod congestion;

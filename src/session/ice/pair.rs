@@ -47,11 +47,14 @@ pub(super) struct Pair {
     /// Bytes both ways, as long as there is no proof; they saturate.
     received: u32,
     sent: u32,
-    /// The owner has been told of the path.
-    announced: bool,
 }
 
 impl Pair {
+    /// Heard, and there is a way back.
+    fn is_known(&self) -> bool {
+        self.heard.is_some() && !self.gone
+    }
+
     pub(super) fn is_proven(&self, now: Instant) -> bool {
         self.proof.is_some_and(|at| now - at < limits::CONSENT_TIMEOUT)
     }
@@ -94,9 +97,9 @@ pub(super) struct Pairs {
     entries: Vec<Pair>,
     serial: u64,
     selected: Option<u64>,
-    /// Paths that the owner still believes in: each was announced, so there are at most as many as
-    /// there can be entries.
-    forgotten: Vec<Path>,
+    /// Paths that the owner has been told of. What is not known any more leaves before another joins,
+    /// so there are at most as many as there can be entries.
+    told: Vec<Path>,
 }
 
 impl Pairs {
@@ -180,12 +183,6 @@ impl Pairs {
 
     /// Appends a new entry and returns its serial.
     fn push(&mut self, path: Path, epoch: u32) -> u64 {
-        let mut announced = self.of_path(path).any(|pair| pair.announced);
-        // The owner need not hear of what it never forgot.
-        if let Some(at) = self.forgotten.iter().position(|gone| *gone == path) {
-            self.forgotten.swap_remove(at);
-            announced = true;
-        }
         self.serial += 1;
         // Most agents keep one entry: no room for four is made at once.
         self.entries.reserve_exact(1);
@@ -207,7 +204,6 @@ impl Pairs {
             check: Check::default(),
             received: 0,
             sent: 0,
-            announced,
         });
         self.serial
     }
@@ -234,9 +230,6 @@ impl Pairs {
         if let Some(pair) = self.entries.iter_mut().find(|pair| pair.path == path) {
             pair.gone = true;
             pair.check.stop();
-            if std::mem::take(&mut pair.announced) {
-                self.forgotten.push(path);
-            }
         }
     }
 
@@ -255,9 +248,6 @@ impl Pairs {
         if gone.check.is_active() {
             self.thaw_next(gone.foundation, gone.epoch);
         }
-        if gone.announced && self.of_path(gone.path).next().is_none() {
-            self.forgotten.push(gone.path);
-        }
     }
 
     /// A pair of this foundation works, so the others probably do (RFC 8445, section 7.2.5.3.3).
@@ -275,22 +265,25 @@ impl Pairs {
         }
     }
 
+    /// A path that the owner believes in and that is not known any more. One that was forgotten and came back
+    /// before this was asked is nothing new.
     pub(super) fn poll_forgotten(&mut self) -> Option<Path> {
-        self.forgotten.pop()
+        let at = self.told.iter().position(|path| !self.knows(*path))?;
+        Some(self.told.swap_remove(at))
     }
 
-    /// A path that the owner has not been told of.
+    /// A path that is known and that the owner has not been told of.
     pub(super) fn poll_known(&mut self) -> Option<Path> {
-        let path = self.entries.iter().find(|p| p.heard.is_some() && !p.announced && !p.gone)?.path;
-        for pair in self.entries.iter_mut().filter(|pair| pair.path == path) {
-            pair.announced = true;
-        }
+        let known = self.entries.iter().filter(|pair| pair.is_known());
+        let path = known.map(|pair| pair.path).find(|path| !self.told.contains(path))?;
+        self.told.reserve_exact(1);
+        self.told.push(path);
         Some(path)
     }
 
     /// Whether a message with the right password came from here.
     pub(super) fn knows(&self, path: Path) -> bool {
-        self.of_path(path).any(|pair| pair.heard.is_some() && !pair.gone)
+        self.of_path(path).any(Pair::is_known)
     }
 
     /// Bytes that may still be sent there; `None` is without limit.
