@@ -89,6 +89,8 @@ fn a_decision_allocates_nothing() {
     for at in 0..600 {
         *rounds.entry(round(&mut world, at, &mut text, &mut counts)).or_default() += 1;
     }
+    println!("{:?}", world.engine.stats());
+    for id in world.participants.clone() { let p = world.engine.participant(id).unwrap(); println!("{:?} {:?}", p.stats(), p.estimate()); println!("{:?}", p.allocation().collect::<Vec<_>>()); }
     println!("estimates, grants, sent, other: {counts:?}; rounds by allocations: {rounds:?}");
     assert!(counts.iter().all(|count| *count > 10), "decisions of all kinds: {counts:?}");
     assert_eq!(rounds.keys().max(), Some(&0), "{rounds:?}");

@@ -101,6 +101,7 @@ fn a_meeting_of_ten_on_a_narrow_lossy_line_has_its_sound_and_no_freeze() {
     let seen = shares.iter().filter(|share| share.layer.is_some()).count();
     let (sound, picture) = (silences(&mut conference, false), silences(&mut conference, true));
     let switches = switches(&conference, from);
+    while let Some(d) = conference.engine.poll_decision() { if !matches!(d.choice, Choice::KeyFrame{..}) { println!("{d:?}"); } }
     assert!(seen >= 6, "{shares:?}");
     assert!(
         shares.iter().all(|share| share.granted.is_some() || share.reason == Reason::Budget),
@@ -153,6 +154,7 @@ fn a_wide_path_carries_everything_and_a_fall_takes_the_largest_first() {
     bottleneck(&mut conference).steps.push((from, 8_000));
     // What moved often on the narrow path is let go up once the wide one has lasted.
     conference.drive(seconds(30));
+    while let Some(d) = conference.engine.poll_decision() { if !matches!(d.choice, Choice::KeyFrame{..}) { println!("{d:?}"); } }
     assert_eq!(granted(&mut conference), [Some(2); 3], "and all of it is back");
 }
 
@@ -174,6 +176,7 @@ fn who_is_pinned_or_shows_a_screen_comes_before_the_others_and_the_order_is_the_
         viewer.set_view(Some(View { pinned: vec![pinned], ..View::default() }));
         conference.drive(seconds(15));
         let granted = granted(&mut conference);
+        while let Some(d) = conference.engine.poll_decision() { if !matches!(d.choice, Choice::KeyFrame{..}) { println!("{d:?}"); } }
         assert!(granted[first] == granted.iter().copied().max().unwrap(), "{classes:?}: {granted:?}");
         assert!(granted[first] > granted[0], "{classes:?}: {granted:?}");
         assert!(granted.iter().all(Option::is_some), "everybody is seen: {granted:?}");

@@ -180,6 +180,9 @@ pub const PROBE_RETRY: Duration = Duration::from_millis(5);
 /// Silence of RTCP after which no probe is sent (S-BWE-05): five of the slowest transport-wide feedbacks.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 
+/// No more waits to be sent again than leaves within this time: the rest is asked for again.
+pub const REPAIR_QUEUE: Duration = Duration::from_millis(250);
+
 /// Packets below the newest that probes repeat: what a receiver may still lack.
 pub const PROBE_DEPTH: u64 = 64;
 
@@ -506,6 +509,9 @@ pub const CODECS: usize = 16;
 /// Between two measurements of what sound and repair take to a participant.
 pub const SPENT_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Percent of what a path carries that are kept back for what is sent again, at most.
+pub const REPAIR_SHARE: u64 = 20;
+
 /// Between two divisions of a ceiling among participants.
 pub const CEILING_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -514,6 +520,9 @@ pub const DATAGRAM_OVERHEAD: usize = 28 + 12 + 20 + 16;
 
 /// Decisions that are kept for the embedder.
 pub const DECISIONS: usize = 65_536;
+
+/// How long more is sent than is guessed of a path that has not shown anything yet: until its first probe has.
+pub const TRUST: Duration = Duration::from_secs(1);
 
 /// How long a total of layers that was lost is not granted again, at first.
 pub const CAUTION: Duration = Duration::from_secs(2);

@@ -209,7 +209,9 @@ impl Engine {
         let (entry, len) = self.repetition(key, out)?;
         let participant = self.participants.get_mut(id)?;
         let rtt = participant.round_trip();
-        let full = participant.egress.video.len() >= limits::SEND_QUEUE;
+        let (egress, repairs) = (&participant.egress, participant.egress.repairs.into());
+        let enough = egress.congestion.as_ref().is_some_and(|congestion| congestion.repairs_enough(repairs));
+        let full = enough || egress.video.len() >= limits::SEND_QUEUE;
         let subscription = self.subscriptions.get_mut(key)?;
         if full || !subscription.retransmissions.allow(now, rtt, out, len, &subscription.sent) {
             return None;

@@ -76,6 +76,8 @@ pub(super) struct Sharing {
     pub(super) audio: Spent,
     pub(super) repair: Spent,
     measured: Option<Instant>,
+    /// Since when more is sent than was guessed of a path that has not shown anything yet.
+    trusted: Option<Instant>,
     /// The participant's own ceiling, and its parts of those of its room and of the engine.
     ceilings: [Option<Bitrate>; 3],
 }
@@ -101,12 +103,11 @@ impl Spent {
         self.bytes += bytes as u64;
     }
 
-    /// Ends an interval. `keep` parts in 16 of what was measured before stay, if that was more.
-    fn measure(&mut self, interval: Duration, keep: u64) {
+    /// Ends an interval; its rate.
+    fn take(&mut self, interval: Duration) -> u64 {
         let micros = interval.as_micros().max(1);
-        let rate = u64::try_from(u128::from(self.bytes) * 8_000_000 / micros).unwrap_or(u64::MAX);
-        self.rate = rate.max(self.rate / 16 * keep);
-        self.bytes = 0;
+        let bytes = std::mem::take(&mut self.bytes);
+        u64::try_from(u128::from(bytes) * 8_000_000 / micros).unwrap_or(u64::MAX)
     }
 }
 
@@ -125,19 +126,32 @@ struct Caution {
 impl Caution {
     /// What is believed in of an estimate: all of it, if it leaves behind what was lost.
     fn bound(&self, now: Instant, target: Bitrate) -> Bitrate {
-        let leaps = target.as_bps() / 8 * 7 > self.level;
-        let cautious = self.until.is_some_and(|until| now < until) && !leaps;
         let most = self.level - self.level / 32;
+        let cautious = self.until.is_some_and(|until| now < until) && target < self.leap();
         if cautious { target.min(Bitrate::from_bps(most)) } else { target }
+    }
+
+    /// What leaves behind what was lost.
+    fn leap(&self) -> Bitrate {
+        Bitrate::from_bps(self.level / 7 * 8 + 1)
+    }
+
+    /// What is to be proven for more: as much as is believed in.
+    fn demand(&self, now: Instant, demand: Demand) -> Demand {
+        let cautious = self.until.is_some_and(|until| now < until) && demand.next < demand.most;
+        let next = if cautious { demand.next.max(self.leap()).min(demand.most) } else { demand.next };
+        Demand { next, ..demand }
     }
 
     fn on_raise(&mut self, now: Instant) {
         self.raised = Some(now);
     }
 
-    /// So much was granted, and less is now.
-    fn on_loss(&mut self, now: Instant, level: u64) {
+    /// So much was granted, and the path carries less now: what is `left`.
+    fn on_loss(&mut self, now: Instant, level: u64, left: u64) {
         let soon = self.raised.take().is_some_and(|raised| now - raised < limits::CAUTION_SOON);
+        // Where half is gone the path is another one, and it was not too early.
+        let soon = soon && left > level / 2;
         let longer = if soon { self.wait * 2 } else { self.wait / 2 };
         self.wait = longer.clamp(limits::CAUTION, limits::CAUTION_MAX);
         (self.level, self.until) = (level, Some(now + self.wait));
@@ -146,7 +160,7 @@ impl Caution {
 
 impl Sharing {
     /// Shares what is still to be known; `own` is the participant's own ceiling.
-    pub(super) fn new(now: Instant, own: Option<Bitrate>) -> Self {
+    pub(super) fn new(own: Option<Bitrate>) -> Self {
         let mut sharing = Sharing {
             allocator: Allocator::new(allocation::Config::default()),
             stale: true,
@@ -157,9 +171,10 @@ impl Sharing {
             audio: Spent::default(),
             repair: Spent::default(),
             measured: None,
+            trusted: None,
             ceilings: [None; 3],
         };
-        sharing.set_ceiling(now, Ceiling::Own, own);
+        sharing.set_ceiling(Ceiling::Own, own);
         sharing
     }
 
@@ -173,8 +188,9 @@ impl Sharing {
         self.allocator.grant(key)
     }
 
-    pub(super) fn demand(&self) -> Demand {
-        self.allocator.demand()
+    /// What is worth proving.
+    pub(super) fn demand(&self, now: Instant) -> Demand {
+        self.caution.demand(now, self.allocator.demand())
     }
 
     /// What goes first, and what video takes.
@@ -193,12 +209,12 @@ impl Sharing {
     }
 
     /// Sets a ceiling; true if it is another one than before.
-    fn set_ceiling(&mut self, now: Instant, whose: Ceiling, ceiling: Option<Bitrate>) -> bool {
+    fn set_ceiling(&mut self, whose: Ceiling, ceiling: Option<Bitrate>) -> bool {
         let Some(place) = self.ceilings.get_mut(whose as usize) else { return false };
         let changed = std::mem::replace(place, ceiling) != ceiling;
         if changed {
             let least = self.ceilings.iter().flatten().min().copied();
-            self.allocator.set_ceiling(now, least);
+            self.allocator.set_ceiling(least);
         }
         changed
     }
@@ -211,9 +227,11 @@ impl Sharing {
         }
         self.measured = Some(now);
         let before = self.reserve();
-        // Talk has pauses, and goes on at any time: its room is kept for a while. Repair comes in bursts.
-        self.audio.measure(now - since, 15);
-        self.repair.measure(now - since, 8);
+        // Talk has pauses, and goes on at any time: its room is kept for a while. Repair comes in bursts, and counts
+        // on average.
+        let (audio, repair) = (self.audio.take(now - since), self.repair.take(now - since));
+        self.audio.rate = audio.max(self.audio.rate / 16 * 15);
+        self.repair.rate = self.repair.rate.saturating_mul(3).saturating_add(repair) / 4;
         self.allocator.set_reserve(Bitrate::from_bps(self.reserve()));
         self.reserve() != before
     }
@@ -223,14 +241,29 @@ impl Sharing {
         self.reserve().saturating_add(self.allocator.video().as_bps())
     }
 
+    /// What goes first. Of what is sent again no more counts than a part of what the path carries: it comes in
+    /// bursts, and does not last.
     fn reserve(&self) -> u64 {
-        self.audio.rate.saturating_add(self.repair.rate)
+        let most = self.budget.map_or(u64::MAX, |budget| budget.as_bps() / 100 * limits::REPAIR_SHARE);
+        self.audio.rate.saturating_add(self.repair.rate.min(most))
     }
 
-    /// Decides if there is anything to be decided; true if it did.
-    fn allocate(&mut self, now: Instant, target: Bitrate, stale: bool) -> bool {
+    /// What began before its rate was known goes on for a moment though it is more than was guessed of the path: the
+    /// first probe is on its way. It would not if the path had shown anything.
+    fn trust(&mut self, now: Instant, guess: Bitrate) -> Bitrate {
+        let total = Bitrate::from_bps(self.total());
+        if total <= guess {
+            return guess;
+        }
+        let since = *self.trusted.get_or_insert(now);
+        if now - since < limits::TRUST { total } else { guess }
+    }
+
+    /// Decides if there is anything to be decided; true if it did. `guess` says that nothing is known of the path.
+    fn allocate(&mut self, now: Instant, target: Bitrate, guess: bool, stale: bool) -> bool {
         let measured = self.measure(now);
         let budget = self.caution.bound(now, target);
+        let budget = if guess { self.trust(now, budget) } else { budget };
         let moved = self.budget.replace(budget) != Some(budget);
         if moved {
             self.allocator.set_budget(now, budget);
@@ -241,12 +274,13 @@ impl Sharing {
             self.allocator.allocate(now);
             let after = self.total();
             if after < before && !stale {
-                self.caution.on_loss(now, before);
+                self.caution.on_loss(now, before, budget.as_bps());
             } else if after > before {
                 self.caution.on_raise(now);
             }
             let again = self.caution.until.filter(|until| *until > now);
-            self.due = [self.allocator.poll_timeout(), again].into_iter().flatten().min();
+            let trusted = self.trusted.map(|since| since + limits::TRUST).filter(|until| *until > now);
+            self.due = [self.allocator.poll_timeout(), again, trusted].into_iter().flatten().min();
         }
         decides
     }
@@ -283,9 +317,9 @@ impl Engine {
         }
         let Some(participant) = self.participants.get_mut(id) else { return };
         let Some(congestion) = participant.egress.congestion.as_deref_mut() else { return };
-        let target = congestion.target();
+        let (target, guess) = (congestion.target(), congestion.is_guess());
         let Some(sharing) = &mut congestion.sharing else { return };
-        if !sharing.allocate(now, target, stale) {
+        if !sharing.allocate(now, target, guess, stale) {
             return;
         }
         let changes: SmallVec<[_; 8]> = sharing.allocator.changes().collect();
@@ -551,7 +585,7 @@ impl Engine {
     }
 
     fn bound(&mut self, now: Instant, id: ParticipantId, whose: Ceiling, ceiling: Option<Bitrate>) {
-        if self.sharing_mut(id).is_some_and(|sharing| sharing.set_ceiling(now, whose, ceiling)) {
+        if self.sharing_mut(id).is_some_and(|sharing| sharing.set_ceiling(whose, ceiling)) {
             self.touch(now, id);
         }
     }

@@ -7,7 +7,7 @@
 //! it is older, and padding last. A burst of some milliseconds of the rate leaves together, then nothing until the
 //! rate has caught up with it; while the path marks packets (RFC 9331) they leave one at a time.
 //!
-//! Nothing is dropped here: where what waits would take longer than [`Config::queue`], it leaves faster than at
+//! Nothing is dropped here: where new media would wait for longer than [`Config::queue`], it leaves faster than at
 //! the rate. Who cannot afford that has to choose less to be sent; a picture that lacks a part is worth nothing.
 
 use crate::base::time::{Duration, Instant};
@@ -20,7 +20,7 @@ pub struct Config {
     pub burst: Duration,
     /// The same in bytes, at most.
     pub burst_bytes: usize,
-    /// What waits leaves within this time, whatever the rate.
+    /// New media that waits leaves within this time, whatever the rate.
     pub queue: Duration,
     /// For so long after a mark packets leave one at a time.
     pub calm: Duration,
@@ -87,7 +87,7 @@ const LEAST: u64 = 1_000;
 pub struct Pacer {
     config: Config,
     rate: u64,
-    /// The rate by which what waits leaves in time: kept until nothing waits.
+    /// The rate by which new media leaves in time: kept until none waits.
     needed: u64,
     waiting: Waiting,
     /// When the rate has caught up with what left, in nanoseconds.
@@ -124,13 +124,13 @@ impl Pacer {
     /// What waits now.
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.waiting = waiting;
-        let paced = waiting.paced() as u64;
-        if paced == 0 {
-            (self.needed, self.kept) = (0, false);
+        self.kept &= waiting.paced() > 0;
+        if waiting.media == 0 {
+            self.needed = 0;
             return;
         }
         let millis = (self.config.queue.as_millis() as u64).max(1);
-        self.needed = self.needed.max(paced.saturating_mul(8_000) / millis);
+        self.needed = self.needed.max((waiting.media as u64).saturating_mul(8_000) / millis);
     }
 
     /// Packets were marked as having met congestion.

@@ -39,6 +39,9 @@ pub struct Wish {
     pub paused: bool,
 }
 
+/// Intervals over which rates are averaged: two seconds.
+const AVERAGED: u8 = 8;
+
 /// Bytes and frames of one video stream, by layer.
 #[derive(Debug, Clone, Hash)]
 pub(crate) struct Meter {
@@ -53,8 +56,9 @@ struct Count {
     frames: u16,
     /// Frames in a second, in the intervals before.
     frame_rate: u16,
-    /// Bits in a second, likewise.
+    /// Bits in a second, on average, and of how many intervals.
     bitrate: u32,
+    intervals: u8,
     heard: Option<Instant>,
     /// Milliseconds between two of its frames, while it comes; 0 before there were two.
     pace: u32,
@@ -113,9 +117,7 @@ impl Meter {
         for count in &mut self.counts {
             let (bitrate, frame_rate) = (a_second(u64::from(count.bytes) * 8), a_second(count.frames.into()));
             let smooth = |before: u32, now: u32| if before == 0 { now } else { before / 2 + now.div_ceil(2) };
-            // Key frames are no change of rate.
-            let before = count.bitrate;
-            count.bitrate = if before == 0 { bitrate } else { before / 4 * 3 + bitrate.div_ceil(4) };
+            count.average(bitrate);
             count.frame_rate = u16::try_from(smooth(count.frame_rate.into(), frame_rate)).unwrap_or(u16::MAX);
             (count.bytes, count.frames) = (0, 0);
             if count.heard.is_none() {
@@ -162,6 +164,19 @@ impl Count {
             (8 * interval).clamp(limits::LAYER_SILENCE, limits::STREAM_SILENCE)
         });
         self.heard.is_some_and(|heard| now - heard < silence)
+    }
+
+    /// Takes the rate of an interval. A key frame is no change of rate: beyond half as much again nothing counts, once
+    /// something is known.
+    fn average(&mut self, bitrate: u32) {
+        if bitrate == 0 && self.bitrate == 0 {
+            return;
+        }
+        self.intervals = self.intervals.saturating_add(1).min(AVERAGED);
+        let known = self.intervals > AVERAGED / 2;
+        let most = if known { self.bitrate.saturating_add(self.bitrate / 2) } else { u32::MAX };
+        let (before, now) = (i64::from(self.bitrate), i64::from(bitrate.min(most)));
+        self.bitrate = u32::try_from(before + (now - before) / i64::from(self.intervals)).unwrap_or(u32::MAX);
     }
 
     /// The layer fell silent: only that, and how often it did, is remembered.

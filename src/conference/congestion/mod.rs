@@ -164,7 +164,7 @@ impl Congestion {
             departures: Departures::new(next),
             clock,
             bounds,
-            sharing: (kind != FeedbackKind::None).then(|| Sharing::new(now, ceiling)),
+            sharing: (kind != FeedbackKind::None).then(|| Sharing::new(ceiling)),
             demand: Demand::default(),
             told: (Bitrate::ZERO, bwe::Cause::Start),
             proving: (config.decisions > 0).then(Proving::default),
@@ -190,6 +190,11 @@ impl Congestion {
         if self.counts.lies > 0 { self.bounds.min } else { self.estimator.target() }
     }
 
+    /// Whether the target is what it began with, more or less: no probe and no queue has shown anything.
+    pub(super) fn is_guess(&self) -> bool {
+        self.counts.lies == 0 && self.estimator.is_guess()
+    }
+
     /// What is believed, if anything told.
     pub(super) fn available(&self) -> Option<Bitrate> {
         (self.kind != FeedbackKind::None).then(|| self.target())
@@ -203,7 +208,7 @@ impl Congestion {
     /// Asks for the rate that is worth proving.
     pub(super) fn set_demand(&mut self, now: Instant) {
         let Some(sharing) = &self.sharing else { return };
-        let demand = sharing.demand();
+        let demand = sharing.demand(now);
         if self.demand != demand {
             self.demand = demand;
             self.tell_departures();
@@ -246,14 +251,26 @@ impl Congestion {
         self.pacer.poll(now)
     }
 
+    /// Whether as much waits to be sent again as leaves in time: more would be late, and at the cost of what is new.
+    pub(super) fn repairs_enough(&self, repairs: usize) -> bool {
+        let bits = (repairs * self.mean * 8) as u64;
+        let millis = limits::REPAIR_QUEUE.as_millis() as u64;
+        bits.saturating_mul(1_000) >= self.estimator.pacing_rate().as_bps().saturating_mul(millis)
+    }
+
     fn wait(&mut self, repairs: usize, waiting: usize) {
         let (repair, media) = (repairs * self.mean, waiting.saturating_sub(repairs) * self.mean);
         self.pacer.set_waiting(Waiting { urgent: 0, repair, media });
     }
 
     /// When there is something to be done for what waits; a moment that has come means at once.
-    pub(super) fn poll_timeout(&mut self, now: Instant, waiting: usize, in_vain: bool) -> Option<Instant> {
-        self.wait(0, waiting);
+    pub(super) fn poll_timeout(
+        &mut self,
+        now: Instant,
+        (repairs, waiting): (usize, usize),
+        in_vain: bool,
+    ) -> Option<Instant> {
+        self.wait(repairs, waiting);
         let free = if self.pacer.poll(now).is_some() { now } else { self.pacer.free_at() };
         let media = (waiting > 0).then_some(free);
         let own = self.due(now).map(|at| {

@@ -144,7 +144,8 @@ impl Engine {
         let Some(participant) = self.participants.get_mut(id) else { return };
         let egress = &mut participant.egress;
         let Some(congestion) = egress.congestion.as_deref_mut() else { return };
-        let at = congestion.poll_timeout(now, egress.video.len(), in_vain);
+        let waiting = (egress.repairs.into(), egress.video.len());
+        let at = congestion.poll_timeout(now, waiting, in_vain);
         let due = at.is_some_and(|at| at <= now);
         (egress.due, egress.held) = (due, !due && !egress.video.is_empty());
         // Shares are made when the timer has come, and not while something is written.

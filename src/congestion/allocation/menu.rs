@@ -11,14 +11,16 @@ pub(super) struct Menu {
     /// The level that the last choice gave it.
     pub(super) chosen: u8,
     /// The lowest and the highest level that may be chosen.
-    pub(super) bottom: u8,
-    pub(super) cap: u8,
+    bottom: u8,
+    cap: u8,
     /// The highest level that there is.
     top: u8,
     /// The corner that was last the best at some price.
     corner: u8,
+    /// The outline is not that of these levels.
+    stale: bool,
     levels: [Level; LEVELS],
-    /// The corners of the concave outline of all levels: nothing else is ever the best at any price.
+    /// The corners of the concave outline of what may be chosen: nothing else is ever the best at any price.
     corners: [u8; LEVELS],
     /// Value for each bit on the way from a corner to the next one; zero behind the last.
     slopes: [f64; LEVELS],
@@ -29,7 +31,7 @@ pub(super) struct Menu {
 pub(super) struct Level {
     /// Bits in a second: at most [`MOST_RATE`].
     pub(super) rate: u32,
-    /// At most 2^22.
+    /// At most 2^21.
     pub(super) value: u32,
 }
 
@@ -75,23 +77,48 @@ impl Step {
 impl Default for Menu {
     fn default() -> Self {
         let (levels, slopes) = ([Level::default(); LEVELS], [0.0; LEVELS]);
-        Menu { chosen: 0, bottom: 0, cap: 0, top: 0, corner: 0, levels, corners: [0; LEVELS], slopes }
+        Menu {
+            chosen: 0,
+            bottom: 0,
+            cap: 0,
+            top: 0,
+            corner: 0,
+            stale: true,
+            levels,
+            corners: [0; LEVELS],
+            slopes,
+        }
     }
 }
 
 impl Menu {
-    /// Takes the levels above nothing.
+    /// Takes the levels above nothing; to be followed by [`limit`](Self::limit).
     pub(super) fn set(&mut self, levels: impl Iterator<Item = Level>) {
-        self.top = 0;
+        (self.top, self.stale) = (0, true);
         for (slot, level) in self.levels.iter_mut().skip(1).zip(levels) {
             *slot = level;
             self.top += 1;
         }
-        self.cap = self.top;
-        self.outline();
     }
 
-    /// The levels that can be chosen, with their numbers.
+    /// Says which levels may be chosen, the lowest and the highest.
+    pub(super) fn limit(&mut self, bottom: u8, cap: u8) {
+        if self.stale || (self.bottom, self.cap) != (bottom, cap) {
+            (self.bottom, self.cap, self.stale) = (bottom, cap, false);
+            self.outline();
+        }
+    }
+
+    pub(super) fn limits(&self) -> (u8, u8) {
+        (self.bottom, self.cap)
+    }
+
+    /// The highest level that there is.
+    pub(super) fn top(&self) -> u8 {
+        self.top
+    }
+
+    /// The levels that may be chosen, with their numbers.
     pub(super) fn levels(&self) -> impl Iterator<Item = (u8, &Level)> {
         (0..=self.cap).zip(&self.levels).skip(self.bottom.into())
     }
@@ -100,16 +127,15 @@ impl Menu {
         self.levels.get(usize::from(level)).copied().unwrap_or_default()
     }
 
-    /// The level that was the best at the price last asked for, or the next to it that may be chosen.
+    /// The level that was the best at the price last asked for.
     pub(super) fn best(&self) -> u8 {
-        self.corner_at(usize::from(self.corner)).max(self.bottom).min(self.cap)
+        self.corner_at(self.corner.into())
     }
 
-    /// The corner behind the best one if it may be chosen, and the slope to it.
+    /// The corner behind the best one, and the slope to it.
     pub(super) fn next(&self) -> Option<(u8, f64)> {
-        let next = self.corner_at(usize::from(self.corner) + 1);
         let slope = self.slopes.get(usize::from(self.corner)).copied().filter(|slope| *slope > 0.0)?;
-        Some((next, slope)).filter(|_| next > self.bottom && next <= self.cap)
+        Some((self.corner_at(usize::from(self.corner) + 1), slope))
     }
 
     fn corner_at(&self, corner: usize) -> u8 {
@@ -118,8 +144,9 @@ impl Menu {
 
     /// Finds the corners: what does not rise above the line between its neighbours is none.
     fn outline(&mut self) {
+        self.corners = [self.bottom; LEVELS];
         let mut last = 0;
-        for next in 1..=self.top {
+        for next in self.bottom + 1..=self.cap {
             while last > 0 {
                 let before = self.level(self.corner_at(last - 1));
                 let step = self.level(self.corner_at(last)).above(before);
@@ -137,8 +164,7 @@ impl Menu {
         self.corner = self.corner.min(last as u8);
     }
 
-    /// Goes to the corner that is the best at a price above zero for each bit, the cheapest of those as good, and gives
-    /// its level, or the next to it that may be chosen.
+    /// Goes to the corner that is the best at a price above zero for each bit, the cheapest of those as good.
     pub(super) fn seek(&mut self, price: f64) -> Level {
         let mut corner = usize::from(self.corner);
         while self.slopes.get(corner).is_some_and(|slope| *slope > price) {

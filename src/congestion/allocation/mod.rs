@@ -3,21 +3,22 @@
 //! **Sound first.** Sound, repair and headers are the reserve; they take part in nothing here. Video gets what they
 //! leave of the budget, or of the ceiling if that is lower: at no budget is sound starved.
 //!
-//! **The objective.** A layer is worth `weight * (presence + factor * utility)`: utility is the layer's own, in points
-//! ([`utility()`]), presence and factor are the class's ([`CLASSES`]). Of all choices of a layer or nothing for each
-//! stream that fit, the one with the greatest sum is taken. From that one sum follows what is promised: more
+//! **The objective.** A layer is worth `weight * class * (PRESENCE + utility)`: utility is the layer's own, in points
+//! ([`utility()`]), and [`CLASSES`] says what a point counts as in each class. Of all choices of a layer or nothing for
+//! each stream that fit, the one with the greatest sum is taken. From that one sum follows what is promised: more
 //! budget never lowers it (what fitted still fits); a higher class or weight never means a lower layer (it raises the
-//! worth of the stream's higher layers more than that of its lower ones); the order of calls does not matter. By
-//! presence a stream of a high class is not starved by many of a low one, and everybody is seen before anybody is
-//! sharp. Worths are small whole numbers, which makes the exact choice cheap: it takes a time proportional to the
-//! number of layers, and a bounded search among the few choices that the bound by linear relaxation leaves open. The
-//! search is bounded: with a hundred streams that are much the same it may end before all is proven.
+//! worth of the stream's higher layers more than that of its lower ones); the order of calls does not matter. A stream
+//! of a high class is not starved by many of a low one, and by presence everybody is seen before anybody is sharp.
+//! Worths are small whole numbers, which makes the exact choice cheap: it takes a time proportional to the number of
+//! layers, and a search among the few choices that the bound by linear relaxation leaves open. The search is bounded:
+//! with dozens of streams whose weights and rates differ wildly, or a hundred that are much the same, it may end before
+//! all is proven; then the sum is within a percent of the greatest.
 //!
 //! **Staying.** What does not fit is left at once. What is more is taken when it fits with a margin: at once if the
 //! budget has leapt, which is a probe's doing, else when the room has lasted; the longer, the more often what was taken
 //! was lost again. The layer that a stream has is worth a few points more than it would be, less than the next layer
-//! adds, so that streams of equal worth do not trade places; unless streams, classes or ladders changed or somebody gets
-//! nothing, none gives way to another before all have stayed for 10 s. A stream that once lost a layer to the budget
+//! adds, so that streams of equal worth do not trade places; unless streams, classes or ladders changed, none gives way
+//! to another before all have stayed for 10 s, except that a sharper picture does to who gets nothing. A stream that once lost a layer to the budget
 //! does not go up after three moves within a minute. One that gets nothing has its first layer after 0.4 to 0.8 s of
 //! room in any case.
 //!
@@ -38,7 +39,7 @@ mod tests;
 mod utility;
 
 pub use share::{Claim, share};
-pub use stream::{CLASSES, ClassWorth, Layer, Stream};
+pub use stream::{CLASSES, Layer, PRESENCE, Stream};
 pub use utility::{Picture, utility};
 
 use crate::base::limits;
@@ -47,7 +48,7 @@ use crate::base::units::Bitrate;
 use crate::congestion::bwe::Demand;
 use menu::{Menu, Step};
 use patience::Patience;
-use stream::Entry;
+use stream::{Entry, Keeps};
 
 /// How an allocator decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,13 +155,13 @@ pub struct Allocator<K> {
 pub const ASKING: Duration = Duration::from_secs(2);
 
 /// How long much more than what did not last is proven until streams that moved often may go up again.
-const CALM: Duration = Duration::from_secs(15);
+const CALM: Duration = Duration::from_secs(20);
 
 /// How long nothing has changed before one stream has to give way to another though nothing was declared.
 const TRADING: Duration = Duration::from_secs(10);
 
 /// Keeps sums of rates within what can be reckoned with: more than all streams together can take.
-const MOST_BUDGET: u64 = 1 << 40;
+const MOST: Bitrate = Bitrate::from_bps(1 << 40);
 
 impl<K: Copy + Ord> Allocator<K> {
     /// An allocator without streams and without a budget.
@@ -190,14 +191,14 @@ impl<K: Copy + Ord> Allocator<K> {
     /// What everything together may take: the estimate.
     pub fn set_budget(&mut self, now: Instant, budget: Bitrate) {
         self.budget = budget;
-        self.patience.on_budget(now, self.limit());
+        self.patience.on_budget(now, budget.min(MOST));
     }
 
     /// What everything together may take whatever the budget is: this subscriber's [`share`] of a room's or a
     /// node's ceiling.
-    pub fn set_ceiling(&mut self, now: Instant, ceiling: Option<Bitrate>) {
+    /// What it takes away was not lost: lifted again, it is given back at once.
+    pub fn set_ceiling(&mut self, ceiling: Option<Bitrate>) {
         self.ceiling = ceiling;
-        self.patience.on_budget(now, self.limit());
     }
 
     /// What goes first: sound, repair, headers.
@@ -240,9 +241,15 @@ impl<K: Copy + Ord> Allocator<K> {
         self.patience.settle(now);
         let (room, held) = (self.room(), self.held());
         let lost = held > room;
-        if lost && self.patience.is_soon(now) {
+        // What a ceiling takes away is no sign of what the path carries.
+        let carried = self.budget.as_bps().saturating_sub(self.reserve.as_bps());
+        let failed = held > carried;
+        let soon = failed && self.patience.is_soon(now);
+        if soon {
             self.unrest = self.unrest.max(self.reserve.as_bps().saturating_add(held));
         }
+        // Where half of it is gone the path is another one: what it carried before was not taken too early.
+        let early = soon && carried > held / 2;
         let calm = self.calm().is_some_and(|calm| self.patience.more.proven().as_bps() >= calm);
         self.calm_since = calm.then(|| self.calm_since.unwrap_or(now));
         if self.calm_since.is_some_and(|since| now - since >= CALM) {
@@ -252,13 +259,20 @@ impl<K: Copy + Ord> Allocator<K> {
         }
         let least = self.config.least_video.as_bps();
         self.dark = room < least || (self.dark && self.usable(self.patience.least.proven()) < least);
-        let out = self.entries.iter().any(Entry::out);
-        let must = std::mem::take(&mut self.declared) || self.dark || lost || out;
-        let may = now - self.changed >= TRADING;
+        let declared = std::mem::take(&mut self.declared);
+        let anew = declared || self.dark || lost;
+        let keeps = if anew {
+            Keeps::Nothing
+        } else if now - self.changed >= TRADING {
+            Keeps::Unsettled
+        } else if self.entries.iter().any(Entry::out) {
+            // Who is not seen is before who is sharp, but not before who is seen.
+            Keeps::Presence
+        } else {
+            Keeps::All
+        };
         for (entry, menu) in self.entries.iter_mut().zip(&mut self.menus) {
-            entry.refresh(now, menu);
-            let gives_way = must || (may && entry.waits.is_none());
-            menu.bottom = if gives_way { 0 } else { entry.held };
+            entry.refresh(now, menu, keeps);
         }
         if self.grain == 0 {
             self.grain = self.entries.iter().fold(0, |grain, entry| common(entry.step(), grain));
@@ -273,7 +287,11 @@ impl<K: Copy + Ord> Allocator<K> {
         if !self.dark {
             self.readmit();
         }
-        self.apply(now, lost);
+        // Who gives way to who has joined has not moved of its own.
+        self.apply(now, failed || !declared);
+        if failed {
+            self.patience.on_loss(now, early);
+        }
     }
 
     /// Lets streams that get nothing have their first layer where the room for it has lasted for the shortest time.
@@ -284,7 +302,7 @@ impl<K: Copy + Ord> Allocator<K> {
         };
         let mut rest = usable - taken(&self.menus).rate;
         while rest > 0 {
-            let out = self.menus.iter_mut().filter(|menu| menu.chosen == 0 && menu.cap > 0);
+            let out = self.menus.iter_mut().filter(|menu| menu.chosen == 0 && menu.top() > 0);
             let fitting = out.filter(|menu| i64::from(menu.level(1).rate) <= rest);
             let slope = |menu: &Menu| Step::default().plus(menu.level(1)).slope();
             // Of equals the first.
@@ -297,21 +315,18 @@ impl<K: Copy + Ord> Allocator<K> {
         }
     }
 
-    /// Makes what was chosen what is held.
-    fn apply(&mut self, now: Instant, lost: bool) {
+    /// Makes what was chosen what is held. Whoever gives way then has moved, if it `counts`.
+    fn apply(&mut self, now: Instant, counts: bool) {
         let (mut raised, mut lowered) = (false, false);
         for (entry, menu) in self.entries.iter_mut().zip(&self.menus) {
             raised |= menu.chosen > entry.held;
             lowered |= menu.chosen < entry.held;
-            entry.hold(now, menu.chosen, lost);
+            entry.hold(now, menu.chosen, counts);
         }
         if raised || lowered {
             (self.changed, self.asked, self.modest) = (now, now, false);
         } else if now - self.asked >= ASKING {
             (self.asked, self.modest) = (now, !self.modest);
-        }
-        if lost {
-            self.patience.on_loss(now);
         }
         if raised {
             self.patience.on_raise(now);
@@ -407,8 +422,7 @@ impl<K: Copy + Ord> Allocator<K> {
 
     /// For everything.
     fn limit(&self) -> Bitrate {
-        let limit = self.ceiling.map_or(self.budget, |ceiling| ceiling.min(self.budget));
-        limit.min(Bitrate::from_bps(MOST_BUDGET))
+        self.within_ceiling(self.budget)
     }
 
     /// For video.
@@ -416,9 +430,13 @@ impl<K: Copy + Ord> Allocator<K> {
         self.limit().as_bps().saturating_sub(self.reserve.as_bps())
     }
 
+    fn within_ceiling(&self, rate: Bitrate) -> Bitrate {
+        rate.min(self.ceiling.unwrap_or(MOST)).min(MOST)
+    }
+
     /// For video, with the margin kept.
     fn usable(&self, proven: Bitrate) -> u64 {
-        let without = proven.as_bps() * 100 / (100 + u64::from(self.config.margin));
+        let without = self.within_ceiling(proven).as_bps() * 100 / (100 + u64::from(self.config.margin));
         without.saturating_sub(self.reserve.as_bps())
     }
 

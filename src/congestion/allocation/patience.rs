@@ -96,9 +96,9 @@ impl Patience {
         self.raised.is_some_and(|raised| now - raised < SOON)
     }
 
-    /// A layer did not fit any more: all is to be proven anew.
-    pub(super) fn on_loss(&mut self, now: Instant) {
-        if self.is_soon(now) {
+    /// A layer did not fit any more: all is to be proven anew, and for longer if it was taken too `early`.
+    pub(super) fn on_loss(&mut self, now: Instant, early: bool) {
+        if early {
             self.doublings = (self.doublings + 1).min(DOUBLINGS);
         }
         self.lost = Some(now);

@@ -10,8 +10,8 @@ use smallvec::SmallVec;
 /// Other levels that may be part of a better choice.
 const CHOICES: usize = 256;
 /// Sums that are kept side by side, and the steps that led to all that were ever kept.
-const SUMS: usize = 256;
-const TRAIL: usize = 2_048;
+const SUMS: usize = 512;
+const TRAIL: usize = 4_096;
 /// Levels that the greedy choice fills in.
 const PICKS: usize = 16;
 
@@ -24,8 +24,6 @@ pub(super) struct Line {
     pub(super) grain: i64,
     /// What is not worth more than this is of no interest.
     pub(super) least: i64,
-    /// How many sums of other levels are looked at, some nanoseconds each.
-    pub(super) effort: u32,
 }
 
 impl Line {
@@ -47,8 +45,9 @@ struct Choice {
 
 type Choices = SmallVec<[Choice; CHOICES]>;
 
-/// Chooses other levels where that is worth more; true if nothing better can have been missed.
-pub(super) fn refine(menus: &mut [Menu], line: &Line) -> bool {
+/// Chooses other levels where that is worth more; true if nothing better can have been missed. Takes what it looks at
+/// from the effort that is left.
+pub(super) fn refine(menus: &mut [Menu], line: &Line, effort: &mut u32) -> bool {
     let (mut choices, gap) = (Choices::new(), line.regret_of(line.least + line.grain));
     let mut within = collect(menus, line.price, gap, &mut choices);
     let picks = match within < gap {
@@ -62,17 +61,10 @@ pub(super) fn refine(menus: &mut [Menu], line: &Line) -> bool {
         within = collect(menus, line.price, gap, &mut choices);
     }
     choices.retain(|choice| choice.regret <= gap.min(within));
-    let value = filled.max(line.least);
-    let mut search = Search {
-        line,
-        gap: gap.min(within),
-        value,
-        end: None,
-        trail: SmallVec::new(),
-        cut: within < gap,
-        effort: line.effort,
-    };
+    let (value, trail, cut) = (filled.max(line.least), SmallVec::new(), within < gap);
+    let mut search = Search { line, gap: gap.min(within), value, end: None, trail, effort: *effort, cut };
     search.run(&choices);
+    *effort = search.effort;
     match search.end {
         None => picks.iter().for_each(|pick| take(menus, pick)),
         Some(end) => search.path(end, &choices).for_each(|choice| take(menus, choice)),
@@ -146,11 +138,13 @@ const START: u16 = u16::MAX;
 /// Sums by growing rate and growing value.
 type Sums = SmallVec<[Sum; SUMS]>;
 
-/// How far the rate of a sum can still fall and rise.
-#[derive(Debug, Default, Clone, Copy)]
+/// How far the rate of a sum can still fall and rise, and the least regret of that for each bit.
+#[derive(Debug, Clone, Copy)]
 struct Reach {
     down: i64,
     up: i64,
+    down_regret: i64,
+    up_regret: i64,
 }
 
 /// The choices of one menu.
@@ -182,16 +176,19 @@ impl Search<'_> {
     fn run(&mut self, choices: &Choices) {
         let mut groups = group(choices);
         groups.sort_unstable_by_key(|group| (group.regret, group.first));
-        let mut reach = groups.iter().fold(Reach::default(), |reach, group| reach.plus(group, 1));
+        let reaches = reaches(&groups);
         // Lists are exchanged by reference: they are large.
         let (mut before, mut next, mut merged) = (Sums::new(), Sums::new(), Sums::new());
         let (mut before, mut next, mut merged) = (&mut before, &mut next, &mut merged);
         before.push(Sum { rate: 0, value: 0, trail: START });
-        for group in &groups {
-            if group.regret > self.gap || self.effort == 0 {
+        for (group, reach) in groups.iter().zip(reaches.into_iter().rev()) {
+            if group.regret > self.gap {
                 break;
             }
-            reach = reach.plus(group, -1);
+            if self.effort == 0 {
+                self.cut = true;
+                break;
+            }
             next.clear();
             before.iter().for_each(|sum| self.keep(next, *sum, reach, None));
             for (number, choice) in (group.first..).zip(group.choices) {
@@ -230,9 +227,8 @@ impl Search<'_> {
             return;
         }
         let price = self.line.price;
-        let idle = (self.line.slack - rate - reach.up).max(0);
-        let regret = Step { rate, value }.regret(price).saturating_add(price.value * idle);
-        if regret > self.gap {
+        let rest = reach.regret_of(self.line.slack - rate, price.value);
+        if (Step { rate, value }).regret(price).saturating_add(rest) > self.gap {
             return;
         }
         if sums.len() == SUMS || self.effort == 0 || (step.is_some() && self.trail.len() == TRAIL) {
@@ -260,12 +256,37 @@ impl Search<'_> {
 }
 
 impl Reach {
-    /// With what one group can add, or without it again.
-    fn plus(self, group: &Group<'_>, times: i64) -> Reach {
-        let rates = group.choices.iter().map(|choice| i64::from(choice.rate));
-        let (down, up) = rates.fold((0, 0), |(down, up), rate| (rate.min(down), rate.max(up)));
-        Reach { down: self.down + times * down, up: self.up + times * up }
+    /// With what one more group can add.
+    fn with(self, group: &Group<'_>) -> Reach {
+        let Reach { mut down_regret, mut up_regret, .. } = self;
+        let (mut down, mut up) = (0, 0);
+        for choice in group.choices {
+            let rate = i64::from(choice.rate);
+            (down, up) = (rate.min(down), rate.max(up));
+            let regret = choice.regret / rate.abs().max(1);
+            let least = if rate > 0 { &mut up_regret } else { &mut down_regret };
+            *least = regret.min(*least);
+        }
+        Reach { down: self.down + down, up: self.up + up, down_regret, up_regret }
     }
+
+    /// The least regret of taking so much more, at what a bit costs that stays idle; or of taking so much less.
+    fn regret_of(&self, slack: i64, idle: i64) -> i64 {
+        let up = slack.clamp(0, self.up);
+        let less = self.down_regret.saturating_mul((-slack).max(0));
+        self.up_regret.min(idle) * up + idle * (slack.max(0) - up) + less
+    }
+}
+
+/// What all groups behind each one can add, the last one first.
+fn reaches(groups: &[Group<'_>]) -> SmallVec<[Reach; STREAMS]> {
+    let none = Reach { down: 0, up: 0, down_regret: i64::MAX, up_regret: i64::MAX };
+    let behind = groups.iter().rev().scan(none, |reach, group| {
+        let behind = *reach;
+        *reach = reach.with(group);
+        Some(behind)
+    });
+    behind.collect()
 }
 
 fn group(choices: &Choices) -> SmallVec<[Group<'_>; STREAMS]> {

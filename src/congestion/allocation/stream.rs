@@ -7,23 +7,13 @@ use crate::base::time::Instant;
 use crate::base::units::Bitrate;
 use smallvec::SmallVec;
 
-/// What belonging to a class is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClassWorth {
-    /// Points of being there at all.
-    pub presence: u32,
-    /// What a point of utility counts as.
-    pub factor: u32,
-}
+/// What a point counts as in each class, the most important first. Those of the first two outweigh a screenful of
+/// others, even where all that there is of them is one large layer.
+pub const CLASSES: [u32; 4] = [64, 48, 8, 1];
 
-/// The classes, the most important first: each counts twice the next one, and being there in it outweighs about a
-/// dozen streams of the next one.
-pub const CLASSES: [ClassWorth; 4] = [
-    ClassWorth { presence: 131_072, factor: 8 },
-    ClassWorth { presence: 8_192, factor: 4 },
-    ClassWorth { presence: 512, factor: 2 },
-    ClassWorth { presence: 32, factor: 1 },
-];
+/// Points of being there at all, in any layer: more than all steps to a sharp picture count in any class, so that
+/// everybody is seen before anybody is sharp.
+pub const PRESENCE: u32 = 1_400;
 
 /// The greatest weight.
 const MOST_WEIGHT: u8 = 16;
@@ -63,6 +53,17 @@ struct Rung {
     utility: u8,
     /// Its place in the caller's ladder.
     place: u8,
+}
+
+/// What streams keep when it is decided anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeps {
+    Nothing,
+    /// All of it where one has moved often of late.
+    Unsettled,
+    /// To be there.
+    Presence,
+    All,
 }
 
 #[derive(Debug, Clone)]
@@ -123,9 +124,9 @@ impl<K> Entry<K> {
         before != self.declared()
     }
 
-    /// What the caller says of it, rates apart.
-    fn declared(&self) -> (u8, u8, u8, [(u8, u8); limits::RUNGS]) {
-        (self.class, self.weight, self.len, self.rungs.map(|rung| (rung.utility, rung.place)))
+    /// What the caller says of it, apart from what is measured: rates, and utilities by them.
+    fn declared(&self) -> (u8, u8, u8, [u8; limits::RUNGS]) {
+        (self.class, self.weight, self.len, self.rungs.map(|rung| rung.place))
     }
 
     /// Orders the layers and leaves out those that cost more and are worth no more.
@@ -151,14 +152,19 @@ impl<K> Entry<K> {
         (self.moves, self.waits, self.stale) = (Moves::default(), None, true);
     }
 
-    /// Brings the menu up to date.
-    pub(super) fn refresh(&mut self, now: Instant, menu: &mut Menu) {
-        let waits = self.moves.waits(now);
-        if !self.stale && waits.is_some() == self.waits.is_some() {
-            return;
+    /// Brings the menu up to date. `keeps` says what it need not give up for others.
+    pub(super) fn refresh(&mut self, now: Instant, menu: &mut Menu, keeps: Keeps) {
+        self.waits = self.moves.waits(now);
+        if std::mem::take(&mut self.stale) {
+            menu.set((1..=self.len).map(|level| self.level(level)));
         }
-        (self.waits, self.stale) = (waits, false);
-        menu.set((1..=self.reachable()).map(|level| self.level(level)));
+        let least = match keeps {
+            Keeps::Nothing => 0,
+            Keeps::Unsettled if self.waits.is_none() => 0,
+            Keeps::Presence => self.held.min(1),
+            Keeps::Unsettled | Keeps::All => self.held,
+        };
+        menu.limit(least, self.reachable());
     }
 
     /// The highest level that it may go to: one that waits may stay, or come back from nothing.
@@ -172,9 +178,7 @@ impl<K> Entry<K> {
         let next = if level < self.len { self.rung(level + 1).utility } else { u8::MAX };
         let room = u32::from(next.saturating_sub(rung.utility)).saturating_sub(1);
         let inertia = if level == self.held { room.min(INERTIA) } else { 0 };
-        let class = self.worth();
-        let points = class.presence + class.factor * (u32::from(rung.utility) + inertia);
-        Level { rate: rung.rate, value: u32::from(self.weight) * points }
+        Level { rate: rung.rate, value: self.step() * (PRESENCE + u32::from(rung.utility) + inertia) }
     }
 
     /// The steps from the level that is held to each that it may go up to.
@@ -183,24 +187,20 @@ impl<K> Entry<K> {
         (self.held + 1..=self.reachable()).map(move |level| self.level(level).above(here))
     }
 
-    /// Takes a level. `lost` says that what all held did not fit any more.
-    pub(super) fn hold(&mut self, now: Instant, level: u8, lost: bool) {
+    /// Takes a level. Giving way is a move if it `counts`.
+    pub(super) fn hold(&mut self, now: Instant, level: u8, counts: bool) {
         if level == self.held {
             return;
         }
         let upwards = level > self.held;
-        self.moves.on_step(now, upwards, lost && !upwards);
+        self.moves.on_step(now, upwards, counts && !upwards);
         (self.held, self.stale, self.waits) = (level, true, self.moves.waits(now));
     }
 
-    fn worth(&self) -> ClassWorth {
-        let [.., last] = CLASSES;
-        CLASSES.get(usize::from(self.class)).copied().unwrap_or(last)
-    }
-
-    /// All its worths are multiples of this.
+    /// What a point counts as: all its worths are multiples of this.
     pub(super) fn step(&self) -> u32 {
-        u32::from(self.weight) * self.worth().factor
+        let [.., last] = CLASSES;
+        u32::from(self.weight) * CLASSES.get(usize::from(self.class)).copied().unwrap_or(last)
     }
 
     fn rung(&self, level: u8) -> Rung {

@@ -365,7 +365,9 @@ impl Estimator {
         let now = self.advance(now);
         let more = demand.next > self.demand.next;
         self.demand = Demand { most: demand.most.max(demand.next), ..demand };
-        if more && self.target < demand.next.as_bps() as f64 {
+        // What the last probe has asked for is answered.
+        let tried = self.prober.probed().is_some_and(|probed| probed.rate >= demand.next);
+        if more && !tried && self.target < demand.next.as_bps() as f64 {
             self.prober.hurry(now);
             self.start_probe(now);
         }
@@ -411,6 +413,13 @@ impl Estimator {
             ceiling: self.ceiling().map(bitrate),
             probed: self.prober.probed(),
         }
+    }
+
+    /// Whether the target is the initial one still, or has risen from it by use alone: nothing has lowered it, and the
+    /// first probes, which come in a series, have not ended.
+    pub fn is_guess(&self) -> bool {
+        let probed = self.prober.probed().is_some() && !self.prober.is_in_series();
+        matches!(self.cause, Cause::Start | Cause::Rise) && !probed
     }
 
     fn mode(&self) -> Mode {

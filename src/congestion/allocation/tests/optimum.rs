@@ -90,7 +90,7 @@ fn of_many_streams_the_gap_to_the_optimum_is_small() {
                 _ => mixed(&mut random, streams),
             };
             if round / 4 % 2 == 0 {
-                // Without what presence counts the gap is not lost in large numbers.
+                // Of one class: no gap is lost in large numbers.
                 given.iter_mut().for_each(|one| one.class = 3);
             }
             let (found, best) = compared(&given, &mut random, dynamic_programming);

@@ -81,9 +81,9 @@ fn each_grant_says_why_in_numbers() {
     assert_eq!(changes, [Change { key: 1, before: None, grant }]);
     assert_eq!(allocator.changes().count(), 0);
 
-    allocator.set_ceiling(at(0), Some(kbps(900)));
+    allocator.set_ceiling(Some(kbps(900)));
     assert_eq!(reason(&allocator, 1), Reason::Ceiling);
-    allocator.set_ceiling(at(0), None);
+    allocator.set_ceiling(None);
     allocator.set_budget(at(0), kbps(1_600));
     allocator.allocate(at(0));
     assert_eq!(reason(&allocator, 1), Reason::Waiting);
@@ -153,7 +153,7 @@ fn streams_that_are_all_the_same_are_no_trap() {
         let (rate, worth) = sums(&decided(&all, kbps(budget)), &all);
         assert!(rate <= budget * 1_000 && rate + 100_000 > budget * 1_000);
         let seen = (budget / 100).min(all.len() as u64);
-        assert_eq!(worth, 4 * (32 * seen + rate / 100_000));
+        assert_eq!(worth, 4 * (u64::from(PRESENCE) * seen + rate / 100_000));
     }
     // And streams of which two at a time are the same.
     (0..).zip(&mut all).for_each(|(at, one)| {
@@ -200,6 +200,6 @@ fn the_demand_is_what_turns_the_next_layer_on() {
     }
     // All is on: what is taken is to be sustained, and nothing else.
     assert_eq!(allocator.demand(), Demand { next: total(3_000), most: total(3_000) });
-    allocator.set_ceiling(at(0), Some(kbps(2_000)));
+    allocator.set_ceiling(Some(kbps(2_000)));
     assert_eq!(allocator.demand(), Demand { next: kbps(2_000), most: kbps(2_000) });
 }
