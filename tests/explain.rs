@@ -96,7 +96,13 @@ fn a_log_becomes_a_story() {
     has(10.0, &["for a start", " kbit/s"]);
     assert!(told.iter().any(|line| line.contains("begin at ")), "{all}");
     has(30.0, &["the path carries ", "(was ", "packets waited ", " ms"]);
-    has(30.0, &["from 720 to 180 lines", " more would be needed"]);
+    has(30.0, &["(was 720 lines)", "nothing is left for it"]);
+    let regained = |line: &String| {
+        (31.0..45.0).contains(&start_of(line))
+            && line.contains("180 lines")
+            && line.contains(" more would be needed")
+    };
+    assert!(told.iter().any(regained), "nobody is seen on the narrow path:\n{all}");
     let won = |line: &String| {
         start_of(line) > 45.0 && line.contains("to 720 lines") && line.contains("all that there is")
     };

@@ -101,7 +101,11 @@ fn a_meeting_of_ten_on_a_narrow_lossy_line_has_its_sound_and_no_freeze() {
     let seen = shares.iter().filter(|share| share.layer.is_some()).count();
     let (sound, picture) = (silences(&mut conference, false), silences(&mut conference, true));
     let switches = switches(&conference, from);
-    while let Some(d) = conference.engine.poll_decision() { if !matches!(d.choice, Choice::KeyFrame{..}) { println!("{d:?}"); } }
+    while let Some(d) = conference.engine.poll_decision() {
+        if !matches!(d.choice, Choice::KeyFrame { .. }) {
+            println!("{d:?}");
+        }
+    }
     assert!(seen >= 6, "{shares:?}");
     assert!(
         shares.iter().all(|share| share.granted.is_some() || share.reason == Reason::Budget),
@@ -154,7 +158,11 @@ fn a_wide_path_carries_everything_and_a_fall_takes_the_largest_first() {
     bottleneck(&mut conference).steps.push((from, 8_000));
     // What moved often on the narrow path is let go up once the wide one has lasted.
     conference.drive(seconds(30));
-    while let Some(d) = conference.engine.poll_decision() { if !matches!(d.choice, Choice::KeyFrame{..}) { println!("{d:?}"); } }
+    while let Some(d) = conference.engine.poll_decision() {
+        if !matches!(d.choice, Choice::KeyFrame { .. }) {
+            println!("{d:?}");
+        }
+    }
     assert_eq!(granted(&mut conference), [Some(2); 3], "and all of it is back");
 }
 
@@ -176,7 +184,6 @@ fn who_is_pinned_or_shows_a_screen_comes_before_the_others_and_the_order_is_the_
         viewer.set_view(Some(View { pinned: vec![pinned], ..View::default() }));
         conference.drive(seconds(15));
         let granted = granted(&mut conference);
-        while let Some(d) = conference.engine.poll_decision() { if !matches!(d.choice, Choice::KeyFrame{..}) { println!("{d:?}"); } }
         assert!(granted[first] == granted.iter().copied().max().unwrap(), "{classes:?}: {granted:?}");
         assert!(granted[first] > granted[0], "{classes:?}: {granted:?}");
         assert!(granted.iter().all(Option::is_some), "everybody is seen: {granted:?}");
@@ -227,6 +234,66 @@ fn what_a_publisher_loses_on_its_way_up_lowers_nobodys_estimate() {
     let basis = viewer.estimate().expect("its path is estimated");
     assert!(basis.target >= Bitrate::from_kbps(2_800) && basis.loss < 0.001, "{basis:?}");
     assert_eq!(granted(&mut conference), [Some(2); 2]);
+}
+
+/// Sees with whose mouth nobody speaks: seat 0 receives the video of seats 1 and 2 alone.
+fn silent_film() -> Conference {
+    let mut conference = Conference::new(options());
+    let room = conference.room();
+    conference.net.set_default(Link::delay(millis(20)));
+    for index in 0..3 {
+        conference.add_with(room, index, Plan { audio: false, video: index > 0, ..PLAN });
+    }
+    conference.connect();
+    conference
+}
+
+#[test]
+fn s_bwe_05_after_silence_in_which_nothing_was_left_to_be_sent_video_returns() {
+    let mut conference = silent_film();
+    conference.drive(seconds(5));
+    assert_eq!(granted(&mut conference), [Some(2); 2]);
+    // Nothing comes back, until not even one small picture is granted.
+    conference.net.set_link(home(0), server(), Link::delay(millis(20)).with(Stage::Loss(1.0)));
+    conference.drive(seconds(8));
+    assert_eq!(granted(&mut conference), [None; 2]);
+    conference.net.set_link(home(0), server(), Link::delay(millis(20)));
+    conference.drive(seconds(8));
+    assert!(granted(&mut conference).iter().all(Option::is_some), "{:?}", granted(&mut conference));
+}
+
+#[test]
+fn a_single_encoding_above_the_first_guess_is_not_cut_off_before_its_path_is_known() {
+    // 1,270 kbit/s in one encoding, where 300 are guessed.
+    let mut conference = Conference::new(options());
+    let room = conference.room();
+    conference.net.set_default(Link::delay(millis(20)));
+    for index in 0..2 {
+        conference.add_with(room, index, Plan { encodings: 1, parts: 9, ..PLAN });
+    }
+    conference.connect();
+    conference.drive(seconds(3));
+    conference.assert_all_seen(20);
+    assert!(switches(&conference, Instant::ZERO) <= 1, "it begins, and goes on");
+    let id = conference.participant(0);
+    let rate =
+        conference.engine.participant(id).and_then(|one| one.allocation().next()?.basis).expect("a share");
+    assert!(rate.rate > Bitrate::from_kbps(600), "{rate:?}");
+}
+
+#[test]
+fn a_flood_of_requests_is_answered_within_the_rate_and_new_media_goes_on() {
+    // The path falls far, with a long queue that drops: all that it dropped is asked for at once.
+    let mut conference = few(8_000, options());
+    let from = conference.now;
+    bottleneck(&mut conference).steps.push((from, 900));
+    let mut most = 0;
+    for _ in 0..40 {
+        conference.drive(millis(100));
+        most = most.max(shares(&mut conference)[0].basis.expect("a path").reserve.as_bps());
+    }
+    assert!(most < 278_000 + 900_000 / 4, "repair is a part of what goes first: {most}");
+    assert!(granted(&mut conference).iter().any(Option::is_some));
 }
 
 #[test]

@@ -135,7 +135,7 @@ impl World {
 
     /// The same with video in three temporal layers and estimates that move; what is decided by them is kept.
     pub(crate) fn deciding(dialect: Box<dyn Dialect>, listeners: usize) -> World {
-        let [initial, min, max] = [2_000, 100, 100_000].map(Bitrate::from_kbps);
+        let [initial, min, max] = [400, 45, 100_000].map(Bitrate::from_kbps);
         let bounds = bwe::Config { initial, min, max };
         let mut world = World::with_estimate(dialect, RoomConfig::default(), Some(bounds), 256);
         world.kept.numbers = Some(Vec::new());

@@ -204,7 +204,9 @@ impl Peer {
 fn layered(seq: u64) -> [u8; 7] {
     let [high, low] = (seq as u16 | 0x8000).to_be_bytes();
     let layer = LAYERS[(seq % 4) as usize];
-    [0x90, 0xe0, high, low, (seq / 4) as u8, layer << 6, 1]
+    // Pictures above the lowest layer need no other above it.
+    let sync = u8::from(layer > 0) << 5;
+    [0x90, 0xe0, high, low, (seq / 4) as u8, layer << 6 | sync, 1]
 }
 
 fn mac(pwd: &str, pieces: &[&[u8]]) -> [u8; 20] {

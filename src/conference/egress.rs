@@ -122,9 +122,10 @@ impl Engine {
     ) -> Option<Written> {
         let (written, in_vain) = loop {
             let participant = self.participants.get_mut(id)?;
+            // Without a way to send nothing is due, and nothing waits for its time.
+            (participant.egress.due, participant.egress.held) = (false, false);
             let path = participant.path?;
             participant.network.keys()?;
-            participant.egress.due = false;
             if !self.begin_fitting(now, id) {
                 break (None, true);
             }

@@ -303,6 +303,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_again_keeps_to_the_rate_however_much_it_is() {
+        let mut pacer = pacer(960);
+        let (mut now, mut sent, mut left) = (Instant::from_millis(1), 0, 200 * PACKET);
+        while now < Instant::from_millis(1_001) {
+            pacer.set_waiting(Waiting { repair: left, ..Waiting::default() });
+            match pacer.poll(now) {
+                Some(turn) => {
+                    assert_eq!(turn.class, Class::Repair);
+                    pacer.on_sent(now, turn.class, PACKET);
+                    (sent, left) = (sent + PACKET, left - PACKET);
+                }
+                None => now = pacer.poll_timeout().expect("something waits"),
+            }
+        }
+        // 120,000 bytes in a second.
+        assert!((sent as i64 - 120_000).abs() <= 2 * PACKET as i64, "{sent}");
+    }
+
+    #[test]
     fn padding_waits_for_the_rate_as_well() {
         let (mut pacer, now) = (pacer(96), Instant::from_millis(1));
         pacer.on_sent(now, Class::Padding, PACKET);

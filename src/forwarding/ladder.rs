@@ -376,6 +376,29 @@ mod tests {
     }
 
     #[test]
+    fn a_key_frame_is_no_change_of_rate_and_a_change_is_followed_in_seconds() {
+        let mut meter = Meter::new(Instant::ZERO);
+        // Ten frames in each quarter of a second.
+        let mut quarter = |at: u64, bytes: u16, key: u16| {
+            for frame in 0..10 {
+                let now = Instant::from_millis(250 * at + 25 * frame);
+                meter.on_packet(now, Layer::default(), if frame == 0 { key } else { bytes }, true);
+            }
+            meter.measure(Instant::from_millis(250 * (at + 1)));
+            meter.counts[0].bitrate / 1_000
+        };
+        // A picture begins with a key frame.
+        let start: Vec<_> = (0..8).map(|at| quarter(at, 500, if at == 0 { 5_000 } else { 500 })).collect();
+        assert_eq!((start[0], start[7]), (304, 178));
+        let flat = (8..24).map(|at| quarter(at, 500, 500)).last();
+        assert_eq!(flat, Some(162));
+        let key = quarter(24, 500, 8_000);
+        assert!(key <= 162 * 17 / 16, "{key}");
+        let doubled: Vec<_> = (25..41).map(|at| quarter(at, 1_000, 1_000)).collect();
+        assert!(doubled[3] > 200 && doubled[11] > 280 && doubled[15] <= 320, "{doubled:?}");
+    }
+
+    #[test]
     fn a_wish_gets_the_best_within_it() {
         let ladder = simulcast();
         let choose = |wish: Wish| ladder.choose(&wish);

@@ -306,7 +306,7 @@ impl Congestion {
         // Nobody is probed of whom nothing is heard (S-BWE-05), or who lies.
         let willing = self.counts.lies == 0 && self.kind != FeedbackKind::None;
         let heard = self.unheard.is_none_or(|since| now - since < limits::PROBE_PATIENCE);
-        let wanted = if willing && heard { self.estimator.poll_probe(now) } else { None };
+        let wanted = self.estimator.poll_probe(now).filter(|_| willing && heard);
         self.note_probe(now, wanted.is_some());
         wanted
     }

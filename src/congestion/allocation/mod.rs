@@ -18,9 +18,9 @@
 //! budget has leapt, which is a probe's doing, else when the room has lasted; the longer, the more often what was taken
 //! was lost again. The layer that a stream has is worth a few points more than it would be, less than the next layer
 //! adds, so that streams of equal worth do not trade places; unless streams, classes or ladders changed, none gives way
-//! to another before all have stayed for 10 s, except that a sharper picture does to who gets nothing. A stream that once lost a layer to the budget
-//! does not go up after three moves within a minute. One that gets nothing has its first layer after 0.4 to 0.8 s of
-//! room in any case.
+//! to another before all have stayed for 10 s, except that a sharper picture does to who gets nothing. A stream that once
+//! gave way does not go up after three moves within a minute. One that gets nothing has its first layer after 0.4 to
+//! 0.8 s of room in any case.
 //!
 //! **What to prove.** [`Allocator::demand`] is the total with which the next layer is turned on, reserve and margin
 //! included. Once so much is proven something is turned on: estimator and allocator cannot wait for each other.

@@ -117,9 +117,9 @@ impl Patience {
     }
 }
 
-/// The moves of one stream: steps the same way, one soon after the other, are one. A stream that has lost a layer to
-/// the budget does not go up after three moves within a minute, so that there are four if it falls once more. How it
-/// came to where that first happened does not count.
+/// The moves of one stream: steps the same way, one soon after the other, are one. A stream that has given way
+/// does not go up after three moves within a minute, so that there are four if it falls once more. How it came to where
+/// that first happened does not count.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Moves {
     /// When the last ones ended, the latest first.
@@ -128,9 +128,10 @@ pub(super) struct Moves {
 }
 
 impl Moves {
-    pub(super) fn on_step(&mut self, now: Instant, upwards: bool, lost: bool) {
+    /// The first that counts is one that gives way.
+    pub(super) fn on_step(&mut self, now: Instant, upwards: bool, gives_way: bool) {
         let [latest, second, third] = self.at;
-        if latest.is_none() && !lost {
+        if latest.is_none() && !gives_way {
             return;
         }
         let goes_on = latest.is_some_and(|latest| upwards == self.upwards && now - latest < ONE_MOVE);

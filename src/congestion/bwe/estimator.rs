@@ -434,7 +434,9 @@ impl Estimator {
 
     /// The bytes of a packet that a probe wants now: asked when nothing else waits and the pace allows.
     pub fn poll_probe(&mut self, now: Instant) -> Option<usize> {
-        self.prober.poll(now, self.measured.history.end())
+        let now = self.advance(now);
+        let probe = self.prober.poll(now, self.measured.history.end());
+        probe.or_else(|| self.silence.asks(now).then_some(silence::ASKING_SIZE))
     }
 
     /// Does what is due.
@@ -456,8 +458,8 @@ impl Estimator {
         // One that is due but has to wait for something else is looked at again with the next feedback.
         let probe = self.prober.poll_timeout(self.target, self.demand);
         let probe = probe.filter(|at| *at > self.now && self.state == State::Rise);
-        let silence = self.silence.poll_timeout(&self.measured);
-        [probe, silence].into_iter().flatten().min()
+        let (silence, asks) = (self.silence.poll_timeout(&self.measured), self.silence.asks_at());
+        [probe, silence, asks].into_iter().flatten().min()
     }
 
     fn set(&mut self, target: f64, cause: Cause) {

@@ -2,7 +2,8 @@
 //!
 //! Whether media or feedback is lost cannot be told, so the estimate falls by a fifth five times a second, to the least,
 //! and nothing is probed. When feedback is back, a probe finds out at once whether the path still carries what it did.
-//! Who sends nothing waits for nothing: the last packet before a pause may be lost without anybody being told.
+//! Who sends nothing waits for nothing: the last packet before a pause may be lost without anybody being told. But where
+//! nothing was left to be sent because of the silence, a packet now and then asks whether it is over.
 
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ const MOST: Duration = Duration::from_secs(5);
 /// After that the estimate falls by this factor in each such time.
 pub(super) const FACTOR: f64 = 0.8;
 const EVERY: Duration = Duration::from_millis(200);
+/// Where nothing else leaves in this time, a packet asks; of so many bytes.
+const ASKING: Duration = Duration::from_secs(1);
+pub(super) const ASKING_SIZE: usize = 200;
 
 /// Whether feedback comes.
 #[derive(Debug, Default, Clone, Copy)]
@@ -26,6 +30,8 @@ pub(super) struct Silence {
     since: Option<Instant>,
     /// When the last packet left.
     sent: Instant,
+    /// When a packet was last wanted to ask.
+    asked: Instant,
     /// Whether the estimate fell for it.
     fallen: bool,
 }
@@ -46,6 +52,18 @@ impl Silence {
     /// Whether nothing is heard any more.
     pub(super) fn is_silent(&self) -> bool {
         self.fallen
+    }
+
+    /// When a packet is to ask whether it is over.
+    pub(super) fn asks_at(&self) -> Option<Instant> {
+        self.fallen.then(|| self.sent.max(self.asked) + ASKING)
+    }
+
+    /// Whether a packet is to ask now.
+    pub(super) fn asks(&mut self, now: Instant) -> bool {
+        let asks = self.asks_at().is_some_and(|at| at <= now);
+        self.asked = if asks { now } else { self.asked };
+        asks
     }
 
     /// Whether the estimate falls now.
@@ -102,6 +120,20 @@ mod tests {
         });
         assert_eq!(falls.count(), 5);
         assert!(silence.is_silent() && silence.on_heard(at(3_600)) && !silence.is_silent());
+    }
+
+    #[test]
+    fn where_nothing_is_left_to_be_sent_a_packet_asks_each_second() {
+        let (mut silence, measured) = sent();
+        assert_eq!((silence.asks(at(9_000)), silence.asks_at()), (false, None), "it has not fallen");
+        assert!(silence.handle_timeout(at(2_501), &measured));
+        silence.on_sent(at(2_600));
+        assert_eq!(silence.asks_at(), Some(at(3_600)));
+        assert!(!silence.asks(at(3_599)) && silence.asks(at(3_600)));
+        // Whether it could be sent or not.
+        assert_eq!((silence.asks(at(3_601)), silence.asks_at()), (false, Some(at(4_600))));
+        silence.on_heard(at(4_000));
+        assert_eq!(silence.asks_at(), None);
     }
 
     #[test]

@@ -182,12 +182,16 @@ fn s_bwe_05_a_pause_is_no_silence() {
     let before = network.estimator.target();
     // The last packets are lost, and nothing follows.
     let now = network.now + Duration::from_secs(60);
+    let mut asked = 0;
     for ms in 0..60_000 {
-        network.estimator.handle_timeout(network.now + Duration::from_millis(ms));
+        let now = network.now + Duration::from_millis(ms);
+        network.estimator.handle_timeout(now);
+        asked += u32::from(network.estimator.poll_probe(now).is_some());
     }
-    network.estimator.handle_timeout(now);
     assert!(network.estimator.target().as_bps() * 2 > before.as_bps(), "{before:?}");
-    assert_eq!(network.estimator.poll_timeout(), None);
+    // A packet each second asks whether anybody hears.
+    assert!((58..=60).contains(&asked), "{asked}");
+    assert!(network.estimator.poll_timeout().is_some_and(|at| at > now - Duration::from_millis(1)));
 }
 
 #[test]

@@ -132,7 +132,6 @@ fn no_stream_switches_often_where_its_budget_allows_to_hold() {
             course.run(low, down);
         }
         let of_one = course.in_a_minute(streams);
-        if of_one > 5 { println!("{streams} streams, {least} low {low} high {high} up {up} down {down}, top {}", top(&given)); for key in 0..streams { let sw: Vec<_> = course.switches.iter().filter(|(_, of, _)| *of == key).map(|(at,_,up)| if *up { *at as i64 } else { -(*at as i64) }).collect(); println!("{key}: {sw:?}"); } }
         (most, fifth) = (most.max(of_one), fifth + u32::from(of_one > 4));
         (switches, minutes) = (switches + course.since(1), minutes + 5.0 * streams as f64);
     }
