@@ -50,6 +50,8 @@
 //! | [`dtls`] | [`dtls::Association`], a DTLS-SRTP handshake | keys for SRTP |
 //! | [`ice`] | [`ice::Agent`], one participant's connectivity | many agents behind one socket |
 //! | [`framing`] | datagrams over a stream (RFC 4571) | ICE over TCP |
+//! | [`layers`] | [`layers::Selector`], which layers of a source a subscription gets | forwarding scalable video |
+//! | [`bwe`] | [`bwe::Estimator`], what a path carries, by what is told of it | any sender of media |
 //! | [`pacing`] | [`pacing::Pacer`], when packets leave and in which order | any sender of media |
 //! | [`speakers`] | [`speakers::Speakers`], whose sound is forwarded and who leads | audio conferences |
 //! | [`allocation`] | [`allocation::Allocator`], which layer of each video a budget is spent on | an SFU's or a client's choice |

@@ -101,11 +101,6 @@ fn a_meeting_of_ten_on_a_narrow_lossy_line_has_its_sound_and_no_freeze() {
     let seen = shares.iter().filter(|share| share.layer.is_some()).count();
     let (sound, picture) = (silences(&mut conference, false), silences(&mut conference, true));
     let switches = switches(&conference, from);
-    while let Some(d) = conference.engine.poll_decision() {
-        if !matches!(d.choice, Choice::KeyFrame { .. }) {
-            println!("{d:?}");
-        }
-    }
     assert!(seen >= 6, "{shares:?}");
     assert!(
         shares.iter().all(|share| share.granted.is_some() || share.reason == Reason::Budget),
@@ -158,11 +153,6 @@ fn a_wide_path_carries_everything_and_a_fall_takes_the_largest_first() {
     bottleneck(&mut conference).steps.push((from, 8_000));
     // What moved often on the narrow path is let go up once the wide one has lasted.
     conference.drive(seconds(30));
-    while let Some(d) = conference.engine.poll_decision() {
-        if !matches!(d.choice, Choice::KeyFrame { .. }) {
-            println!("{d:?}");
-        }
-    }
     assert_eq!(granted(&mut conference), [Some(2); 3], "and all of it is back");
 }
 
@@ -260,6 +250,50 @@ fn s_bwe_05_after_silence_in_which_nothing_was_left_to_be_sent_video_returns() {
     conference.net.set_link(home(0), server(), Link::delay(millis(20)));
     conference.drive(seconds(8));
     assert!(granted(&mut conference).iter().all(Option::is_some), "{:?}", granted(&mut conference));
+}
+
+#[test]
+fn a_queue_that_was_told_of_last_does_not_keep_a_film_without_sound_away() {
+    // 1,270 kbit/s in one layer or nothing, over 4 Mbit/s and for five seconds one.
+    let mut conference = Conference::new(options());
+    let room = conference.room();
+    let down = (server(), home(0));
+    let start = conference.now;
+    let mut path = Bottleneck::new(4_000, millis(300));
+    path.steps.extend([(start + seconds(15), 1_000), (start + seconds(20), 4_000)]);
+    conference.net.bottlenecks.insert(down, path);
+    conference.net.set_default(Link::delay(millis(20)));
+    for index in 0..2 {
+        let plan = Plan { audio: false, video: index > 0, encodings: 1, parts: 9, key_parts: 27, ..PLAN };
+        conference.add_with(room, index, plan);
+    }
+    conference.connect();
+    conference.drive(seconds(10));
+    assert!(granted(&mut conference)[0].is_some());
+    conference.drive(start + seconds(19) - conference.now);
+    assert_eq!(granted(&mut conference), [None]);
+    conference.drive(seconds(15));
+    assert!(granted(&mut conference)[0].is_some(), "it is back");
+}
+
+#[test]
+fn who_joins_a_meeting_that_goes_on_begins_with_its_share() {
+    let mut conference = meeting(10, 1_500, 0.0, options());
+    conference.drive(seconds(5));
+    // Somebody else comes, over as narrow a path.
+    let room = conference.seats[0].room;
+    let down = (server(), home(10));
+    conference.net.bottlenecks.insert(down, Bottleneck::new(1_500, millis(300)));
+    conference.net.set_link(down.0, down.1, Link::delay(millis(30)));
+    let seat = conference.seats.len();
+    conference.add_with(room, 10, Plan { video: false, ..PLAN });
+    conference.connect();
+    conference.drive(seconds(5));
+    let narrow = conference.net.bottlenecks[&down].clone();
+    assert!(narrow.waited < millis(150) && narrow.dropped == 0, "{narrow:?}");
+    let id = conference.participant(seat);
+    let shares: Vec<_> = conference.engine.participant(id).expect("it is there").allocation().collect();
+    assert!(shares.iter().filter(|share| share.layer.is_some()).count() >= 6, "{shares:?}");
 }
 
 #[test]

@@ -280,6 +280,16 @@ fn s_bwe_05_media_ends_when_nothing_is_heard_and_goes_on_with_the_first_report()
 fn s_bwe_05_nobody_is_probed_without_a_path() {
     let mut conference = call();
     conference.endpoint(0).stopped = true;
+    // Of whom nothing is heard nothing more is asked.
+    let probed = |conference: &mut Conference| {
+        let id = conference.participant(0);
+        let stats = conference.engine.participant(id).and_then(|one| one.transport_stats());
+        stats.expect("it is there").probe_packets_sent
+    };
+    conference.drive(limits::PROBE_PATIENCE + seconds(1));
+    let before = probed(&mut conference);
+    conference.drive(limits::MEDIA_TIMEOUT);
+    assert_eq!(probed(&mut conference), before);
     // Consent ends (RFC 7675), and with it everything.
     conference.drive(limits::CONSENT_TIMEOUT + seconds(8));
     assert!(conference.seats[0].left.is_some());

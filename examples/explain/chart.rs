@@ -32,7 +32,7 @@ text{fill:#3b4252;font:11px sans-serif}.t{font-size:14px;font-weight:bold}.m{fil
 .y{fill:#c79af0;stroke:#c79af0}.n{stroke:#c79af0}.k{fill:#ff6b8f}}";
 
 /// Where an axis may end, so that its quarters are round; or ten, a hundred, ... times that.
-const TOPS: [f64; 9] = [1.0, 1.2, 1.6, 2.0, 2.4, 3.0, 4.0, 6.0, 8.0];
+const TOPS: [f64; 10] = [1.0, 1.2, 1.6, 2.0, 2.4, 3.0, 4.0, 5.0, 6.0, 8.0];
 
 /// A span of time across, values of 0 to `top` upwards.
 struct Panel {
@@ -51,7 +51,7 @@ pub(crate) fn svg(log: &Log, who: &str) -> Option<String> {
     let panel = Panel {
         y: HEAD,
         height: RATES,
-        top: nice(1.05 * highest(&lines), &TOPS),
+        top: nice(1.02 * highest(&lines), &TOPS),
         from,
         to: to.max(from + 1.0),
     };
@@ -110,13 +110,17 @@ fn titled(shape: &str, title: &str) -> String {
     shape.replacen("</path>", &format!("<title>{title}</title></path>"), 1)
 }
 
+/// The highest of the estimate and of what it is spent on; probes may reach beyond it by less than a third.
 fn highest(lines: &[&Line]) -> f64 {
-    let values = lines.iter().map(|line| match &line.what {
+    let rates = lines.iter().map(|line| match &line.what {
         What::Estimate(estimate) => estimate.target.max(estimate.reserve + estimate.video),
         What::Granted(Granted { basis: Some(basis), .. }) => basis.reserve + basis.video,
         _ => 0.0,
     });
-    values.fold(1_000.0, f64::max)
+    let rates = rates.fold(1_000.0, f64::max);
+    let probes =
+        lines.iter().map(|line| if let What::Probed(probed) = &line.what { probed.rate } else { 0.0 });
+    probes.filter(|rate| *rate < 1.33 * rates).fold(rates, f64::max)
 }
 
 /// The estimate, what it is spent on, and probes.
@@ -281,7 +285,7 @@ impl Panel {
                 y + 4.0
             );
         }
-        let _ = writeln!(out, "<text class='m' x='{}' y='{:.1}'>kbit/s</text>", LEFT + 5.0, self.y - 3.0);
+        let _ = writeln!(out, "<text class='m' x='8' y='{:.1}'>kbit/s</text>", self.y - 12.0);
         let step = nice((self.to - self.from) / 12.0, &[1.0, 2.0, 5.0]);
         let mut at = (self.from / step).ceil() * step;
         while at <= self.to {

@@ -451,7 +451,7 @@ fn reason(group: &[Vec<&Move>]) -> String {
         "ceiling" => {
             format!(", as there is a ceiling of {}", rate(last.basis.map_or(0.0, |basis| basis.budget)))
         }
-        "waiting" => ", and more only once the room for it has lasted".into(),
+        "waiting" => ", and more only once things have been calm".into(),
         _ => String::new(),
     }
 }

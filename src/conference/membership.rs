@@ -402,7 +402,7 @@ impl Engine {
 
     /// A subscription that was negotiated begins to receive, once its participant is connected.
     pub(super) fn seat(&mut self, now: Instant, key: SubscriptionId) {
-        let Some(subscription) = self.subscriptions.get_mut(key) else {
+        let Some(subscription) = self.subscriptions.get(key) else {
             return;
         };
         let connected =
@@ -411,23 +411,29 @@ impl Engine {
             return;
         }
         let (subscriber, source_id) = (subscription.subscriber, subscription.source);
-        let Some(source) = self.sources.get_mut(source_id) else {
+        let video = self.sources.get(source_id).is_some_and(|source| source.info.kind == MediaKind::Video);
+        if video {
+            self.fit(now, subscriber);
+        }
+        let shared = video && self.shares(subscriber);
+        let (Some(subscription), Some(source)) =
+            (self.subscriptions.get_mut(key), self.sources.get_mut(source_id))
+        else {
             return;
         };
         // Numbers go on where they ended: none is used twice (I-10).
         subscription.rewriter.pause();
-        // Its share follows at once; what is wished for is asked for meanwhile.
-        let target = subscription.target(&source.ladder);
+        // What is known to take much waits for its share, which is made at once; what is not known begins.
+        let awaits_share = shared && !source.ladder.rungs().is_empty();
+        let target = if awaits_share { None } else { subscription.target(&source.ladder) };
         subscription.rewriter.set_target(target);
         subscription.granted = target;
         subscription.seat = Some(source.audience.len());
         source.audience.push(Listener { subscription: key, subscriber, rewriter: subscription.rewriter });
-        let video = source.info.kind == MediaKind::Video;
         if let Some(target) = target {
             self.want_keyframe(now, source_id, target.encoding, KeyFrameReason::Switch);
         }
         if video {
-            self.fit(now, subscriber);
             self.touch(now, subscriber);
         }
         self.arm_reports(now, subscriber);

@@ -267,6 +267,7 @@ impl Sharing {
         let moved = self.budget.replace(budget) != Some(budget);
         if moved {
             self.allocator.set_budget(now, budget);
+            self.allocator.set_reserve(Bitrate::from_bps(self.reserve()));
         }
         let decides = stale || measured || moved || self.due.is_some_and(|due| due <= now);
         if decides {
@@ -449,6 +450,12 @@ impl Engine {
         }
     }
 
+    /// Whether a participant's videos share what its path carries.
+    pub(super) fn shares(&self, id: ParticipantId) -> bool {
+        let congestion = self.participants.get(id).and_then(|one| one.egress.congestion.as_deref());
+        congestion.is_some_and(|congestion| congestion.sharing.is_some())
+    }
+
     fn sharing_mut(&mut self, id: ParticipantId) -> Option<&mut Sharing> {
         self.participants.get_mut(id)?.egress.congestion.as_deref_mut()?.sharing.as_mut()
     }
@@ -620,11 +627,16 @@ impl Engine {
             Claim { weight: 1, most: most.unwrap_or(Bitrate::ZERO), share: Bitrate::ZERO }
         };
         let mut claims: Vec<Claim> = participants.iter().map(|id| claim(self, *id)).collect();
+        let mut rest = 0;
         if let Some(ceiling) = ceiling {
             share(ceiling, &mut claims);
+            // What nobody claims now is there for what comes next.
+            let shared: u64 = claims.iter().map(|claim| claim.share.as_bps()).sum();
+            rest = ceiling.as_bps().saturating_sub(shared) / claims.len().max(1) as u64;
         }
         for (id, claim) in participants.iter().zip(claims) {
-            self.bound(now, *id, whose, ceiling.map(|_| claim.share));
+            let bound = Bitrate::from_bps(claim.share.as_bps().saturating_add(rest));
+            self.bound(now, *id, whose, ceiling.map(|_| bound));
         }
     }
 }

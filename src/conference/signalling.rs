@@ -243,6 +243,8 @@ impl Engine {
             let ingress = self.config.ingress(line, publication);
             if let Some((key, source)) = known.and_then(|key| Some((key, self.sources.get_mut(key)?))) {
                 let before = std::mem::replace(&mut source.ingress, ingress);
+                // What the embedder has said stays.
+                source.info.screen |= publication.screen;
                 self.settle_encodings(key, &before);
             } else if participant.config.publish
                 && participant.sources.len() < limits::SOURCES_PER_PARTICIPANT
@@ -336,7 +338,7 @@ fn info_of(
         number,
         kind: line.kind,
         mid: line.mid.as_str().to_owned(),
-        screen: false,
+        screen: publication.screen,
         track,
     }
 }

@@ -56,9 +56,12 @@ struct Count {
     frames: u16,
     /// Frames in a second, in the intervals before.
     frame_rate: u16,
-    /// Bits in a second, on average, and of how many intervals.
+    /// Bits in a second, on average, and of how many intervals; whether the last one was far above.
     bitrate: u32,
     intervals: u8,
+    above: bool,
+    /// The end of the last interval in which anything of it came.
+    closed: Instant,
     heard: Option<Instant>,
     /// Milliseconds between two of its frames, while it comes; 0 before there were two.
     pace: u32,
@@ -82,7 +85,7 @@ impl Meter {
             count.bytes = count.bytes.saturating_add(u32::from(bytes));
             count.frames = count.frames.saturating_add(u16::from(begins_frame));
             match count.heard.replace(now) {
-                None => count.since = now,
+                None => (count.since, count.closed) = (now, self.since),
                 Some(before) if begins_frame => {
                     let gap = u32::try_from((now - before).as_millis()).unwrap_or(u32::MAX).max(1);
                     count.pace = if count.pace == 0 { gap } else { count.pace - count.pace / 4 + gap / 4 };
@@ -112,14 +115,8 @@ impl Meter {
             return;
         }
         self.since = now;
-        let micros = interval.as_micros().max(1);
-        let a_second = |count: u64| u32::try_from(u128::from(count) * 1_000_000 / micros).unwrap_or(u32::MAX);
         for count in &mut self.counts {
-            let (bitrate, frame_rate) = (a_second(u64::from(count.bytes) * 8), a_second(count.frames.into()));
-            let smooth = |before: u32, now: u32| if before == 0 { now } else { before / 2 + now.div_ceil(2) };
-            count.average(bitrate);
-            count.frame_rate = u16::try_from(smooth(count.frame_rate.into(), frame_rate)).unwrap_or(u16::MAX);
-            (count.bytes, count.frames) = (0, 0);
+            count.close(now);
             if count.heard.is_none() {
                 continue;
             }
@@ -166,17 +163,34 @@ impl Count {
         self.heard.is_some_and(|heard| now - heard < silence)
     }
 
-    /// Takes the rate of an interval. A key frame is no change of rate: beyond half as much again nothing counts, once
-    /// something is known.
-    fn average(&mut self, bitrate: u32) {
-        if bitrate == 0 && self.bitrate == 0 {
+    /// Ends an interval, if anything came in it: a slow layer has few of them, and longer ones.
+    fn close(&mut self, now: Instant) {
+        if self.bytes == 0 {
             return;
         }
-        self.intervals = self.intervals.saturating_add(1).min(AVERAGED);
+        let micros = (now - self.closed).as_micros().max(1);
+        let a_second = |count: u64| u32::try_from(u128::from(count) * 1_000_000 / micros).unwrap_or(u32::MAX);
+        let (bitrate, frame_rate) = (a_second(u64::from(self.bytes) * 8), a_second(self.frames.into()));
+        let before = u32::from(self.frame_rate);
+        let smooth = if before == 0 { frame_rate } else { before / 2 + frame_rate.div_ceil(2) };
+        self.frame_rate = u16::try_from(smooth).unwrap_or(u16::MAX);
+        let quarters = micros / limits::LADDER_INTERVAL.as_micros();
+        self.average(bitrate, u8::try_from(quarters).unwrap_or(AVERAGED).clamp(1, AVERAGED));
+        (self.bytes, self.frames, self.closed) = (0, 0, now);
+    }
+
+    /// Takes the rate of so many intervals. A key frame is no change of rate: what is far above counts as half as much
+    /// again, once something is known, unless the one before was as well.
+    fn average(&mut self, bitrate: u32, intervals: u8) {
         let known = self.intervals > AVERAGED / 2;
-        let most = if known { self.bitrate.saturating_add(self.bitrate / 2) } else { u32::MAX };
-        let (before, now) = (i64::from(self.bitrate), i64::from(bitrate.min(most)));
-        self.bitrate = u32::try_from(before + (now - before) / i64::from(self.intervals)).unwrap_or(u32::MAX);
+        let most = self.bitrate.saturating_add(self.bitrate / 2);
+        let above = known && bitrate > most;
+        let believed = if above && !self.above { most } else { bitrate };
+        self.above = above;
+        self.intervals = self.intervals.saturating_add(intervals).min(AVERAGED);
+        let (before, now) = (i64::from(self.bitrate), i64::from(believed));
+        let step = (now - before) * i64::from(intervals) / i64::from(self.intervals);
+        self.bitrate = u32::try_from(before + step).unwrap_or(u32::MAX);
     }
 
     /// The layer fell silent: only that, and how often it did, is remembered.
@@ -396,6 +410,25 @@ mod tests {
         assert!(key <= 162 * 17 / 16, "{key}");
         let doubled: Vec<_> = (25..41).map(|at| quarter(at, 1_000, 1_000)).collect();
         assert!(doubled[3] > 200 && doubled[11] > 280 && doubled[15] <= 320, "{doubled:?}");
+        // A screen that was still is scrolled.
+        let leapt: Vec<_> = (41..57).map(|at| quarter(at, 50_000, 50_000)).collect();
+        assert!(leapt[1] > 2_000 && leapt[7] > 8_000 && leapt[15] > 13_000, "{leapt:?}");
+    }
+
+    #[test]
+    fn slow_layers_have_their_rate() {
+        for (millis, bytes) in [(1_000, 5_000), (700, 4_000), (400, 5_000)] {
+            let mut meter = Meter::new(Instant::ZERO);
+            for quarter in 1..240 {
+                let (from, to) = (250 * (quarter - 1), 250 * quarter);
+                for at in (from..to).filter(|at| at % millis == 0) {
+                    meter.on_packet(Instant::from_millis(at), Layer::default(), bytes, true);
+                }
+                meter.measure(Instant::from_millis(to));
+            }
+            let (found, right) = (u64::from(meter.counts[0].bitrate), u64::from(bytes) * 8_000 / millis);
+            assert!(found.abs_diff(right) < right / 5, "{found} of {right}");
+        }
     }
 
     #[test]

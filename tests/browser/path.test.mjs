@@ -32,7 +32,7 @@ async function freePort() {
   return port;
 }
 
-// The relay before a server; `began` resolves with its first line of figures, a second after the first datagram.
+// The relay before a server; its first line of figures comes a second after the first datagram.
 function startRelay(listen, server) {
   const down = `${WIDE},${FALL}:${NARROW},${RISE}:${WIDE}`;
   const child = spawn(program, [`127.0.0.1:${listen}`, `127.0.0.1:${server}`,

@@ -13,6 +13,7 @@ use crate::conference::decisions::{Choice, Probe};
 use crate::conference::ids::SubscriptionId;
 use crate::conference::negotiation::{self, Session};
 use crate::conference::sharing::Sharing;
+use crate::congestion::allocation;
 use crate::congestion::bwe::{self, Config, Demand, Estimator, Sent};
 use crate::congestion::departures::{self, Departures};
 use crate::congestion::pacing::{self, Class, Pacer, Turn, Waiting};
@@ -134,9 +135,12 @@ pub(super) struct Congestion {
 /// How many departures wait at most for a truer moment.
 const UNTOLD: usize = 256;
 
-/// Bytes that it holds at most, with an estimator's history.
-pub(super) const BOUND: usize =
-    size_of::<Congestion>() + departures::BOUND + 2 * UNTOLD * size_of::<(u64, Sent)>() + 32 * 1_024;
+/// Bytes that it holds at most.
+pub(super) const BOUND: usize = size_of::<Congestion>()
+    + departures::BOUND
+    + 2 * UNTOLD * size_of::<(u64, Sent)>()
+    + bwe::BOUND
+    + allocation::bound::<SubscriptionId>();
 
 impl Congestion {
     pub(super) fn new(
@@ -156,7 +160,10 @@ impl Congestion {
             FeedbackKind::Streams => ReceiverClock::of_congestion_feedback(),
             _ => ReceiverClock::of_transport_feedback(),
         };
-        let estimator = Estimator::new(bounds);
+        let mut estimator = Estimator::new(bounds);
+        if kind == FeedbackKind::Remb {
+            estimator.expect_reports();
+        }
         let mut congestion = Congestion {
             kind,
             pacer: Pacer::new(pacing::Config::default(), estimator.pacing_rate()),
@@ -190,7 +197,7 @@ impl Congestion {
         if self.counts.lies > 0 { self.bounds.min } else { self.estimator.target() }
     }
 
-    /// Whether the target is what it began with, more or less: no probe and no queue has shown anything.
+    /// Whether nothing has shown yet what the path carries.
     pub(super) fn is_guess(&self) -> bool {
         self.counts.lies == 0 && self.estimator.is_guess()
     }

@@ -108,11 +108,14 @@ impl Engine {
         let Some(participant) = self.participants.get_mut(id) else { return };
         let round_trip = losses.round_trip.unwrap_or(participant.round_trip());
         let Some(congestion) = participant.egress.congestion.as_deref_mut() else { return };
-        if losses.expected == 0 || congestion.kind != FeedbackKind::Remb {
+        if congestion.kind != FeedbackKind::Remb {
             return;
         }
-        let share = losses.lost as f32 / (256 * losses.expected) as f32;
         congestion.begin_feedback();
+        if losses.expected == 0 {
+            return congestion.estimator.on_heard(now);
+        }
+        let share = losses.lost as f32 / (256 * losses.expected) as f32;
         congestion.estimator.on_receiver_report(now, share.min(1.0), round_trip);
         self.refit(now, id);
     }

@@ -40,6 +40,7 @@ fn named(media: &Media, mut encodings: Vec<PublishedEncoding>) -> Publication {
         msid: media.msid.clone().or_else(msid_of_stream),
         encodings,
         cname: media.streams.iter().find_map(|stream| stream.cname.clone()),
+        screen: media.slides,
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Publication {
     pub encodings: Vec<PublishedEncoding>,
     /// The RTCP name of the endpoint, a token, if given.
     pub cname: Option<String>,
+    /// Whether it shows a screen or slides (`a=content:slides`, RFC 4796).
+    pub screen: bool,
 }
 
 /// One encoding of a source that the participant sends: a simulcast encoding, or all there is.

@@ -151,6 +151,11 @@ pub struct Allocator<K> {
     modest: bool,
 }
 
+/// Bytes that an allocator with keys of this size holds at most beside itself.
+pub(crate) const fn bound<K>() -> usize {
+    limits::SUBSCRIPTIONS_PER_PARTICIPANT * 2 * (size_of::<Entry<K>>() + size_of::<Menu>())
+}
+
 /// How long one rate is asked to be proven before another one is.
 pub const ASKING: Duration = Duration::from_secs(2);
 
@@ -287,8 +292,8 @@ impl<K: Copy + Ord> Allocator<K> {
         if !self.dark {
             self.readmit();
         }
-        // Who gives way to who has joined has not moved of its own.
-        self.apply(now, failed || !declared);
+        // Who gives way to who has joined, or to a ceiling, has not moved of its own.
+        self.apply(now, failed || (!lost && !declared));
         if failed {
             self.patience.on_loss(now, early);
         }

@@ -145,6 +145,11 @@ impl Cluster {
         self.xy += x * y;
     }
 
+    /// When the last of it leaves.
+    pub(super) fn ends(&self) -> Instant {
+        self.end
+    }
+
     /// Whether all of it was reported, up to the number `reported`, or `patience` is over.
     pub(super) fn is_known(&self, now: Instant, reported: u64, patience: Duration) -> bool {
         self.last.is_some_and(|last| reported >= last || now >= self.end + patience)

@@ -73,6 +73,8 @@ pub struct Estimator {
     rival: Instant,
     /// How fast packets leave while a queue is let run empty, in bits a second.
     pace: f64,
+    /// Nothing has shown yet what the path carries.
+    guess: bool,
     now: Instant,
 }
 
@@ -98,7 +100,21 @@ impl Estimator {
             widest: 0.0,
             rival: Instant::ZERO,
             pace: 0.0,
+            guess: true,
             now: Instant::ZERO,
+        }
+    }
+
+    /// Nothing will be told of packets: a rate of the receiver's and reports are all that comes.
+    pub fn expect_reports(&mut self) {
+        self.silence.expect_reports();
+    }
+
+    /// Something came from the receiver that tells nothing of what it receives: at least it is there.
+    pub fn on_heard(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if !self.measured.is_fed() {
+            self.silence.on_heard(now);
         }
     }
 
@@ -304,6 +320,7 @@ impl Estimator {
         if let Some(target) = verdict.raise {
             self.raise(target, Cause::Probe);
         }
+        self.guess &= self.prober.is_in_series();
     }
 
     fn start_probe(&mut self, now: Instant) {
@@ -416,10 +433,9 @@ impl Estimator {
     }
 
     /// Whether the target is the initial one still, or has risen from it by use alone: nothing has lowered it, and the
-    /// first probes, which come in a series, have not ended.
+    /// first probes, which come in a series, have not ended. Where no more is allowed it is no guess.
     pub fn is_guess(&self) -> bool {
-        let probed = self.prober.probed().is_some() && !self.prober.is_in_series();
-        matches!(self.cause, Cause::Start | Cause::Rise) && !probed
+        self.guess && self.target() < self.config.max
     }
 
     fn mode(&self) -> Mode {
@@ -432,25 +448,40 @@ impl Estimator {
         }
     }
 
+    /// Whether what was told last stands against more until something else is told.
+    fn is_stuck(&self) -> bool {
+        let waits = self.measured.is_fed() && !self.measured.delay.is_short();
+        self.state != State::Rise || self.loss.is_on_trial() || waits
+    }
+
+    /// When a probe of which nobody will tell is given up.
+    fn given_up_at(&self) -> Option<Instant> {
+        if self.measured.is_fed() { None } else { self.prober.given_up_at(self.measured.response) }
+    }
+
     /// The bytes of a packet that a probe wants now: asked when nothing else waits and the pace allows.
     pub fn poll_probe(&mut self, now: Instant) -> Option<usize> {
         let now = self.advance(now);
         let probe = self.prober.poll(now, self.measured.history.end());
-        probe.or_else(|| self.silence.asks(now).then_some(silence::ASKING_SIZE))
+        let stuck = self.is_stuck();
+        probe.or_else(|| self.silence.asks(now, stuck).then_some(silence::ASKING_SIZE))
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.advance(now);
         self.prober.finish(now, self.measured.history.end());
+        if self.given_up_at().is_some_and(|at| at <= now) {
+            self.take_proof(now);
+        }
         self.start_probe(now);
         if self.silence.handle_timeout(now, &self.measured) {
             self.lower(silence::FACTOR * self.target, Cause::Silence);
         }
     }
 
-    /// When to call `handle_timeout` and `poll_probe` at the latest: later than the last call, unless a probe is being
-    /// sent, which is polled for as often as the pace allows.
+    /// When to call `handle_timeout` and then `poll_probe` at the latest: later than the last call of both, unless a probe
+    /// is being sent, which is polled for as often as the pace allows.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.prober.rate().is_some() {
             return Some(self.now);
@@ -458,8 +489,9 @@ impl Estimator {
         // One that is due but has to wait for something else is looked at again with the next feedback.
         let probe = self.prober.poll_timeout(self.target, self.demand);
         let probe = probe.filter(|at| *at > self.now && self.state == State::Rise);
-        let (silence, asks) = (self.silence.poll_timeout(&self.measured), self.silence.asks_at());
-        [probe, silence, asks].into_iter().flatten().min()
+        let silence = self.silence.poll_timeout(&self.measured);
+        let asks = self.silence.asks_at(self.is_stuck());
+        [probe, silence, asks, self.given_up_at()].into_iter().flatten().min()
     }
 
     fn set(&mut self, target: f64, cause: Cause) {
@@ -469,6 +501,7 @@ impl Estimator {
 
     fn lower(&mut self, target: f64, cause: Cause) {
         if target < self.target {
+            self.guess = false;
             self.set(target, cause);
         }
     }

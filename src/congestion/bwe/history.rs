@@ -43,6 +43,9 @@ pub(super) struct Departed {
     pub(super) was_lost: bool,
 }
 
+/// Bytes of a ring at its largest, once more while it grows.
+pub(crate) const BOUND: usize = MOST * size_of::<Departure>() * 3 / 2;
+
 /// A ring of departures that grows with how many are under way.
 #[derive(Debug, Default, Clone)]
 pub(super) struct History {

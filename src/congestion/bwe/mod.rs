@@ -73,6 +73,7 @@ mod silence;
 mod tests;
 
 pub use estimator::Estimator;
+pub(crate) use history::BOUND;
 
 use std::time::Duration;
 

@@ -253,8 +253,7 @@ impl Prober {
         jitter: f64,
         response: Duration,
     ) -> Option<Proof> {
-        let patience = 3 * response + Duration::from_millis(200);
-        let cluster = self.cluster.take_if(|cluster| cluster.is_known(now, reported, patience))?;
+        let cluster = self.cluster.take_if(|cluster| cluster.is_known(now, reported, patience(response)))?;
         let proof = cluster.proof(jitter);
         match proof {
             Some(proof) => (self.last, self.unanswered) = (Some(proof), 0),
@@ -264,6 +263,11 @@ impl Prober {
             }
         }
         proof
+    }
+
+    /// When a cluster is given up of which nothing is told.
+    pub(super) fn given_up_at(&self, response: Duration) -> Option<Instant> {
+        self.cluster.map(|cluster| cluster.ends() + patience(response))
     }
 
     /// What the last cluster showed.
@@ -341,6 +345,11 @@ impl Prober {
     fn is_of_use(&self, target: f64, demand: Demand) -> bool {
         self.is_in_series() || target < demand.next.as_bps() as f64
     }
+}
+
+/// How long the reports on a cluster may take.
+fn patience(response: Duration) -> Duration {
+    3 * response + Duration::from_millis(200)
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! Whether media or feedback is lost cannot be told, so the estimate falls by a fifth five times a second, to the least,
 //! and nothing is probed. When feedback is back, a probe finds out at once whether the path still carries what it did.
 //! Who sends nothing waits for nothing: the last packet before a pause may be lost without anybody being told. But where
-//! nothing was left to be sent because of the silence, a packet now and then asks whether it is over.
+//! nothing is left to be sent because of the silence, or of a queue that was told of last, a packet now and then asks
+//! whether it is over.
 
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::base::time::Instant;
 const RESPONSES: u32 = 4;
 const LEAST: Duration = Duration::from_millis(500);
 const LEAST_AT_FIRST: Duration = Duration::from_millis(1_500);
+/// The same where nothing comes but reports: three of the slowest, as libwebrtc sends them on sound.
+const LEAST_BY_REPORTS: Duration = Duration::from_secs(15);
 /// And at most: a clock that was set may have made any response of it.
 const MOST: Duration = Duration::from_secs(5);
 /// After that the estimate falls by this factor in each such time.
@@ -34,9 +37,16 @@ pub(super) struct Silence {
     asked: Instant,
     /// Whether the estimate fell for it.
     fallen: bool,
+    /// Nothing comes but reports.
+    by_reports: bool,
 }
 
 impl Silence {
+    /// Nothing will come but reports.
+    pub(super) fn expect_reports(&mut self) {
+        self.by_reports = true;
+    }
+
     /// A packet leaves.
     pub(super) fn on_sent(&mut self, at: Instant) {
         self.since.get_or_insert(at);
@@ -54,21 +64,21 @@ impl Silence {
         self.fallen
     }
 
-    /// When a packet is to ask whether it is over.
-    pub(super) fn asks_at(&self) -> Option<Instant> {
-        self.fallen.then(|| self.sent.max(self.asked) + ASKING)
+    /// When a packet is to ask how the path is; `stuck` says that what was heard last holds the estimate down.
+    pub(super) fn asks_at(&self, stuck: bool) -> Option<Instant> {
+        (self.fallen || stuck).then(|| self.sent.max(self.asked) + ASKING)
     }
 
     /// Whether a packet is to ask now.
-    pub(super) fn asks(&mut self, now: Instant) -> bool {
-        let asks = self.asks_at().is_some_and(|at| at <= now);
+    pub(super) fn asks(&mut self, now: Instant, stuck: bool) -> bool {
+        let asks = self.asks_at(stuck).is_some_and(|at| at <= now);
         self.asked = if asks { now } else { self.asked };
         asks
     }
 
     /// Whether the estimate falls now.
     pub(super) fn handle_timeout(&mut self, now: Instant, measured: &Measured) -> bool {
-        let patience = patience(measured);
+        let patience = self.patience(measured);
         let falls = self.awaited(measured).is_some_and(|since| now - since > patience);
         if falls {
             self.since = Some(now - patience + EVERY);
@@ -79,18 +89,21 @@ impl Silence {
 
     /// When the estimate falls next if nothing comes.
     pub(super) fn poll_timeout(&self, measured: &Measured) -> Option<Instant> {
-        Some(self.awaited(measured)? + patience(measured) + Duration::from_millis(1))
+        Some(self.awaited(measured)? + self.patience(measured) + Duration::from_millis(1))
     }
 
     /// Since when feedback is awaited.
     fn awaited(&self, measured: &Measured) -> Option<Instant> {
         self.since.filter(|since| measured.awaits() && self.sent >= *since)
     }
-}
 
-fn patience(measured: &Measured) -> Duration {
-    let least = if measured.is_fed() { LEAST } else { LEAST_AT_FIRST };
-    (RESPONSES * measured.response).clamp(least, MOST)
+    fn patience(&self, measured: &Measured) -> Duration {
+        match (measured.is_fed(), self.by_reports) {
+            (true, _) => (RESPONSES * measured.response).clamp(LEAST, MOST),
+            (false, false) => LEAST_AT_FIRST,
+            (false, true) => LEAST_BY_REPORTS,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -125,15 +138,20 @@ mod tests {
     #[test]
     fn where_nothing_is_left_to_be_sent_a_packet_asks_each_second() {
         let (mut silence, measured) = sent();
-        assert_eq!((silence.asks(at(9_000)), silence.asks_at()), (false, None), "it has not fallen");
+        assert_eq!(
+            (silence.asks(at(9_000), false), silence.asks_at(false)),
+            (false, None),
+            "it has not fallen"
+        );
+        assert_eq!(silence.asks_at(true), Some(at(2_000)), "a queue may be over");
         assert!(silence.handle_timeout(at(2_501), &measured));
         silence.on_sent(at(2_600));
-        assert_eq!(silence.asks_at(), Some(at(3_600)));
-        assert!(!silence.asks(at(3_599)) && silence.asks(at(3_600)));
+        assert_eq!(silence.asks_at(false), Some(at(3_600)));
+        assert!(!silence.asks(at(3_599), false) && silence.asks(at(3_600), false));
         // Whether it could be sent or not.
-        assert_eq!((silence.asks(at(3_601)), silence.asks_at()), (false, Some(at(4_600))));
+        assert_eq!((silence.asks(at(3_601), false), silence.asks_at(false)), (false, Some(at(4_600))));
         silence.on_heard(at(4_000));
-        assert_eq!(silence.asks_at(), None);
+        assert_eq!(silence.asks_at(false), None);
     }
 
     #[test]

@@ -58,6 +58,9 @@ pub struct Feedback {
 /// The value of `a=rtcp-fb` for congestion control feedback (RFC 8888, section 6).
 pub(super) const CCFB: &str = "ack ccfb";
 
+/// What a section shows (RFC 4796, section 5).
+pub(super) const SLIDES: &str = "slides";
+
 impl Feedback {
     /// The names of `a=rtcp-fb`, in the order of the fields.
     const NAMES: [&'static str; 5] = ["nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"];

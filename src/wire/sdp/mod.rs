@@ -97,6 +97,8 @@ pub struct Media {
     pub cryptex: bool,
     /// The first `a=msid` (RFC 8830).
     pub msid: Option<Msid>,
+    /// Whether `a=content` names slides: a screen (RFC 4796, section 5).
+    pub slides: bool,
     /// The streams of `a=ssrc` lines (RFC 5576), in the order of their first mention.
     pub streams: Vec<Stream>,
     /// `a=ssrc-group` lines.
@@ -138,6 +140,7 @@ impl Media {
             extmap_allow_mixed: false,
             cryptex: false,
             msid: None,
+            slides: false,
             streams: Vec::new(),
             stream_groups: Vec::new(),
             rids: Vec::new(),

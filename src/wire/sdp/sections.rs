@@ -2,7 +2,7 @@
 
 use super::fields::{is_token, sanitized};
 use super::media::{
-    Alternative, CCFB, Codec, Extmap, Feedback, Rid, Simulcast, Stream, StreamGroup, decimal, is_rid,
+    Alternative, CCFB, Codec, Extmap, Feedback, Rid, SLIDES, Simulcast, Stream, StreamGroup, decimal, is_rid,
 };
 use super::{
     Candidate, Direction, Fingerprint, Kind, Media, Mid, Msid, ParseError, Password, Reason, Setup, Transport,
@@ -190,6 +190,7 @@ impl Section {
             "msid" => media.msid = media.msid.take().or_else(|| Msid::parse(value)),
             "rtcp-mux" => media.rtcp_mux = true,
             "rtcp-rsize" => media.rtcp_rsize = true,
+            "content" => media.slides |= value.split(',').any(|content| content.trim() == SLIDES),
             "bundle-only" => media.bundle_only = true,
             "extmap-allow-mixed" => media.extmap_allow_mixed = true,
             "cryptex" => media.cryptex = true,

@@ -1,6 +1,6 @@
 //! Fields to text, in the order of RFC 8829, section 5.2.1.
 
-use super::media::CCFB;
+use super::media::{CCFB, SLIDES};
 use super::{Alternative, Description, Media, Transport};
 use sdp_types::{Attribute, Connection, Origin, Session};
 use std::net::Ipv4Addr;
@@ -49,6 +49,9 @@ fn media(from: &Media) -> sdp_types::Media {
     flag(to, from.direction.as_str(), true);
     if let Some(msid) = &from.msid {
         push(to, "msid", msid);
+    }
+    if from.slides {
+        push(to, "content", SLIDES);
     }
     flag(to, "rtcp-mux", from.rtcp_mux);
     flag(to, "rtcp-rsize", from.rtcp_rsize);

@@ -341,3 +341,21 @@ fn a_full_controlled_agent_follows_an_aggressive_peer_to_its_best_pair() {
         assert_eq!(agent.selected(), Some(path(remote)));
     }
 }
+
+#[test]
+fn a_path_that_is_only_named_again_is_forgotten_with_the_generation_it_was_heard_in() {
+    let old = Peer { ours: credentials(1), servers: credentials(2) };
+    let config = Config { mode: Mode::Full, private_candidates: true, ..Config::default() };
+    let mut agent = Agent::new(config, old.servers.clone(), Random::new([9; 32]));
+    agent.set_remote_credentials(old.ours.clone());
+    agent.add_local_candidate(local(SERVER, 1)).unwrap();
+    let mut server = Server { agent, now: Instant::from_millis(1_000), paths: Vec::new() };
+    server.connect(&old, HOME);
+    assert_eq!(server.events(), [Event::Selected(path(HOME))]);
+    server.agent.restart(credentials(3));
+    server.agent.set_remote_credentials(credentials(4));
+    server.agent.add_remote_candidate(host(HOME, 1)).unwrap();
+    server.pass(limits::CONSENT_TIMEOUT + seconds(1));
+    assert_eq!(server.events(), [Event::Disconnected]);
+    assert_eq!((server.paths.len(), server.agent.knows(&path(HOME))), (0, false));
+}
