@@ -53,7 +53,7 @@ fn round(world: &mut World, at: usize, text: &mut String, counts: &mut [usize; 4
     let (source, listener) = (world.video(), world.participants[1 + at % LISTENERS]);
     let region = Region::new(GLOBAL);
     if at.is_multiple_of(5) {
-        let slow = at / 5 / LISTENERS % 2 == 0;
+        let slow = (at / 5 / LISTENERS).is_multiple_of(2);
         let wish = Wish { max_frame_rate: slow.then_some(12), ..Wish::default() };
         let participant = world.engine.participant(listener);
         participant.expect("it is there").set_wish(source, wish).expect("it is subscribed");

@@ -445,7 +445,7 @@ mod tests {
             prober.start(now, 1e6, 1.0, 4_000.0, RESPONSE, 0);
             assert_eq!(prober.poll(now, 0), Some(1_200));
             assert_eq!(prober.poll(now + Duration::from_millis(60), 9), None);
-            now = now + Duration::from_secs(1);
+            now += Duration::from_secs(1);
             assert_eq!(prober.take_proof(now, 0, 4_000.0, RESPONSE), None);
             let next = prober.poll_timeout(0.0, demand(1_000, 1_000)).expect("of use");
             waits.push((next - now).as_secs());
