@@ -532,3 +532,6 @@ pub const CAUTION_MAX: Duration = Duration::from_secs(32);
 
 /// What is lost within this time did not last.
 pub const CAUTION_SOON: Duration = Duration::from_secs(10);
+
+/// Bytes of a data channel's label or of its protocol (RFC 8832, section 5.1, allows 65,535): names are for people.
+pub const CHANNEL_LABEL: usize = 1_024;

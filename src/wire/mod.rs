@@ -1,6 +1,7 @@
 //! Floor 1: bytes ↔ fields. Views over borrowed bytes, writers into borrowed bytes. No state, no
 //! time, no keys.
 
+pub mod dcep;
 pub(crate) mod malformed;
 pub mod mux;
 pub mod payload;
