@@ -188,9 +188,13 @@ impl Sharing {
         self.allocator.grant(key)
     }
 
-    /// What is worth proving.
+    /// What is worth proving. Encoders follow what they may send: once there is a reason to prove something, room for
+    /// what the layers will take soon is of use as well.
     pub(super) fn demand(&self, now: Instant) -> Demand {
-        self.caution.demand(now, self.allocator.demand())
+        let Demand { next, most } = self.caution.demand(now, self.allocator.demand());
+        let ceiling = self.ceilings.iter().flatten().min().copied();
+        let grown = Bitrate::from_bps(most.as_bps().saturating_add(most.as_bps() / 2));
+        Demand { next, most: ceiling.map_or(grown, |ceiling| grown.min(ceiling)).max(most) }
     }
 
     /// What goes first, and what video takes.

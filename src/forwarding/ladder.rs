@@ -82,16 +82,21 @@ impl Meter {
         let at =
             usize::from(layer.spatial).min(STEPS - 1) * STEPS + usize::from(layer.temporal).min(STEPS - 1);
         if let Some(count) = self.counts.get_mut(at) {
-            count.bytes = count.bytes.saturating_add(u32::from(bytes));
-            count.frames = count.frames.saturating_add(u16::from(begins_frame));
             match count.heard.replace(now) {
-                None => (count.since, count.closed) = (now, self.since),
+                None => {
+                    // Nobody measures what is silent for long.
+                    count.since = now;
+                    count.closed = self.since.max(now - limits::LADDER_INTERVAL);
+                }
+                Some(before) if now - before >= limits::STREAM_SILENCE => count.begin_anew(now),
                 Some(before) if begins_frame => {
                     let gap = u32::try_from((now - before).as_millis()).unwrap_or(u32::MAX).max(1);
                     count.pace = if count.pace == 0 { gap } else { count.pace - count.pace / 4 + gap / 4 };
                 }
                 Some(_) => {}
             }
+            count.bytes = count.bytes.saturating_add(u32::from(bytes));
+            count.frames = count.frames.saturating_add(u16::from(begins_frame));
         }
     }
 
@@ -163,12 +168,18 @@ impl Count {
         self.heard.is_some_and(|heard| now - heard < silence)
     }
 
+    /// It was silent for so long that its rate before says nothing.
+    fn begin_anew(&mut self, now: Instant) {
+        (self.bytes, self.frames, self.closed) = (0, 0, now);
+        (self.bitrate, self.frame_rate, self.intervals, self.above) = (0, 0, 0, false);
+    }
+
     /// Ends an interval, if anything came in it: a slow layer has few of them, and longer ones.
     fn close(&mut self, now: Instant) {
         if self.bytes == 0 {
             return;
         }
-        let micros = (now - self.closed).as_micros().max(1);
+        let micros = (now - self.closed).max(limits::LADDER_INTERVAL / 2).as_micros();
         let a_second = |count: u64| u32::try_from(u128::from(count) * 1_000_000 / micros).unwrap_or(u32::MAX);
         let (bitrate, frame_rate) = (a_second(u64::from(self.bytes) * 8), a_second(self.frames.into()));
         let before = u32::from(self.frame_rate);

@@ -459,7 +459,8 @@ impl Estimator {
         if self.measured.is_fed() { None } else { self.prober.given_up_at(self.measured.response) }
     }
 
-    /// The bytes of a packet that a probe wants now: asked when nothing else waits and the pace allows.
+    /// The bytes of a packet that a probe wants now, or one that asks how the path is where nothing else leaves: called
+    /// when nothing else waits and the pace allows.
     pub fn poll_probe(&mut self, now: Instant) -> Option<usize> {
         let now = self.advance(now);
         let probe = self.prober.poll(now, self.measured.history.end());

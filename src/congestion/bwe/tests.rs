@@ -195,6 +195,31 @@ fn s_bwe_05_a_pause_is_no_silence() {
 }
 
 #[test]
+fn who_tells_by_reports_alone_is_not_silent_between_them() {
+    // Sound each 20 ms, a report each five seconds, no loss.
+    let of = |by_reports: bool| {
+        let mut estimator = Estimator::new(BOUNDS);
+        if by_reports {
+            estimator.expect_reports();
+        }
+        let before = estimator.target();
+        for at in 0..3_000u64 {
+            let now = Instant::from_millis(20 * at);
+            estimator.on_sent(Sent { at: now, number: at, size: 160 });
+            if at > 0 && at % 250 == 0 {
+                estimator.on_receiver_report(now, 0.0, Duration::from_millis(50));
+            }
+            estimator.handle_timeout(now);
+        }
+        (before, estimator.target())
+    };
+    let (before, after) = of(true);
+    assert!(after >= before, "{before:?} {after:?}");
+    let (before, after) = of(false);
+    assert!(after < before, "whoever is to tell of packets is silent: {before:?} {after:?}");
+}
+
+#[test]
 fn a_receivers_estimate_is_taken_over_where_nothing_else_comes_and_a_ceiling_elsewhere() {
     let kbps = Bitrate::from_kbps;
     let mut network = network(3_000.0, 2_000.0);

@@ -223,8 +223,8 @@ fn a_proven_path_takes_over_at_once_from_a_closed_connection() {
     assert_eq!(server.events(), [Event::Selected(path(MOVED))]);
 }
 
-#[test]
-fn s_stun_16_a_move_within_the_old_generation_leaves_the_checks_of_the_new_one_alone() {
+/// A full agent that is connected to [`HOME`] in its first generation, and is named this address in its second.
+fn restarted(named: &str) -> (Server, Peer) {
     let old = Peer { ours: credentials(1), servers: credentials(2) };
     let config = Config { mode: Mode::Full, private_candidates: true, ..Config::default() };
     let mut agent = Agent::new(config, old.servers.clone(), Random::new([9; 32]));
@@ -234,8 +234,14 @@ fn s_stun_16_a_move_within_the_old_generation_leaves_the_checks_of_the_new_one_a
     server.connect(&old, HOME);
     server.agent.restart(credentials(3));
     server.agent.set_remote_credentials(credentials(4));
-    let named = "203.0.113.9:5";
     server.agent.add_remote_candidate(host(named, 1)).unwrap();
+    (server, old)
+}
+
+#[test]
+fn s_stun_16_a_move_within_the_old_generation_leaves_the_checks_of_the_new_one_alone() {
+    let named = "203.0.113.9:5";
+    let (mut server, old) = restarted(named);
     assert!(server.pass(seconds(1)).iter().any(|(_, to, _)| *to == path(named)));
     server.connect(&old, MOVED);
     assert!(server.pass(seconds(3)).iter().any(|(_, to, _)| *to == path(named)));
@@ -344,17 +350,8 @@ fn a_full_controlled_agent_follows_an_aggressive_peer_to_its_best_pair() {
 
 #[test]
 fn a_path_that_is_only_named_again_is_forgotten_with_the_generation_it_was_heard_in() {
-    let old = Peer { ours: credentials(1), servers: credentials(2) };
-    let config = Config { mode: Mode::Full, private_candidates: true, ..Config::default() };
-    let mut agent = Agent::new(config, old.servers.clone(), Random::new([9; 32]));
-    agent.set_remote_credentials(old.ours.clone());
-    agent.add_local_candidate(local(SERVER, 1)).unwrap();
-    let mut server = Server { agent, now: Instant::from_millis(1_000), paths: Vec::new() };
-    server.connect(&old, HOME);
+    let (mut server, _) = restarted(HOME);
     assert_eq!(server.events(), [Event::Selected(path(HOME))]);
-    server.agent.restart(credentials(3));
-    server.agent.set_remote_credentials(credentials(4));
-    server.agent.add_remote_candidate(host(HOME, 1)).unwrap();
     server.pass(limits::CONSENT_TIMEOUT + seconds(1));
     assert_eq!(server.events(), [Event::Disconnected]);
     assert_eq!((server.paths.len(), server.agent.knows(&path(HOME))), (0, false));
