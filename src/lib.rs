@@ -106,8 +106,10 @@ pub use crypto::secret::Secret;
 pub use forwarding::ladder::{Rung, Wish};
 pub use forwarding::layers;
 pub use forwarding::speakers;
-pub use session::{dtls, ice, srtp};
+pub use session::{dtls, ice, sctp, srtp};
 pub use transport::framing;
 pub use wire::malformed::Malformed;
 pub use wire::mux::{Ecn, Path, Protocol};
-pub use wire::{mux, payload, rtcp, rtp, sdp, stun};
+pub use wire::{dcep, mux, payload, rtcp, rtp, sdp, stun};
+/// The packets that [`sctp`] exchanges.
+pub use wire::sctp as sctp_packet;

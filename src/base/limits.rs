@@ -533,5 +533,54 @@ pub const CAUTION_MAX: Duration = Duration::from_secs(32);
 /// What is lost within this time did not last.
 pub const CAUTION_SOON: Duration = Duration::from_secs(10);
 
+// --- data channels -----------------------------------------------------------------------------
+
+/// Bytes of a message, either way; what is told the peer as `a=max-message-size` (S-DATA-07), and what every browser
+/// takes (RFC 8841, section 6.1).
+pub const CHANNEL_MESSAGE: usize = 65_536;
+
+/// Channels of one participant at a time (S-DATA-05).
+pub const CHANNELS: usize = 64;
+
 /// Bytes of a data channel's label or of its protocol (RFC 8832, section 5.1, allows 65,535): names are for people.
-pub const CHANNEL_LABEL: usize = 1_024;
+pub const CHANNEL_LABEL: usize = 256;
+
+/// Streams of one SCTP association at a time: those of the channels, and those being closed.
+pub const SCTP_STREAMS: usize = 2 * CHANNELS;
+
+/// Bytes of messages that wait to be fetched, whole or not (S-DATA-03): four of the largest, and the product of 20
+/// Mbit/s and 100 ms.
+pub const SCTP_WINDOW: u32 = 4 * CHANNEL_MESSAGE as u32;
+
+/// Pieces that those bytes come in, each of which takes some hundred bytes more; the window in full packets has 230.
+pub const SCTP_PIECES: usize = 2_048;
+
+/// How far data may be ahead of what is acknowledged, in pieces (S-DATA-03).
+pub const SCTP_AHEAD: u32 = 1_024;
+
+/// Numbers that the blocks of one acknowledgement may name (S-DATA-04): more than ever are under way.
+pub const SCTP_GAPS: u32 = 4_096;
+
+/// Packets taken between two times that packets are fetched: their answers wait meanwhile.
+pub const SCTP_UNPOLLED: usize = 256;
+
+/// Resets of streams that wait to be fetched, and that are under way (S-DATA-03).
+pub const SCTP_EVENTS: usize = 256;
+
+/// Bytes of messages that wait to be sent to one participant, until acknowledged (S-DATA-08).
+pub const SCTP_SEND_BUFFER: usize = 1 << 20;
+
+/// Bytes that wait on a stream below which its owner is told that it goes on.
+pub const SCTP_LOW: usize = 64 * 1_024;
+
+/// What an SCTP peer gets to begin before this end does: both may (RFC 8841, section 9.3), but few do it well at once.
+pub const SCTP_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Transmissions of INIT or COOKIE ECHO, within 33 s: consent does not last longer.
+pub const SCTP_TRIES: u8 = 12;
+
+/// Milliseconds before data is sent again, at least: more than a peer waits with its acknowledgement, 200.
+pub const SCTP_RTO_MIN_MS: u64 = 400;
+
+/// The same at most: a path that comes back is found within them.
+pub const SCTP_RTO_MAX_MS: u64 = 4_000;

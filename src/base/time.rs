@@ -4,6 +4,7 @@
 //! [`std::time::Duration`]; subtraction saturates at zero, addition at the end of time.
 
 use std::ops::{Add, AddAssign, Sub};
+use std::sync::OnceLock;
 pub(crate) use std::time::Duration;
 
 /// A moment, in microseconds since the embedder's origin. Wraps nowhere: 2^64 µs are 584,000 years.
@@ -84,6 +85,13 @@ impl StdBase {
         let micros = at.saturating_duration_since(self.0).as_nanos().div_ceil(1_000);
         Instant(u64::try_from(micros).unwrap_or(u64::MAX))
     }
+}
+
+/// One base for the life of the process: a wrapped library may write the seconds of its clock, and two runs with the
+/// same times must write the same.
+pub(crate) fn clock() -> StdBase {
+    static BASE: OnceLock<StdBase> = OnceLock::new();
+    *BASE.get_or_init(StdBase::new)
 }
 
 #[cfg(test)]

@@ -2,4 +2,5 @@
 
 pub mod dtls;
 pub mod ice;
+pub mod sctp;
 pub mod srtp;

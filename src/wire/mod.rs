@@ -7,5 +7,6 @@ pub mod mux;
 pub mod payload;
 pub mod rtcp;
 pub mod rtp;
+pub mod sctp;
 pub mod sdp;
 pub mod stun;

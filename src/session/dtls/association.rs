@@ -7,14 +7,13 @@ use bytes::Bytes;
 use dimpl::{Dtls, ProtocolVersion};
 
 use super::assembly::Assembly;
-use super::clock::clock;
 use super::config::{Context, Version, Versions};
 use super::fingerprint::Fingerprint;
 use super::keying::Keying;
 use super::outcome::{Drop, FailReason, SendError, Verdict, judge};
 use super::record::{Refused, Run, Runs, Stage, fragments};
 use crate::base::limits;
-use crate::base::time::Instant;
+use crate::base::time::{Instant, clock};
 
 /// Who speaks first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

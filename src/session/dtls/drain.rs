@@ -5,10 +5,9 @@ use dimpl::{Dtls, Output, SrtpProfile};
 
 use super::{Association, Event, Phase};
 use crate::base::limits;
-use crate::base::time::{Duration, Instant};
+use crate::base::time::{Duration, Instant, clock};
 use crate::session::dtls::assembly::Assembly;
 use crate::session::dtls::certificate::check_peer;
-use crate::session::dtls::clock::clock;
 use crate::session::dtls::keying::Keying;
 use crate::session::dtls::outcome::FailReason;
 

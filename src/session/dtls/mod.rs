@@ -36,7 +36,6 @@
 mod assembly;
 mod association;
 mod certificate;
-mod clock;
 mod config;
 mod fingerprint;
 mod keying;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dimpl::{Config as EngineConfig, Dtls, Output};
 
-use super::super::clock::clock;
+use crate::base::time::clock;
 use super::*;
 use crate::base::limits;
 

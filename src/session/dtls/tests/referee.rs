@@ -8,7 +8,7 @@ use ::dtls::crypto::Certificate as TheirCertificate;
 use ::dtls::endpoint::{Endpoint, EndpointEvent};
 use ::dtls::extension::extension_use_srtp::SrtpProtectionProfile as Profile;
 
-use super::super::clock::clock;
+use crate::base::time::clock;
 use super::*;
 
 const THEM: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);

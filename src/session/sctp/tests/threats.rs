@@ -1,0 +1,311 @@
+//! S-DATA-01 to 05 and 07: what a peer with the right keys may try.
+
+use super::*;
+use crate::wire::sctp::{Fault, Packet, PacketWriter, Ports, kind};
+
+const PORTS: Ports = Ports { source: 5_000, destination: 5_000 };
+
+/// A connected end of ours, and what its peer needs to write packets by hand.
+struct Attack {
+    ours: Ours,
+    now: Instant,
+    tag: u32,
+    tsn: u32,
+}
+
+impl Attack {
+    fn new() -> Attack {
+        let (link, mut ours, b) = connected();
+        ours.events.clear();
+        let init = |from: &[u8]| {
+            let packet = Packet::parse(from).expect("ours");
+            let chunk = packet.chunks().next().expect("one");
+            (chunk.kind, crate::wire::sctp::Init::parse(chunk.value))
+        };
+        let inits: Vec<_> = link.sent.iter().map(|packet| init(packet)).collect();
+        let of = |wanted| {
+            let found = inits.iter().find(|(kind, _)| *kind == wanted).map(|(_, init)| init.clone());
+            found.expect("sent").expect("well formed")
+        };
+        let attack = Attack { ours, now: link.now, tag: of(kind::INIT).tag, tsn: of(kind::INIT_ACK).tsn };
+        drop(b);
+        attack
+    }
+
+    fn packet(&self, chunks: &[(u8, u8, &[u8])]) -> Vec<u8> {
+        let mut writer = PacketWriter::new(PORTS, self.tag);
+        chunks.iter().for_each(|(kind, flags, value)| writer.chunk(*kind, *flags, value));
+        writer.finish()
+    }
+
+    fn data(tsn: u32, stream: u16, ssn: u16, payload: &[u8]) -> Vec<u8> {
+        let mut value = tsn.to_be_bytes().to_vec();
+        value.extend(stream.to_be_bytes());
+        value.extend(ssn.to_be_bytes());
+        value.extend(ppid::BINARY.to_be_bytes());
+        value.extend(payload);
+        value
+    }
+
+    fn give(&mut self, chunks: &[(u8, u8, &[u8])]) -> Result<(), Refusal> {
+        let packet = self.packet(chunks);
+        let result = self.ours.association.handle_packet(self.now, &packet);
+        if self.ours.listens {
+            self.ours.fetch();
+        }
+        result
+    }
+
+    /// The next piece of data, with these flags.
+    fn piece(&mut self, flags: u8, stream: u16, ssn: u16, payload: &[u8]) -> Result<(), Refusal> {
+        let value = Self::data(self.tsn, stream, ssn, payload);
+        self.tsn = self.tsn.wrapping_add(1);
+        self.give(&[(kind::DATA, flags, &value)])
+    }
+
+    /// Lets ours answer; what it says.
+    fn answers(&mut self) -> Vec<Vec<u8>> {
+        self.now = self.now + Duration::from_millis(250);
+        self.ours.handle_timeout(self.now);
+        std::iter::from_fn(|| self.ours.transmit(self.now)).collect()
+    }
+
+    fn ended(&self) -> Option<EndReason> {
+        self.ours.events.iter().find_map(|event| match event {
+            Event::Ended(reason) => Some(*reason),
+            _ => None,
+        })
+    }
+}
+
+const WHOLE: u8 = 3;
+const FIRST: u8 = 2;
+const MIDDLE: u8 = 0;
+
+fn dropped(reason: Drop) -> Result<(), Refusal> {
+    Err(Refusal::Dropped(reason))
+}
+
+#[test]
+fn s_data_01_a_wrong_tag_port_or_checksum_changes_nothing() {
+    let mut attack = Attack::new();
+    let value = Attack::data(attack.tsn, 0, 0, b"x");
+    let good = attack.packet(&[(kind::DATA, WHOLE, &value)]);
+    let mut other = PacketWriter::new(PORTS, attack.tag.wrapping_add(1));
+    other.chunk(kind::DATA, WHOLE, &value);
+    let mut ports = PacketWriter::new(Ports { source: 5_001, ..PORTS }, attack.tag);
+    ports.chunk(kind::DATA, WHOLE, &value);
+    let mut sum = good.clone();
+    sum[8] ^= 1;
+    // An ABORT with the tag of the other direction, as who knows no association would send it.
+    let mut abort = PacketWriter::new(PORTS, attack.tag ^ 1);
+    abort.chunk(kind::ABORT, 1, &[]);
+    let now = attack.now;
+    for (packet, refusal) in [
+        (other.finish(), Refusal::Dropped(Drop::Tag)),
+        (ports.finish(), Refusal::Dropped(Drop::Ports)),
+        (sum, Refusal::Malformed(Fault::Checksum)),
+        (abort.finish(), Refusal::Dropped(Drop::Tag)),
+    ] {
+        assert_eq!(attack.ours.association.handle_packet(now, &packet), Err(refusal));
+        assert_eq!((attack.ours.association.poll_event(), attack.answers()), (None, vec![]));
+    }
+    assert_eq!(attack.ours.association.handle_packet(now, &good), Ok(()));
+    assert!(matches!(attack.ours.association.poll_event(), Some(Event::Message { .. })));
+}
+
+#[test]
+fn s_data_02_unknown_chunks_are_passed_over_or_end_the_packet() {
+    let mut attack = Attack::new();
+    let value = Attack::data(attack.tsn, 0, 0, b"x");
+    let message = (kind::DATA, WHOLE, &value[..]);
+    for stops in [0x3f, 0x7f] {
+        assert_eq!(attack.give(&[(stops, 0, b"?"), message]), dropped(Drop::Chunk));
+        assert_eq!(attack.ours.events, []);
+    }
+    for skipped in [0x9f, 0xff, kind::ERROR, kind::HEARTBEAT_ACK, kind::COOKIE_ACK] {
+        let mut attack = Attack::new();
+        let value = Attack::data(attack.tsn, 0, 0, b"x");
+        assert_eq!(attack.give(&[(skipped, 0, &[]), (kind::DATA, WHOLE, &value)]), dropped(Drop::Chunk));
+        assert_eq!(attack.ours.messages(0), [&b"x"[..]], "{skipped}");
+    }
+    // A second INIT does not begin anew, and a broken one is none.
+    let mut attack = Attack::new();
+    let mut init = PacketWriter::new(PORTS, 0);
+    init.chunk(kind::INIT, 0, &[1; 16]);
+    let init = init.finish();
+    assert_eq!(attack.ours.association.handle_packet(attack.now, &init), dropped(Drop::Restart));
+    assert!(attack.answers().is_empty() && attack.ours.association.is_connected());
+}
+
+#[test]
+fn s_data_03_pieces_of_messages_that_never_end_are_bounded() {
+    // By their number: first pieces of one byte, on many streams.
+    let mut attack = Attack::new();
+    let mut given = 0;
+    while attack.ended().is_none() {
+        let stream = (given % 100) as u16;
+        let _ = attack.piece(FIRST, stream, (given / 100) as u16, b"x");
+        given += 1;
+        if given % 50 == 0 {
+            attack.answers();
+        }
+        assert!(given <= limits::SCTP_PIECES + 1);
+    }
+    assert_eq!((given, attack.ended()), (limits::SCTP_PIECES + 1, Some(EndReason::Resources)));
+
+    // By their bytes: one message that goes on.
+    let mut attack = Attack::new();
+    let mut flags = FIRST;
+    let mut bytes = 0;
+    while attack.ended().is_none() {
+        let _ = attack.piece(flags, 0, 0, &[0; 1_000]);
+        (flags, bytes) = (MIDDLE, bytes + 1_000);
+        attack.answers();
+    }
+    assert!(bytes <= limits::CHANNEL_MESSAGE + 1_000, "{bytes}");
+    assert_eq!(attack.ended(), Some(EndReason::Protocol));
+}
+
+#[test]
+fn s_data_03_data_far_ahead_is_not_kept() {
+    let mut attack = Attack::new();
+    let last = attack.tsn.wrapping_sub(1);
+    for (ahead, expected) in
+        [(limits::SCTP_AHEAD, Ok(())), (limits::SCTP_AHEAD + 1, dropped(Drop::Ahead)), (1 << 30, dropped(Drop::Ahead))]
+    {
+        let value = Attack::data(last.wrapping_add(ahead), 0, 0, b"x");
+        assert_eq!(attack.give(&[(kind::DATA, WHOLE, &value)]), expected, "{ahead}");
+    }
+}
+
+#[test]
+fn s_data_03_who_is_behind_is_not_sent_more_pieces_than_are_kept() {
+    let mut attack = Attack::new();
+    attack.ours.listens = false;
+    let mut taken = 0;
+    for at in 0..limits::SCTP_PIECES + 100 {
+        taken += usize::from(attack.piece(WHOLE, 0, at as u16, b"x").is_ok());
+        if at % 50 == 0 {
+            attack.answers();
+        }
+    }
+    assert_eq!(taken, limits::SCTP_PIECES);
+    attack.ours.fetch();
+    assert_eq!(attack.ours.messages(0).len(), limits::SCTP_PIECES);
+    assert!(attack.ours.association.is_connected());
+}
+
+#[test]
+fn s_data_03_forward_tsn_without_end_keeps_nothing() {
+    let mut attack = Attack::new();
+    for step in 1..2_000u32 {
+        let mut value = attack.tsn.wrapping_add(step << 12).to_be_bytes().to_vec();
+        // Streams that are not there.
+        (0..250u16).for_each(|stream| value.extend([stream.to_be_bytes(), [0, 1]].concat()));
+        let given = attack.give(&[(kind::FORWARD_TSN, 0, &value)]);
+        assert!(given.is_ok() || given == dropped(Drop::Unpolled), "{given:?}");
+        if step % 100 == 0 {
+            attack.answers();
+        }
+    }
+    assert!(attack.ours.association.is_connected());
+    assert_eq!(attack.give(&[(kind::FORWARD_TSN, 0, &[0; 3])]), Err(Refusal::Malformed(Fault::ForwardTsn)));
+}
+
+#[test]
+fn s_data_03_resets_without_end_are_bounded() {
+    let mut attack = Attack::new();
+    let mut number = attack.tsn;
+    let mut rounds = 0;
+    while attack.ended().is_none() && rounds < 10_000 {
+        // A stream with something unfinished is begun and reset, and nothing of ours is ever agreed to.
+        let _ = attack.piece(FIRST, (rounds % 60) as u16, 0, b"x");
+        let mut request = vec![0, 13, 0, 18];
+        request.extend(number.to_be_bytes());
+        request.extend(0u32.to_be_bytes());
+        request.extend(attack.tsn.wrapping_sub(1).to_be_bytes());
+        request.extend(((rounds % 60) as u16).to_be_bytes());
+        let _ = attack.give(&[(kind::RE_CONFIG, 0, &request)]);
+        number = number.wrapping_add(1);
+        rounds += 1;
+        attack.answers();
+    }
+    assert!(rounds <= limits::SCTP_EVENTS + limits::SCTP_STREAMS, "{rounds}");
+    assert_eq!(attack.ended(), Some(EndReason::Resources));
+}
+
+#[test]
+fn s_data_04_an_acknowledgement_of_what_was_not_sent_ends_the_association() {
+    let sack = |cumulative: u32, blocks: &[(u16, u16)]| {
+        let mut value = cumulative.to_be_bytes().to_vec();
+        value.extend((1u32 << 16).to_be_bytes());
+        value.extend((blocks.len() as u16).to_be_bytes());
+        value.extend([0, 0]);
+        blocks.iter().for_each(|(start, end)| value.extend([start.to_be_bytes(), end.to_be_bytes()].concat()));
+        value
+    };
+    let first = |attack: &mut Attack| {
+        attack.ours.send(0, &b"x"[..], Delivery::default());
+        let sent = attack.answers();
+        let packet = Packet::parse(&sent[0]).expect("ours");
+        let chunk = packet.chunks().find(|chunk| chunk.kind == kind::DATA).expect("data");
+        crate::wire::sctp::Data::parse(&chunk).expect("ours").tsn
+    };
+    let mut attack = Attack::new();
+    let tsn = first(&mut attack);
+    assert_eq!(attack.give(&[(kind::SACK, 0, &sack(tsn, &[]))]), Ok(()));
+    assert!(attack.ended().is_none() && attack.ours.association.buffered() == 0);
+    for (cumulative, blocks) in [(1, &[][..]), (0, &[(5, 6)])] {
+        let mut attack = Attack::new();
+        let tsn = first(&mut attack);
+        let value = sack(tsn.wrapping_add(cumulative), blocks);
+        let _ = attack.give(&[(kind::SACK, 0, &value)]);
+        assert_eq!(attack.ended(), Some(EndReason::Protocol), "{cumulative} {blocks:?}");
+        let abort = attack.answers();
+        assert_eq!(Packet::parse(&abort[0]).expect("ours").chunks().next().expect("one").kind, kind::ABORT);
+        assert_eq!(attack.give(&[(kind::SACK, 0, &value)]), dropped(Drop::Ended));
+    }
+    // Blocks without measure.
+    let mut attack = Attack::new();
+    let tsn = first(&mut attack);
+    let value = sack(tsn.wrapping_sub(1), &[(2, 5_000)]);
+    assert_eq!(attack.give(&[(kind::SACK, 0, &value)]), dropped(Drop::Gaps));
+    assert!(attack.ours.association.is_connected());
+}
+
+#[test]
+fn s_data_05_memory_goes_by_the_streams_that_are_used() {
+    let mut attack = Attack::new();
+    for stream in 0..limits::SCTP_STREAMS as u16 {
+        assert_eq!(attack.piece(WHOLE, 400 * stream, 0, b"x"), Ok(()));
+        attack.answers();
+    }
+    assert_eq!(attack.piece(WHOLE, 7, 0, b"x"), dropped(Drop::Streams));
+    // The others go on.
+    attack.tsn = attack.tsn.wrapping_sub(1);
+    assert_eq!(attack.piece(WHOLE, 400, 1, b"y"), Ok(()));
+    assert_eq!(attack.ours.messages(400), [&b"x"[..], &b"y"[..]]);
+}
+
+#[test]
+fn s_data_07_a_message_above_the_size_ends_the_association() {
+    let (mut link, mut a, mut b) = connected();
+    let just = Bytes::from(vec![1; limits::CHANNEL_MESSAGE]);
+    let above = Bytes::from(vec![1; limits::CHANNEL_MESSAGE + 1]);
+    assert_eq!(a.association.send(0, ppid::BINARY, &above, Delivery::default()), Err(SendError::TooLong));
+    a.send(0, just.clone(), Delivery::default());
+    link.run(10 * SECOND, &mut a, &mut b);
+    assert_eq!(b.messages(0), [just]);
+}
+
+#[test]
+fn packets_that_nobody_fetches_answers_of_are_bounded() {
+    let mut attack = Attack::new();
+    for at in 0..2 * limits::SCTP_UNPOLLED {
+        let expected = if at < limits::SCTP_UNPOLLED { Ok(()) } else { dropped(Drop::Unpolled) };
+        assert_eq!(attack.give(&[(kind::HEARTBEAT, 0, &[0, 1, 0, 8, 1, 2, 3, 4])]), expected, "{at}");
+    }
+    assert_eq!(attack.answers().len(), limits::SCTP_UNPOLLED);
+    assert_eq!(attack.give(&[(kind::HEARTBEAT, 0, &[0, 1, 0, 8, 1, 2, 3, 4])]), Ok(()));
+}
