@@ -1,6 +1,6 @@
 //! What must hold of a whole description before any of it is taken.
 
-use super::{DataSection, Kind, NegotiationError, Section};
+use super::{NegotiationError, Section};
 use crate::wire::sdp::{Codec, Description, Media};
 
 /// Whether an offer continues the session: every section that lives stands where it stood, under
@@ -9,7 +9,7 @@ pub(super) fn continues(sections: &[Section], offer: &Description) -> Result<(),
     for (index, section) in sections.iter().enumerate() {
         let media = nth(offer, index)?;
         let same = media.mid == section.mid && media.kind == section.kind;
-        if section.line.is_some() && !same {
+        if section.is_accepted() && !same {
             let what = "another section stood in its place";
             return Err(NegotiationError::Mismatch { line: media.line, what });
         }
@@ -102,19 +102,4 @@ fn all_accepted(description: &Description, sections: &[Section], holds: impl Fn(
     let accepted = description.media.iter().zip(sections).filter(|(_, s)| s.line.is_some());
     let mut media = accepted.map(|(media, _)| media).peekable();
     media.peek().is_some() && media.all(holds)
-}
-
-/// The data channels that a description asks for.
-pub(super) fn data(description: &Description) -> Option<DataSection> {
-    let mut media = description.media.iter().enumerate();
-    let (index, media) = media.find(|(_, media)| {
-        let sctp = media.protocol.ends_with("DTLS/SCTP");
-        media.kind == Kind::Application && sctp && !media.rejected()
-    })?;
-    Some(DataSection {
-        index,
-        sctp_port: media.sctp_port.unwrap_or(5_000),
-        // RFC 8841, section 6.1.
-        max_message_size: media.max_message_size.unwrap_or(65_536),
-    })
 }

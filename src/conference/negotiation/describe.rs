@@ -1,7 +1,8 @@
 //! Our side of a description: sections to fields.
 
 use super::section::extension_direction;
-use super::session::{Credentials, LocalTransport};
+use super::session::{Credentials, DataSection, LocalTransport};
+use crate::base::limits;
 use super::{Config, Line, Section};
 use crate::conference::candidate::{HostCandidate, ranked};
 use crate::session::ice::LocalCandidate;
@@ -29,7 +30,7 @@ pub(super) struct Describe<'a> {
 impl Describe<'_> {
     pub(super) fn description(&self, session_id: u64, version: u64, sections: &[Section]) -> Description {
         let mut media: Vec<Media> = sections.iter().map(|section| self.section(section)).collect();
-        let accepted = sections.iter().filter(|section| section.line.is_some());
+        let accepted = sections.iter().filter(|section| section.is_accepted());
         let bundle = accepted.filter_map(|section| section.mid.clone()).collect();
         // The first accepted section speaks for the transport of all (RFC 9143, section 7.3.1).
         if let Some(tagged) = media.iter_mut().find(|media| media.port != 0) {
@@ -54,18 +55,17 @@ impl Describe<'_> {
         media.format.clone_from(&section.format);
         // Also where it is rejected: Chromium takes it from all sections or from none.
         media.ccfb = self.ccfb && is_media(&section.kind);
-        let Some(line) = &section.line else {
+        if !section.is_accepted() {
             media.port = 0;
             media.direction = Direction::Inactive;
             return media;
-        };
+        }
         // Port 0 would reject the section.
         let usable = |host: &&HostCandidate| host.protocol == Protocol::Udp && host.announced.port() != 0;
         if let Some(default) = self.local.candidates.iter().find(usable) {
             media.port = default.announced.port();
             media.connection = default.announced.ip();
         }
-        media.direction = Direction::new(line.sends.is_some(), line.publishes.is_some());
         media.transport = Transport {
             ufrag: Some(self.credentials.ufrag.clone()),
             pwd: Some(self.credentials.pwd.clone()),
@@ -75,6 +75,12 @@ impl Describe<'_> {
             setup: Some(self.setup),
             ..Transport::default()
         };
+        if section.data.is_some() {
+            media.sctp_port = Some(DataSection::PORT);
+            media.max_message_size = Some(limits::CHANNEL_MESSAGE as u64);
+        }
+        let Some(line) = &section.line else { return media };
+        media.direction = Direction::new(line.sends.is_some(), line.publishes.is_some());
         media.cryptex = self.cryptex;
         media.rtcp_mux = true;
         media.rtcp_rsize = line.rtcp_rsize;

@@ -22,7 +22,8 @@
 //! bears its name on video lines is there for FEC (RFC 5109), which no answer takes.
 //!
 //! One transport carries everything: sections outside the first bundle, plain RTP, keys in SDP and
-//! RTP without multiplexed RTCP are rejected. So are data channels and FEC. A call that returns an error
+//! RTP without multiplexed RTCP are rejected. So is FEC. Data channels (RFC 8841) have one section, the first that
+//! is offered, or one that we add ([`Negotiation::want_data`]). A call that returns an error
 //! has changed nothing.
 
 mod check;
@@ -41,7 +42,7 @@ use std::sync::Arc;
 
 use crate::base::limits;
 use crate::wire::rtp::ExtensionKind;
-use crate::wire::sdp::{Description, Kind, Mid, Setup, sanitized};
+use crate::wire::sdp::{Description, Mid, Setup, sanitized};
 pub use codec::{Codec, CodecId, CodecSet, H264Profile};
 use describe::Describe;
 pub use error::NegotiationError;
@@ -70,6 +71,8 @@ pub struct Config {
     pub publish: bool,
     /// Whether encrypted headers are taken and used (Cryptex, RFC 9335).
     pub cryptex: bool,
+    /// Whether data channels are taken (RFC 8831).
+    pub data: bool,
 }
 
 impl Default for Config {
@@ -96,6 +99,7 @@ impl Default for Config {
             feedback: FeedbackKind::ALL.to_vec(),
             publish: true,
             cryptex: true,
+            data: true,
         }
     }
 }
@@ -158,6 +162,8 @@ pub struct Negotiation {
     pending: Option<Vec<Section>>,
     taken: Taken,
     next_mid: u32,
+    /// Whether a section for data channels is to be offered, if there is none.
+    wants_data: bool,
     session: Session,
 }
 
@@ -181,6 +187,7 @@ impl Negotiation {
             pending: None,
             taken: Taken::default(),
             next_mid: 0,
+            wants_data: false,
             session: Session::default(),
         }
     }
@@ -199,7 +206,19 @@ impl Negotiation {
     pub fn needed(&self) -> bool {
         let stale = |section: &Section| section.line.is_some() && section.slot_id() != section.announced;
         self.pending.is_none()
-            && (self.sections.iter().any(stale) || self.waiting(&self.sections).next().is_some())
+            && (self.sections.iter().any(stale)
+                || self.lacks_data(&self.sections)
+                || self.waiting(&self.sections).next().is_some())
+    }
+
+    /// Has the next offer of ours ask for data channels, unless they are agreed on. A participant that rejects them is
+    /// not asked again.
+    pub fn want_data(&mut self) {
+        self.wants_data = self.config.data;
+    }
+
+    fn lacks_data(&self, sections: &[Section]) -> bool {
+        self.wants_data && sections.iter().all(|section| section.data.is_none())
     }
 
     /// Adds something to send. It takes effect with the next description of ours, when it stands
@@ -310,6 +329,11 @@ impl Negotiation {
                 self.refuse(slot.id);
             }
         }
+        if self.lacks_data(&sections) && sections.len() < limits::SDP_MEDIA
+            && let Some(mid) = self.fresh_mid(&sections)
+        {
+            sections.push(Section::of_data(mid, sections.len()));
+        }
         self.version += 1;
         let offer = Describe {
             config: &self.config,
@@ -345,11 +369,14 @@ impl Negotiation {
             if let Some(line) = section.line.take() {
                 section.line = section::of_answer(&self.config, &line, media)?;
             }
-            if section.line.is_some() && !transport::bundled(&answer, media, alone) {
+            if let Some(data) = section.data.take() {
+                section.data = section::data(data.index, media);
+            }
+            if section.is_accepted() && !transport::bundled(&answer, media, alone) {
                 let what = "it is outside the bundle";
                 return Err(NegotiationError::Mismatch { line: media.line, what });
             }
-            alone &= section.line.is_none();
+            alone &= !section.is_accepted();
             sections.push(section);
         }
         let before = self.session.remote.as_ref();
@@ -400,13 +427,15 @@ impl Negotiation {
 
     /// Our side of an offer's sections, slots kept where they were.
     fn offered_sections(&self, offer: &Description) -> Vec<Section> {
-        let mut alone = true;
+        let (mut alone, mut data) = (true, self.config.data);
         let of = |(index, media)| {
             let mut section = Section::rejected(media);
-            let line = section::of_offer(&self.config, index, media)
-                .filter(|_| transport::bundled(offer, media, alone));
-            alone &= line.is_none();
-            section.line = line;
+            if transport::bundled(offer, media, alone) {
+                section.line = section::of_offer(&self.config, index, media);
+                section.data = section::data(index, media).filter(|_| data);
+            }
+            data &= section.data.is_none();
+            alone &= !section.is_accepted();
             let before = self.sections.get(index).filter(|b| b.mid == section.mid);
             if let Some(line) = section.line.as_mut().filter(|line| line.receives) {
                 line.sends = before.and_then(|before| before.slot().cloned()).map(Box::new);
@@ -509,7 +538,9 @@ impl Negotiation {
         }
         self.drop_removed();
         self.taken.learn(&described.media);
-        self.session.data = check::data(described);
+        self.session.data = self.sections.iter().find_map(|section| section.data.clone());
+        // Whoever rejects them does not hear of it again.
+        self.wants_data &= self.session.data.is_some() || before.iter().all(|section| section.data.is_none());
         if let Some(change) = change {
             outcome.ice_restarted = change.ice_restarted;
             outcome.dtls_restarted = change.dtls_restarted;

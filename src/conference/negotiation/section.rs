@@ -2,7 +2,7 @@
 //! answered one is matched with what the engine can do.
 
 use super::codec::{is_redundancy_of, redundancy_of};
-use super::session::{ExtensionMap, Negotiated, Payloads, SendSlot};
+use super::session::{DataSection, ExtensionMap, Negotiated, Payloads, SendSlot};
 use super::{Codec, Config, Line, MediaKind, NegotiationError, publication};
 use crate::wire::rtp::ExtensionKind;
 use crate::wire::sdp::{self, Direction, Feedback, Kind, Media, Mid};
@@ -17,6 +17,8 @@ pub(super) struct Section {
     pub(super) format: String,
     /// `None` if rejected by either side.
     pub(super) line: Option<Line>,
+    /// Data channels, on a section that was accepted for them.
+    pub(super) data: Option<DataSection>,
     /// The slot in the last description that both sides know.
     pub(super) announced: Option<u64>,
 }
@@ -30,8 +32,27 @@ impl Section {
             protocol: media.protocol.clone(),
             format: media.format.clone(),
             line: None,
+            data: None,
             announced: None,
         }
+    }
+
+    /// A section of our own for data channels.
+    pub(super) fn of_data(mid: Mid, index: usize) -> Section {
+        Section {
+            mid: Some(mid),
+            kind: Kind::Application,
+            protocol: "UDP/DTLS/SCTP".to_owned(),
+            format: "webrtc-datachannel".to_owned(),
+            line: None,
+            data: Some(DataSection::new(index)),
+            announced: None,
+        }
+    }
+
+    /// Whether neither side rejects it.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.line.is_some() || self.data.is_some()
     }
 
     pub(super) fn of_line(line: Line) -> Section {
@@ -45,6 +66,7 @@ impl Section {
             protocol: "UDP/TLS/RTP/SAVPF".to_owned(),
             format: "0".to_owned(),
             line: Some(line),
+            data: None,
             announced: None,
         }
     }
@@ -92,6 +114,18 @@ pub(super) fn of_offer(config: &Config, index: usize, media: &Media) -> Option<L
         payloads,
         extensions,
         rtcp_rsize: media.rtcp_rsize,
+    })
+}
+
+/// The data channels of a section: one of their kind, not rejected (RFC 8841, section 4).
+pub(super) fn data(index: usize, media: &Media) -> Option<DataSection> {
+    let carried = matches!(media.protocol.as_str(), "UDP/DTLS/SCTP" | "TCP/DTLS/SCTP");
+    let usable = media.kind == Kind::Application && carried && !media.rejected() && media.mid.is_some();
+    usable.then(|| DataSection {
+        index,
+        sctp_port: media.sctp_port.unwrap_or(DataSection::PORT),
+        // RFC 8841, section 6.1.
+        max_message_size: media.max_message_size.unwrap_or(65_536),
     })
 }
 

@@ -19,7 +19,7 @@ pub struct Session {
     pub cryptex: bool,
     /// How either side tells the other what arrived of its packets, for congestion control, if at all.
     pub feedback: Option<FeedbackKind>,
-    /// The data channels the participant asked for. They are not accepted yet.
+    /// The data channels, if the participant takes them.
     pub data: Option<DataSection>,
 }
 
@@ -300,8 +300,18 @@ pub struct LocalTransport {
 pub struct DataSection {
     /// The place of its `m=` line.
     pub index: usize,
-    /// The SCTP port, 5000 if it is not given.
+    /// The participant's SCTP port, 5000 if it is not given.
     pub sctp_port: u16,
     /// The largest message the participant takes, in bytes; 0 means any. 65,536 if it is not given.
     pub max_message_size: u64,
+}
+
+impl DataSection {
+    /// Our SCTP port, and everybody's.
+    pub(crate) const PORT: u16 = 5_000;
+
+    /// One that we offer.
+    pub(super) fn new(index: usize) -> DataSection {
+        DataSection { index, sctp_port: Self::PORT, max_message_size: 65_536 }
+    }
 }

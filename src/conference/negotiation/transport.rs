@@ -24,7 +24,7 @@ pub(super) fn of_description(
     is_offer: bool,
 ) -> Result<Option<Change>, NegotiationError> {
     let mut pairs = description.media.iter().zip(sections);
-    let Some((media, _)) = pairs.find(|(_, section)| section.line.is_some()) else {
+    let Some((media, _)) = pairs.find(|(_, section)| section.is_accepted()) else {
         return Ok(None);
     };
     let first = description.bundle.first();
