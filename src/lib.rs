@@ -96,9 +96,9 @@ pub use conference::Json;
 pub use conference::{
     Allocation, Choice, Class, ConfigError, Datagram, Decision, DropReason, DtlsState, Engine, EngineConfig,
     EngineStats, Event, HostCandidate, InboundStreamStats, JoinError, KeyFrameReason, LeaveReason,
-    LimitReached, OutboundStreamStats, Participant, ParticipantConfig, ParticipantId, ParticipantStats,
-    Probe, Proof, RemoteInboundStats, Room, RoomConfig, RoomId, SharedLines, SourceId, SourceInfo, StreamEnd,
-    SubscribeError, SubscribeRule, Transmit, TransmitId, TransportStats, View, negotiation,
+    LimitReached, Message, OutboundStreamStats, Participant, ParticipantConfig, ParticipantId, ParticipantStats,
+    Probe, Proof, RemoteInboundStats, Room, RoomConfig, RoomId, Route, SharedLines, SourceId, SourceInfo, StreamEnd,
+    SubscribeError, SubscribeRule, Transmit, TransmitId, TransportStats, UnknownChannel, View, negotiation,
     participant_memory_bound,
 };
 pub use congestion::{allocation, bwe, pacing};
@@ -107,6 +107,7 @@ pub use forwarding::ladder::{Rung, Wish};
 pub use forwarding::layers;
 pub use forwarding::speakers;
 pub use session::{dtls, ice, sctp, srtp};
+pub use transport::channels::{ChannelConfig, ChannelId, CloseReason, OpenError, SendError};
 pub use transport::framing;
 pub use wire::malformed::Malformed;
 pub use wire::mux::{Ecn, Path, Protocol};

@@ -545,6 +545,21 @@ pub const CHANNELS: usize = 64;
 /// Bytes of a data channel's label or of its protocol (RFC 8832, section 5.1, allows 65,535): names are for people.
 pub const CHANNEL_LABEL: usize = 256;
 
+/// Bytes that wait to be sent on one channel: half of what waits in all, so that one does not stop the others.
+pub const CHANNEL_BUFFER: usize = SCTP_SEND_BUFFER / 2;
+
+/// Messages read from one participant in a second (S-DATA-08); who sends more is held back by its window.
+pub const CHANNEL_MESSAGES_PER_SECOND: u64 = 200;
+
+/// Their bytes, likewise: four of the largest.
+pub const CHANNEL_BYTES_PER_SECOND: u64 = 256 * 1_024;
+
+/// What was dropped of a participant's packets and is not counted yet.
+pub const CHANNEL_EVENTS: usize = 256;
+
+/// Bytes of messages in an engine's events; those above are lost and counted.
+pub const MESSAGE_EVENTS: usize = 16 << 20;
+
 /// Streams of one SCTP association at a time: those of the channels, and those being closed.
 pub const SCTP_STREAMS: usize = 2 * CHANNELS;
 

@@ -19,7 +19,7 @@ pub(super) struct PublishBudget {
 
 /// In millionths, so that a microsecond adds a whole number.
 #[derive(Debug, Clone, Copy, Hash)]
-struct Bucket {
+pub(super) struct Bucket {
     level: u64,
     rate: u64,
 }
@@ -27,7 +27,8 @@ struct Bucket {
 const MILLION: u64 = 1_000_000;
 
 impl Bucket {
-    fn full(rate: u64) -> Self {
+    /// Filled, at so many a second, fewer than 2^24.
+    pub(super) fn full(rate: u64) -> Self {
         Bucket { level: rate * MILLION, rate }
     }
 
@@ -36,6 +37,21 @@ impl Bucket {
         // Rates are below 2^24, so this stays below 2^44.
         let added = self.rate * micros.min(MILLION);
         (self.level + added).min(self.rate * MILLION)
+    }
+
+    /// As it is after so many microseconds.
+    pub(super) fn refilled(self, micros: u64) -> Self {
+        Bucket { level: self.after(micros), ..self }
+    }
+
+    /// Microseconds until there are `need`, at most a second's worth.
+    pub(super) fn wait(self, need: u64) -> u64 {
+        (need * MILLION).saturating_sub(self.level).div_ceil(self.rate.max(1))
+    }
+
+    /// Takes so many, or what there is.
+    pub(super) fn take(&mut self, many: u64) {
+        self.level = self.level.saturating_sub(many * MILLION);
     }
 }
 

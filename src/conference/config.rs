@@ -4,6 +4,7 @@ use crate::base::limits;
 use crate::base::units::Bitrate;
 use crate::conference::candidate::HostCandidate;
 use crate::conference::congestion;
+use crate::conference::data::Route;
 use crate::conference::negotiation::{Codec, FeedbackKind};
 use crate::conference::sharing::Class;
 use crate::conference::view::View;
@@ -54,6 +55,8 @@ pub struct EngineConfig {
     /// The kinds of congestion control feedback that are negotiated, most preferred first: a participant
     /// gives and gets the first one that it knows.
     pub feedback: Vec<FeedbackKind>,
+    /// Whether data channels are negotiated.
+    pub data: bool,
     /// Largest datagram sent, in bytes, at most [`limits::MTU`].
     pub mtu: usize,
     /// Rooms at once, at most [`limits::ROOMS`].
@@ -81,6 +84,7 @@ impl Default for EngineConfig {
             blind_rate: None,
             ecn: false,
             feedback: FeedbackKind::ALL.to_vec(),
+            data: true,
             mtu: 1_300,
             max_rooms: limits::ROOMS,
             max_participants: limits::PARTICIPANTS,
@@ -172,6 +176,11 @@ pub struct RoomConfig {
     /// Whether payloads are encrypted end to end: then nothing is read of them but the clear descriptors of VP8
     /// and VP9, and layers are selected by those and by the dependency descriptor.
     pub opaque: bool,
+    /// Where messages on data channels go, unless it is said of a channel ([`crate::Participant::route`]).
+    pub route: Route,
+    /// Whether a message that is relayed begins with its sender's label, behind a byte that is the label's length: so
+    /// who sent it is the engine's word. Otherwise it is passed on as it came.
+    pub stamps: bool,
     /// Participants at once, at most [`limits::PARTICIPANTS_PER_ROOM`].
     pub max_participants: usize,
 }
@@ -184,6 +193,8 @@ impl Default for RoomConfig {
             classes: Class::ORDER,
             ceiling: None,
             opaque: false,
+            route: Route::default(),
+            stamps: false,
             max_participants: limits::PARTICIPANTS_PER_ROOM,
         }
     }

@@ -1,10 +1,10 @@
 //! Why a packet was dropped, as data: one reason each, counted per participant and for the engine.
 
 use crate::base::counters::{Counters, Tally};
-use crate::session::{dtls, ice, srtp};
+use crate::session::{dtls, ice, sctp, srtp};
 use crate::transport::framing;
 use crate::transport::network::Refusal;
-use crate::wire::{rtcp, rtp, stun};
+use crate::wire::{dcep, rtcp, rtp, sctp as sctp_packet, stun};
 
 /// Writes [`DropReason`], its counters' order and its names from one list: the reasons of the conference,
 /// then those of the floors below, each a list of its own.
@@ -109,6 +109,14 @@ drop_reasons! {
         PublishRate = "publish_rate",
         /// An SSRC that changes its m-line too soon after another (S-RTP-06).
         Rebinding = "rebinding",
+        /// A message for who has no open channel of that name, or takes none so long.
+        ChannelMissing = "channel.missing",
+        /// A message for who is too slow ([`crate::limits::CHANNEL_BUFFER`]).
+        ChannelFull = "channel.full",
+        /// A message that its place in the protocol of data channels forbids (RFC 8832, section 6).
+        ChannelProtocol = "channel.protocol",
+        /// A channel above [`crate::limits::CHANNELS`].
+        ChannelLimit = "channel.limit",
     }
     nested {
         /// Malformed STUN.
@@ -125,6 +133,12 @@ drop_reasons! {
         Rtcp(rtcp::Fault),
         /// A TCP stream was closed because its bytes are not frames.
         Framing(framing::Fault),
+        /// A malformed packet of SCTP, or a part of one.
+        SctpPacket(sctp_packet::Fault),
+        /// Not taken by SCTP, in whole or in part.
+        Sctp(sctp::Drop),
+        /// A malformed message of the protocol of data channels.
+        Dcep(dcep::Fault),
     }
 }
 

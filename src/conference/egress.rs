@@ -44,7 +44,7 @@ pub(super) enum Sealed {
 
 impl Engine {
     /// Writes the next transmit to a participant, `name`: first what keeps the path alive, then reports and feedback,
-    /// then a burst of media.
+    /// then a burst of media, sound before data channels and those before video.
     pub(super) fn write_next(
         &mut self,
         now: Instant,
@@ -59,7 +59,36 @@ impl Engine {
             }
             self.participants.get_mut(id)?.egress.control = false;
         }
+        let egress = &self.participants.get(id)?.egress;
+        if egress.data && egress.audio.is_empty() {
+            let written = self.write_data(now, id, buf);
+            if written.is_some() {
+                return written;
+            }
+        }
         self.write_media(now, id, name, buf)
+    }
+
+    /// The next datagram of data channels. It does not wait, as SCTP has a window of its own, but video does for it.
+    fn write_data(&mut self, now: Instant, id: ParticipantId, buf: &mut [u8]) -> Option<Written> {
+        let participant = self.participants.get_mut(id)?;
+        let written = participant.path.and_then(|path| {
+            let len = participant.network.transmit_channels(now, buf)?;
+            Some((path, len))
+        });
+        let Some((path, len)) = written else {
+            participant.egress.data = false;
+            // What was sent has to be acknowledged by some time.
+            let at = participant.network.poll_timeout();
+            participant.timers.set(Timer::Network, at);
+            self.requeue(id);
+            return None;
+        };
+        if let Some(congestion) = &mut participant.egress.congestion {
+            congestion.on_data(now, len + congestion::overhead(&path));
+        }
+        self.sent(id, len);
+        enclose(path, buf, len)
     }
 
     /// The next datagram that is not media.

@@ -10,7 +10,7 @@ use crate::conference::congestion::Transmits;
 use crate::conference::decisions::Decisions;
 use crate::conference::drops::{DropCounters, DropReason};
 use crate::conference::egress::Written;
-use crate::conference::event::{Event, LeaveReason};
+use crate::conference::event::{Event, Events, LeaveReason};
 use crate::conference::ids::{ParticipantId, RoomId, SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation;
 use crate::conference::participant::{ParticipantState, Timer};
@@ -96,7 +96,7 @@ pub struct Engine {
     pub(super) ready: VecDeque<ParticipantId>,
     pub(super) deadlines: Deadlines<ParticipantId>,
     pub(super) room_deadlines: Deadlines<RoomId>,
-    pub(super) events: VecDeque<Event>,
+    pub(super) events: Events,
     transmits: u64,
     /// Whose the latest were, once the embedder tells departures.
     pub(super) departures: Option<Transmits<ParticipantId>>,
@@ -113,15 +113,6 @@ pub struct Engine {
 
     pub(super) traffic: Traffic,
     pub(super) drops: DropCounters,
-}
-
-/// Adds an event; the oldest one is lost if nobody fetches them.
-pub(super) fn push_event(events: &mut VecDeque<Event>, drops: &mut DropCounters, event: Event) {
-    if events.len() >= limits::EVENTS {
-        events.pop_front();
-        drops.add(DropReason::EventLost.index());
-    }
-    events.push_back(event);
 }
 
 impl Engine {
@@ -145,6 +136,7 @@ impl Engine {
                 publish,
                 cryptex: config.cryptex,
                 feedback: config.feedback.clone(),
+                data: config.data,
                 ..negotiation::Config::default()
             })
         });
@@ -167,7 +159,7 @@ impl Engine {
             ready: VecDeque::new(),
             deadlines: Deadlines::new(),
             room_deadlines: Deadlines::new(),
-            events: VecDeque::new(),
+            events: Events::default(),
             transmits: 0,
             departures: None,
             divided: None,
@@ -251,12 +243,7 @@ impl Engine {
 
     /// The next fact.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let event = self.events.pop_front();
-        if self.events.is_empty() {
-            // A burst's room goes back, a few events' stays.
-            self.events.shrink_to(16);
-        }
-        event
+        self.events.pop()
     }
 
     /// When to call [`Self::handle_timeout`]; `None` means nothing is pending. Right after a command or
@@ -306,6 +293,8 @@ impl Engine {
             datagrams_sent: traffic.datagrams_sent,
             bytes_sent: traffic.bytes_sent,
             datagrams_consumed: traffic.consumed,
+            messages_received: traffic.messages_received,
+            messages_sent: traffic.messages_sent,
             media_received: traffic.media_received,
             datagrams_dropped: traffic.received_dropped,
             packets_queued: traffic.queued,
@@ -333,7 +322,7 @@ impl Engine {
 
     /// Tells the embedder; when it does not listen, the oldest fact is lost and counted.
     pub(super) fn emit(&mut self, event: Event) {
-        push_event(&mut self.events, &mut self.drops, event);
+        self.events.push(&mut self.drops, event);
     }
 
     /// Puts a participant in the line of those with something to send: other things than media alone.
@@ -410,6 +399,10 @@ impl Engine {
                     self.on_pace(now, id);
                     continue;
                 }
+                Timer::Messages => {
+                    self.drain_channels(now, id);
+                    continue;
+                }
             }
             control = true;
         }
@@ -443,8 +436,10 @@ impl Engine {
                 network::Event::Closed => self.remove(id, LeaveReason::Closed),
                 network::Event::Failed(reason) => self.remove(id, LeaveReason::Handshake(reason)),
                 network::Event::ConsentExpired => self.remove(id, LeaveReason::ConsentExpired),
+                network::Event::Unasked => self.count_drop(Some(id), DropReason::NotNegotiated),
             }
         }
+        self.drain_channels(now, id);
         if let Some(participant) = self.participants.get_mut(id) {
             // What is due at once is a datagram to be polled, not a deadline: its turn comes below, and
             // the deadline is set anew behind it.

@@ -1,12 +1,17 @@
 //! Facts for the embedder. Media never passes here.
 
+use crate::base::limits;
+use crate::conference::data::Message;
+use crate::conference::drops::{DropCounters, DropReason};
 use crate::conference::ids::{ParticipantId, RoomId, SourceId};
 use crate::conference::source::SourceInfo;
 use crate::conference::streams::StreamEnd;
 use crate::congestion::allocation::Reason;
 use crate::forwarding::layers::Layer;
 use crate::session::dtls;
+use crate::transport::channels::{ChannelConfig, ChannelId, CloseReason};
 use crate::wire::mux::Path;
+use std::collections::VecDeque;
 
 /// Something that happened in a conference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +109,90 @@ pub enum Event {
     /// ([`crate::Participant::create_offer`]) and bring its answer back. Said once until an offer was
     /// made; [`crate::Participant::needs_negotiation`] tells it again to who lost events.
     NegotiationNeeded(ParticipantId),
+    /// A data channel can be used.
+    ChannelOpened {
+        /// Whose.
+        participant: ParticipantId,
+        /// Which.
+        channel: ChannelId,
+        /// What it is.
+        config: ChannelConfig,
+        /// Whether it was asked for with [`crate::Participant::open_channel`]; the participant did otherwise.
+        ours: bool,
+    },
+    /// A data channel is closed. Its id names nothing any more.
+    ChannelClosed {
+        /// Whose.
+        participant: ParticipantId,
+        /// Which.
+        channel: ChannelId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A participant sent a message that is for the embedder, by its channel's [`Route`](crate::Route). Those that
+    /// are not fetched are kept up to [`crate::limits::MESSAGE_EVENTS`] bytes.
+    Message {
+        /// Who.
+        participant: ParticipantId,
+        /// On which channel.
+        channel: ChannelId,
+        /// What.
+        message: Message,
+    },
+    /// Less than [`crate::limits::SCTP_LOW`] waits on a channel that was too full for a message.
+    ChannelDrained {
+        /// Whose.
+        participant: ParticipantId,
+        /// Which.
+        channel: ChannelId,
+    },
+}
+
+impl Event {
+    /// Bytes of the message that it carries.
+    fn message_bytes(&self) -> usize {
+        match self {
+            Event::Message { message, .. } => message.data.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// Events that wait for the embedder: so many, and of messages so many bytes.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    queue: VecDeque<Event>,
+    message_bytes: usize,
+}
+
+impl Events {
+    /// Adds an event; if nobody fetches them the oldest one is lost, or a message for which there is no room.
+    pub(super) fn push(&mut self, drops: &mut DropCounters, event: Event) {
+        let bytes = event.message_bytes();
+        if self.message_bytes + bytes > limits::MESSAGE_EVENTS {
+            return drops.add(DropReason::EventLost.index());
+        }
+        if self.queue.len() >= limits::EVENTS {
+            self.message_bytes -= self.queue.pop_front().map_or(0, |lost| lost.message_bytes());
+            drops.add(DropReason::EventLost.index());
+        }
+        self.message_bytes += bytes;
+        self.queue.push_back(event);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Event> {
+        let event = self.queue.pop_front();
+        self.message_bytes -= event.as_ref().map_or(0, Event::message_bytes);
+        if self.queue.is_empty() {
+            // A burst's room goes back, a few events' stays.
+            self.queue.shrink_to(16);
+        }
+        event
+    }
 }
 
 /// Why a participant left.

@@ -5,8 +5,8 @@ use crate::base::slots::Slots;
 use crate::base::time::Instant;
 use crate::conference::decisions::{Choice, Decision, Decisions, KeyFrameReason};
 use crate::conference::drops::{DropCounters, DropReason};
-use crate::conference::engine::{Engine, push_event};
-use crate::conference::event::Event;
+use crate::conference::engine::Engine;
+use crate::conference::event::{Event, Events};
 use crate::conference::ids::{SourceId, StreamId, SubscriptionId};
 use crate::conference::negotiation::MediaKind;
 use crate::conference::participant::SendEntry;
@@ -19,7 +19,6 @@ use crate::forwarding::reading::Reading;
 use crate::forwarding::rewrite::{Mapped, Rewriter, Shift, Span};
 use crate::wire::rtp::SeqNo;
 use smallvec::SmallVec;
-use std::collections::VecDeque;
 
 /// A packet that stands in its stream's history.
 pub(super) struct Kept {
@@ -173,7 +172,7 @@ struct Walk<'w> {
     ladder: &'w Ladder,
     streams: &'w Slots<StreamId, Stream>,
     subscriptions: &'w mut Slots<SubscriptionId, Subscription>,
-    events: &'w mut VecDeque<Event>,
+    events: &'w mut Events,
     drops: &'w mut DropCounters,
     decisions: &'w mut Decisions,
     video: bool,
@@ -239,7 +238,7 @@ impl Walk<'_> {
             let reason = subscription.map_or(Reason::All, |subscription| subscription.reason);
             let (participant, source) = (listener.subscriber, self.id);
             let event = Event::LayerChanged { participant, source, layer: Some(rung.layer), reason };
-            push_event(self.events, self.drops, event);
+            self.events.push(self.drops, event);
             let choice = Choice::Sent { source, layer: Some(rung), reason };
             let decision = Decision { at: self.now, participant, choice };
             self.decisions.push(self.drops, decision);

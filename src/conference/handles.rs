@@ -2,6 +2,7 @@
 
 use crate::base::units::Bitrate;
 use crate::conference::config::{ParticipantConfig, RoomConfig};
+use crate::conference::data::{Message, Route, UnknownChannel};
 use crate::conference::engine::Engine;
 use crate::conference::event::LeaveReason;
 use crate::conference::ids::{ParticipantId, RoomId, SourceId};
@@ -14,6 +15,7 @@ use crate::congestion::bwe;
 use crate::forwarding::ladder::{Rung, Wish};
 use crate::forwarding::layers::Layer;
 use crate::session::ice;
+use crate::transport::channels::{ChannelConfig, ChannelId, OpenError, SendError};
 use crate::wire::sdp;
 
 /// A limit of the configuration stands in the way.
@@ -121,6 +123,11 @@ impl Room<'_> {
     /// Bounds what all of its participants are sent together; `None`: nothing does. Takes effect at once.
     pub fn set_ceiling(&mut self, ceiling: Option<Bitrate>) {
         self.engine.set_room_ceiling(self.id, ceiling);
+    }
+
+    /// Sends a message to all participants who have an open data channel of this name; says to how many.
+    pub fn send(&mut self, label: &str, message: &Message) -> usize {
+        self.engine.send_to_room(self.id, None, label, message)
     }
 
     /// Those who led the talk, the latest first: the first one is the dominant speaker.
@@ -296,6 +303,49 @@ impl Participant<'_> {
     /// but its path and the ceilings of its room and of the engine. Without feedback of its path it has no effect.
     pub fn set_ceiling(&mut self, ceiling: Option<Bitrate>) {
         self.engine.set_participant_ceiling(self.id, ceiling);
+    }
+
+    /// Opens a data channel to it: at once, or as soon as data channels are agreed on, which an offer of ours asks for
+    /// ([`Event::NegotiationNeeded`](crate::Event::NegotiationNeeded)).
+    /// [`Event::ChannelOpened`](crate::Event::ChannelOpened) follows.
+    ///
+    /// # Errors
+    /// [`OpenError`]; there is no channel.
+    pub fn open_channel(&mut self, config: ChannelConfig) -> Result<ChannelId, OpenError> {
+        self.engine.open_channel(self.id, config)
+    }
+
+    /// Its data channels that are not closed, in the order in which they came.
+    pub fn channels(&self) -> impl Iterator<Item = (ChannelId, &ChannelConfig)> {
+        let participant = self.engine.participants.get(self.id).into_iter();
+        participant.flat_map(|participant| participant.network.list_channels())
+    }
+
+    /// Sends a message on a channel: queued and, unless the channel says otherwise, sent until it has arrived.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing is queued.
+    pub fn send(&mut self, channel: ChannelId, message: impl Into<Message>) -> Result<(), SendError> {
+        self.engine.send(self.id, channel, &message.into())
+    }
+
+    /// Bytes of messages that wait on a channel: what it has not acknowledged yet.
+    pub fn buffered(&mut self, channel: ChannelId) -> usize {
+        self.engine.participants.get_mut(self.id).map_or(0, |participant| participant.network.buffered(channel))
+    }
+
+    /// Says where the messages that it sends on a channel go from now on, instead of where the room's do
+    /// ([`RoomConfig::route`]).
+    ///
+    /// # Errors
+    /// [`UnknownChannel`] also for one who is not in its room, or is itself.
+    pub fn route(&mut self, channel: ChannelId, route: Route) -> Result<(), UnknownChannel> {
+        self.engine.route_channel(self.id, channel, route)
+    }
+
+    /// Closes a channel: what waits is still sent, nothing more is read.
+    pub fn close_channel(&mut self, channel: ChannelId) {
+        self.engine.close_channel(self.id, channel);
     }
 
     /// Says whether a source that it publishes shows a screen ([`SourceInfo::screen`]).

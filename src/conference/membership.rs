@@ -5,10 +5,11 @@ use crate::base::limits;
 use crate::base::time::Instant;
 use crate::conference::budget::PublishBudget;
 use crate::conference::config::{EngineConfig, ParticipantConfig, RoomConfig};
+use crate::conference::data::Messages;
 use crate::conference::decisions::Choice;
 use crate::conference::decisions::KeyFrameReason;
 use crate::conference::drops::{DropReason, DropTally};
-use crate::conference::engine::{Engine, push_event};
+use crate::conference::engine::Engine;
 use crate::conference::event::{Event, LeaveReason};
 use crate::conference::handles::{JoinError, LimitReached, SubscribeError};
 use crate::conference::ids::{ParticipantId, RoomId, SourceId, SubscriptionId};
@@ -130,6 +131,7 @@ impl Engine {
             ceiling: None,
             rtcp_budget: RtcpBudget::default(),
             rebound: None,
+            messages: Messages::new(self.now),
             drops: DropTally::new(),
             random,
         });
@@ -386,7 +388,7 @@ impl Engine {
         let Some(subscriber) = self.participants.get_mut(id) else { return };
         if subscription.told {
             let event = Event::SeenChanged { participant: id, source: subscription.source, seen: false };
-            push_event(&mut self.events, &mut self.drops, event);
+            self.events.push(&mut self.drops, event);
         }
         subscriber.subscriptions.retain(|other| *other != key);
         match subscriber.lines.iter_mut().find(|line| line.carries == Some(key)) {

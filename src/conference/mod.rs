@@ -5,7 +5,7 @@
 //! subscriptions, and the pool of history pages. They name each other by key, so that a publisher's
 //! history and a subscriber's transport are borrowed at once and each thing has one owner. The files
 //! follow a packet: `engine` (the five verbs), `ingress` with `binding` and `budget`, `fanout`, `egress`;
-//! `redundancy` is what audio has of it; `view` with `lines` is whom each sees; `streams` is TCP, `candidate` where
+//! `redundancy` is what audio has of it; `data` is data channels; `view` with `lines` is whom each sees; `streams` is TCP, `candidate` where
 //! the sockets are; `feedback` and `reports` are RTCP in and out, with `round_trip`; `congestion` is what is
 //! believed of each path and the pace by it, `decisions` is what followed; `stats` and `stream_stats` are
 //! what is told of it all; `participant`, `room`, `source` and
@@ -16,6 +16,7 @@ mod budget;
 mod candidate;
 mod config;
 mod congestion;
+mod data;
 mod decisions;
 mod digest;
 mod drops;
@@ -57,6 +58,7 @@ pub use candidate::HostCandidate;
 pub use config::{ConfigError, EngineConfig, ParticipantConfig, RoomConfig, SharedLines};
 #[cfg(feature = "json")]
 pub use decisions::Json;
+pub use data::{Message, Route, UnknownChannel};
 pub use decisions::{Choice, Decision, KeyFrameReason, Probe, Proof};
 pub use drops::DropReason;
 pub use engine::{Datagram, Engine, Transmit, TransmitId};

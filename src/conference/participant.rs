@@ -8,6 +8,7 @@ use crate::base::units::Bitrate;
 use crate::conference::budget::PublishBudget;
 use crate::conference::config::{EngineConfig, ParticipantConfig};
 use crate::conference::congestion::{Congestion, FeedbackKind};
+use crate::conference::data::Messages;
 use crate::conference::drops::DropTally;
 use crate::conference::ids::{RoomId, SourceId, StreamId, SubscriptionId};
 use crate::conference::lines::SharedLine;
@@ -75,6 +76,8 @@ pub(super) struct Egress {
     pub(super) due: bool,
     /// Whether what is sent is fitted to the path.
     pub(super) fitted: bool,
+    /// Whether data channels may have something to send.
+    pub(super) data: bool,
     pub(super) feedback: FeedbackKind,
     /// Sound: it waits for nothing but its turn.
     pub(super) audio: VecDeque<SendEntry>,
@@ -85,7 +88,7 @@ pub(super) struct Egress {
 impl Egress {
     /// Whether a participant that was written to has to be asked again.
     pub(super) fn has_more(&self) -> bool {
-        self.control || !self.audio.is_empty() || self.due || (!self.held && !self.video.is_empty())
+        self.control || self.data || !self.audio.is_empty() || self.due || (!self.held && !self.video.is_empty())
     }
 
     /// How many packets wait.
@@ -122,7 +125,7 @@ impl Egress {
     /// Folds it into the digest of the engine's state (I-03).
     pub(super) fn digest(&self, state: &mut impl Hasher) {
         (&self.video, &self.audio, self.transport_seq, self.repairs).hash(state);
-        (self.ready, self.control, self.held, self.due, self.fitted, self.feedback).hash(state);
+        (self.ready, self.control, self.held, self.due, self.fitted, self.data, self.feedback).hash(state);
         debug(&self.congestion, state);
     }
 }
@@ -148,10 +151,12 @@ pub(super) enum Timer {
     Connect,
     /// Video or a probe may leave, or the estimate falls.
     Pace,
+    /// Messages that were held back may be read.
+    Messages,
 }
 
 impl Timer {
-    pub(super) const ALL: [Timer; 9] = [
+    pub(super) const ALL: [Timer; 10] = [
         Timer::Network,
         Timer::Feedback,
         Timer::Repair,
@@ -161,6 +166,7 @@ impl Timer {
         Timer::Ladder,
         Timer::Connect,
         Timer::Pace,
+        Timer::Messages,
     ];
 }
 
@@ -383,6 +389,7 @@ pub(super) struct ParticipantState {
     pub(super) rtcp_budget: RtcpBudget,
     /// When one of its SSRCs last changed its m-line (S-RTP-06).
     pub(super) rebound: Option<Instant>,
+    pub(super) messages: Messages,
     pub(super) drops: DropTally,
     pub(super) random: Random,
 }

@@ -9,7 +9,7 @@ use crate::base::limits;
 use crate::base::time::{Duration, Instant};
 use crate::base::units::Bitrate;
 use crate::conference::decisions::{Choice, KeyFrameReason};
-use crate::conference::engine::{Engine, push_event};
+use crate::conference::engine::Engine;
 use crate::conference::event::Event;
 use crate::conference::handles::SubscribeError;
 use crate::conference::ids::{ParticipantId, RoomId, SourceId, SubscriptionId};
@@ -514,7 +514,7 @@ impl Engine {
         let awaited = selector.awaits(|target| source.ladder.clip(target));
         if before.is_some() && target.is_none() {
             let event = Event::LayerChanged { participant: subscriber, source: id, layer: None, reason };
-            push_event(&mut self.events, &mut self.drops, event);
+            self.events.push(&mut self.drops, event);
             self.decide(now, subscriber, Choice::Sent { source: id, layer: None, reason });
         }
         if let Some(encoding) = awaited {

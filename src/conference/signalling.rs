@@ -188,6 +188,7 @@ impl Engine {
         if let Some(remote) = &session.remote {
             participant.apply_remote(now, remote, &self.config);
         }
+        participant.apply_data(now);
         if !participant.network.is_secured() {
             // The first handshake, or one that new fingerprints ask for.
             participant.timers.arm(Timer::Connect, now + limits::CONNECT_TIMEOUT);

@@ -27,6 +27,9 @@ pub(super) struct Traffic {
     /// Of what was queued: dropped afterwards.
     pub(super) queued_dropped: u64,
     pub(super) ecn_ce_received: u64,
+    /// Messages of data channels: read, and queued for somebody.
+    pub(super) messages_received: u64,
+    pub(super) messages_sent: u64,
 }
 
 impl Traffic {
@@ -103,6 +106,10 @@ pub struct EngineStats {
     pub bytes_sent: u64,
     /// STUN, DTLS and RTCP datagrams that were taken.
     pub datagrams_consumed: u64,
+    /// Messages of data channels that were read.
+    pub messages_received: u64,
+    /// The same that were queued for a participant, once for each.
+    pub messages_sent: u64,
     /// RTP packets that were authenticated and kept for forwarding or absorbed.
     pub media_received: u64,
     /// Datagrams that were dropped on the way in.

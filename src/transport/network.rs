@@ -9,8 +9,10 @@ use crate::base::random::Random;
 use crate::base::time::Instant;
 use crate::crypto::secret::Secret;
 use crate::session::{dtls, ice, srtp};
+use crate::transport::channels::{self, ChannelConfig, ChannelId, Channels, CloseReason, OpenError, SendError};
 use crate::wire::mux::Path;
 use crate::wire::stun;
+use bytes::Bytes;
 use std::hash::{Hash as _, Hasher};
 
 /// Why a datagram of this participant was dropped before it meant anything.
@@ -39,6 +41,8 @@ pub(crate) enum Event {
     Closed,
     Failed(dtls::FailReason),
     ConsentExpired,
+    /// Application data came, and data channels were not agreed on.
+    Unasked,
 }
 
 /// What an offer or an answer tells of the peer's transport.
@@ -65,14 +69,18 @@ pub(crate) struct Network {
     // First what each packet needs.
     keys: Option<Box<Keys>>,
     ice: ice::Agent,
-    expected: Option<Expected>,
+    expected: Option<Box<Expected>>,
     association: Option<dtls::Association>,
     /// Where the last DTLS datagram of use came from: where answers go until a path is selected.
     dtls_path: Option<Path>,
     /// Whether both sides take encrypted RTP headers.
     cryptex: bool,
+    /// Whether data channels are agreed on.
+    data: bool,
     dtls: dtls::Context,
     random: Random,
+    /// There once they are agreed on or asked for.
+    channels: Option<Box<Channels>>,
 }
 
 /// Both directions of SRTP.
@@ -98,6 +106,8 @@ impl Network {
             cryptex: false,
             dtls,
             random,
+            channels: None,
+            data: false,
         }
     }
 
@@ -168,13 +178,16 @@ impl Network {
         for candidate in remote.candidates {
             let _ = self.ice.add_remote_candidate(candidate);
         }
-        let expected = Expected { role: remote.role, fingerprints: remote.fingerprints };
+        let expected = Box::new(Expected { role: remote.role, fingerprints: remote.fingerprints });
         if self.expected.as_ref() == Some(&expected) {
             return;
         }
         self.expected = Some(expected);
         self.association = None;
         self.keys = None;
+        if let Some(channels) = &mut self.channels {
+            channels.end(CloseReason::Restarted);
+        }
         // A server listens at once; a client speaks when there is a way to send.
         if remote.role == dtls::Role::Server || self.ice.selected().is_some() {
             self.start_dtls(now);
@@ -260,11 +273,15 @@ impl Network {
         if let Some(association) = &mut self.association {
             association.handle_timeout(now);
         }
+        if let Some(channels) = &mut self.channels {
+            channels.handle_timeout(now);
+        }
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let dtls = self.association.as_ref().and_then(dtls::Association::poll_timeout);
-        [self.ice.poll_timeout(), dtls].into_iter().flatten().min()
+        let channels = self.channels.as_ref().and_then(|channels| channels.poll_timeout());
+        [self.ice.poll_timeout(), dtls, channels].into_iter().flatten().min()
     }
 
     /// Folds all but the secrets into the digest of the engine's state (I-03).
@@ -305,11 +322,20 @@ impl Network {
             }
         }
         match self.association.as_mut()?.poll_event()? {
-            dtls::Event::Connected { profile, keying } => Some(self.on_connected(profile, &keying)),
+            dtls::Event::Connected { profile, keying } => {
+                let event = self.on_connected(profile, &keying);
+                self.connect_channels(now);
+                Some(event)
+            }
             dtls::Event::Failed(reason) => Some(Event::Failed(reason)),
             dtls::Event::Closed => Some(Event::Closed),
-            // Data channels are not negotiated: the peer speaks to nobody.
-            dtls::Event::Data(_) => self.poll_event(now),
+            dtls::Event::Data(data) => match self.channels.as_mut().filter(|_| self.data) {
+                Some(channels) => {
+                    channels.handle_packet(now, &data);
+                    self.poll_event(now)
+                }
+                None => Some(Event::Unasked),
+            },
         }
     }
 
@@ -346,5 +372,89 @@ impl Network {
             }
             None => Event::Failed(dtls::FailReason::NoSrtp),
         }
+    }
+}
+
+/// Data channels.
+impl Network {
+    /// Takes what was agreed on: the peer's SCTP port, and bytes of a message that it takes, 0 for any.
+    pub(crate) fn set_data(&mut self, now: Instant, agreed: Option<(u16, u64)>) {
+        self.data = agreed.is_some();
+        match agreed {
+            Some((port, most)) => {
+                let channels = self.channels.get_or_insert_with(|| Box::new(Channels::new()));
+                channels.agree(port, most);
+                self.connect_channels(now);
+            }
+            None => {
+                if let Some(channels) = &mut self.channels {
+                    channels.end(CloseReason::Peer);
+                }
+            }
+        }
+    }
+
+    /// Begins the association once DTLS carries it.
+    fn connect_channels(&mut self, now: Instant) {
+        let Some((channels, association)) = self.channels.as_mut().zip(self.association.as_ref()) else { return };
+        if self.data && self.keys.is_some() && !channels.is_begun() {
+            let label = self.random.next_u64();
+            channels.connect(association.role(), association.max_data(), self.random.fork(label), now);
+        }
+    }
+
+    pub(crate) fn has_channels(&self) -> bool {
+        self.channels.is_some()
+    }
+
+    /// The next fact of the channels; messages wait until they are asked for.
+    pub(crate) fn poll_channels(&mut self) -> Option<channels::Event> {
+        self.channels.as_mut()?.poll_event()
+    }
+
+    /// The next datagram of the channels, written at the start of `buf`.
+    pub(crate) fn transmit_channels(&mut self, now: Instant, buf: &mut [u8]) -> Option<usize> {
+        let (channels, association) = self.channels.as_mut().zip(self.association.as_mut())?;
+        loop {
+            // What waits in front of it goes first.
+            if let Some(len) = association.poll_transmit(now, buf) {
+                return Some(len);
+            }
+            let len = channels.poll_transmit(now, buf)?;
+            // What is not taken is lost, and sent again.
+            let _ = association.send(buf.get(..len).unwrap_or_default());
+        }
+    }
+
+    pub(crate) fn open_channel(&mut self, config: ChannelConfig) -> Result<ChannelId, OpenError> {
+        self.channels.get_or_insert_with(|| Box::new(Channels::new())).open(config)
+    }
+
+    pub(crate) fn send(&mut self, channel: ChannelId, text: bool, data: &Bytes) -> Result<(), SendError> {
+        self.channels.as_mut().ok_or(SendError::UnknownChannel)?.send(channel, text, data)
+    }
+
+    pub(crate) fn close_channel(&mut self, channel: ChannelId, reason: CloseReason) {
+        if let Some(channels) = &mut self.channels {
+            channels.close(channel, reason);
+        }
+    }
+
+    pub(crate) fn channel(&self, channel: ChannelId) -> Option<&ChannelConfig> {
+        self.channels.as_ref()?.config(channel)
+    }
+
+    /// The first open channel of a name.
+    pub(crate) fn channel_named(&self, label: &str) -> Option<ChannelId> {
+        self.channels.as_ref()?.by_label(label)
+    }
+
+    pub(crate) fn list_channels(&self) -> impl Iterator<Item = (ChannelId, &ChannelConfig)> {
+        self.channels.iter().flat_map(|channels| channels.iter())
+    }
+
+    /// Bytes that wait on a channel.
+    pub(crate) fn buffered(&mut self, channel: ChannelId) -> usize {
+        self.channels.as_mut().map_or(0, |channels| channels.buffered(channel))
     }
 }

@@ -395,6 +395,14 @@ impl Congestion {
         }
     }
 
+    /// So many bytes left that wait for nothing: others do for them.
+    pub(super) fn on_data(&mut self, now: Instant, bytes: usize) {
+        self.pacer.on_sent(now, Class::Urgent, bytes);
+        if let Some(sharing) = &mut self.sharing {
+            sharing.audio.add(bytes);
+        }
+    }
+
     /// A transmit truly left at `at`, those before it when they were fetched.
     pub(super) fn on_departure(&mut self, at: Instant, transmit: u64) {
         let until = self.untold.partition_point(|(id, _)| *id <= transmit);
