@@ -96,10 +96,10 @@ pub use conference::Json;
 pub use conference::{
     Allocation, Choice, Class, ConfigError, Datagram, Decision, DropReason, DtlsState, Engine, EngineConfig,
     EngineStats, Event, HostCandidate, InboundStreamStats, JoinError, KeyFrameReason, LeaveReason,
-    LimitReached, Message, OutboundStreamStats, Participant, ParticipantConfig, ParticipantId, ParticipantStats,
-    Probe, Proof, RemoteInboundStats, Room, RoomConfig, RoomId, Route, SharedLines, SourceId, SourceInfo, StreamEnd,
-    SubscribeError, SubscribeRule, Transmit, TransmitId, TransportStats, UnknownChannel, View, negotiation,
-    participant_memory_bound,
+    LimitReached, Message, OutboundStreamStats, Participant, ParticipantConfig, ParticipantId,
+    ParticipantStats, Probe, Proof, RemoteInboundStats, Room, RoomConfig, RoomId, Route, SharedLines,
+    SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule, Transmit, TransmitId, TransportStats,
+    UnknownChannel, View, negotiation, participant_memory_bound,
 };
 pub use congestion::{allocation, bwe, pacing};
 pub use crypto::secret::Secret;
@@ -111,6 +111,6 @@ pub use transport::channels::{ChannelConfig, ChannelId, CloseReason, OpenError, 
 pub use transport::framing;
 pub use wire::malformed::Malformed;
 pub use wire::mux::{Ecn, Path, Protocol};
-pub use wire::{dcep, mux, payload, rtcp, rtp, sdp, stun};
 /// The packets that [`sctp`] exchanges.
 pub use wire::sctp as sctp_packet;
+pub use wire::{dcep, mux, payload, rtcp, rtp, sdp, stun};

@@ -576,8 +576,8 @@ pub const SCTP_AHEAD: u32 = 1_024;
 /// Numbers that the blocks of one acknowledgement may name (S-DATA-04): more than ever are under way.
 pub const SCTP_GAPS: u32 = 4_096;
 
-/// Packets taken between two times that packets are fetched: their answers wait meanwhile.
-pub const SCTP_UNPOLLED: usize = 256;
+/// Heartbeats and resets of streams taken between two times that packets are fetched: their answers wait meanwhile.
+pub const SCTP_UNPOLLED: usize = 64;
 
 /// Resets of streams that wait to be fetched, and that are under way (S-DATA-03).
 pub const SCTP_EVENTS: usize = 256;

@@ -144,12 +144,18 @@ impl Engine {
                 channels::Event::Drained { channel } => {
                     self.emit(Event::ChannelDrained { participant: id, channel });
                 }
-                channels::Event::Refused(refusal) => self.count_drop(Some(id), refusal.into()),
+                channels::Event::Refused(refusal) => self.drop_message(id, refusal.into()),
             }
         }
         // There may be acknowledgements to send.
         self.make_data_ready(id);
         self.requeue(id);
+    }
+
+    /// Counts a message, or what was to be a part of one, of or for a participant.
+    pub(super) fn drop_message(&mut self, id: ParticipantId, reason: DropReason) {
+        self.traffic.messages_dropped += 1;
+        self.count_drop(Some(id), reason);
     }
 
     /// Puts a participant whose channels may have something to send in the line.
@@ -211,18 +217,18 @@ impl Engine {
             return;
         };
         let Some(channel) = receiver.network.channel_named(label) else {
-            return self.count_drop(Some(to), DropReason::ChannelMissing);
+            return self.drop_message(to, DropReason::ChannelMissing);
         };
         match self.send(to, channel, message) {
             Ok(()) => {}
             Err(SendError::BufferFull) => self.on_slow(to, channel),
-            Err(_) => self.count_drop(Some(to), DropReason::ChannelMissing),
+            Err(_) => self.drop_message(to, DropReason::ChannelMissing),
         }
     }
 
     /// A message found no room on a channel: a reliable one has lost its promise and is closed.
     fn on_slow(&mut self, id: ParticipantId, channel: ChannelId) {
-        self.count_drop(Some(id), DropReason::ChannelFull);
+        self.drop_message(id, DropReason::ChannelFull);
         let now = self.now;
         let Some(participant) = self.participants.get_mut(id) else { return };
         let reliable = participant

@@ -295,6 +295,7 @@ impl Engine {
             datagrams_consumed: traffic.consumed,
             messages_received: traffic.messages_received,
             messages_sent: traffic.messages_sent,
+            messages_dropped: traffic.messages_dropped,
             media_received: traffic.media_received,
             datagrams_dropped: traffic.received_dropped,
             packets_queued: traffic.queued,
@@ -436,7 +437,7 @@ impl Engine {
                 network::Event::Closed => self.remove(id, LeaveReason::Closed),
                 network::Event::Failed(reason) => self.remove(id, LeaveReason::Handshake(reason)),
                 network::Event::ConsentExpired => self.remove(id, LeaveReason::ConsentExpired),
-                network::Event::Unasked => self.count_drop(Some(id), DropReason::NotNegotiated),
+                network::Event::Unasked => self.drop_message(id, DropReason::NotNegotiated),
             }
         }
         self.drain_channels(now, id);

@@ -331,7 +331,10 @@ impl Participant<'_> {
 
     /// Bytes of messages that wait on a channel: what it has not acknowledged yet.
     pub fn buffered(&mut self, channel: ChannelId) -> usize {
-        self.engine.participants.get_mut(self.id).map_or(0, |participant| participant.network.buffered(channel))
+        self.engine
+            .participants
+            .get_mut(self.id)
+            .map_or(0, |participant| participant.network.buffered(channel))
     }
 
     /// Says where the messages that it sends on a channel go from now on, instead of where the room's do

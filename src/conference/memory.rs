@@ -24,7 +24,12 @@ use crate::wire::rtp::Ssrc;
 /// An idle participant holds less than a hundredth of it. What the C side of the handshake's primitives
 /// holds is not in it.
 pub const fn participant_memory_bound() -> usize {
-    itself() + handshake() + description() + channels() + limits::SOURCES_PER_PARTICIPANT * source() + received()
+    itself()
+        + handshake()
+        + description()
+        + channels()
+        + limits::SOURCES_PER_PARTICIPANT * source()
+        + received()
 }
 
 /// The participant (a quarter more for slots to come), what leads to it in the engine's directory,
@@ -51,7 +56,9 @@ const fn handshake() -> usize {
 
 /// Its data channels: what waits both ways, pieces with what its library keeps of each, names, and what it is told.
 const fn channels() -> usize {
-    let received = limits::SCTP_WINDOW as usize + limits::CHANNEL_MESSAGE + limits::SCTP_PIECES * (2 * 192 + limits::DATAGRAM);
+    let received = limits::SCTP_WINDOW as usize
+        + limits::CHANNEL_MESSAGE
+        + limits::SCTP_PIECES * (2 * 192 + limits::DATAGRAM);
     let sent = limits::SCTP_SEND_BUFFER + limits::SCTP_SEND_BUFFER / 500 * 192;
     let names = limits::SCTP_STREAMS * (2 * limits::CHANNEL_LABEL + 1_024);
     let answers = limits::SCTP_UNPOLLED * 2 * limits::DATAGRAM;

@@ -56,9 +56,9 @@ mod view;
 
 pub use candidate::HostCandidate;
 pub use config::{ConfigError, EngineConfig, ParticipantConfig, RoomConfig, SharedLines};
+pub use data::{Message, Route, UnknownChannel};
 #[cfg(feature = "json")]
 pub use decisions::Json;
-pub use data::{Message, Route, UnknownChannel};
 pub use decisions::{Choice, Decision, KeyFrameReason, Probe, Proof};
 pub use drops::DropReason;
 pub use engine::{Datagram, Engine, Transmit, TransmitId};

@@ -88,7 +88,11 @@ pub(super) struct Egress {
 impl Egress {
     /// Whether a participant that was written to has to be asked again.
     pub(super) fn has_more(&self) -> bool {
-        self.control || self.data || !self.audio.is_empty() || self.due || (!self.held && !self.video.is_empty())
+        self.control
+            || self.data
+            || !self.audio.is_empty()
+            || self.due
+            || (!self.held && !self.video.is_empty())
     }
 
     /// How many packets wait.

@@ -30,6 +30,8 @@ pub(super) struct Traffic {
     /// Messages of data channels: read, and queued for somebody.
     pub(super) messages_received: u64,
     pub(super) messages_sent: u64,
+    /// Packets of theirs that were dropped, in whole or in part, and messages.
+    pub(super) messages_dropped: u64,
 }
 
 impl Traffic {
@@ -110,6 +112,9 @@ pub struct EngineStats {
     pub messages_received: u64,
     /// The same that were queued for a participant, once for each.
     pub messages_sent: u64,
+    /// Packets of data channels that were dropped, in whole or in part, though their datagrams were taken; and messages
+    /// that were dropped, once for each receiver.
+    pub messages_dropped: u64,
     /// RTP packets that were authenticated and kept for forwarding or absorbed.
     pub media_received: u64,
     /// Datagrams that were dropped on the way in.

@@ -110,10 +110,22 @@ impl CloseReason {
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A channel can be used; `ours` if it was asked for here.
-    Opened { channel: ChannelId, ours: bool },
-    Message { channel: ChannelId, text: bool, data: Bytes },
-    Closed { channel: ChannelId, reason: CloseReason },
-    Drained { channel: ChannelId },
+    Opened {
+        channel: ChannelId,
+        ours: bool,
+    },
+    Message {
+        channel: ChannelId,
+        text: bool,
+        data: Bytes,
+    },
+    Closed {
+        channel: ChannelId,
+        reason: CloseReason,
+    },
+    Drained {
+        channel: ChannelId,
+    },
     /// Something was dropped.
     Refused(Refusal),
 }
@@ -246,7 +258,8 @@ impl Channels {
                 sctp::Event::Message { stream, ppid: ppid::DCEP, data } => self.on_dcep(stream, &data),
                 sctp::Event::Message { stream, ppid, data } => self.on_message(stream, ppid, data),
                 sctp::Event::Closed { stream } => {
-                    if let Some(channel) = self.of_stream(stream).filter(|channel| channel.state != State::Closing)
+                    if let Some(channel) =
+                        self.of_stream(stream).filter(|channel| channel.state != State::Closing)
                     {
                         channel.state = State::Closing;
                         let channel = channel.id;
@@ -412,7 +425,8 @@ impl Channels {
             _ => return Err(SendError::NotOpen),
         };
         let association = self.association.as_mut().ok_or(SendError::NotOpen)?;
-        let (kind, empty) = if text { (ppid::STRING, ppid::STRING_EMPTY) } else { (ppid::BINARY, ppid::BINARY_EMPTY) };
+        let (kind, empty) =
+            if text { (ppid::STRING, ppid::STRING_EMPTY) } else { (ppid::BINARY, ppid::BINARY_EMPTY) };
         let nothing = Bytes::from_static(&[0]);
         let (kind, data) = if data.is_empty() { (empty, &nothing) } else { (kind, data) };
         let sent = if association.buffered_on(stream) + data.len() > limits::CHANNEL_BUFFER {
@@ -466,7 +480,8 @@ impl Channels {
 
     /// The first open channel of a name.
     pub(crate) fn by_label(&self, label: &str) -> Option<ChannelId> {
-        let mut open = self.channels.iter().filter(|channel| matches!(channel.state, State::Open | State::Opening));
+        let mut open =
+            self.channels.iter().filter(|channel| matches!(channel.state, State::Open | State::Opening));
         open.find(|channel| channel.config.label == label).map(|channel| channel.id)
     }
 

@@ -9,7 +9,9 @@ use crate::base::random::Random;
 use crate::base::time::Instant;
 use crate::crypto::secret::Secret;
 use crate::session::{dtls, ice, srtp};
-use crate::transport::channels::{self, ChannelConfig, ChannelId, Channels, CloseReason, OpenError, SendError};
+use crate::transport::channels::{
+    self, ChannelConfig, ChannelId, Channels, CloseReason, OpenError, SendError,
+};
 use crate::wire::mux::Path;
 use crate::wire::stun;
 use bytes::Bytes;
@@ -396,7 +398,9 @@ impl Network {
 
     /// Begins the association once DTLS carries it.
     fn connect_channels(&mut self, now: Instant) {
-        let Some((channels, association)) = self.channels.as_mut().zip(self.association.as_ref()) else { return };
+        let Some((channels, association)) = self.channels.as_mut().zip(self.association.as_ref()) else {
+            return;
+        };
         if self.data && self.keys.is_some() && !channels.is_begun() {
             let label = self.random.next_u64();
             channels.connect(association.role(), association.max_data(), self.random.fork(label), now);

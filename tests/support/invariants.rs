@@ -146,7 +146,8 @@ impl Watch {
         let others = [DropReason::EventLost, DropReason::StreamRefused, DropReason::StreamUnproven];
         let others: u64 = streams.into_iter().chain(others).map(|reason| stats.dropped(reason)).sum();
         let reasons = stats.dropped_in_all() - others;
-        assert_eq!(reasons, stats.datagrams_dropped + stats.packets_dropped, "I-06: {stats:?}");
+        let dropped = stats.datagrams_dropped + stats.packets_dropped + stats.messages_dropped;
+        assert_eq!(reasons, dropped, "I-06: {stats:?}");
     }
 }
 

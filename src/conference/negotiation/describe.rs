@@ -2,8 +2,8 @@
 
 use super::section::extension_direction;
 use super::session::{Credentials, DataSection, LocalTransport};
-use crate::base::limits;
 use super::{Config, Line, Section};
+use crate::base::limits;
 use crate::conference::candidate::{HostCandidate, ranked};
 use crate::session::ice::LocalCandidate;
 use crate::wire::mux::Protocol;

@@ -329,7 +329,8 @@ impl Negotiation {
                 self.refuse(slot.id);
             }
         }
-        if self.lacks_data(&sections) && sections.len() < limits::SDP_MEDIA
+        if self.lacks_data(&sections)
+            && sections.len() < limits::SDP_MEDIA
             && let Some(mid) = self.fresh_mid(&sections)
         {
             sections.push(Section::of_data(mid, sections.len()));

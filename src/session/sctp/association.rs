@@ -10,8 +10,8 @@ use crate::wire::dcep::{Delivery, Reliability, ppid};
 use crate::wire::sctp::{Chunks, Init, Packet, PacketWriter, Ports, Sack, kind};
 use bytes::Bytes;
 use sctp_proto::{
-    ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Payload,
-    PayloadProtocolIdentifier, ReliabilityType, StreamEvent, TransportConfig,
+    ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Payload, PayloadProtocolIdentifier,
+    ReliabilityType, StreamEvent, TransportConfig,
 };
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -142,32 +142,33 @@ impl Association {
         if packet.verification_tag() != if init { 0 } else { tag } {
             return Err(Refusal::Dropped(Drop::Tag));
         }
-        let shaken = self.shake(now, &packet);
+        let shaken = self.shake(now, &packet)?;
         match &mut self.phase {
-            Phase::Established(_) if shaken.is_ok() => self.show(now, &packet),
-            _ => shaken,
+            Phase::Established(_) => self.show(now, &packet, shaken),
+            _ => Ok(()),
         }
     }
 
-    /// What a packet does to a handshake, or what it still wants of one that is over.
-    fn shake(&mut self, now: Instant, packet: &Packet<'_>) -> Result<(), Refusal> {
-        let Some(chunk) = packet.chunks().next() else { return Ok(()) };
+    /// What a packet does to a handshake, or what it still wants of one that is over: how many of its chunks were for
+    /// that.
+    fn shake(&mut self, now: Instant, packet: &Packet<'_>) -> Result<usize, Refusal> {
+        let Some(chunk) = packet.chunks().next() else { return Ok(0) };
         let ports = self.ports();
         let mut reply = None;
         let result = match &mut self.phase {
             Phase::Handshake(_) if chunk.kind == kind::ABORT => {
                 self.end(EndReason::Aborted, None);
-                Ok(())
+                Ok(1)
             }
             Phase::Handshake(handshake) => match handshake.handle(now, &chunk) {
                 Step::Goes(answer) => {
                     reply = answer;
-                    Ok(())
+                    Ok(1)
                 }
                 Step::Done(answer) => {
                     reply = answer;
                     self.establish();
-                    Ok(())
+                    Ok(1)
                 }
                 Step::Refused(reason) => Err(Refusal::Dropped(reason)),
             },
@@ -180,11 +181,11 @@ impl Association {
                 kind::INIT => Err(Refusal::Dropped(Drop::Restart)),
                 kind::COOKIE_ECHO if chunk.value == established.ours.cookie => {
                     reply = Some(cookie_ack(established.peer.tag));
-                    Ok(())
+                    Ok(1)
                 }
-                _ => Ok(()),
+                _ => Ok(0),
             },
-            Phase::Ended => Ok(()),
+            Phase::Ended => Ok(0),
         };
         if let Some(reply) = reply {
             self.push(&reply, ports);
@@ -220,8 +221,8 @@ impl Association {
         }
     }
 
-    /// Shows the library what it may see of a packet.
-    fn show(&mut self, now: Instant, packet: &Packet<'_>) -> Result<(), Refusal> {
+    /// Shows the library what it may see of a packet, but for its first chunks.
+    fn show(&mut self, now: Instant, packet: &Packet<'_>, shaken: usize) -> Result<(), Refusal> {
         let Phase::Established(established) = &mut self.phase else { return Ok(()) };
         let Established { guard, inner, endpoint, .. } = &mut **established;
         // A reference is all that looking for a stream takes, but the library wants more.
@@ -233,7 +234,7 @@ impl Association {
             has_room: &|id| has_stream(id) || streams.len() < limits::SCTP_STREAMS,
             has_stream: &has_stream,
         };
-        let Shown { packets, refused, end } = guard.show(packet, &house);
+        let Shown { packets, refused, end } = guard.show(packet, shaken, &house);
         let std_now = clock().to_std(now);
         for bytes in packets.into_iter().flatten() {
             let event = endpoint.handle(std_now, NOWHERE, None, None, bytes.into());
@@ -242,6 +243,11 @@ impl Association {
             }
         }
         self.pump();
+        // An acknowledgement for every second packet (RFC 9260, section 6.2), also of those that came together: a
+        // peer that sends a few for each would starve otherwise.
+        if self.outgoing.len() < limits::SCTP_UNPOLLED {
+            self.gather(now);
+        }
         match end {
             Some(EndReason::Aborted) => self.end(EndReason::Aborted, None),
             Some(reason) => self.end(reason, Some(cause::OUT_OF_RESOURCE)),
@@ -335,6 +341,9 @@ impl Association {
 
     /// Writes the next packet at the start of `buf`, which must hold [`Config::packet`] bytes: a shorter one loses it.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<usize> {
+        if let Phase::Established(established) = &mut self.phase {
+            established.guard.on_polled();
+        }
         if self.outgoing.is_empty() {
             self.gather(now);
         }
@@ -354,14 +363,18 @@ impl Association {
     fn gather(&mut self, now: Instant) {
         let Phase::Established(established) = &mut self.phase else { return };
         let Established { inner, guard, .. } = &mut **established;
-        guard.on_polled();
         let Some(transmit) = inner.poll_transmit(clock().to_std(now)) else { return };
         let Payload::RawEncode(packets) = transmit.payload else { return };
         for packet in packets {
             let chunks = packet.get(12..).unwrap_or_default();
+
             let sacks = Chunks::new(chunks).map(|chunk| (chunk.kind, Sack::parse(chunk.value).ok()));
             guard.on_sent(sacks);
-            self.outgoing.push_back(packet);
+            if packet.len() <= self.config.packet {
+                self.outgoing.push_back(packet);
+            } else {
+                self.outgoing.extend(split(&packet, self.config.packet));
+            }
         }
         self.pump();
     }
@@ -482,6 +495,21 @@ impl Association {
     pub fn is_ended(&self) -> bool {
         matches!(self.phase, Phase::Ended)
     }
+}
+
+/// The chunks of a packet in as many as it takes: the library forgets what padding adds to small ones.
+fn split(packet: &[u8], most: usize) -> Vec<Bytes> {
+    let Ok(packet) = Packet::parse(packet) else { return Vec::new() };
+    let new = || PacketWriter::new(packet.ports(), packet.verification_tag());
+    let (mut packets, mut writer) = (Vec::new(), new());
+    for chunk in packet.chunks() {
+        if !writer.is_empty() && writer.len_with(&chunk) > most {
+            packets.push(std::mem::replace(&mut writer, new()).finish().into());
+        }
+        writer.copy(&chunk);
+    }
+    packets.push(writer.finish().into());
+    packets
 }
 
 fn buffered(inner: &mut sctp_proto::Association, stream: u16) -> usize {

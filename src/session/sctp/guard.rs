@@ -16,7 +16,7 @@ pub(super) struct Guard {
     acknowledged: u32,
     /// Pieces held, at most.
     pieces: usize,
-    /// Packets shown since packets were last fetched.
+    /// Chunks shown that are answered each, since answers were last fetched.
     unpolled: usize,
     /// Streams whose reset has begun and was not told of yet, at most.
     resets: usize,
@@ -51,20 +51,22 @@ pub(super) struct Shown {
 impl Guard {
     /// Of an association whose peer begins with `tsn`.
     pub(super) fn new(tsn: u32) -> Guard {
-        Guard { acknowledged: tsn.wrapping_sub(1), pieces: 0, unpolled: 0, resets: 0, request: None, shutdown: false }
+        Guard {
+            acknowledged: tsn.wrapping_sub(1),
+            pieces: 0,
+            unpolled: 0,
+            resets: 0,
+            request: None,
+            shutdown: false,
+        }
     }
 
-    /// Decides what is shown of a packet whose tag is right.
-    pub(super) fn show(&mut self, packet: &Packet<'_>, house: &House<'_>) -> Shown {
+    /// Decides what is shown of a packet whose tag is right, but for its first chunks, which served the handshake.
+    pub(super) fn show(&mut self, packet: &Packet<'_>, shaken: usize, house: &House<'_>) -> Shown {
         let mut shown = Shown::default();
-        if self.unpolled >= limits::SCTP_UNPOLLED {
-            shown.refused = Some(Refusal::Dropped(Drop::Unpolled));
-            return shown;
-        }
-        self.unpolled += 1;
         let new = || PacketWriter::new(packet.ports(), packet.verification_tag());
         let (mut data, mut other) = (new(), new());
-        for chunk in packet.chunks() {
+        for chunk in packet.chunks().skip(shaken) {
             match self.admit(&chunk, house) {
                 Ok(()) if chunk.kind == kind::DATA => data.copy(&chunk),
                 Ok(()) => other.copy(&chunk),
@@ -93,8 +95,17 @@ impl Guard {
                 if sack.gaps > limits::SCTP_GAPS { Err(dropped(Drop::Gaps)) } else { Ok(()) }
             }
             kind::FORWARD_TSN => ForwardTsn::parse(chunk.value).map(|_| ()).map_err(malformed),
-            kind::RE_CONFIG => self.admit_reset(chunk, house),
-            kind::HEARTBEAT => Ok(()),
+            kind::RE_CONFIG | kind::HEARTBEAT if self.unpolled >= limits::SCTP_UNPOLLED => {
+                Err(dropped(Drop::Unpolled))
+            }
+            kind::RE_CONFIG => {
+                self.unpolled += 1;
+                self.admit_reset(chunk, house)
+            }
+            kind::HEARTBEAT => {
+                self.unpolled += 1;
+                Ok(())
+            }
             kind::SHUTDOWN | kind::SHUTDOWN_ACK | kind::SHUTDOWN_COMPLETE => {
                 self.shutdown = true;
                 Ok(())

@@ -46,7 +46,7 @@ drops! {
     /// Data while the owner is behind and as many pieces as are kept wait already
     /// ([`crate::limits::SCTP_PIECES`]).
     Behind = "sctp.behind",
-    /// More packets than are taken between two polls ([`crate::limits::SCTP_UNPOLLED`]).
+    /// More to answer than is taken between two polls ([`crate::limits::SCTP_UNPOLLED`]).
     Unpolled = "sctp.unpolled",
     /// An acknowledgement whose blocks name too many numbers ([`crate::limits::SCTP_GAPS`]).
     Gaps = "sctp.gaps",

@@ -129,6 +129,11 @@ impl PacketWriter {
         self.bytes.resize(padded(self.bytes.len()), 0);
     }
 
+    /// Bytes of the packet if a chunk is added to it.
+    pub fn len_with(&self, chunk: &Chunk<'_>) -> usize {
+        self.bytes.len() + padded(CHUNK_HEADER + chunk.value.len())
+    }
+
     /// Adds a chunk as it was read.
     pub fn copy(&mut self, chunk: &Chunk<'_>) {
         self.chunk(chunk.kind, chunk.flags, chunk.value);

@@ -93,9 +93,10 @@ fn s_data_02_an_init_stands_alone() {
     let value = init().to_value();
     assert!(Packet::parse(&packet(&[(kind::INIT, 0, &value)])).is_ok());
     for bundled in [kind::INIT, kind::INIT_ACK, kind::SHUTDOWN_COMPLETE] {
-        for chunks in
-            [[(bundled, 0, &value[..]), (kind::DATA, 3, &[0; 13])], [(kind::DATA, 3, &[0; 13]), (bundled, 0, &value)]]
-        {
+        for chunks in [
+            [(bundled, 0, &value[..]), (kind::DATA, 3, &[0; 13])],
+            [(kind::DATA, 3, &[0; 13]), (bundled, 0, &value)],
+        ] {
             assert_eq!(fault(&packet(&chunks)), Fault::Bundled);
         }
     }

@@ -39,6 +39,8 @@ pub struct Server {
 struct Line {
     mid: String,
     video: bool,
+    /// Data channels, and no media.
+    data: bool,
     rejected: bool,
     payload_type: u8,
     rtx_payload_type: Option<u8>,
@@ -55,6 +57,7 @@ impl Line {
         Line {
             mid: if video { "1" } else { "0" }.into(),
             video,
+            data: false,
             rejected: false,
             payload_type: if video { VP8 } else { OPUS },
             rtx_payload_type: video.then_some(VP8_RTX),
@@ -115,6 +118,12 @@ impl Describe {
         }
     }
 
+    /// Offers data channels on a line of their own.
+    pub fn offer_data(&mut self) {
+        let mid = self.lines.len().to_string();
+        self.lines.push(Line { mid, data: true, ..Line::own(false) });
+    }
+
     /// Offers more header extensions on the video line of its own; its identifiers go on from those of
     /// the lines.
     pub fn offer_extensions<'a>(&mut self, uris: impl IntoIterator<Item = &'a str>) {
@@ -163,13 +172,17 @@ impl Describe {
         self.cryptex_agreed = self.cryptex && accepted.all(|media| media.cryptex);
         for (at, media) in description.media.iter().enumerate() {
             if self.lines.len() <= at {
-                self.lines.push(Line::own(media.kind == Kind::Video));
+                let data = media.kind == Kind::Application;
+                self.lines.push(Line { data, ..Line::own(media.kind == Kind::Video) });
             }
             let takes_red = self.lines[0].red_payload_type.is_some();
             let line = &mut self.lines[at];
             line.mid = media.mid.as_ref().map(|mid| mid.as_str().to_owned()).unwrap_or_default();
             line.rejected = media.rejected();
             (line.sends, line.receives) = (media.direction.sends(), media.direction.receives());
+            if line.data {
+                continue;
+            }
             line.extensions = media.extmaps.iter().map(|extmap| (extmap.id, extmap.uri.clone())).collect();
             if at == 1 {
                 let first = |list: &Vec<sdp::Alternative>| list.first().map(|one| one.rid.clone());
@@ -230,6 +243,10 @@ impl Describe {
             if self.mixed { "a=extmap-allow-mixed\r\n" } else { "" }
         );
         for (at, line) in self.lines.iter().enumerate() {
+            if line.data {
+                self.data_section(&mut sdp, line, local, setup);
+                continue;
+            }
             // The first two sections are this client's own, the rest the server asked for.
             let publishes = at < 2 && if line.video { publisher.plan.video } else { publisher.plan.audio };
             let (sends, receives) =
@@ -246,6 +263,17 @@ impl Describe {
             }
         }
         sdp
+    }
+
+    fn data_section(&self, sdp: &mut String, line: &Line, local: &Credentials, setup: &str) {
+        let port = if line.rejected { 0 } else { 9 };
+        let _ = write!(
+            sdp,
+            "m=application {port} UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n\
+             a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=ice-options:trickle\r\na=fingerprint:{}\r\na=setup:{setup}\r\n\
+             a=mid:{}\r\na=sctp-port:5000\r\na=max-message-size:262144\r\n",
+            local.ufrag, local.pwd, self.fingerprint, line.mid
+        );
     }
 
     fn section(

@@ -1,6 +1,7 @@
 //! A small WebRTC client of the crate's own lower floors: sans-IO like everything here.
 
 pub mod arrivals;
+pub mod data;
 pub mod describe;
 pub mod ice;
 pub mod publish;
@@ -11,6 +12,7 @@ use super::net::Packet;
 use super::recording::Recording;
 use super::replay::{Choice, Replay};
 use arrivals::Arrivals;
+use data::Data;
 use describe::{Describe, VideoCodec};
 use estafette::dtls::{self, Association};
 use estafette::mux::{Kind, kind_of};
@@ -95,6 +97,8 @@ pub struct Client {
     pub lawless: bool,
     /// It checks, but says nothing of DTLS.
     pub never_secures: bool,
+    /// Its data channels, if it has any ([`Client::offer_data`]).
+    pub data: Option<Data>,
     setup: Setup,
     server: Option<SocketAddr>,
     dtls: Option<Association>,
@@ -147,6 +151,7 @@ impl Client {
             closed: false,
             lawless: false,
             never_secures: false,
+            data: None,
             setup,
             server: None,
             dtls: None,
@@ -156,6 +161,12 @@ impl Client {
             next_report: None,
             random,
         }
+    }
+
+    /// Has data channels; the next offer tells of them.
+    pub fn offer_data(&mut self) {
+        self.describe.offer_data();
+        self.data = Some(Data::new());
     }
 
     /// Takes video as it comes, in the codec of a recording, to be judged ([`receive::Track::tape`]).
@@ -327,12 +338,32 @@ impl Client {
 
     fn drain_dtls(&mut self, now: Instant) {
         let speaks = self.ice.proven && !self.never_secures;
-        let Some(dtls) = self.dtls.as_mut().filter(|_| speaks) else { return };
+        if self.dtls.is_none() || !speaks {
+            return;
+        }
+        self.take_dtls_events(now);
+        self.apply_cryptex();
+        let Some(dtls) = self.dtls.as_mut() else { return };
         let mut buf = vec![0; 2_048];
         let mut datagrams = Vec::new();
-        while let Some(len) = dtls.poll_transmit(now, &mut buf) {
-            datagrams.push(buf[..len].to_vec());
+        let mut flush = |dtls: &mut Association| {
+            while let Some(len) = dtls.poll_transmit(now, &mut buf) {
+                datagrams.push(buf[..len].to_vec());
+            }
+        };
+        flush(dtls);
+        if let Some(data) = self.data.as_mut().filter(|_| self.keys.is_some()) {
+            data.connect(now);
+            while let Some(packet) = data.transmit() {
+                dtls.send(&packet).expect("room for a packet");
+                flush(dtls);
+            }
         }
+        datagrams.into_iter().for_each(|datagram| self.send_raw(datagram));
+    }
+
+    fn take_dtls_events(&mut self, now: Instant) {
+        let Some(dtls) = self.dtls.as_mut() else { return };
         while let Some(event) = dtls.poll_event() {
             match event {
                 dtls::Event::Connected { profile, keying } => {
@@ -350,11 +381,13 @@ impl Client {
                 }
                 dtls::Event::Closed => self.closed = true,
                 dtls::Event::Failed(reason) => panic!("the handshake failed: {reason:?}"),
-                dtls::Event::Data(_) => {}
+                dtls::Event::Data(packet) => {
+                    if let Some(data) = &mut self.data {
+                        data.handle(now, &packet);
+                    }
+                }
             }
         }
-        self.apply_cryptex();
-        datagrams.into_iter().for_each(|datagram| self.send_raw(datagram));
     }
 
     fn on_rtp(&mut self, now: Instant, data: &[u8]) {
@@ -555,6 +588,9 @@ impl Endpoint for Client {
         }
         if let Some(dtls) = self.dtls.as_mut().filter(|_| self.ice.proven) {
             dtls.handle_timeout(now);
+            if let Some(data) = self.data.as_mut().filter(|data| data.due().is_some_and(|due| due <= now)) {
+                data.advance(now);
+            }
             self.drain_dtls(now);
         }
         if self.keys.is_none() {
@@ -594,7 +630,8 @@ impl Endpoint for Client {
         let arrivals = self.arrivals.poll_timeout();
         let media = [self.publisher.poll_timeout(), self.receiver.poll_timeout(), self.next_report, arrivals];
         let media = media.into_iter().flatten().min().filter(|_| self.keys.is_some());
-        [self.ice.poll_timeout(), dtls, media].into_iter().flatten().min()
+        let data = self.data.as_ref().and_then(Data::due);
+        [self.ice.poll_timeout(), dtls, media, data].into_iter().flatten().min()
     }
 
     fn violations(&self) -> &[String] {

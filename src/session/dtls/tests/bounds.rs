@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use dimpl::{Config as EngineConfig, Dtls, Output};
 
-use crate::base::time::clock;
 use super::*;
 use crate::base::limits;
+use crate::base::time::clock;
 
 /// The library alone as a client, with settings that ours does not offer.
 struct Bare {

@@ -8,8 +8,8 @@ use ::dtls::crypto::Certificate as TheirCertificate;
 use ::dtls::endpoint::{Endpoint, EndpointEvent};
 use ::dtls::extension::extension_use_srtp::SrtpProtectionProfile as Profile;
 
-use crate::base::time::clock;
 use super::*;
+use crate::base::time::clock;
 
 const THEM: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 const US: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 2);

@@ -68,7 +68,7 @@ impl End for Ours {
     }
 
     fn transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
-        let mut buf = vec![0; Config::default().packet];
+        let mut buf = vec![0; 2_048];
         let len = self.association.poll_transmit(now, &mut buf)?;
         buf.truncate(len);
         Some(buf)

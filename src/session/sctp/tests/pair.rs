@@ -17,7 +17,8 @@ fn whoever_begins_they_connect() {
 #[test]
 fn a_handshake_survives_loss_and_gives_up_without_a_peer() {
     for seed in 0..20 {
-        let (mut link, mut a, mut b) = (Link::new(30), Ours::new(Role::Active, 1), Ours::new(Role::Active, 2));
+        let (mut link, mut a, mut b) =
+            (Link::new(30), Ours::new(Role::Active, 1), Ours::new(Role::Active, 2));
         link.random = Random::new([seed; 32]);
         link.run(40 * SECOND, &mut a, &mut b);
         assert!(a.association.is_connected() && b.association.is_connected(), "{seed}");
@@ -142,4 +143,18 @@ fn after_a_drain_nothing_is_due_at_once() {
             assert!(end.due().is_none_or(|due| due > link.now), "{:?} {:?}", end.due(), link.now);
         }
     }
+}
+
+#[test]
+fn packets_are_never_longer_than_they_may_be() {
+    let (mut link, mut a, mut b) = connected();
+    for at in 0..300u32 {
+        a.send(2, vec![1; 1 + at as usize % 7], Delivery::default());
+        a.send(4, vec![1; 700 + at as usize], Delivery::default());
+    }
+    link.loss = 10;
+    link.run(30 * SECOND, &mut a, &mut b);
+    assert_eq!((b.messages(2).len(), b.messages(4).len()), (300, 300));
+    let longest = link.sent.iter().map(Vec::len).max();
+    assert!(longest <= Some(Config::default().packet), "{longest:?}");
 }

@@ -1,7 +1,9 @@
 //! Against libwebrtc's SCTP.
 
 use super::*;
-use dcsctp::api::{DcSctpSocket, Message, Options, PpId, SendOptions, SocketEvent, SocketState, SocketTime, StreamId};
+use dcsctp::api::{
+    DcSctpSocket, Message, Options, PpId, SendOptions, SocketEvent, SocketState, SocketTime, StreamId,
+};
 
 struct Theirs {
     socket: Box<dyn DcSctpSocket>,

@@ -171,9 +171,11 @@ fn s_data_03_pieces_of_messages_that_never_end_are_bounded() {
 fn s_data_03_data_far_ahead_is_not_kept() {
     let mut attack = Attack::new();
     let last = attack.tsn.wrapping_sub(1);
-    for (ahead, expected) in
-        [(limits::SCTP_AHEAD, Ok(())), (limits::SCTP_AHEAD + 1, dropped(Drop::Ahead)), (1 << 30, dropped(Drop::Ahead))]
-    {
+    for (ahead, expected) in [
+        (limits::SCTP_AHEAD, Ok(())),
+        (limits::SCTP_AHEAD + 1, dropped(Drop::Ahead)),
+        (1 << 30, dropped(Drop::Ahead)),
+    ] {
         let value = Attack::data(last.wrapping_add(ahead), 0, 0, b"x");
         assert_eq!(attack.give(&[(kind::DATA, WHOLE, &value)]), expected, "{ahead}");
     }
@@ -204,7 +206,7 @@ fn s_data_03_forward_tsn_without_end_keeps_nothing() {
         // Streams that are not there.
         (0..250u16).for_each(|stream| value.extend([stream.to_be_bytes(), [0, 1]].concat()));
         let given = attack.give(&[(kind::FORWARD_TSN, 0, &value)]);
-        assert!(given.is_ok() || given == dropped(Drop::Unpolled), "{given:?}");
+        assert_eq!(given, Ok(()));
         if step % 100 == 0 {
             attack.answers();
         }
@@ -242,7 +244,9 @@ fn s_data_04_an_acknowledgement_of_what_was_not_sent_ends_the_association() {
         value.extend((1u32 << 16).to_be_bytes());
         value.extend((blocks.len() as u16).to_be_bytes());
         value.extend([0, 0]);
-        blocks.iter().for_each(|(start, end)| value.extend([start.to_be_bytes(), end.to_be_bytes()].concat()));
+        blocks
+            .iter()
+            .for_each(|(start, end)| value.extend([start.to_be_bytes(), end.to_be_bytes()].concat()));
         value
     };
     let first = |attack: &mut Attack| {
