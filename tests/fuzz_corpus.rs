@@ -176,3 +176,13 @@ fn framing() {
 fn engine_streams() {
     replay("engine_streams", fuzz::engine_streams, 20);
 }
+
+#[test]
+fn dcep() {
+    replay("dcep", fuzz::dcep, usize::MAX);
+}
+
+#[test]
+fn sctp() {
+    replay("sctp", fuzz::sctp, 64);
+}

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 #![allow(dead_code, unreachable_pub)]
 
+#[path = "data.rs"]
+mod data_targets;
 #[path = "dtls.rs"]
 mod dtls_targets;
 #[path = "engine.rs"]
@@ -26,6 +28,7 @@ mod streams_targets;
 #[path = "../../benches/support/mod.rs"]
 mod support;
 
+pub use data_targets::{dcep, sctp};
 pub use dtls_targets::dtls;
 pub use engine_targets::{engine_inner, engine_room, engine_wire};
 pub use ice_targets::ice;

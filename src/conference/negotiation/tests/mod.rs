@@ -1,6 +1,7 @@
 //! Negotiations with the offers of real endpoints and with a small JSEP peer.
 
 mod cryptex;
+mod data;
 mod feedback;
 mod offers;
 mod peer;
@@ -14,7 +15,7 @@ mod threats;
 use super::*;
 use crate::conference::candidate::HostCandidate;
 use crate::wire::sdp::tests::{capture, captured};
-use crate::wire::sdp::{Direction, Feedback, Fingerprint, Media, Msid, Password};
+use crate::wire::sdp::{Direction, Feedback, Fingerprint, Kind, Media, Msid, Password};
 
 const CHROMIUM: &str = "chromium-chromium-av-data.offer.sdp";
 

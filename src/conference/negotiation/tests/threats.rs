@@ -96,7 +96,7 @@ fn s_sdp_04_unprotected_media_is_rejected_section_by_section() {
         assert_eq!(negotiation.session().lines.len(), 1);
         let ours = sections(&answer.sdp);
         assert!(ours[0].rejected() && !ours[1].rejected());
-        assert!(answer.sdp.contains("a=group:BUNDLE 1\r\n"));
+        assert!(answer.sdp.contains("a=group:BUNDLE 1 2\r\n"));
         ours
     };
     let audio = |from: &str, to: &str| capture(CHROMIUM).replacen(from, to, 1);
