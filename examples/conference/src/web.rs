@@ -4,16 +4,17 @@ use crate::lobby::Lobby;
 use crate::message::MESSAGE;
 use crate::signalling;
 use crate::whip;
-use axum::Router;
 use axum::extract::{State, WebSocketUpgrade};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,10 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::CACHE_CONTROL, "no-cache"),
-    (HeaderName::from_static("permissions-policy"), "camera=(self), microphone=(self)"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(self), microphone=(self), display-capture=(self)",
+    ),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
@@ -57,6 +61,10 @@ pub struct House {
     /// Turns true when the server stops.
     pub stopping: watch::Receiver<bool>,
 }
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Source(pub IpAddr);
 
 /// The routes of the server.
 pub fn routes(house: House) -> Router {
@@ -79,12 +87,16 @@ pub fn routes(house: House) -> Router {
         .with_state(house)
 }
 
-async fn socket(State(house): State<House>, upgrade: WebSocketUpgrade) -> Response {
+async fn socket(
+    State(house): State<House>,
+    Extension(Source(source)): Extension<Source>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     let Ok(permit) = house.pages.try_acquire_owned() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     upgrade.max_message_size(MESSAGE).max_frame_size(MESSAGE).on_upgrade(move |socket| async move {
-        signalling::serve(socket, house.lobby, house.stopping).await;
+        signalling::serve(socket, source, house.lobby, house.stopping).await;
         drop(permit);
     })
 }
@@ -107,8 +119,8 @@ pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, routes: Rou
         let Ok(permit) = connections.clone().acquire_owned().await else {
             return;
         };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, most likely: others must close before more can come.
                 tracing::warn!(%error, "accept");
@@ -120,10 +132,10 @@ pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, routes: Rou
         let (tls, routes) = (tls.clone(), routes.clone());
         tokio::spawn(async move {
             match tls {
-                None => serve(stream, routes).await,
+                None => serve(stream, from, routes).await,
                 Some(tls) => {
                     if let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(stream)).await {
-                        serve(stream, routes).await;
+                        serve(stream, from, routes).await;
                     }
                 }
             }
@@ -132,10 +144,14 @@ pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, routes: Rou
     }
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, routes: Router) {
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    from: SocketAddr,
+    routes: Router,
+) {
     let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-    let service = TowerToHyperService::new(routes);
+    let service = TowerToHyperService::new(routes.layer(Extension(Source(from.ip()))));
     if let Err(error) = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "connection");
     }

@@ -71,7 +71,7 @@ impl Server {
 
     async fn plain() -> (Server, String) {
         let server = Server::start(ROOMY, None, &[]).await;
-        let code = server.lobby.create().expect("room").to_string();
+        let code = server.lobby.create(Options::default()).expect("room").of_room().to_string();
         (server, code)
     }
 
@@ -248,7 +248,7 @@ async fn a_restart_is_finished_for_a_client_that_went_away() {
         }
     });
     let server = Server::around(front, ROOMY, None, &[]).await;
-    let code = server.lobby.create().expect("room").to_string();
+    let code = server.lobby.create(Options::default()).expect("room").of_room().to_string();
     let made = server.post(&format!("/whip/{code}"), &one_way(CHROMIUM, "a=sendonly")).await;
     let (session, tag) = (made.header("location"), made.header("etag"));
 
