@@ -19,10 +19,10 @@ impl Code {
         Ok(Code(bytes))
     }
 
-    /// The code of the room whose moderator's secret this is: a hash of it. So a server that has forgotten a
+    /// The code of the room or invitation whose secret this is: a hash of it. So a server that has forgotten a
     /// room still tells its moderator from whoever merely knows the code, for whom finding a secret
     /// that fits takes some 2^80 tries.
-    pub fn of_room(self) -> Code {
+    pub fn code(self) -> Code {
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.0);
         let mut code = [0; 10];
         code.copy_from_slice(&hash.as_ref()[..10]);
@@ -110,11 +110,11 @@ mod tests {
     }
 
     #[test]
-    fn a_room_s_code_tells_its_moderator_and_not_the_other_way() {
+    fn a_code_proves_its_secret_and_does_not_tell_it() {
         let secret = Code([7; 10]);
-        assert_eq!(secret.of_room(), secret.of_room());
-        assert_ne!(secret.of_room(), secret);
-        assert_ne!(Code([8; 10]).of_room(), secret.of_room());
+        assert_eq!(secret.code(), secret.code());
+        assert_ne!(secret.code(), secret);
+        assert_ne!(Code([8; 10]).code(), secret.code());
         assert_eq!(format!("{secret:?}"), "Code(..)");
     }
 

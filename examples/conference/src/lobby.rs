@@ -111,8 +111,8 @@ impl Lobby {
         let (number, engine) = self.make_place(state, Duration::ZERO)?;
         let mut room = Room::new(number, engine, secret, options, self.limits.room_size, now);
         room.found(visitor, secret, now)?;
-        state.rooms.insert(secret.of_room(), room);
-        Ok(self.seat(engine, secret.of_room(), number, label))
+        state.rooms.insert(secret.code(), room);
+        Ok(self.seat(engine, secret.code(), number, label))
     }
 
     fn enter_by_code(
@@ -129,7 +129,7 @@ impl Lobby {
             Door::Resumed(keys, plan) => (keys, plan, true),
         };
         let known = state.find(&keys, now);
-        let proven = keys.secret.is_some_and(|secret| secret.of_room() == keys.code);
+        let proven = keys.secret.is_some_and(|secret| secret.code() == keys.code);
         let code = known.or((resumed || proven).then_some(keys.code)).ok_or(Refused)?;
         // Who takes over its own place needs no other.
         let returns = |room: &Room| keys.seat.is_some_and(|seat| room.is_taken(seat));
@@ -196,7 +196,7 @@ impl Lobby {
         let state = &mut *self.state();
         let (number, engine) = self.make_place(state, AHEAD)?;
         let room = Room::new(number, engine, secret, options, self.limits.room_size, Instant::now());
-        state.rooms.insert(secret.of_room(), room);
+        state.rooms.insert(secret.code(), room);
         Ok(secret)
     }
 
@@ -249,15 +249,17 @@ impl State {
     }
 
     /// The code of the room that the keys open. Seats and invitations are looked for in each room: there are
-    /// few in each, and one index more would have to be kept right.
+    /// few in each, and one index more would have to be kept right. A room made again by whoever knows a code
+    /// comes last, for the code may have been an invitation's.
     fn find(&self, keys: &Keys, now: Instant) -> Option<Code> {
         let of = |opens: &dyn Fn(&Room) -> bool| {
             self.rooms.iter().find(|(_, room)| opens(room)).map(|(code, _)| *code)
         };
         keys.seat
             .and_then(|seat| of(&|room| room.knows(seat)))
-            .or(self.rooms.contains_key(&keys.code).then_some(keys.code))
+            .or(self.rooms.get(&keys.code).filter(|room| room.is_claimed()).map(|_| keys.code))
             .or_else(|| of(&|room| room.invites(keys.code, now)))
+            .or(self.rooms.contains_key(&keys.code).then_some(keys.code))
     }
 
     fn people(&self) -> usize {

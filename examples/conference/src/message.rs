@@ -48,8 +48,11 @@ pub struct Invite {
 /// An invitation as moderators see it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Ticket {
-    /// What stands in its link in place of the room's code.
+    /// What stands in its link in place of the room's code. Follows from the secret.
+    #[serde(default)]
     pub code: String,
+    /// Proves to a server that has forgotten the room that this is an invitation, and not another room's code.
+    pub secret: String,
     /// How long it still opens the room.
     pub seconds: u32,
     /// How many more it lets in; any number without.
@@ -59,14 +62,22 @@ pub struct Ticket {
 }
 
 /// What a moderator's page knew of its meeting. It counts only when the server has forgotten the room.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Plan {
-    /// Lobby and lock.
-    #[serde(flatten)]
-    pub options: Options,
+    /// Whether there is a lobby.
+    pub lobby: bool,
+    /// Whether it is locked.
+    pub locked: bool,
     /// The invitations; more than a room may have are left out.
-    #[serde(default)]
     pub invitations: Vec<Ticket>,
+}
+
+/// Who knows nothing of the meeting lets nobody in unseen.
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan { lobby: true, locked: false, invitations: Vec::new() }
+    }
 }
 
 /// The page's messages.

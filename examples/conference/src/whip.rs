@@ -19,6 +19,7 @@ use crate::lobby::{Door, Keys, REFUSAL};
 use crate::media::{Call, Command, Part, Refusal};
 use crate::message::{Options, Outbox, Plan, Shown};
 use crate::web::{House, Source};
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
@@ -26,7 +27,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Extension, Router};
 use estafette::limits;
 use estafette::sdp::Description;
 use fragment::Fragment;
@@ -101,7 +101,7 @@ async fn create(
     let Query(options) =
         options.map_err(|_| refused(StatusCode::BAD_REQUEST, "lobby and locked are true or false"))?;
     let secret = house.lobby.create(options).map_err(|_| full())?;
-    let code = secret.of_room().to_string();
+    let code = secret.code().to_string();
     let page = format!("/r/{code}");
     let room = serde_json::json!({
         // A fragment is not sent to any server.
@@ -115,7 +115,7 @@ async fn create(
 /// `POST /whip/{room}` and `POST /whep/{room}`.
 async fn open(
     State(house): State<House>,
-    Extension(Source(source)): Extension<Source>,
+    Source(source): Source,
     Path(room): Path<String>,
     request: Request,
     part: Part,

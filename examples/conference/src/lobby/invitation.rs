@@ -14,6 +14,7 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// One invitation.
 #[derive(Debug)]
 pub struct Invitation {
+    secret: Code,
     code: Code,
     until: Instant,
     /// How many may still be let in by it; any number without.
@@ -31,19 +32,17 @@ pub struct Invitations {
 impl Invitations {
     /// Makes one as asked. Those that have expired give way; fails when there are [`INVITATIONS`] others.
     pub fn add(&mut self, invite: &Invite, now: Instant) -> Result<(), Refused> {
-        let code = Code::random().map_err(|_| Refused)?;
+        let secret = Code::random().map_err(|_| Refused)?;
         let after = Duration::from_secs(60 * u64::from(invite.minutes));
-        self.keep(
-            Invitation { code, until: now + after.min(LONGEST), uses: invite.uses, direct: invite.direct },
-            now,
-        )
+        self.keep(Invitation::new(secret, after, invite.uses, invite.direct, now), now)
     }
 
-    /// Takes one over from a moderator's page that knew it from before the server was started again.
+    /// Takes one over from a moderator's page that knew it from before the server was started again. Its code is the
+    /// secret's: a room cannot be given another's code for an invitation.
     pub fn restore(&mut self, ticket: &Ticket, now: Instant) -> Result<(), Refused> {
-        let code = ticket.code.parse().map_err(|_| Refused)?;
-        let after = Duration::from_secs(ticket.seconds.into()).min(LONGEST);
-        self.keep(Invitation { code, until: now + after, uses: ticket.uses, direct: ticket.direct }, now)
+        let secret = ticket.secret.parse().map_err(|_| Refused)?;
+        let after = Duration::from_secs(ticket.seconds.into());
+        self.keep(Invitation::new(secret, after, ticket.uses, ticket.direct, now), now)
     }
 
     fn keep(&mut self, invitation: Invitation, now: Instant) -> Result<(), Refused> {
@@ -79,6 +78,7 @@ impl Invitations {
         let good = self.list.iter().filter(|invitation| invitation.lasts(now));
         good.map(|invitation| Ticket {
             code: invitation.code.to_string(),
+            secret: invitation.secret.to_string(),
             seconds: (invitation.until - now).as_secs() as u32,
             uses: invitation.uses,
             direct: invitation.direct,
@@ -88,6 +88,10 @@ impl Invitations {
 }
 
 impl Invitation {
+    fn new(secret: Code, after: Duration, uses: Option<u32>, direct: bool, now: Instant) -> Invitation {
+        Invitation { secret, code: secret.code(), until: now + after.min(LONGEST), uses, direct }
+    }
+
     fn lasts(&self, now: Instant) -> bool {
         now < self.until && self.uses != Some(0)
     }
@@ -149,5 +153,11 @@ mod tests {
         let mut after = Invitations::default();
         after.restore(&before.tickets(now)[0], now).expect("room for one");
         assert_eq!(after.tickets(now), before.tickets(now));
+        // Whatever code a ticket claims to have.
+        let forged =
+            Ticket { code: Code::random().expect("generator").to_string(), ..before.tickets(now)[0].clone() };
+        let mut other = Invitations::default();
+        other.restore(&forged, now).expect("room for one");
+        assert_eq!(other.tickets(now), before.tickets(now));
     }
 }

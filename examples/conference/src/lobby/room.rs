@@ -3,10 +3,10 @@
 //! A room that the server has forgotten, after a restart for instance, is made again by whoever comes back
 //! to it. Whoever knew its code may do that: a guest, one that was removed, one that never got past the
 //! lobby. So in a room made again everybody waits, and nothing is known of invitations, until somebody comes
-//! with the moderator's secret; the code proves the secret right ([`Code::of_room`]). Then the meeting is as
+//! with the moderator's secret; the code proves the secret right ([`Code::code`]). Then the meeting is as
 //! that page knew it. What an attacker gains is a place in a lobby.
 
-use super::invitation::Invitations;
+use super::invitation::{INVITATIONS, Invitations};
 use super::{Label, Refused};
 use crate::code::Code;
 use crate::message::{
@@ -120,7 +120,7 @@ impl Room {
         size: usize,
         now: Instant,
     ) -> Room {
-        let room = Room::again(number, engine, secret.of_room(), size, now);
+        let room = Room::again(number, engine, secret.code(), size, now);
         Room { secret: Some(secret), options, ..room }
     }
 
@@ -155,6 +155,11 @@ impl Room {
         self.members.len() + self.waiting.len()
     }
 
+    /// Whether its moderator's secret is known: it is one that was made, or that its moderator has come back to.
+    pub fn is_claimed(&self) -> bool {
+        self.secret.is_some()
+    }
+
     /// Whether this is the key of a place in this room.
     pub fn knows(&self, seat: Code) -> bool {
         self.seated(seat).is_some() || self.absent.iter().any(|place| place.key == seat)
@@ -185,12 +190,12 @@ impl Room {
     /// The secret of a room made again, and what its moderator's page knew of it; of no effect if the secret is
     /// known.
     pub fn claim(&mut self, secret: Code, plan: &Plan, now: Instant) {
-        if self.secret.is_some() || secret.of_room() != self.code {
+        if self.secret.is_some() || secret.code() != self.code {
             return;
         }
         self.secret = Some(secret);
-        self.options = plan.options;
-        for ticket in &plan.invitations {
+        self.options = Options { lobby: plan.lobby, locked: plan.locked };
+        for ticket in plan.invitations.iter().take(INVITATIONS) {
             // What is too much, or no invitation, is the loss of the page that says it.
             let _ = self.invitations.restore(ticket, now);
         }
@@ -217,7 +222,7 @@ impl Room {
         if let Some(place) = returns.and_then(|at| self.absent.remove(at)) {
             self.seat(visitor, place, owner, keys.code, now);
         } else if owner || self.is_open_to(keys.code, now) {
-            let place = self.place_for(keys.code)?;
+            let place = self.place_for(keys.code, now)?;
             self.seat(visitor, place, owner, keys.code, now);
         } else if !self.options.locked
             && keys.waits
@@ -235,10 +240,13 @@ impl Room {
     }
 
     /// A place for somebody new, who came with this code.
-    fn place_for(&mut self, code: Code) -> Result<Place, Refused> {
+    fn place_for(&mut self, code: Code, now: Instant) -> Result<Place, Refused> {
         let invitation = (code != self.code).then_some(code);
         let place = Place { key: Code::random().map_err(|_| Refused)?, moderator: false, invitation };
-        invitation.inspect(|code| self.invitations.used(*code));
+        if let Some(code) = invitation {
+            self.invitations.used(code);
+            self.tell_invitations(now);
+        }
         Ok(place)
     }
 
@@ -265,7 +273,7 @@ impl Room {
     /// Lets in who made the room, and tells it the secret.
     pub fn found(&mut self, visitor: Visitor, secret: Code, now: Instant) -> Result<(), Refused> {
         let outbox = visitor.outbox.clone();
-        let place = Place { moderator: true, ..self.place_for(self.code)? };
+        let place = Place { moderator: true, ..self.place_for(self.code, now)? };
         outbox.push(&Reply::Secret { secret: secret.to_string() });
         self.seat(visitor, place, true, self.code, now);
         Ok(())
@@ -400,7 +408,7 @@ impl Room {
             if self.members.len() >= self.size {
                 return Err(Denied::Full);
             }
-            let place = self.place_for(self.waiting[at].code).map_err(|_| Denied::Full)?;
+            let place = self.place_for(self.waiting[at].code, now).map_err(|_| Denied::Full)?;
             let Waiting { visitor, code } = self.waiting.remove(at);
             self.seat(visitor, place, false, code, now);
             self.tell_waiting();

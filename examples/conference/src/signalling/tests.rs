@@ -28,6 +28,10 @@ type Socket = WebSocketStream<TcpStream>;
 
 impl Server {
     async fn start() -> Server {
+        Server::behind(false).await
+    }
+
+    async fn behind(behind_proxy: bool) -> Server {
         let (engine, commands) = Engine::channel();
         let lobby = Lobby::new(Limits { room_size: 4, participants: 100, rooms: 10 }, vec![engine]);
         let (stop, stopping) = watch::channel(false);
@@ -36,6 +40,7 @@ impl Server {
             lobby: lobby.clone(),
             whip: whip::Sessions::new(None, &[]),
             pages: pages.clone(),
+            behind_proxy,
             stopping,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listener");
@@ -104,7 +109,7 @@ async fn ending(socket: &mut Socket) -> String {
 async fn s_room_01_refusals_are_equally_slow_and_hold_nobody_up() {
     let server = Server::start().await;
     let secret = server.lobby.create(Options { locked: true, ..Options::default() }).expect("a room");
-    let locked = secret.of_room().to_string();
+    let locked = secret.code().to_string();
     let mut took = Vec::new();
     for code in [locked.as_str(), "0000-0000-0000-0000", "no code", &"x".repeat(10_000)] {
         let start = Instant::now();
@@ -118,6 +123,30 @@ async fn s_room_01_refusals_are_equally_slow_and_hold_nobody_up() {
     }
     assert!(took.iter().all(|took| *took >= REFUSAL && *took < 3 * REFUSAL), "{took:?}");
     assert_eq!(server.lobby.refusals(), 4);
+}
+
+#[tokio::test]
+async fn s_room_01_a_proxy_s_clients_are_told_apart_and_cannot_choose_who_they_are() {
+    let server = Server::behind(true).await;
+    let secret = server.lobby.create(Options::default()).expect("a room");
+    // What a session of WHIP is told first, without an offer: the code is right, or it is not.
+    let status = async |forwarded: &str| {
+        let mut stream = TcpStream::connect(server.address).await.expect("connection");
+        let path = format!("/whip/{}", secret.code());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\
+             Content-Type: application/sdp\r\nX-Forwarded-For: {forwarded}\r\n\r\n"
+        );
+        tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer).await.expect("an answer");
+        answer.split(' ').nth(1).expect("a status").to_owned()
+    };
+    let guesser = [198, 51, 100, 7].into();
+    (0..100).for_each(|_| server.lobby.note_nonsense(guesser));
+    assert_eq!(status("192.0.2.1, 198.51.100.7").await, "404", "guesses too much");
+    assert_eq!(status("198.51.100.7, 192.0.2.1").await, "400", "an empty offer to a room that is there");
+    assert_eq!(status("nobody").await, "400", "the proxy itself");
 }
 
 #[tokio::test]

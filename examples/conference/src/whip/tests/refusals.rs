@@ -38,7 +38,7 @@ async fn what_is_no_usable_offer_is_refused_and_leaves_nobody() {
 #[tokio::test]
 async fn s_room_01_unknown_and_full_rooms_look_alike_to_sessions() {
     let server = Server::start(Limits { room_size: 1, ..ROOMY }, None, &[]).await;
-    let code = server.lobby.create(Options::default()).expect("room").of_room().to_string();
+    let code = server.lobby.create(Options::default()).expect("room").code().to_string();
     let offer = one_way(CHROMIUM, "a=sendonly");
     assert_eq!(server.post(&format!("/whip/{code}"), &offer).await.status, 201);
     let full = server.post(&format!("/whip/{code}"), &offer).await;
@@ -76,7 +76,7 @@ async fn s_room_01_a_lobby_and_a_lock_look_to_sessions_like_a_wrong_code() {
 #[tokio::test]
 async fn a_full_house_says_when_to_try_again() {
     let server = Server::start(Limits { participants: 1, ..ROOMY }, None, &[]).await;
-    let code = server.lobby.create(Options::default()).expect("room").of_room().to_string();
+    let code = server.lobby.create(Options::default()).expect("room").code().to_string();
     let offer = one_way(CHROMIUM, "a=sendonly");
     let first = server.post(&format!("/whip/{code}"), &offer).await;
     assert_eq!(first.status, 201);
