@@ -418,7 +418,7 @@ fn a_request_to_mute_names_who_asks_and_reaches_whom_it_is_for() {
 }
 
 #[test]
-fn s_room_01_names_are_tidied_whenever_they_change() {
+fn an_oversized_name_is_cut_and_tidied_whenever_it_changes() {
     let house = House::new(ROOMY);
     let (mut ada, _, _) = house.made(Options::default());
     ada.act(Act::Rename { name: format!("  Grace\u{202e} {}", "x".repeat(100_000)) });
