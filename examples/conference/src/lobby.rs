@@ -130,7 +130,8 @@ impl Lobby {
         };
         let known = state.find(&keys, now);
         let proven = keys.secret.is_some_and(|secret| secret.code() == keys.code);
-        let code = known.or((resumed || proven).then_some(keys.code)).ok_or(Refused)?;
+        let remade = proven || (resumed && keys.secret.is_none());
+        let code = known.or(remade.then_some(keys.code)).ok_or(Refused)?;
         // Who takes over its own place needs no other.
         let returns = |room: &Room| keys.seat.is_some_and(|seat| room.is_taken(seat));
         if state.people() >= self.limits.participants && !state.rooms.get(&code).is_some_and(returns) {

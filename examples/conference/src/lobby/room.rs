@@ -436,7 +436,8 @@ impl Room {
     }
 
     /// Takes somebody out. Its place is gone; so that neither code nor invitation leads back, the lobby is on
-    /// from now on and the invitation it came by revoked.
+    /// from now on and the invitation it came by revoked. It may have left another place before, so those who are
+    /// away now have to be admitted again as well.
     fn remove(&mut self, label: Label, now: Instant) -> Result<Outcome, Denied> {
         let Some(at) = self.find(label) else {
             return Ok(Outcome::default());
@@ -447,6 +448,7 @@ impl Room {
         let Member { visitor, place, .. } = self.members.remove(at);
         visitor.outbox.finish(&Reply::Closed { why: Why::Removed });
         self.set_options(Options { lobby: true, ..self.options });
+        self.absent.clear();
         if let Some(code) = place.invitation {
             self.revoke(code, now);
         }

@@ -324,6 +324,21 @@ fn s_room_03_a_removed_participant_leaves_the_engine_at_once_and_comes_back_only
 }
 
 #[test]
+fn s_room_03_a_removed_participant_has_no_second_place_to_come_back_to() {
+    let house = House::new(ROOMY);
+    let (ada, code, _) = house.made(Options::default());
+    let mut first = house.come(code, "Eve").expect("a place");
+    let seat = seat_in(&first.last("joined"));
+    drop(first);
+    let second = house.come(code, "Eve").expect("another place");
+    ada.act(Act::Remove { id: second.id() });
+    let mut eve = house.enter(back(code, seat), "Eve").expect("waits");
+    assert_eq!(eve.last("waits")["moderator"], true);
+    eve.hears();
+    assert!(!eve.admitted);
+}
+
+#[test]
 fn s_room_03_a_removed_guest_s_invitation_is_revoked() {
     let house = House::new(ROOMY);
     let (mut ada, _, _) = house.made(Options::default());
@@ -456,14 +471,15 @@ fn s_room_03_a_room_the_server_has_forgotten_lets_nobody_in_before_its_moderator
     let resumed = |keys, plan| Door::Resumed(keys, plan);
 
     let after = House::new(ROOMY);
+    let forged = Keys { secret: Some(random()), ..keys(code) };
+    assert_eq!(after.enter(resumed(forged, Plan::default()), "Eve").err(), Some(Refused));
+    assert!(after.lobby.state().rooms.is_empty(), "nothing is made for a wrong secret");
     // A room of the invitation's code does not stand in its way later.
     let invited: Code = invitations[0]["code"].as_str().expect("text").parse().expect("a code");
     let _mallory = after.enter(resumed(keys(invited), Plan::default()), "Mallory").expect("waits");
     let mut eve = after.enter(resumed(keys(code), plan().expect("a plan")), "Eve").expect("waits");
     assert_eq!(eve.last("waits")["moderator"], false);
     assert!(!eve.admitted, "whatever plan she brings");
-    let forged = Keys { secret: Some(random()), ..keys(code) };
-    assert_eq!(after.enter(resumed(forged, Plan::default()), "Eve").err(), Some(Refused));
     assert_eq!(
         after.enter(resumed(Keys { secret: Some(code), ..keys(code) }, Plan::default()), "Eve").err(),
         Some(Refused)
