@@ -281,8 +281,8 @@ export const TEXTS = {
     deniedFull: 'Il n’y a plus de place, ou il y a trop d’invitations.',
     deniedOwner: 'La personne qui a créé la réunion ne peut pas être retirée.',
 
-    cameIn: '{name} est entré.',
-    wentOut: '{name} est parti.',
+    cameIn: '{name} a rejoint la réunion.',
+    wentOut: '{name} a quitté la réunion.',
     raised: '{name} lève la main.',
     waits: '{name} attend d’être admis.',
     shares: '{name} partage un écran.',
