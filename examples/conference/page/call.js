@@ -8,34 +8,49 @@ import { encodings, prefer, resize } from './camera.js';
 
 const FIRST_WAIT = 500; // ms before the first attempt to come back
 const LONGEST_WAIT = 10_000;
+const SCREEN = 2_500_000; // bit/s at most
+
+// Of an answer that nobody may come in: a room that was made again may lack its moderator for a while.
+const PATIENCE = 12; // attempts
 
 export class Call {
-  #hello;
+  #code;
   #name;
+  #options;
+  #keys;
   #on;
   #socket = null;
   #peer = null;
   #lines = {}; // this side's own transceivers, by kind
+  #screenLines = {}; // and those of its screen
   #offering = false;
   #attempts = 0;
+  #joined = false; // once at least
+  #invited = false; // by a code that is not the room's, which makes no room again
   // Which words tell why the connection ended.
   #why = 'lost';
   #timer = 0;
   #over = false;
   #stream = new MediaStream(); // names our tracks to the server as one participant's
+  #screenStream = new MediaStream();
   #tracks = { audio: null, video: null };
+  #screen = null;
   #camera;
   #wished = new Map(); // what the server knows already, by track
 
-  // `room`: a code, or null for a new room. `camera`: its `codec` and `mode`, as `encodings` takes
-  // them. `on`: the functions called when something happens:
-  //   phase(name): connecting, joined, connected, unstable or lost
-  //   joined(code, id), participants(list), stream(stream)
-  //   reset(): all remote streams are gone
-  //   refused(): no such room, or no place in it; the call is over
-  constructor(room, name, camera, on) {
-    this.#hello = room === null ? { type: 'create' } : { type: 'join', code: room };
+  // `code`: a room's or an invitation's, or null for a new room with these `options`. `camera`: its `codec` and
+  // `mode`, as `encodings` takes them. `keys()`: the `secret`, `seat` and `plan` for the code, as far as there
+  // are any. `on`: the functions called when something happens:
+  //   phase(name): connecting, waiting, joined, connected, unstable, lost, blocked, ended or shut
+  //   joined(message): in the room, as the server says it
+  //   received(tracks): the tracks of camera and screen by participant
+  //   refused(), closed(why): the call is over
+  //   message(message): everything else the server says
+  constructor({ code, name, options, camera, keys }, on) {
+    this.#code = code;
     this.#name = name;
+    this.#options = options;
+    this.#keys = keys;
     this.#camera = camera;
     this.#on = on;
     this.retryNow = this.retryNow.bind(this);
@@ -52,7 +67,7 @@ export class Call {
     address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
     const socket = new WebSocket(address);
     this.#socket = socket;
-    socket.onopen = () => this.#send({ ...this.#hello, name: this.#name });
+    socket.onopen = () => socket.send(JSON.stringify(this.#hello()));
     socket.onclose = () => this.#lost(socket);
     // One message after the other: each may take several asynchronous steps. The queue is this
     // socket's own, because steps on a closed peer connection never end.
@@ -62,6 +77,12 @@ export class Call {
         .then(() => socket === this.#socket && this.#receive(JSON.parse(event.data)))
         .catch(error => this.#fail(socket, error));
     };
+  }
+
+  #hello() {
+    if (this.#code === null) return { type: 'create', name: this.#name, ...this.#options };
+    const known = this.#keys(this.#code);
+    return { type: 'join', code: this.#code, name: this.#name, resume: this.#joined && !this.#invited, ...known };
   }
 
   leave() {
@@ -84,6 +105,33 @@ export class Call {
       line.sender.setStreams(this.#stream);
       line.direction = this.#direction(kind); // which asks for a new offer
     }
+  }
+
+  // Shares this stream from now on; null nothing. Its lines are used again for the next one.
+  async setScreen(stream) {
+    this.#screen = stream;
+    this.#sendState();
+    if (!this.#peer) return;
+    for (const kind of ['video', 'audio']) {
+      const track = stream?.getTracks().find(track => track.kind === kind) ?? null;
+      const line = this.#screenLines[kind];
+      if (line) {
+        await line.sender.replaceTrack(track);
+        line.direction = track ? 'sendonly' : 'inactive';
+      } else if (track) {
+        this.#screenLines[kind] = this.#peer.addTransceiver(track, {
+          direction: 'sendonly',
+          streams: [this.#screenStream],
+          sendEncodings: kind === 'video' ? [{ maxBitrate: SCREEN }] : undefined,
+        });
+      }
+    }
+  }
+
+  // Asks for something in the room: an act of the server's `message.rs`.
+  act(act, more = {}) {
+    if (act === 'rename') this.#name = more.name;
+    this.#send({ type: 'act', act, ...more });
   }
 
   // Tells the others after a track was enabled or disabled.
@@ -117,37 +165,51 @@ export class Call {
     switch (message.type) {
       case 'joined':
         // From now on the code is known to be right, also to a server that has forgotten it.
-        this.#hello = { type: 'join', code: message.code, resume: true };
-        this.#on.joined(message.code, message.id);
+        this.#code = message.code;
+        this.#joined = true;
+        this.#invited = message.invited;
+        this.#on.joined(message);
         this.#on.phase('joined');
-        this.#open();
+        await this.#open();
         this.#sendState();
         break;
-      case 'participants':
-        this.#on.participants(message.list);
+      case 'waits':
+        this.#attempts = 0;
+        this.#on.phase('waiting');
+        this.#on.message(message);
         break;
       case 'offer':
-        await this.#answer(message.sdp);
+        await this.#answer(message);
         break;
       case 'answer':
         await this.#peer.setRemoteDescription({ type: 'answer', sdp: message.sdp });
+        this.#received(message.screens);
         break;
       case 'refused':
+        if (this.#joined && this.#attempts < PATIENCE) {
+          this.#why = 'shut';
+          break;
+        }
         this.leave();
         this.#on.refused();
+        break;
+      case 'closed':
+        this.leave();
+        this.#on.closed(message.why);
         break;
       case 'ended':
         console.info('The server ended the media:', message.reason);
         this.#why = 'ended';
         break;
+      default:
+        this.#on.message(message);
     }
   }
 
-  #open() {
+  async #open() {
     const peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     this.#peer = peer;
     peer.onnegotiationneeded = () => this.#offer(peer);
-    peer.ontrack = event => event.streams.forEach(stream => this.#on.stream(stream));
     peer.onconnectionstatechange = () => {
       if (peer !== this.#peer) return;
       const state = peer.connectionState;
@@ -170,6 +232,7 @@ export class Call {
       });
     }
     if (this.#camera.codec) prefer(this.#lines.video, this.#camera.codec);
+    if (this.#screen) await this.setScreen(this.#screen);
   }
 
   // A line that is kept to one codec does not receive: what others send may have another.
@@ -184,7 +247,7 @@ export class Call {
     try {
       this.#offering = true;
       await peer.setLocalDescription();
-      if (peer === this.#peer) this.#send({ type: 'offer', sdp: peer.localDescription.sdp });
+      if (peer === this.#peer) this.#send({ type: 'offer', sdp: this.#description(peer) });
     } catch (error) {
       if (peer === this.#peer) this.#fail(socket, error);
     } finally {
@@ -192,23 +255,43 @@ export class Call {
     }
   }
 
-  async #answer(sdp) {
+  // Our description, in which a screen's lines say that they are (RFC 4796).
+  #description(peer) {
+    const mids = Object.values(this.#screenLines).map(({ mid }) => mid);
+    const marked = (line, mid) => (mids.includes(mid) ? `${line}a=content:slides\r\n` : line);
+    return peer.localDescription.sdp.replace(/^a=mid:(\S+)\r\n/gm, marked);
+  }
+
+  async #answer({ sdp, screens }) {
     const peer = this.#peer;
     if (this.#offering || peer.signalingState !== 'stable') return;
     await peer.setRemoteDescription({ type: 'offer', sdp });
     await peer.setLocalDescription();
-    if (peer === this.#peer) this.#send({ type: 'answer', sdp: peer.localDescription.sdp });
+    if (peer === this.#peer) this.#send({ type: 'answer', sdp: this.#description(peer) });
+    this.#received(screens);
+  }
+
+  // Tells what is received of whom. `screens` names the tracks that are a screen's.
+  #received(screens) {
+    const tracks = new Map();
+    for (const [track, name] of trackNames(this.#peer)) {
+      if (name === undefined) continue;
+      const [id] = name.split('/');
+      if (!tracks.has(id)) tracks.set(id, { camera: [], screen: [] });
+      tracks.get(id)[screens.includes(name) ? 'screen' : 'camera'].push(track);
+    }
+    this.#on.received(tracks);
   }
 
   #sendState() {
     const on = track => track !== null && track.enabled;
-    this.#send({ type: 'state', audio: on(this.#tracks.audio), video: on(this.#tracks.video) });
+    const [audio, video] = [on(this.#tracks.audio), on(this.#tracks.video)];
+    this.#send({ type: 'state', audio, video, screen: this.#screen !== null });
   }
 
   #send(message) {
-    const ready = this.#socket?.readyState === WebSocket.OPEN;
     // Before `joined` only the greeting is understood.
-    if (ready && (this.#peer || message.name !== undefined)) this.#socket.send(JSON.stringify(message));
+    if (this.#peer && this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
   #fail(socket, error) {
@@ -221,6 +304,7 @@ export class Call {
     this.#peer?.close();
     this.#peer = null;
     this.#lines = {};
+    this.#screenLines = {};
     this.#wished.clear();
     this.#offering = false;
     this.#socket = null;
@@ -229,7 +313,7 @@ export class Call {
   #lost(socket) {
     if (socket !== this.#socket || this.#over) return;
     this.#close();
-    this.#on.reset();
+    this.#on.received(new Map());
     this.#on.phase(this.#why);
     this.#why = 'lost';
     const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.#attempts);
@@ -246,7 +330,7 @@ function trackNames(peer) {
   for (const section of peer?.remoteDescription?.sdp.split(/^(?=m=)/m) ?? []) {
     const mid = section.match(/^a=mid:(\S+)/m)?.[1];
     const [, stream, track] = section.match(/^a=msid:(\S+) (\S+)/m) ?? [];
-    if (track) names.set(mid, `${stream}/${track}`);
+    if (track && /^a=send/m.test(section)) names.set(mid, `${stream}/${track}`);
   }
   return new Map(peer?.getTransceivers().map(({ mid, receiver }) => [receiver.track, names.get(mid)]));
 }

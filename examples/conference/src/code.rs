@@ -1,4 +1,5 @@
-//! Room codes: 80 random bits, so that guessing is hopeless without any limit on tries.
+//! The secrets that pages hold: codes of rooms and invitations, seats, moderators' secrets. Each has 80
+//! random bits, so that guessing is hopeless without any limit on tries.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +7,7 @@ use std::str::FromStr;
 /// Digits without the letters that are mistaken for others (i, l, o, u): Crockford's base 32.
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// The secret that opens a room, written as `xxxx-xxxx-xxxx-xxxx`.
+/// A secret, written as `xxxx-xxxx-xxxx-xxxx`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Code([u8; 10]);
 
@@ -16,6 +17,16 @@ impl Code {
         let mut bytes = [0; 10];
         getrandom::fill(&mut bytes)?;
         Ok(Code(bytes))
+    }
+
+    /// The code of the room or invitation whose secret this is: a hash of it. So a server that has forgotten a
+    /// room still tells its moderator from whoever merely knows the code, for whom finding a secret
+    /// that fits takes some 2^80 tries.
+    pub fn code(self) -> Code {
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.0);
+        let mut code = [0; 10];
+        code.copy_from_slice(&hash.as_ref()[..10]);
+        Code(code)
     }
 }
 
@@ -33,7 +44,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// A code opens its room, so it stays out of logs.
+/// A code opens what it stands for, so it stays out of logs.
 impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Code(..)")
@@ -96,6 +107,15 @@ mod tests {
         {
             assert_eq!(text.parse::<Code>(), Err(NotACode), "{text}");
         }
+    }
+
+    #[test]
+    fn a_code_proves_its_secret_and_does_not_tell_it() {
+        let secret = Code([7; 10]);
+        assert_eq!(secret.code(), secret.code());
+        assert_ne!(secret.code(), secret);
+        assert_ne!(Code([8; 10]).code(), secret.code());
+        assert_eq!(format!("{secret:?}"), "Code(..)");
     }
 
     #[test]

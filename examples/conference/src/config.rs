@@ -68,6 +68,11 @@ pub struct Config {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
 
+    /// The page is served through a proxy: tries of codes are limited by the last address of its
+    /// X-Forwarded-For, in place of the address of the connection
+    #[arg(long)]
+    pub behind_proxy: bool,
+
     /// Participants in one room
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(2..=50))]
     pub room_size: u16,

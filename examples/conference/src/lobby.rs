@@ -1,9 +1,20 @@
 //! Who is in which room, and on which engine each room lives.
 
+mod guess;
+mod invitation;
+mod room;
+#[cfg(test)]
+mod tests;
+
+pub use room::Keys;
+
 use crate::code::Code;
 use crate::media::{Command, Engine};
-use crate::message::{Entry, Outbox, Reply, joined, stream_id, text};
+use crate::message::{Act, Denied, Options, Outbox, Plan, Shown};
+use guess::Guesses;
+use room::{Room, Visitor};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,29 +24,33 @@ pub type Label = u32;
 /// How long a room made ahead of its participants is theirs alone: they are on their way.
 const AHEAD: Duration = Duration::from_secs(60);
 
+/// How long whoever is refused waits for the answer, so that the time it took tells nothing and guessing is slow.
+/// Waiting is the caller's affair, who holds nothing meanwhile but the connection.
+pub const REFUSAL: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 1_000 });
+
 /// Sizes the lobby keeps to.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Participants in one room.
+    /// Participants in one room, those who wait not counted: there are 32 of them at most.
     pub room_size: usize,
-    /// Participants in all rooms.
+    /// Participants in all rooms, those who wait included.
     pub participants: usize,
     /// Rooms, empty ones included.
     pub rooms: usize,
 }
 
 /// Which room a participant asks for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Door {
-    /// A new one.
-    New,
-    /// The one with this code.
-    Existing(Code),
-    /// The one with this code, made again if it is gone.
-    Resumed(Code),
+    /// A new one, of which it is the moderator.
+    New(Options),
+    /// The one that this opens. If it is gone, who has the moderator's secret makes it again, as the plan says.
+    Existing(Keys, Plan),
+    /// The same for who was in it: without the secret as well, but then nobody gets further than the lobby.
+    Resumed(Keys, Plan),
 }
 
-/// Wrong code, full room or full house: the same to whoever asks.
+/// Wrong code, full room, full house, too many tries: the same to whoever asks.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused;
 
@@ -50,30 +65,14 @@ pub struct Lobby {
 #[derive(Debug, Default)]
 struct State {
     rooms: HashMap<Code, Room>,
-    participants: usize,
+    guesses: Guesses,
+    /// Who was refused since the start.
+    refusals: u64,
     last_label: Label,
     last_room: u64,
 }
 
-#[derive(Debug)]
-struct Room {
-    /// The room's name towards its engine and in logs; the code is a secret.
-    number: u64,
-    engine: usize,
-    members: Vec<Member>,
-    empty_since: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Member {
-    label: Label,
-    name: String,
-    audio: bool,
-    video: bool,
-    outbox: Outbox,
-}
-
-/// A participant's place in a room; dropping it leaves the room, however the session ends.
+/// A participant's place in a room, or among those who wait; dropping it leaves, however the session ends.
 #[derive(Debug)]
 pub struct Seat {
     lobby: Arc<Lobby>,
@@ -89,62 +88,122 @@ impl Lobby {
         Arc::new(Lobby { limits, engines, state: Mutex::default() })
     }
 
-    /// Takes a place for a participant, tells it so, and tells everybody in the room.
-    pub fn enter(self: &Arc<Self>, door: Door, name: String, outbox: &Outbox) -> Result<Seat, Refused> {
+    /// Takes a place for a participant, tells it so, and tells everybody in the room; or has it wait, and
+    /// tells the moderators. `source` is where it comes from.
+    pub fn enter(
+        self: &Arc<Self>,
+        door: Door,
+        source: IpAddr,
+        name: String,
+        outbox: &Outbox,
+    ) -> Result<Seat, Refused> {
+        let now = Instant::now();
         let state = &mut *self.state();
-        if state.participants >= self.limits.participants {
+        let Door::New(options) = door else {
+            return state.try_code(source, now, |state| self.enter_by_code(state, door, name, outbox, now));
+        };
+        if state.people() >= self.limits.participants {
             return Err(Refused);
         }
-        let code = match door {
-            Door::New => Code::random().map_err(|_| Refused)?,
-            Door::Existing(code) if !state.rooms.contains_key(&code) => return Err(Refused),
-            Door::Existing(code) | Door::Resumed(code) => code,
+        let secret = Code::random().map_err(|_| Refused)?;
+        let visitor = state.visitor(name, outbox)?;
+        let label = visitor.label;
+        let (number, engine) = self.make_place(state, Duration::ZERO)?;
+        let mut room = Room::new(number, engine, secret, options, self.limits.room_size, now);
+        room.found(visitor, secret, now)?;
+        state.rooms.insert(secret.code(), room);
+        Ok(self.seat(engine, secret.code(), number, label))
+    }
+
+    fn enter_by_code(
+        self: &Arc<Self>,
+        state: &mut State,
+        door: Door,
+        name: String,
+        outbox: &Outbox,
+        now: Instant,
+    ) -> Result<Seat, Refused> {
+        let (keys, plan, resumed) = match door {
+            Door::New(_) => return Err(Refused),
+            Door::Existing(keys, plan) => (keys, plan, false),
+            Door::Resumed(keys, plan) => (keys, plan, true),
         };
-        if !state.rooms.contains_key(&code) {
-            self.open_room(state, code, Duration::ZERO)?;
+        let known = state.find(&keys, now);
+        let proven = keys.secret.is_some_and(|secret| secret.code() == keys.code);
+        let remade = proven || (resumed && keys.secret.is_none());
+        let code = known.or(remade.then_some(keys.code)).ok_or(Refused)?;
+        // Who takes over its own place needs no other.
+        let returns = |room: &Room| keys.seat.is_some_and(|seat| room.is_taken(seat));
+        if state.people() >= self.limits.participants && !state.rooms.get(&code).is_some_and(returns) {
+            return Err(Refused);
+        }
+        let visitor = state.visitor(name, outbox)?;
+        let label = visitor.label;
+        if known.is_none() {
+            let (number, engine) = self.make_place(state, Duration::ZERO)?;
+            let room = Room::again(number, engine, code, self.limits.room_size, now);
+            state.rooms.insert(code, room);
         }
         let room = state.rooms.get_mut(&code).ok_or(Refused)?;
-        if room.members.len() >= self.limits.room_size {
-            return Err(Refused);
+        if let Some(secret) = keys.secret {
+            room.claim(secret, &plan, now);
         }
-        state.last_label = state.last_label.checked_add(1).ok_or(Refused)?;
-        state.participants += 1;
-        let label = state.last_label;
-        room.members.push(Member { label, name, audio: false, video: false, outbox: outbox.clone() });
-        room.empty_since = None;
-        outbox.push(&joined(code, label));
-        room.announce();
-        let engine = self.engines[room.engine].clone();
-        Ok(Seat { lobby: self.clone(), engine, code, room: room.number, label })
+        let before = room.enter(visitor, &keys, now)?;
+        let (number, engine) = (room.number, room.engine);
+        if let Some(label) = before {
+            self.engines[engine].send_surely(Command::Leave { label });
+        }
+        Ok(self.seat(engine, code, number, label))
+    }
+
+    fn seat(self: &Arc<Self>, engine: usize, code: Code, room: u64, label: Label) -> Seat {
+        Seat { lobby: self.clone(), engine: self.engines[engine].clone(), code, room, label }
     }
 
     /// Whether one more participant fits into the house, whatever room it asks for.
     pub fn has_place(&self) -> bool {
-        self.state().participants < self.limits.participants
+        self.state().people() < self.limits.participants
     }
 
-    /// Whether there is a room with this code and a place in it.
-    pub fn has_place_in(&self, code: Code) -> bool {
-        let state = self.state();
-        state.rooms.get(&code).is_some_and(|room| room.members.len() < self.limits.room_size)
+    /// Whether this code opens a room to who cannot wait, and there is a place in it. A try like any other.
+    pub fn knock(&self, code: Code, source: IpAddr) -> Result<(), Refused> {
+        let now = Instant::now();
+        self.state().try_code(source, now, |state| {
+            let room = state.find(&Keys::at_once(code), now).and_then(|room| state.rooms.get(&room));
+            room.is_some_and(|room| room.is_open_to(code, now)).then_some(()).ok_or(Refused)
+        })
+    }
+
+    /// Takes note of a try of what is not even a code.
+    pub fn note_nonsense(&self, source: IpAddr) {
+        let _ = self.state().try_code(source, Instant::now(), |_| Err::<(), _>(Refused));
     }
 
     /// Participants in the house.
     #[cfg(test)]
     pub fn count(&self) -> usize {
-        self.state().participants
+        self.state().people()
     }
 
-    /// Makes an empty room. When all rooms are there, one gives way that has been empty for [`AHEAD`].
-    pub fn create(&self) -> Result<Code, Refused> {
-        let code = Code::random().map_err(|_| Refused)?;
-        self.open_room(&mut self.state(), code, AHEAD)?;
-        Ok(code)
+    /// Who was refused since the start.
+    pub fn refusals(&self) -> u64 {
+        self.state().refusals
     }
 
-    /// Makes a room on the engine with the fewest participants. When all are there, the one that has
-    /// been empty longest gives way, if that is at least `spare`.
-    fn open_room(&self, state: &mut State, code: Code, spare: Duration) -> Result<(), Refused> {
+    /// Makes an empty room, and tells its moderator's secret. When all rooms are there, one gives way that has
+    /// been empty for [`AHEAD`].
+    pub fn create(&self, options: Options) -> Result<Code, Refused> {
+        let secret = Code::random().map_err(|_| Refused)?;
+        let state = &mut *self.state();
+        let (number, engine) = self.make_place(state, AHEAD)?;
+        let room = Room::new(number, engine, secret, options, self.limits.room_size, Instant::now());
+        state.rooms.insert(secret.code(), room);
+        Ok(secret)
+    }
+
+    /// A number and an engine for a new room: the one with the fewest participants. When all rooms are there, the
+    /// one that has been empty longest gives way, if that is at least `spare`.
+    fn make_place(&self, state: &mut State, spare: Duration) -> Result<(u64, usize), Refused> {
         if state.rooms.len() >= self.limits.rooms {
             let empty = state.rooms.iter().filter_map(|(code, room)| Some((room.empty_since?, *code)));
             let (since, oldest) = empty.min_by_key(|(since, _)| *since).ok_or(Refused)?;
@@ -156,16 +215,13 @@ impl Lobby {
         let mut load = vec![(0, 0); self.engines.len()];
         for room in state.rooms.values() {
             // Participants first, then rooms, so that rooms opened ahead spread as well.
-            load[room.engine].0 += room.members.len();
+            load[room.engine].0 += room.members();
             load[room.engine].1 += 1;
         }
         let engine = (0..load.len()).min_by_key(|index| load[*index]).ok_or(Refused)?;
         state.last_room += 1;
-        let room =
-            Room { number: state.last_room, engine, members: Vec::new(), empty_since: Some(Instant::now()) };
-        tracing::info!(room = room.number, engine, "room opened");
-        state.rooms.insert(code, room);
-        Ok(())
+        tracing::info!(room = state.last_room, engine, "room opened");
+        Ok((state.last_room, engine))
     }
 
     /// The state is consistent between statements, so a panic elsewhere does not spoil it.
@@ -174,19 +230,46 @@ impl Lobby {
     }
 }
 
-impl Room {
-    /// Tells everybody who is here.
-    fn announce(&self) {
-        let list = self.members.iter().map(|member| Entry {
-            id: stream_id(member.label),
-            name: &member.name,
-            audio: member.audio,
-            video: member.video,
-        });
-        let message = text(&Reply::Participants { list: list.collect() });
-        for member in &self.members {
-            member.outbox.push_text(message.clone());
+impl State {
+    /// A try of a code. Of a source that has had too many wrong ones it is refused unseen.
+    fn try_code<T>(
+        &mut self,
+        source: IpAddr,
+        now: Instant,
+        look: impl FnOnce(&mut State) -> Result<T, Refused>,
+    ) -> Result<T, Refused> {
+        let found = if self.guesses.allows(source, now) { look(self) } else { Err(Refused) };
+        if found.is_err() {
+            self.guesses.wrong(source, now);
+            self.refusals += 1;
+            if self.refusals.is_power_of_two() {
+                tracing::info!(refusals = self.refusals, "refused since the start");
+            }
         }
+        found
+    }
+
+    /// The code of the room that the keys open. Seats and invitations are looked for in each room: there are
+    /// few in each, and one index more would have to be kept right. A room made again by whoever knows a code
+    /// comes last, for the code may have been an invitation's.
+    fn find(&self, keys: &Keys, now: Instant) -> Option<Code> {
+        let of = |opens: &dyn Fn(&Room) -> bool| {
+            self.rooms.iter().find(|(_, room)| opens(room)).map(|(code, _)| *code)
+        };
+        keys.seat
+            .and_then(|seat| of(&|room| room.knows(seat)))
+            .or(self.rooms.get(&keys.code).filter(|room| room.is_claimed()).map(|_| keys.code))
+            .or_else(|| of(&|room| room.invites(keys.code, now)))
+            .or(self.rooms.contains_key(&keys.code).then_some(keys.code))
+    }
+
+    fn people(&self) -> usize {
+        self.rooms.values().map(Room::people).sum()
+    }
+
+    fn visitor(&mut self, name: String, outbox: &Outbox) -> Result<Visitor, Refused> {
+        self.last_label = self.last_label.checked_add(1).ok_or(Refused)?;
+        Ok(Visitor { label: self.last_label, name, outbox: outbox.clone() })
     }
 }
 
@@ -207,118 +290,33 @@ impl Seat {
     }
 
     /// Tells everybody what this participant has switched on.
-    pub fn set_state(&self, audio: bool, video: bool) {
-        let mut state = self.lobby.state();
-        let Some(room) = state.rooms.get_mut(&self.code) else {
-            return;
-        };
-        let Some(member) = room.members.iter_mut().find(|member| member.label == self.label) else {
-            return;
-        };
-        if (member.audio, member.video) != (audio, video) {
-            (member.audio, member.video) = (audio, video);
-            room.announce();
+    pub fn show(&self, shown: Shown) {
+        if let Some(room) = self.lobby.state().rooms.get_mut(&self.code) {
+            room.show(self.label, shown);
         }
+    }
+
+    /// Does something in the room. Nothing goes to or comes from whoever is taken out once this returns,
+    /// but what the engine had already been handed.
+    pub fn act(&self, act: Act) -> Result<(), Denied> {
+        let state = &mut *self.lobby.state();
+        let room = state.rooms.get_mut(&self.code).ok_or(Denied::Moderators)?;
+        let outcome = room.act(self.label, act, Instant::now())?;
+        if outcome.over {
+            state.rooms.remove(&self.code);
+        }
+        for label in outcome.gone {
+            self.engine.send_surely(Command::Leave { label });
+        }
+        Ok(())
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         self.engine.send_surely(Command::Leave { label: self.label });
-        let state = &mut *self.lobby.state();
-        let Some(room) = state.rooms.get_mut(&self.code) else {
-            return;
-        };
-        let before = room.members.len();
-        room.members.retain(|member| member.label != self.label);
-        state.participants -= before - room.members.len();
-        if room.members.is_empty() {
-            room.empty_since = Some(Instant::now());
+        if let Some(room) = self.lobby.state().rooms.get_mut(&self.code) {
+            room.leave(self.label, Instant::now());
         }
-        room.announce();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::message::Inbox;
-    use std::collections::HashSet;
-
-    fn lobby(limits: Limits) -> (Arc<Lobby>, Vec<tokio::sync::mpsc::Receiver<Command>>) {
-        let (engines, commands) = (0..2).map(|_| Engine::channel()).unzip();
-        (Lobby::new(limits, engines), commands)
-    }
-
-    fn enter(lobby: &Arc<Lobby>, door: Door) -> Result<(Seat, Inbox), Refused> {
-        let (outbox, inbox) = Outbox::new();
-        Ok((lobby.enter(door, "Ada".to_owned(), &outbox)?, inbox))
-    }
-
-    const SMALL: Limits = Limits { room_size: 2, participants: 3, rooms: 2 };
-
-    #[test]
-    fn s_room_01_wrong_and_full_look_alike() {
-        let (lobby, _commands) = lobby(SMALL);
-        let (first, _inbox) = enter(&lobby, Door::New).expect("first");
-        let _second = enter(&lobby, Door::Existing(first.code)).expect("second");
-        assert_eq!(enter(&lobby, Door::Existing(first.code)).err(), Some(Refused));
-        assert_eq!(enter(&lobby, Door::Existing(Code::random().unwrap())).err(), Some(Refused));
-    }
-
-    #[test]
-    fn a_left_seat_frees_its_place_and_tells_the_engine() {
-        let (lobby, mut commands) = lobby(SMALL);
-        let (first, mut inbox) = enter(&lobby, Door::New).expect("first");
-        let (second, _) = enter(&lobby, Door::Existing(first.code)).expect("second");
-        let (left, engine) = (second.label, second.lobby.state().rooms[&first.code].engine);
-        drop(second);
-        assert!(matches!(commands[engine].try_recv(), Ok(Command::Leave { label }) if label == left));
-        enter(&lobby, Door::Existing(first.code)).expect("place is free again");
-        let lists =
-            std::iter::from_fn(|| inbox.queue.try_recv().ok()).filter(|text| text.contains("participants"));
-        let sizes: Vec<usize> = lists.map(|text| text.matches("Ada").count()).collect();
-        assert_eq!(sizes, [1, 2, 1, 2, 1]);
-    }
-
-    #[test]
-    fn rooms_spread_over_engines_and_the_oldest_empty_one_gives_way() {
-        let (lobby, _commands) = lobby(SMALL);
-        let (a, _) = enter(&lobby, Door::New).expect("a");
-        let (b, _) = enter(&lobby, Door::New).expect("b");
-        let engines: HashSet<usize> = lobby.state().rooms.values().map(|room| room.engine).collect();
-        assert_eq!(engines.len(), 2);
-        assert_eq!(enter(&lobby, Door::New).err(), Some(Refused));
-        let gone = a.code;
-        drop(a);
-        let (c, _) = enter(&lobby, Door::New).expect("the empty room gives way");
-        assert_eq!(enter(&lobby, Door::Existing(gone)).err(), Some(Refused));
-        drop((b, c));
-        let (again, _) = enter(&lobby, Door::Resumed(gone)).expect("made again");
-        assert_eq!(again.code, gone);
-    }
-
-    #[test]
-    fn a_room_made_ahead_is_kept_from_others_made_ahead_for_a_minute() {
-        let (lobby, _commands) = lobby(SMALL);
-        let codes = [lobby.create().expect("first"), lobby.create().expect("second")];
-        assert_eq!(lobby.create(), Err(Refused));
-        assert!(codes.iter().all(|code| lobby.has_place_in(*code)));
-        let minute_ago = Instant::now().checked_sub(AHEAD).expect("a clock that is older");
-        lobby.state().rooms.get_mut(&codes[1]).expect("room").empty_since = Some(minute_ago);
-        assert!(lobby.create().is_ok());
-        assert_eq!(codes.map(|code| lobby.has_place_in(code)), [true, false]);
-        // Somebody who comes is worth more than a room that nobody has come to.
-        assert!(enter(&lobby, Door::New).is_ok());
-        assert!(!lobby.has_place_in(codes[0]));
-    }
-
-    #[test]
-    fn the_house_has_a_limit() {
-        let (lobby, _commands) = lobby(Limits { participants: 1, ..SMALL });
-        let first = enter(&lobby, Door::New).expect("first");
-        assert_eq!(enter(&lobby, Door::New).err(), Some(Refused));
-        drop(first);
-        assert!(enter(&lobby, Door::New).is_ok());
     }
 }

@@ -82,14 +82,16 @@ async fn run(config: &Config) -> Result<Vec<JoinHandle<()>>, Box<dyn Error>> {
     let pages = Arc::new(Semaphore::new(page_count));
     let (stop, stopping) = watch::channel(false);
     let whip = whip::Sessions::new(config.whip_token.clone(), &config.ice_server);
-    let routes = web::routes(web::House { lobby, whip, pages: pages.clone(), stopping });
+    let behind_proxy = config.behind_proxy;
+    let house = web::House { lobby: lobby.clone(), whip, pages: pages.clone(), behind_proxy, stopping };
+    let routes = web::routes(house);
 
     println!("Open {} in a browser.", config.page_address(listener.local_addr()?));
     tokio::select! {
         () = web::accept(listener, tls, routes) => {}
         () = told_to_stop() => {}
     }
-    tracing::info!("stopping");
+    tracing::info!(refusals = lobby.refusals(), "stopping");
     let _ = stop.send(true);
     let _ = timeout(media::GOODBYE, pages.acquire_many(page_count as u32)).await;
     Ok(threads)

@@ -9,12 +9,12 @@ pub use calls::{Call, Part, Refusal};
 
 use crate::decisions::{DecisionLog, Lines};
 use crate::lobby::Label;
-use crate::message::{Outbox, Reply, TrackWish};
+use crate::message::{Outbox, Reply, TrackWish, stream_id};
 use crate::socket::{Batch, Socket};
 use crate::streams::{Notice, Streams};
 use estafette::{
     Datagram, EngineConfig, Event, Instant, LeaveReason, ParticipantConfig, ParticipantId, Protocol,
-    RoomConfig, RoomId, Wish,
+    RoomConfig, RoomId, SourceInfo, Wish,
 };
 use std::collections::HashMap;
 use std::fmt;
@@ -325,11 +325,14 @@ impl Thread {
                     self.forget(id);
                 }
             }
-            Command::Offer { label, sdp } => self.negotiate(label, |participant, outbox| {
-                let answer = participant.accept_offer(&sdp).map_err(|error| error.to_string())?;
-                outbox.push(&Reply::Answer { sdp: &answer });
-                Ok(())
-            }),
+            Command::Offer { label, sdp } => {
+                let screens = self.screens(label);
+                self.negotiate(label, |participant, outbox| {
+                    let answer = participant.accept_offer(&sdp).map_err(|error| error.to_string())?;
+                    outbox.push(&Reply::Answer { sdp: &answer, screens });
+                    Ok(())
+                });
+            }
             Command::Answer { label, sdp } => self.negotiate(label, |participant, _| {
                 participant.accept_answer(&sdp).map_err(|error| error.to_string())
             }),
@@ -406,13 +409,15 @@ impl Thread {
     fn event(&mut self, event: Event) {
         match event {
             Event::NegotiationNeeded(id) => {
+                let screens = self.members.get(&id).map(|member| member.label);
+                let screens = screens.map(|label| self.screens(label)).unwrap_or_default();
                 let (Some(mut participant), Some(member)) =
                     (self.engine.participant(id), self.members.get(&id))
                 else {
                     return;
                 };
                 match participant.create_offer() {
-                    Ok(offer) => member.outbox.push(&Reply::Offer { sdp: &offer }),
+                    Ok(offer) => member.outbox.push(&Reply::Offer { sdp: &offer, screens }),
                     // Overtaken by an offer of the page's; the engine asks again if it still needs one.
                     Err(error) => {
                         tracing::debug!(room = member.room, label = member.label, %error, "no offer")
@@ -429,6 +434,21 @@ impl Thread {
             Event::Left { participant, reason, .. } => self.end(participant, reason.name()),
             _ => {}
         }
+    }
+
+    /// The tracks of a participant's room that show a screen or are its sound, as pages name them.
+    fn screens(&mut self, label: Label) -> Vec<String> {
+        let member = self.ids.get(&label).and_then(|id| self.members.get(id));
+        let room = member.and_then(|member| self.rooms.get(&member.room));
+        let Some(room) = room.and_then(|id| self.engine.room(*id)) else {
+            return Vec::new();
+        };
+        let members = &self.members;
+        let name = |source: &SourceInfo| {
+            let publisher = members.get(&source.participant)?.label;
+            Some(format!("{}/s{}", stream_id(publisher), source.number))
+        };
+        room.sources().filter(|source| source.screen).filter_map(name).collect()
     }
 
     /// Tells a page that its media has ended, and lets it go.

@@ -1,10 +1,10 @@
 //! What the page and the server say to each other: JSON over the WebSocket.
 //!
-//! `create` or `join` comes first. The page then makes the first offer; both sides may offer later.
+//! `create` or `join` comes first. The server answers `joined`, or `waits` and after admission `joined`,
+//! or `refused`. The page then makes the first offer; both sides may offer later.
 //! When offers cross, the page ignores the server's and the server takes the page's back-up: it
 //! rolls back and offers again.
 
-use crate::code::Code;
 use crate::lobby::Label;
 use axum::extract::ws::Utf8Bytes;
 use serde::{Deserialize, Serialize};
@@ -23,29 +23,179 @@ pub const WISHES: usize = 256;
 /// Characters of a name.
 const NAME: usize = 40;
 
+/// What a moderator decides for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Options {
+    /// Who comes by the room's code waits until a moderator admits it.
+    pub lobby: bool,
+    /// Nobody new comes in.
+    pub locked: bool,
+}
+
+/// An invitation to be made.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Invite {
+    /// How long it opens the room, 30 days at most.
+    pub minutes: u32,
+    /// How many it lets in; any number without.
+    pub uses: Option<u32>,
+    /// Whether it leads past the lobby.
+    #[serde(default)]
+    pub direct: bool,
+}
+
+/// An invitation as moderators see it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Ticket {
+    /// What stands in its link in place of the room's code. Follows from the secret.
+    #[serde(default)]
+    pub code: String,
+    /// Proves to a server that has forgotten the room that this is an invitation, and not another room's code.
+    pub secret: String,
+    /// How long it still opens the room.
+    pub seconds: u32,
+    /// How many more it lets in; any number without.
+    pub uses: Option<u32>,
+    /// Whether it leads past the lobby.
+    pub direct: bool,
+}
+
+/// What a moderator's page knew of its meeting. It counts only when the server has forgotten the room.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Plan {
+    /// Whether there is a lobby.
+    pub lobby: bool,
+    /// Whether it is locked.
+    pub locked: bool,
+    /// The invitations; more than a room may have are left out.
+    pub invitations: Vec<Ticket>,
+}
+
+/// Who knows nothing of the meeting lets nobody in unseen.
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan { lobby: true, locked: false, invitations: Vec::new() }
+    }
+}
+
 /// The page's messages.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Request {
     /// Make a room and enter it.
-    Create { name: String },
-    /// Enter a room. With `resume` the page was in it before the connection was lost, and the room
-    /// is made again if it is gone: whoever knows a code may as well have created the room.
+    Create {
+        name: String,
+        #[serde(flatten)]
+        options: Options,
+    },
+    /// Enter a room.
     Join {
+        /// The room's code, or an invitation's.
         code: String,
         name: String,
+        /// The moderator's, as `secret` told it to who made the room. With the right one a room that is gone
+        /// is made again, as `plan` says.
+        secret: Option<String>,
+        /// As the last `joined` told it: back to that place, without the lobby. One that is not known
+        /// is no mistake.
+        seat: Option<String>,
+        /// The page was in the room before the connection was lost. A room that is gone is made again,
+        /// but without the secret nobody gets further than its lobby.
         #[serde(default)]
         resume: bool,
+        #[serde(default)]
+        plan: Plan,
     },
+    /// Something in the room other than media.
+    Act(Act),
     /// A session description of type offer.
     Offer { sdp: String },
     /// The answer to the server's last offer.
     Answer { sdp: String },
     /// What the participant has switched on.
-    State { audio: bool, video: bool },
+    State(Shown),
     /// What is wanted of tracks that are received, from now on. Of those that are not named nothing
     /// changes, and of those that are not there nothing is wanted.
     Wishes { list: Vec<TrackWish> },
+}
+
+/// What a participant has switched on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Shown {
+    /// The microphone.
+    pub audio: bool,
+    /// The camera.
+    pub video: bool,
+    /// A screen.
+    pub screen: bool,
+}
+
+/// What somebody does in a room. All but the first two are for moderators; `denied` is the answer to others.
+/// What is meant for somebody who has gone meanwhile does nothing.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "act", rename_all = "lowercase")]
+pub enum Act {
+    /// Take another name.
+    Rename { name: String },
+    /// Raise one's hand, or lower it.
+    Hand { up: bool },
+    /// Lobby and lock. Without a lobby, those in it come in.
+    Options(Options),
+    /// Make an invitation.
+    Invite(Invite),
+    /// Take an invitation back; who waits by it is turned away.
+    Revoke { code: String },
+    /// Let somebody in who waits, or all.
+    Admit { id: Option<Id> },
+    /// Turn somebody away who waits, or all.
+    Decline { id: Option<Id> },
+    /// Ask somebody to mute, or everybody else.
+    Mute { id: Option<Id> },
+    /// Lower somebody's hand.
+    Lower { id: Id },
+    /// Take somebody out. The lobby is on from then on, and the invitation it came by is no more, so that
+    /// it comes back only if it is admitted. Who has the moderator's secret is not taken out.
+    Remove { id: Id },
+    /// Make somebody a moderator, as long as it is in the room and after a lost connection.
+    Promote { id: Id },
+    /// End the meeting for all.
+    End,
+}
+
+impl Act {
+    /// Its name in messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Act::Rename { .. } => "rename",
+            Act::Hand { .. } => "hand",
+            Act::Options(_) => "options",
+            Act::Invite(_) => "invite",
+            Act::Revoke { .. } => "revoke",
+            Act::Admit { .. } => "admit",
+            Act::Decline { .. } => "decline",
+            Act::Mute { .. } => "mute",
+            Act::Lower { .. } => "lower",
+            Act::Remove { .. } => "remove",
+            Act::Promote { .. } => "promote",
+            Act::End => "end",
+        }
+    }
+}
+
+/// A participant, or somebody who waits, by its id: `p3`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Id(pub Label);
+
+impl TryFrom<String> for Id {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Id, &'static str> {
+        name.strip_prefix('p').and_then(|label| label.parse().ok()).map(Id).ok_or("nobody's id")
+    }
 }
 
 /// What a page wants of a track at most.
@@ -87,18 +237,80 @@ impl TryFrom<String> for Track {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Reply<'a> {
-    /// You are in. `id` is yours in `participants`, and names your streams to others.
-    Joined { code: String, id: String },
-    /// No such room, or no free place: the two are not told apart, so that codes cannot be probed.
+    /// You are in.
+    Joined {
+        /// What you came with, as its link shows it; the room's code if you made it.
+        code: String,
+        /// Yours in `participants`; it names your streams to others.
+        id: String,
+        /// What brings you back to this place.
+        seat: String,
+        /// Whether `code` is an invitation's.
+        invited: bool,
+    },
+    /// To who made the room, before `joined`: the moderator's secret, for nobody else.
+    Secret { secret: String },
+    /// You wait for a moderator to admit you, and whether there is one.
+    Waits { moderator: bool },
+    /// You cannot come in: there is no such room or invitation any more, it is locked or full, or
+    /// you have tried too often. These are not told apart, so that codes cannot be probed.
     Refused,
+    /// It is over, and coming back by yourself is of no use.
+    Closed { why: Why },
+    /// What you asked for is not done.
+    Denied { act: &'static str, why: Denied },
+    /// A moderator asks you to mute your microphone.
+    Mute { by: &'a str },
+    /// Lobby and lock, when you come in and whenever they change.
+    Meeting(Options),
+    /// To moderators: who waits, whenever that changes.
+    Waiting { list: Vec<Waiter<'a>> },
+    /// To moderators: the invitations, whenever they change.
+    Invitations { list: Vec<Ticket> },
     /// Everybody in the room, whenever that changes.
     Participants { list: Vec<Entry<'a>> },
-    /// A session description of type offer; ignore it if you have offered meanwhile.
-    Offer { sdp: &'a str },
+    /// A session description of type offer; ignore it if you have offered meanwhile. `screens` are
+    /// those of its tracks that show a screen or are its sound, named as in wishes.
+    Offer { sdp: &'a str, screens: Vec<String> },
     /// The answer to your offer.
-    Answer { sdp: &'a str },
+    Answer { sdp: &'a str, screens: Vec<String> },
     /// Your media has ended (`reason` is for people); the connection closes, come back if you like.
     Ended { reason: &'a str },
+}
+
+/// Why it is over for a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Why {
+    /// A moderator turned it away.
+    Declined,
+    /// A moderator took it out.
+    Removed,
+    /// The meeting has ended.
+    Ended,
+    /// Another page came to its place.
+    Elsewhere,
+}
+
+/// Why something is not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Denied {
+    /// It is for moderators.
+    Moderators,
+    /// There is no place, or there are too many invitations.
+    Full,
+    /// This participant has the moderator's secret.
+    Owner,
+}
+
+/// Somebody who waits.
+#[derive(Debug, Serialize)]
+pub struct Waiter<'a> {
+    /// Names it in `admit` and `decline`.
+    pub id: String,
+    /// As given, tidied by [`tidy_name`].
+    pub name: &'a str,
 }
 
 /// One line of `participants`. Streams of this participant have `id` as their stream id.
@@ -108,20 +320,18 @@ pub struct Entry<'a> {
     pub id: String,
     /// As given by the participant, tidied by [`tidy_name`].
     pub name: &'a str,
-    /// Whether the microphone is on.
-    pub audio: bool,
-    /// Whether the camera is on.
-    pub video: bool,
+    /// What is switched on.
+    #[serde(flatten)]
+    pub shown: Shown,
+    /// Whether it is a moderator.
+    pub moderator: bool,
+    /// Its place among the raised hands, from 1; none if it has not raised its hand.
+    pub hand: Option<usize>,
 }
 
 /// The id of a participant's streams, as the engine writes it into descriptions.
 pub fn stream_id(label: u32) -> String {
     format!("p{label}")
-}
-
-/// A room's code as its address shows it.
-pub fn joined(code: Code, label: u32) -> Reply<'static> {
-    Reply::Joined { code: code.to_string(), id: stream_id(label) }
 }
 
 /// A name fit to be shown to others: no control or direction-changing characters, one space at a
@@ -136,10 +346,19 @@ pub fn tidy_name(name: &str) -> String {
     if tidy.is_empty() { "Guest".to_owned() } else { tidy }
 }
 
+/// What is queued for a page.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Post {
+    /// A message.
+    Text(Utf8Bytes),
+    /// It is let in: the engine is to hear of it before the page hears what follows.
+    Admitted,
+}
+
 /// The way to one page: a bounded queue that never blocks the writer.
 #[derive(Debug, Clone)]
 pub struct Outbox {
-    queue: mpsc::Sender<Utf8Bytes>,
+    queue: mpsc::Sender<Post>,
     closed: Arc<Notify>,
 }
 
@@ -147,7 +366,7 @@ pub struct Outbox {
 #[derive(Debug)]
 pub struct Inbox {
     /// What to send, in order.
-    pub queue: mpsc::Receiver<Utf8Bytes>,
+    pub queue: mpsc::Receiver<Post>,
     /// Notified when the page is to be disconnected after what is queued.
     pub closed: Arc<Notify>,
 }
@@ -167,7 +386,22 @@ impl Outbox {
 
     /// As [`Outbox::push`], for a message to many that is written once.
     pub fn push_text(&self, text: Utf8Bytes) {
-        if self.queue.try_send(text).is_err() {
+        self.queue(Post::Text(text));
+    }
+
+    /// Lets the page in.
+    pub fn admit(&self) {
+        self.queue(Post::Admitted);
+    }
+
+    /// The last message to a page.
+    pub fn finish(&self, reply: &Reply<'_>) {
+        self.push(reply);
+        self.close();
+    }
+
+    fn queue(&self, post: Post) {
+        if self.queue.try_send(post).is_err() {
             self.close();
         }
     }
@@ -198,7 +432,12 @@ mod tests {
     #[test]
     fn messages_are_read_and_written_as_documented() {
         let join = r#"{"type":"join","code":"c","name":"n"}"#;
-        assert!(matches!(serde_json::from_str(join), Ok(Request::Join { resume: false, .. })));
+        assert!(matches!(serde_json::from_str(join), Ok(Request::Join { resume: false, seat: None, .. })));
+        let create = r#"{"type":"create","name":"n","lobby":true}"#;
+        let Ok(Request::Create { options, .. }) = serde_json::from_str(create) else {
+            panic!("not understood")
+        };
+        assert_eq!(options, Options { lobby: true, locked: false });
         assert!(serde_json::from_str::<Request>(r#"{"type":"shout"}"#).is_err());
         let wishes = r#"{"type":"wishes","list":[{"track":"p3/s1","maxHeight":360},{"track":"p4/s0","maxHeight":null,"paused":true}]}"#;
         let Ok(Request::Wishes { list }) = serde_json::from_str(wishes) else { panic!("not understood") };
@@ -211,7 +450,37 @@ mod tests {
         }
         assert!(serde_json::from_str::<TrackWish>(r#"{"track":"p3/s1","maxHeight":65536}"#).is_err());
         assert_eq!(text(&Reply::Refused).as_str(), r#"{"type":"refused"}"#);
-        assert_eq!(text(&Reply::Offer { sdp: "v=0\r\n" }).as_str(), r#"{"type":"offer","sdp":"v=0\r\n"}"#);
+        let offer = Reply::Offer { sdp: "v=0\r\n", screens: vec!["p3/s2".to_owned()] };
+        assert_eq!(text(&offer).as_str(), r#"{"type":"offer","sdp":"v=0\r\n","screens":["p3/s2"]}"#);
+        let meeting = Reply::Meeting(Options { lobby: true, locked: false });
+        assert_eq!(text(&meeting).as_str(), r#"{"type":"meeting","lobby":true,"locked":false}"#);
+        let denied = Reply::Denied { act: "end", why: Denied::Moderators };
+        assert_eq!(text(&denied).as_str(), r#"{"type":"denied","act":"end","why":"moderators"}"#);
+    }
+
+    #[test]
+    fn acts_bear_their_names() {
+        let of = |more: &str| format!(r#"{{"type":"act","act":{more}}}"#);
+        for text in [
+            r#""rename","name":"n""#,
+            r#""hand","up":true"#,
+            r#""options","lobby":true,"locked":true"#,
+            r#""invite","minutes":60,"uses":null,"direct":true"#,
+            r#""revoke","code":"c""#,
+            r#""admit","id":"p3""#,
+            r#""decline""#,
+            r#""mute","id":null"#,
+            r#""lower","id":"p3""#,
+            r#""remove","id":"p3""#,
+            r#""promote","id":"p3""#,
+            r#""end""#,
+        ] {
+            let Ok(Request::Act(act)) = serde_json::from_str(&of(text)) else { panic!("{text}") };
+            assert!(text.starts_with(&format!("\"{}\"", act.name())), "{text}");
+        }
+        for text in [r#""remove""#, r#""remove","id":"3""#, r#""remove","id":"p-1""#, r#""shout""#] {
+            assert!(serde_json::from_str::<Request>(&of(text)).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! One page's WebSocket, from its first message to its last.
 
-use crate::lobby::{Door, Lobby, Seat};
+#[cfg(test)]
+mod tests;
+
+use crate::code::Code;
+use crate::lobby::{Door, Keys, Lobby, REFUSAL, Seat};
 use crate::media::{Command, Part};
-use crate::message::{Inbox, Outbox, Reply, Request, WISHES, text, tidy_name};
+use crate::message::{Inbox, Outbox, Post, Reply, Request, WISHES, text, tidy_name};
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 /// How long a page may take to say which room it wants.
-const HELLO: Duration = Duration::from_secs(10);
+const HELLO: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
 /// Between two pings.
 const PING: Duration = Duration::from_secs(15);
@@ -19,7 +24,7 @@ const PING: Duration = Duration::from_secs(15);
 const SILENCE: Duration = Duration::from_secs(40);
 
 /// How long one message may take to be taken by the network.
-const SEND: Duration = Duration::from_secs(10);
+const SEND: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
 /// How long a page may take to agree that the connection ends.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -41,9 +46,9 @@ enum End {
 }
 
 /// Serves one page until it leaves, fails or the server stops.
-pub async fn serve(socket: WebSocket, lobby: Arc<Lobby>, stopping: watch::Receiver<bool>) {
+pub async fn serve(socket: WebSocket, source: IpAddr, lobby: Arc<Lobby>, stopping: watch::Receiver<bool>) {
     let now = Instant::now();
-    let mut page = Page { socket, heard: now, paced: now };
+    let mut page = Page { socket, source, heard: now, paced: now };
     let end = page.run(&lobby, stopping).await.err().unwrap_or(End::Done);
     let (code, reason) = match end {
         End::Gone => return,
@@ -62,6 +67,8 @@ pub async fn serve(socket: WebSocket, lobby: Arc<Lobby>, stopping: watch::Receiv
 
 struct Page {
     socket: WebSocket,
+    /// Where it comes from.
+    source: IpAddr,
     heard: Instant,
     /// The moment up to which its messages are paid for.
     paced: Instant,
@@ -75,16 +82,26 @@ impl Page {
             () = stopped(&mut stopping) => return Err(End::Stopping),
         };
         let (outbox, mut inbox) = Outbox::new();
-        let Some(seat) = self.enter(lobby, hello, outbox).await? else {
+        let Some(seat) = self.enter(lobby, hello, &outbox).await? else {
             return Ok(());
         };
+        let (room, label) = (seat.room(), seat.label());
+        // Until then the engine does not know of it: nothing goes to it or comes from it.
+        let mut admitted = false;
         let mut pings = interval(PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 // What is queued goes out before the page is let go.
                 biased;
-                Some(text) = inbox.queue.recv() => self.send(Message::Text(text)).await?,
+                Some(post) = inbox.queue.recv() => match post {
+                    Post::Text(text) => self.send(Message::Text(text)).await?,
+                    Post::Admitted => {
+                        admitted = true;
+                        let outbox = outbox.clone();
+                        seat.engine().send(Command::Join { room, label, part: Part::Page, outbox }).await;
+                    }
+                },
                 () = inbox.closed.notified() => return self.flush(&mut inbox).await,
                 () = stopped(&mut stopping) => return Err(End::Stopping),
                 _ = pings.tick() => {
@@ -93,33 +110,41 @@ impl Page {
                     }
                     self.send(Message::Ping(Vec::new().into())).await?;
                 }
-                request = self.request() => handle(&seat, request?).await?,
+                request = self.request() => handle(&seat, admitted, &outbox, request?).await?,
             }
         }
     }
 
-    /// Finds the page's place, or tells it that there is none.
+    /// Finds the page's place, or tells it that there is none. That takes as long whatever the reason, and nothing
+    /// is held meanwhile.
     async fn enter(
         &mut self,
         lobby: &Arc<Lobby>,
         hello: Request,
-        outbox: Outbox,
+        outbox: &Outbox,
     ) -> Result<Option<Seat>, End> {
+        let asked = Instant::now();
         let (door, name) = match hello {
-            Request::Create { name } => (Some(Door::New), name),
-            Request::Join { code, name, resume } => {
+            Request::Create { name, options } => (Some(Door::New(options)), name),
+            Request::Join { code, name, secret, seat, resume, plan } => {
                 let door = if resume { Door::Resumed } else { Door::Existing };
-                (code.parse().ok().map(door), name)
+                let keys = keys(&code, secret.as_deref(), seat.as_deref());
+                (keys.map(|keys| door(keys, plan)), name)
             }
             _ => return Err(End::Protocol("create or join comes first")),
         };
-        let Some(seat) = door.and_then(|door| lobby.enter(door, tidy_name(&name), &outbox).ok()) else {
-            self.send(Message::Text(text(&Reply::Refused))).await?;
-            return Ok(None);
+        let seat = match door {
+            Some(door) => lobby.enter(door, self.source, tidy_name(&name), outbox).ok(),
+            None => {
+                lobby.note_nonsense(self.source);
+                None
+            }
         };
-        let (room, label) = (seat.room(), seat.label());
-        seat.engine().send(Command::Join { room, label, part: Part::Page, outbox }).await;
-        Ok(Some(seat))
+        if seat.is_none() {
+            sleep_until(asked + REFUSAL).await;
+            self.send(Message::Text(text(&Reply::Refused))).await?;
+        }
+        Ok(seat)
     }
 
     /// The page's next message.
@@ -154,8 +179,10 @@ impl Page {
     }
 
     async fn flush(&mut self, inbox: &mut Inbox) -> Result<(), End> {
-        while let Ok(text) = inbox.queue.try_recv() {
-            self.send(Message::Text(text)).await?;
+        while let Ok(post) = inbox.queue.try_recv() {
+            if let Post::Text(text) = post {
+                self.send(Message::Text(text)).await?;
+            }
         }
         Ok(())
     }
@@ -167,15 +194,31 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
+/// What a page brings, if it is well written. A seat is no more than a wish.
+fn keys(code: &str, secret: Option<&str>, seat: Option<&str>) -> Option<Keys> {
+    let secret = secret.map(str::parse).transpose().ok()?;
+    let seat = seat.and_then(|seat| seat.parse::<Code>().ok());
+    Some(Keys { code: code.parse().ok()?, secret, seat, waits: true })
+}
+
 /// Passes a message on to where it belongs.
-async fn handle(seat: &Seat, request: Request) -> Result<(), End> {
+async fn handle(seat: &Seat, admitted: bool, outbox: &Outbox, request: Request) -> Result<(), End> {
     let label = seat.label();
+    if !admitted {
+        return Err(End::Protocol("not admitted yet"));
+    }
     match request {
         Request::Offer { sdp } => seat.engine().send(Command::Offer { label, sdp }).await,
         Request::Answer { sdp } => seat.engine().send(Command::Answer { label, sdp }).await,
-        Request::State { audio, video } => seat.set_state(audio, video),
+        Request::State(shown) => seat.show(shown),
         Request::Wishes { list } if list.len() > WISHES => return Err(End::Protocol("too many wishes")),
         Request::Wishes { list } => seat.engine().send(Command::Wishes { label, list }).await,
+        Request::Act(act) => {
+            let name = act.name();
+            if let Err(why) = seat.act(act) {
+                outbox.push(&Reply::Denied { act: name, why });
+            }
+        }
         Request::Create { .. } | Request::Join { .. } => {
             return Err(End::Protocol("already in a room"));
         }

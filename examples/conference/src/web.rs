@@ -4,16 +4,18 @@ use crate::lobby::Lobby;
 use crate::message::MESSAGE;
 use crate::signalling;
 use crate::whip;
-use axum::Router;
-use axum::extract::{State, WebSocketUpgrade};
+use axum::extract::{FromRequestParts, State, WebSocketUpgrade};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,8 +43,38 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::CACHE_CONTROL, "no-cache"),
-    (HeaderName::from_static("permissions-policy"), "camera=(self), microphone=(self)"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(self), microphone=(self), display-capture=(self)",
+    ),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+
+/// What the page loads, in the order of the alphabet.
+const FILES: &[(&str, &str, &str)] = &[
+    ("/app.js", SCRIPT, include_str!("../page/app.js")),
+    ("/call.js", SCRIPT, include_str!("../page/call.js")),
+    ("/camera.js", SCRIPT, include_str!("../page/camera.js")),
+    ("/changes.js", SCRIPT, include_str!("../page/changes.js")),
+    ("/devices.js", SCRIPT, include_str!("../page/devices.js")),
+    ("/dialogs.js", SCRIPT, include_str!("../page/dialogs.js")),
+    ("/dom.js", SCRIPT, include_str!("../page/dom.js")),
+    ("/door.js", SCRIPT, include_str!("../page/door.js")),
+    ("/i18n.js", SCRIPT, include_str!("../page/i18n.js")),
+    ("/meeting.js", SCRIPT, include_str!("../page/meeting.js")),
+    ("/memory.js", SCRIPT, include_str!("../page/memory.js")),
+    ("/notices.js", SCRIPT, include_str!("../page/notices.js")),
+    ("/panel.js", SCRIPT, include_str!("../page/panel.js")),
+    ("/people.js", SCRIPT, include_str!("../page/people.js")),
+    ("/room.js", SCRIPT, include_str!("../page/room.js")),
+    ("/sframe.js", SCRIPT, include_str!("../page/sframe.js")),
+    ("/tiles.js", SCRIPT, include_str!("../page/tiles.js")),
+    ("/wishes.js", SCRIPT, include_str!("../page/wishes.js")),
+    ("/style.css", STYLE, include_str!("../page/style.css")),
 ];
 
 /// What the routes share.
@@ -54,8 +86,31 @@ pub struct House {
     pub whip: Arc<whip::Sessions>,
     /// A permit per page or session; all of them back means that everybody has left.
     pub pages: Arc<Semaphore>,
+    /// Whether connections are a proxy's.
+    pub behind_proxy: bool,
     /// Turns true when the server stops.
     pub stopping: watch::Receiver<bool>,
+}
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy)]
+struct Peer(IpAddr);
+
+/// Where a request comes from: the other end of its connection, or whom the proxy names that stands there.
+#[derive(Debug, Clone, Copy)]
+pub struct Source(pub IpAddr);
+
+impl FromRequestParts<House> for Source {
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Source, StatusCode> {
+        // Each connection brings its peer.
+        let peer = parts.extensions.get::<Peer>().ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
+        // What stands before the last address is what the client says, who may say anything.
+        let named = parts.headers.get_all("x-forwarded-for").iter().next_back();
+        let named = named.and_then(|list| list.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+        Ok(Source(named.filter(|_| house.behind_proxy).unwrap_or(peer.0)))
+    }
 }
 
 /// The routes of the server.
@@ -63,28 +118,20 @@ pub fn routes(house: House) -> Router {
     let file = |kind: &'static str, text: &'static str| {
         get(move || async move { (HEADERS, [(header::CONTENT_TYPE, kind)], text) })
     };
-    let page = file("text/html; charset=utf-8", include_str!("../page/index.html"));
-    let script = "text/javascript; charset=utf-8";
-    Router::new()
-        .route("/", page.clone())
-        .route("/r/{code}", page)
-        .route("/app.js", file(script, include_str!("../page/app.js")))
-        .route("/call.js", file(script, include_str!("../page/call.js")))
-        .route("/camera.js", file(script, include_str!("../page/camera.js")))
-        .route("/wishes.js", file(script, include_str!("../page/wishes.js")))
-        .route("/sframe.js", file(script, include_str!("../page/sframe.js")))
-        .route("/style.css", file("text/css; charset=utf-8", include_str!("../page/style.css")))
-        .route("/ws", get(socket))
-        .merge(whip::routes())
-        .with_state(house)
+    let page = file(HTML, include_str!("../page/index.html"));
+    let mut routes = Router::new().route("/", page.clone()).route("/r/{code}", page);
+    for &(path, kind, text) in FILES {
+        routes = routes.route(path, file(kind, text));
+    }
+    routes.route("/ws", get(socket)).merge(whip::routes()).with_state(house)
 }
 
-async fn socket(State(house): State<House>, upgrade: WebSocketUpgrade) -> Response {
+async fn socket(State(house): State<House>, Source(source): Source, upgrade: WebSocketUpgrade) -> Response {
     let Ok(permit) = house.pages.try_acquire_owned() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     upgrade.max_message_size(MESSAGE).max_frame_size(MESSAGE).on_upgrade(move |socket| async move {
-        signalling::serve(socket, house.lobby, house.stopping).await;
+        signalling::serve(socket, source, house.lobby, house.stopping).await;
         drop(permit);
     })
 }
@@ -107,8 +154,8 @@ pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, routes: Rou
         let Ok(permit) = connections.clone().acquire_owned().await else {
             return;
         };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, most likely: others must close before more can come.
                 tracing::warn!(%error, "accept");
@@ -120,10 +167,10 @@ pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, routes: Rou
         let (tls, routes) = (tls.clone(), routes.clone());
         tokio::spawn(async move {
             match tls {
-                None => serve(stream, routes).await,
+                None => serve(stream, from, routes).await,
                 Some(tls) => {
                     if let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(stream)).await {
-                        serve(stream, routes).await;
+                        serve(stream, from, routes).await;
                     }
                 }
             }
@@ -132,10 +179,14 @@ pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, routes: Rou
     }
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, routes: Router) {
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    from: SocketAddr,
+    routes: Router,
+) {
     let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-    let service = TowerToHyperService::new(routes);
+    let service = TowerToHyperService::new(routes.layer(Extension(Peer(from.ip()))));
     if let Err(error) = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "connection");
     }

@@ -15,13 +15,14 @@ mod tests;
 
 pub use session::Sessions;
 
-use crate::lobby::Door;
+use crate::lobby::{Door, Keys, REFUSAL};
 use crate::media::{Call, Command, Part, Refusal};
-use crate::message::Outbox;
-use crate::web::House;
+use crate::message::{Options, Outbox, Plan, Shown};
+use crate::web::{House, Source};
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
@@ -33,7 +34,7 @@ use session::{Agreed, Session};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long a client may take to send its body.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
@@ -52,8 +53,8 @@ const ACCEPT_PATCH: (HeaderName, &str) = (HeaderName::from_static("accept-patch"
 
 /// The routes of WHIP and WHEP, and the one that makes rooms for scripts.
 pub fn routes() -> Router<House> {
-    let whip = |state, room, request| open(state, room, request, Part::Publisher);
-    let whep = |state, room, request| open(state, room, request, Part::Viewer);
+    let whip = |state, source, room, request| open(state, source, room, request, Part::Publisher);
+    let whep = |state, source, room, request| open(state, source, room, request, Part::Viewer);
     let endpoint = || get(nothing).options(|| async { (StatusCode::NO_CONTENT, [ACCEPT_POST]) });
     Router::new()
         .route("/whip/{room}", endpoint().post(whip))
@@ -85,17 +86,26 @@ async fn nothing() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// `POST /rooms`: an empty room, for scripts; pages make their own.
-async fn create(State(house): State<House>, headers: HeaderMap) -> Result<Response, Refused> {
+/// `POST /rooms`: an empty room, for scripts; pages make their own. `?lobby=true` and `?locked=true` as pages have
+/// them. Who opens the page at `moderator` is the moderator.
+async fn create(
+    State(house): State<House>,
+    options: Result<Query<Options>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
     house.whip.authorise(&headers)?;
     if foreign(&headers) {
         // Browsers send such a request without asking first, from whatever page somebody looks at.
         return Err(refused(StatusCode::FORBIDDEN, "pages of other origins make no rooms"));
     }
-    let code = house.lobby.create().map_err(|_| full())?.to_string();
+    let Query(options) =
+        options.map_err(|_| refused(StatusCode::BAD_REQUEST, "lobby and locked are true or false"))?;
+    let secret = house.lobby.create(options).map_err(|_| full())?;
+    let code = secret.code().to_string();
     let page = format!("/r/{code}");
     let room = serde_json::json!({
-        "code": code, "page": page, "whip": format!("/whip/{code}"), "whep": format!("/whep/{code}"),
+        // A fragment is not sent to any server.
+        "code": code, "page": page, "moderator": format!("{page}#moderator={secret}"), "whip": format!("/whip/{code}"), "whep": format!("/whep/{code}"),
     });
     let kind = HeaderValue::from_static("application/json");
     let headers = [(header::CONTENT_TYPE, kind), (header::LOCATION, value(&page)?)];
@@ -105,10 +115,12 @@ async fn create(State(house): State<House>, headers: HeaderMap) -> Result<Respon
 /// `POST /whip/{room}` and `POST /whep/{room}`.
 async fn open(
     State(house): State<House>,
+    Source(source): Source,
     Path(room): Path<String>,
     request: Request,
     part: Part,
 ) -> Result<Response, Refused> {
+    let asked = Instant::now();
     house.whip.authorise(request.headers())?;
     if !is(request.headers(), SDP) {
         let why = "an offer of type application/sdp is expected";
@@ -121,11 +133,17 @@ async fn open(
         return Err(full());
     }
     // Only who knows a room may take memory and time for a body.
-    let unknown = || refused(StatusCode::NOT_FOUND, "there is no such room, or no place in it");
-    let code = room.parse().map_err(|_| unknown())?;
-    if !house.lobby.has_place_in(code) {
-        return Err(unknown());
-    }
+    let code = room.parse();
+    let knocked = match code {
+        Ok(code) => house.lobby.knock(code, source),
+        Err(_) => {
+            house.lobby.note_nonsense(source);
+            Err(crate::lobby::Refused)
+        }
+    };
+    let (Ok(code), Ok(())) = (code, knocked) else {
+        return Err(unknown(asked).await);
+    };
     let (text, reading) = body(&house, request, limits::SDP_TEXT).await?;
     let offer = Description::parse(&text).map_err(|error| refused(StatusCode::BAD_REQUEST, error))?;
     if offer.ice_lite {
@@ -139,7 +157,10 @@ async fn open(
     }
     let name = if part == Part::Viewer { "WHEP guest" } else { "WHIP guest" };
     let (outbox, inbox) = Outbox::new();
-    let seat = house.lobby.enter(Door::Existing(code), name.to_owned(), &outbox).map_err(|_| unknown())?;
+    let door = Door::Existing(Keys::at_once(code), Plan::default());
+    let Ok(seat) = house.lobby.enter(door, source, name.to_owned(), &outbox) else {
+        return Err(unknown(asked).await);
+    };
 
     let (engine, label) = (seat.engine().clone(), seat.label());
     engine.send(Command::Join { room: seat.room(), label, part, outbox }).await;
@@ -160,7 +181,7 @@ async fn open(
     if part == Part::Viewer && !agreed.sends() {
         return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, "the offer takes nothing"));
     }
-    seat.set_state(agreed.audio, agreed.video);
+    seat.show(Shown { audio: agreed.audio, video: agreed.video, screen: false });
 
     let etag = value(&quoted(&agreed.etag))?;
     let id = Session::begin(&house, agreed, seat, inbox, permit).ok_or_else(full)?;
@@ -272,6 +293,13 @@ fn foreign(headers: &HeaderMap) -> bool {
 fn find(house: &House, headers: &HeaderMap, id: &str) -> Result<Arc<Session>, Refused> {
     house.whip.authorise(headers)?;
     house.whip.find(id).ok_or_else(no_session)
+}
+
+/// The answer to a wrong code, and to whatever has to look like one: with a lobby or a lock, nobody comes in who
+/// cannot wait.
+async fn unknown(asked: Instant) -> Refused {
+    sleep_until(asked + REFUSAL).await;
+    refused(StatusCode::NOT_FOUND, "there is no such room, or no place in it")
 }
 
 fn no_session() -> Refused {

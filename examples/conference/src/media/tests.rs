@@ -1,7 +1,7 @@
 //! What an engine's thread does, without the thread and its time.
 
 use super::*;
-use crate::message::Inbox;
+use crate::message::{Inbox, Post};
 use estafette::sdp::Candidate;
 use estafette::{HostCandidate, dtls, ice, limits};
 use tokio::sync::oneshot;
@@ -71,7 +71,10 @@ async fn candidates_of_a_restart_reach_the_engine() {
 async fn last_words(inbox: &mut Inbox) -> String {
     let closed = tokio::time::timeout(Duration::from_secs(5), inbox.closed.notified());
     closed.await.expect("disconnected");
-    std::iter::from_fn(|| inbox.queue.try_recv().ok()).last().expect("words").to_string()
+    let Some(Post::Text(text)) = std::iter::from_fn(|| inbox.queue.try_recv().ok()).last() else {
+        panic!("no words")
+    };
+    text.to_string()
 }
 
 #[tokio::test]

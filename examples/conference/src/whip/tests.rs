@@ -61,7 +61,13 @@ impl Server {
         let servers: Vec<String> = ice_servers.iter().map(|&uri| uri.to_owned()).collect();
         let whip = Sessions::new(token.map(|token| token.parse().expect("token")), &servers);
         let pages = Arc::new(Semaphore::new(limits.participants + 2));
-        let house = House { lobby: lobby.clone(), whip: whip.clone(), pages: pages.clone(), stopping };
+        let house = House {
+            lobby: lobby.clone(),
+            whip: whip.clone(),
+            pages: pages.clone(),
+            behind_proxy: false,
+            stopping,
+        };
         let routes = web::routes(house);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listener");
         let address = listener.local_addr().expect("address");
@@ -71,7 +77,7 @@ impl Server {
 
     async fn plain() -> (Server, String) {
         let server = Server::start(ROOMY, None, &[]).await;
-        let code = server.lobby.create().expect("room").to_string();
+        let code = server.lobby.create(Options::default()).expect("room").code().to_string();
         (server, code)
     }
 
@@ -248,7 +254,7 @@ async fn a_restart_is_finished_for_a_client_that_went_away() {
         }
     });
     let server = Server::around(front, ROOMY, None, &[]).await;
-    let code = server.lobby.create().expect("room").to_string();
+    let code = server.lobby.create(Options::default()).expect("room").code().to_string();
     let made = server.post(&format!("/whip/{code}"), &one_way(CHROMIUM, "a=sendonly")).await;
     let (session, tag) = (made.header("location"), made.header("etag"));
 

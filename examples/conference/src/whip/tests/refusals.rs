@@ -38,7 +38,7 @@ async fn what_is_no_usable_offer_is_refused_and_leaves_nobody() {
 #[tokio::test]
 async fn s_room_01_unknown_and_full_rooms_look_alike_to_sessions() {
     let server = Server::start(Limits { room_size: 1, ..ROOMY }, None, &[]).await;
-    let code = server.lobby.create().expect("room").to_string();
+    let code = server.lobby.create(Options::default()).expect("room").code().to_string();
     let offer = one_way(CHROMIUM, "a=sendonly");
     assert_eq!(server.post(&format!("/whip/{code}"), &offer).await.status, 201);
     let full = server.post(&format!("/whip/{code}"), &offer).await;
@@ -53,9 +53,30 @@ async fn s_room_01_unknown_and_full_rooms_look_alike_to_sessions() {
 }
 
 #[tokio::test]
+async fn s_room_01_a_lobby_and_a_lock_look_to_sessions_like_a_wrong_code() {
+    let server = Server::start(ROOMY, None, &[]).await;
+    let offer = one_way(CHROMIUM, "a=sendonly");
+    let start = std::time::Instant::now();
+    let unknown = server.post("/whip/0000-0000-0000-0000", &offer).await;
+    assert!(start.elapsed() >= REFUSAL);
+    for asked in ["/rooms?lobby=true", "/rooms?locked=true"] {
+        let room = server.ask("POST", asked, &[], "").await;
+        let room: serde_json::Value = serde_json::from_str(&room.body).expect("json");
+        let (page, moderator) =
+            (room["page"].as_str().expect("path"), room["moderator"].as_str().expect("path"));
+        assert!(moderator.starts_with(&format!("{page}#moderator=")));
+        let start = std::time::Instant::now();
+        let refused = server.post(room["whip"].as_str().expect("path"), &offer).await;
+        assert_eq!((refused.status, refused.body), (404, unknown.body.clone()), "{asked}");
+        assert!(start.elapsed() >= REFUSAL);
+    }
+    assert_eq!(server.ask("POST", "/rooms?lobby=maybe", &[], "").await.status, 400);
+}
+
+#[tokio::test]
 async fn a_full_house_says_when_to_try_again() {
     let server = Server::start(Limits { participants: 1, ..ROOMY }, None, &[]).await;
-    let code = server.lobby.create().expect("room").to_string();
+    let code = server.lobby.create(Options::default()).expect("room").code().to_string();
     let offer = one_way(CHROMIUM, "a=sendonly");
     let first = server.post(&format!("/whip/{code}"), &offer).await;
     assert_eq!(first.status, 201);

@@ -1,0 +1,278 @@
+// The page for everybody: by keyboard alone, by screen reader (as far as axe-core finds), in both languages, in light
+// and dark, and on a phone.
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { after, before, test } from 'node:test';
+import { Visitor, launchBrowser, startServer, until } from './visitors.mjs';
+
+const page = new URL('../../examples/conference/page/', import.meta.url);
+const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+const QUIET = '?audio=0&video=0';
+const PHONE = { width: 360, height: 740 };
+const DESKTOP = { width: 1100, height: 760 };
+
+let browser;
+let server;
+before(async () => {
+  browser = await launchBrowser(['--auto-accept-this-tab-capture', '--auto-select-desktop-capture-source=Meetings']);
+  server = await startServer();
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+// A test with contexts that are gone after it.
+function onPages(name, body) {
+  test(name, { timeout: 240_000 }, async t => {
+    const contexts = [];
+    const open = async (url, options = {}) => {
+      contexts.push(await browser.newContext({ viewport: DESKTOP, ...options }));
+      const page = await contexts.at(-1).newPage();
+      await page.goto(url);
+      return page;
+    };
+    try {
+      await body(open, t);
+    } catch (error) {
+      t.diagnostic(`the server's log:\n${server.log()}`);
+      throw error;
+    } finally {
+      await Promise.all(contexts.map(context => context.close()));
+    }
+  });
+}
+
+test('both languages have the same texts, and each is used', async () => {
+  const names = (await readdir(page)).filter(name => /\.(js|html)$/.test(name));
+  const files = new Map(await Promise.all(names.map(async name => [name, await readFile(new URL(name, page), 'utf8')])));
+  const source = files.get('i18n.js').replace(/^import .*$/gm, '');
+  const { TEXTS } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+  files.delete('i18n.js');
+  const used = [...files.values()].join('\n');
+
+  const keys = Object.keys(TEXTS.en);
+  assert.deepEqual(Object.keys(TEXTS.fr), keys);
+  for (const key of keys) {
+    const values = text => (text.match(/\{\w+\}/g) ?? []).sort();
+    assert.deepEqual(values(TEXTS.fr[key]), values(TEXTS.en[key]), `the values of ${key}`);
+    assert.ok(TEXTS.en[key] !== '' && TEXTS.fr[key] !== '', key);
+    const named = [`'${key}'`, `"${key}"`].some(name => used.includes(name));
+    assert.ok(named || key === 'title', `${key} is not used`);
+  }
+  const asked = used.matchAll(/(?:\bt\(|confirmed\(|notify\(|status\(|data-t(?:-\w+)?=)['"](\w+)['"]/g);
+  for (const [, key] of asked) assert.ok(key in TEXTS.en, `${key} has no text`);
+});
+
+// Everything axe-core has rules for, the best practices as well.
+async function assertAccessible(page, where) {
+  if (!await page.evaluate(() => 'axe' in window)) await page.addScriptTag({ path: axe });
+  const violations = await page.evaluate(async () => {
+    // Notices fade in and go by themselves.
+    await Promise.all(document.getAnimations().map(({ finished }) => finished));
+    const { violations } = await axe.run(document);
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(', ')}`);
+  });
+  assert.deepEqual(violations, [], where);
+}
+
+for (const language of ['en', 'fr']) {
+  onPages(`axe-core finds nothing, in ${language}`, async open => {
+    const looks = [DESKTOP, PHONE].flatMap(viewport => ['light', 'dark'].map(colorScheme => ({ viewport, colorScheme })));
+    const inAll = async (page, where) => {
+      for (const { viewport, colorScheme } of looks) {
+        await page.setViewportSize(viewport);
+        await page.emulateMedia({ colorScheme });
+        await assertAccessible(page, `${where}, ${viewport.width} px, ${colorScheme}`);
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+        assert.equal(wide, false, `${where} scrolls sideways`);
+      }
+      await page.setViewportSize(DESKTOP);
+    };
+    const options = { bypassCSP: true, locale: language };
+    const ada = await open(server.url, options);
+    await ada.locator('#name').fill('Ada');
+    assert.equal(await ada.locator('html').getAttribute('lang'), language);
+    await inAll(ada, 'the door');
+    await ada.locator('#help').click();
+    await inAll(ada, 'the help');
+    await ada.keyboard.press('Escape');
+
+    await ada.locator('#want-lobby').check();
+    await ada.locator('#create').click();
+    await ada.locator('#room').waitFor();
+    const bob = await open(await ada.locator('#link').getAttribute('href') + QUIET, options);
+    await bob.locator('#name').fill('Bob');
+    await bob.locator('#join').click();
+    await bob.locator('#lobby').waitFor();
+    await inAll(bob, 'the lobby');
+    await ada.locator('#tab-people').click();
+    await inAll(ada, 'the room with somebody who waits');
+    await ada.locator('#admit-all').click();
+    await bob.locator('#room').waitFor();
+    await bob.locator('#hand').click();
+    await ada.locator('#people-list .hand:visible').waitFor();
+    await ada.locator('#people-list summary:visible').click();
+    await inAll(ada, 'the room with people and a menu');
+    await ada.locator('[data-act=promote]:visible').click();
+    await ada.locator('#tab-meeting').click();
+    await ada.locator('#invite button').click();
+    await ada.locator('#tickets li').waitFor();
+    await inAll(ada, 'the room with the meeting');
+    await ada.locator('#end').click();
+    await inAll(ada, 'a question');
+    await ada.keyboard.press('Escape');
+    await ada.locator('#panel-close').click();
+    await ada.locator('#share').click();
+    await bob.locator('.screen').waitFor();
+    await inAll(bob, 'the room with a screen');
+    await inAll(ada, 'the room of who shares');
+    await bob.locator('#panel-button').click();
+    await bob.locator('#mute-all').click();
+    await ada.locator('#asked').waitFor();
+    await inAll(ada, 'a request to mute');
+    await ada.locator('#leave').click();
+    await ada.locator('#code').fill('0000-0000-0000-0000');
+    await ada.locator('#join').click();
+    await ada.locator('#problem').waitFor();
+    await inAll(ada, 'the door with a problem');
+  });
+}
+
+onPages('the language is the browser\'s, the address\'s or the one chosen', async open => {
+  const page = await open(server.url, { locale: 'fr-FR' });
+  const says = text => page.getByRole('button', { name: text, exact: true }).waitFor();
+  await says('Créer une salle');
+  assert.equal(await page.title(), 'Réunions');
+  await page.getByRole('button', { name: 'English' }).click();
+  await says('Create a room');
+  assert.equal(await page.locator('html').getAttribute('lang'), 'en');
+  await page.reload();
+  await says('Create a room');
+  await page.goto(`${server.url}?lang=fr`);
+  await says('Créer une salle');
+  // What is said later, and what stands there already, change as well.
+  await page.goto(server.url + QUIET);
+  await page.getByLabel('Your name').fill('Ada');
+  await page.getByRole('button', { name: 'Create a room' }).click();
+  await page.getByText('Connected.').waitFor();
+  await page.getByRole('button', { name: 'Microphone: off' }).waitFor();
+  await page.getByRole('button', { name: 'Français' }).click();
+  await page.getByText('Connecté.').waitFor();
+  await page.getByRole('button', { name: 'Micro : coupé' }).waitFor();
+  await page.locator('.tile', { hasText: 'Ada (vous)' }).waitFor();
+
+  const other = await open(server.url, { locale: 'de-DE' });
+  await other.getByRole('button', { name: 'Create a room' }).waitFor();
+});
+
+// Moves on with the Tab key until the focus is on what has this name.
+async function tabTo(page, name) {
+  const seen = [];
+  for (let presses = 0; presses < 40; presses += 1) {
+    await page.keyboard.press('Tab');
+    const focus = page.locator(':focus');
+    const here = await focus.count() === 1
+      ? await focus.evaluate(element => element.ariaLabel ?? element.labels?.[0]?.textContent ?? element.textContent)
+      : '';
+    seen.push(here.trim());
+    if (here.trim() === name) return;
+  }
+  throw new Error(`no ${name} among ${seen.join(', ')}`);
+}
+
+onPages('everything is done by the keyboard alone', async open => {
+  const ada = await open(server.url);
+  const focused = id => until(`the focus is on #${id}`, () => ada.evaluate(id => document.activeElement.id === id, id));
+  await focused('name');
+  await ada.keyboard.type('Ada');
+  await tabTo(ada, 'Create a room');
+  await ada.keyboard.press('Enter');
+  await ada.locator('#room').waitFor();
+  await focused('room-title');
+
+  const bob = await open(await ada.locator('#link').getAttribute('href') + QUIET);
+  await bob.keyboard.type('Bob');
+  await bob.keyboard.press('Enter');
+  await bob.locator('#room').waitFor();
+  const sign = sign => bob.locator('.tile', { hasText: 'Ada' }).locator(sign);
+
+  await tabTo(ada, 'Microphone: on');
+  await ada.keyboard.press('Space');
+  await sign('.muted').waitFor();
+  await focused('microphone');
+  await ada.keyboard.press('m');
+  await sign('.muted').waitFor({ state: 'hidden' });
+  await ada.keyboard.press('v');
+  await bob.locator('.tile.dark', { hasText: 'Ada' }).waitFor();
+  await ada.keyboard.press('h');
+  await sign('.hand').waitFor();
+  await tabTo(ada, 'Lower hand');
+  await ada.keyboard.press('Enter');
+  await sign('.hand').waitFor({ state: 'hidden' });
+
+  // The panel: into it, along its tabs, and back.
+  await ada.keyboard.press('p');
+  await ada.locator('#panel').waitFor({ state: 'hidden' });
+  await ada.keyboard.press('p');
+  await focused('tab-meeting');
+  await ada.keyboard.press('ArrowLeft');
+  await focused('tab-people');
+  await ada.locator('#people-list').waitFor();
+  await tabTo(ada, 'Name that others see');
+  await ada.keyboard.press('Control+a');
+  await ada.keyboard.type('Maha');
+  await ada.keyboard.press('Enter');
+  await bob.locator('.tile', { hasText: 'Maha' }).waitFor();
+  assert.equal(await ada.locator('#microphone').getAttribute('aria-label'), 'Microphone: on', 'letters in a field are text');
+  assert.equal(await bob.locator('.tile .hand:visible').count(), 0);
+  await ada.keyboard.press('Escape');
+  await focused('panel-button');
+
+  // The help: into it and back; its keys can be turned off.
+  await ada.keyboard.press('?');
+  await ada.getByRole('dialog').waitFor();
+  assert.equal(await ada.evaluate(() => document.activeElement.closest('dialog')?.id), 'help-dialog');
+  await tabTo(ada, 'Use these keys');
+  await ada.keyboard.press('Space');
+  await ada.keyboard.press('Escape');
+  await focused('panel-button');
+  await ada.keyboard.press('h');
+  await ada.waitForTimeout(500);
+  assert.equal(await ada.locator('#hand').textContent().then(text => text.trim()), 'Raise hand');
+
+  await tabTo(ada, 'Leave');
+  await ada.keyboard.press('Enter');
+  await focused('name');
+  await tabTo(ada, 'Code or link of a room');
+  await ada.keyboard.press('Enter');
+  await ada.locator('#room').waitFor();
+});
+
+onPages('what happens is read out', async open => {
+  const ada = await open(server.url + QUIET);
+  await ada.locator('#create').click();
+  await ada.locator('#room').waitFor();
+  const log = ada.getByRole('log');
+  assert.equal(await log.getAttribute('aria-live'), 'polite');
+  const bob = await open(await ada.locator('#link').getAttribute('href') + QUIET);
+  await bob.locator('#name').fill('Bob');
+  await bob.locator('#join').click();
+  await log.getByText('Bob has come in.').waitFor();
+  await bob.locator('#hand').click();
+  await log.getByText('Bob raises a hand.').waitFor();
+  await bob.locator('#leave').click();
+  await log.getByText('Bob has left.').waitFor();
+});
+
+onPages('who wants little motion gets none', async open => {
+  const page = await open(server.url, { reducedMotion: 'reduce' });
+  const moving = await page.evaluate(() => {
+    const notice = document.getElementById('notices').appendChild(document.createElement('p'));
+    const { animationName } = getComputedStyle(notice);
+    notice.remove();
+    return animationName;
+  });
+  assert.equal(moving, 'none');
+});
