@@ -1,0 +1,5 @@
+// What the page uses of Yjs.
+export {
+  Doc, UndoManager, applyUpdate, createAbsolutePositionFromRelativePosition, createRelativePositionFromTypeIndex,
+  decodeRelativePosition, encodeRelativePosition, encodeStateAsUpdate, encodeStateVector,
+} from 'yjs';
