@@ -289,6 +289,12 @@ impl Seat {
         &self.engine
     }
 
+    /// The participant's name; empty once it is gone.
+    pub fn name(&self) -> String {
+        let state = self.lobby.state();
+        state.rooms.get(&self.code).and_then(|room| room.name(self.label)).unwrap_or_default().to_owned()
+    }
+
     /// Tells everybody what this participant has switched on.
     pub fn show(&self, shown: Shown) {
         if let Some(room) = self.lobby.state().rooms.get_mut(&self.code) {

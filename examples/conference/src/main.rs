@@ -1,13 +1,14 @@
 //! Video conferences in the browser: a web page, its signalling, and the estafette engine.
 //!
 //! `web` serves the page, `signalling` its WebSocket, `whip` every other WebRTC client; `lobby` knows who
-//! is in which room; `media` runs the engines, one on each core, around a UDP `socket` and TCP `streams`, and
-//! `decisions` writes what they decide to a file.
+//! is in which room; `media` runs the engines, one on each core, around a UDP `socket` and TCP `streams`, `desk` has
+//! what a room writes, and `decisions` writes what the engines decide to a file.
 //! Start with `cargo run --release -p conference`; `--help` tells the rest.
 
 mod code;
 mod config;
 mod decisions;
+mod desk;
 mod lobby;
 mod media;
 mod message;

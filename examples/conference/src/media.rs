@@ -8,13 +8,14 @@ mod tests;
 pub use calls::{Call, Part, Refusal};
 
 use crate::decisions::{DecisionLog, Lines};
+use crate::desk::{self, Channel, Say, To, Word};
 use crate::lobby::Label;
 use crate::message::{Outbox, Reply, TrackWish, stream_id};
 use crate::socket::{Batch, Socket};
 use crate::streams::{Notice, Streams};
 use estafette::{
-    Datagram, EngineConfig, Event, Instant, LeaveReason, ParticipantConfig, ParticipantId, Protocol,
-    RoomConfig, RoomId, SourceInfo, Wish,
+    ChannelId, Datagram, EngineConfig, Event, Instant, LeaveReason, Message, ParticipantConfig,
+    ParticipantId, Protocol, RoomConfig, RoomId, Route, SendError, SourceInfo, Wish,
 };
 use std::collections::HashMap;
 use std::fmt;
@@ -52,6 +53,8 @@ pub enum Command {
     Answer { label: Label, sdp: String },
     /// What a page wants of tracks that it receives.
     Wishes { label: Label, list: Vec<TrackWish> },
+    /// What a page's participant is called by now.
+    Name { label: Label, name: String },
     /// A question of a WHIP or WHEP session.
     Call { label: Label, call: Call },
     /// The participant is gone.
@@ -69,6 +72,7 @@ impl fmt::Debug for Command {
                 return f.debug_struct("Call").field("label", label).field("call", call).finish();
             }
             Command::Wishes { label, .. } => ("Wishes", label),
+            Command::Name { label, .. } => ("Name", label),
             Command::Leave { label } => ("Leave", label),
         };
         f.debug_struct(name).field("label", label).finish_non_exhaustive()
@@ -157,7 +161,10 @@ fn supervise(
 struct Member {
     room: u64,
     label: Label,
+    name: String,
     outbox: Outbox,
+    /// Its channels that are open, one of each kind.
+    channels: Vec<(Channel, ChannelId)>,
 }
 
 impl Drop for Member {
@@ -178,6 +185,9 @@ struct Thread {
     out: Vec<u8>,
     /// Where decisions are written, if they are.
     decisions: Option<Lines>,
+    /// Where what rooms write is worked at, and what is to be sent of it.
+    desks: desk::Way,
+    says: mpsc::Receiver<Say>,
 }
 
 impl Thread {
@@ -195,7 +205,8 @@ impl Thread {
         let out = vec![0; (socket.segments() * burst).min(65_000)];
         let (rooms, members, ids) = Default::default();
         let origin = Clock::now();
-        Ok(Thread { engine, socket, streams, origin, rooms, members, ids, out, decisions })
+        let (desks, says) = desk::Way::start()?;
+        Ok(Thread { engine, socket, streams, origin, rooms, members, ids, out, decisions, desks, says })
     }
 
     fn now(&self) -> Instant {
@@ -218,6 +229,7 @@ impl Thread {
             tokio::select! {
                 ready = self.socket.readable() => { ready?; self.receive(&mut batch); }
                 notice = self.streams.notice() => self.notice(notice),
+                Some(say) = self.says.recv() => self.say(&say),
                 command = commands.recv() => match command {
                     Some(command) => self.command(command),
                     None => break,
@@ -336,6 +348,11 @@ impl Thread {
             Command::Answer { label, sdp } => self.negotiate(label, |participant, _| {
                 participant.accept_answer(&sdp).map_err(|error| error.to_string())
             }),
+            Command::Name { label, name } => {
+                if let Some(member) = self.ids.get(&label).and_then(|id| self.members.get_mut(id)) {
+                    member.name = name;
+                }
+            }
             Command::Wishes { label, list } => list.iter().for_each(|wish| self.wish(label, wish)),
         }
     }
@@ -357,7 +374,7 @@ impl Thread {
     fn join(&mut self, room: u64, label: Label, part: Part, outbox: Outbox) {
         let id = match self.rooms.get(&room) {
             Some(id) => Some(*id),
-            None => self.engine.create_room(RoomConfig::default()).ok(),
+            None => self.engine.create_room(RoomConfig { stamps: true, ..RoomConfig::default() }).ok(),
         };
         let config = ParticipantConfig {
             label: label.to_string(),
@@ -374,7 +391,8 @@ impl Thread {
         match joined {
             Some(participant) => {
                 self.ids.insert(label, participant);
-                self.members.insert(participant, Member { room, label, outbox });
+                let (name, channels) = Default::default();
+                self.members.insert(participant, Member { room, label, name, outbox, channels });
             }
             None => {
                 tracing::warn!(room, label, "the engine has no place");
@@ -429,10 +447,78 @@ impl Thread {
                     tracing::info!(room = member.room, label = member.label, remote = %path.remote, "connected");
                 }
             }
+            Event::ChannelOpened { participant, channel, config, .. } => {
+                self.channel_opened(participant, channel, &config.label);
+            }
+            Event::ChannelClosed { participant, channel, .. } => {
+                if let Some(member) = self.members.get_mut(&participant) {
+                    member.channels.retain(|(_, open)| *open != channel);
+                }
+            }
+            Event::Message { participant, channel, message } => self.heard(participant, channel, message),
             Event::StreamClosed { path, .. } => self.streams.close(&path),
             Event::Left { reason: LeaveReason::Removed, .. } => {}
             Event::Left { participant, reason, .. } => self.end(participant, reason.name()),
             _ => {}
+        }
+    }
+
+    fn channel_opened(&mut self, id: ParticipantId, channel: ChannelId, name: &str) {
+        let (Some(mut participant), Some(member)) = (self.engine.participant(id), self.members.get_mut(&id))
+        else {
+            return;
+        };
+        if name == desk::CURSORS {
+            let _ = participant.route(channel, Route::Room { copied: false });
+        }
+        if let Some(kind) = Channel::named(name) {
+            member.channels.retain(|(open, _)| *open != kind);
+            member.channels.push((kind, channel));
+            let _ = self.desks.tell(Word::Opened { room: member.room, label: member.label, channel: kind });
+        }
+    }
+
+    /// A message for the room's desk. Who sent one that finds no room there loses the channel, and begins anew.
+    fn heard(&mut self, id: ParticipantId, channel: ChannelId, message: Message) {
+        let Some(member) = self.members.get(&id) else {
+            return;
+        };
+        let Some((kind, _)) = member.channels.iter().find(|(_, open)| *open == channel) else {
+            return;
+        };
+        let (room, label, name) = (member.room, member.label, member.name.clone());
+        let told = self.desks.tell(Word::Heard { room, label, name, channel: *kind, data: message.data });
+        if let (Err(desk::Behind), Some(mut participant)) = (told, self.engine.participant(id)) {
+            participant.close_channel(channel);
+        }
+    }
+
+    /// Sends what a desk has to say. Who reads too slowly loses the channel, and may open it again.
+    fn say(&mut self, say: &Say) {
+        let ids = match say.to {
+            To::One(label) => self.ids.get(&label).copied().into_iter().collect(),
+            To::Room(room) | To::Others(room, _) => {
+                let room = self.rooms.get(&room).and_then(|id| self.engine.room(*id));
+                room.map(|room| room.participants().to_vec()).unwrap_or_default()
+            }
+        };
+        for id in ids {
+            let (Some(mut participant), Some(member)) = (self.engine.participant(id), self.members.get(&id))
+            else {
+                continue;
+            };
+            let channel = member.channels.iter().find(|(kind, _)| *kind == say.channel);
+            let skipped = matches!(say.to, To::Others(_, label) if label == member.label);
+            let Some((_, channel)) = channel.filter(|_| !skipped) else {
+                continue;
+            };
+            for data in &say.messages {
+                let message = Message { text: say.channel == Channel::Chat, data: data.clone() };
+                if participant.send(*channel, message) == Err(SendError::BufferFull) {
+                    participant.close_channel(*channel);
+                    break;
+                }
+            }
         }
     }
 
@@ -464,6 +550,7 @@ impl Thread {
     fn forget(&mut self, id: ParticipantId) {
         if let Some(member) = self.members.remove(&id) {
             self.ids.remove(&member.label);
+            let _ = self.desks.tell(Word::Left { room: member.room, label: member.label });
             self.close_if_empty(member.room);
         }
     }
@@ -472,6 +559,7 @@ impl Thread {
         if self.members.values().any(|member| member.room == room) {
             return;
         }
+        let _ = self.desks.tell(Word::Closed { room });
         if let Some(room) = self.rooms.remove(&room).and_then(|id| self.engine.room(id)) {
             room.close();
         }

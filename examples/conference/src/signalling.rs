@@ -6,7 +6,7 @@ mod tests;
 use crate::code::Code;
 use crate::lobby::{Door, Keys, Lobby, REFUSAL, Seat};
 use crate::media::{Command, Part};
-use crate::message::{Inbox, Outbox, Post, Reply, Request, WISHES, text, tidy_name};
+use crate::message::{Act, Inbox, Outbox, Post, Reply, Request, WISHES, text, tidy_name};
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -100,6 +100,7 @@ impl Page {
                         admitted = true;
                         let outbox = outbox.clone();
                         seat.engine().send(Command::Join { room, label, part: Part::Page, outbox }).await;
+                        seat.engine().send(Command::Name { label, name: seat.name() }).await;
                     }
                 },
                 () = inbox.closed.notified() => return self.flush(&mut inbox).await,
@@ -215,8 +216,11 @@ async fn handle(seat: &Seat, admitted: bool, outbox: &Outbox, request: Request) 
         Request::Wishes { list } => seat.engine().send(Command::Wishes { label, list }).await,
         Request::Act(act) => {
             let name = act.name();
+            let renames = matches!(act, Act::Rename { .. });
             if let Err(why) = seat.act(act) {
                 outbox.push(&Reply::Denied { act: name, why });
+            } else if renames {
+                seat.engine().send(Command::Name { label, name: seat.name() }).await;
             }
         }
         Request::Create { .. } | Request::Join { .. } => {

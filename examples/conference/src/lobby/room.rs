@@ -306,6 +306,11 @@ impl Room {
         }
     }
 
+    /// What a participant is called.
+    pub fn name(&self, label: Label) -> Option<&str> {
+        Some(&self.members[self.find(label)?].visitor.name)
+    }
+
     /// What a participant has switched on.
     pub fn show(&mut self, label: Label, shown: Shown) {
         if let Some(at) = self.find(label)
