@@ -1,8 +1,9 @@
 // The page: puts door, call and room together. What each of them is: door.js lets somebody in, call.js talks to the
-// server, room.js shows the meeting (tiles.js, people.js, meeting.js), devices.js has microphone, camera and
+// server, room.js shows the meeting (tiles.js, people.js, meeting.js, chat.js, notes.js), devices.js has microphone, camera and
 // screen, i18n.js all words.
 
 import { Call } from './call.js';
+import { Channels } from './channels.js';
 import { Devices } from './devices.js';
 import { startHelp } from './dialogs.js';
 import { busy, openDoor, startDoor } from './door.js';
@@ -56,7 +57,8 @@ const devices = new Devices(lines || 720, async kind => {
   room.devicesChanged();
 });
 
-const room = new Room(devices, wishes, (act, more) => call?.act(act, more), leave);
+const channels = new Channels();
+const room = new Room(devices, wishes, channels, (act, more) => call?.act(act, more), leave);
 
 async function enter(code, name, options) {
   complain();
@@ -67,7 +69,7 @@ async function enter(code, name, options) {
     const { secret, plan } = meetingOf(code) ?? {};
     return { secret, plan, seat: seatIn(code) };
   };
-  call = new Call({ code, name, options, camera, keys }, {
+  call = new Call({ code, name, options, camera, channels, keys }, {
     phase: showPhase,
     joined: message => {
       room.joined(message);

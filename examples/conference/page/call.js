@@ -36,22 +36,24 @@ export class Call {
   #tracks = { audio: null, video: null };
   #screen = null;
   #camera;
+  #channels;
   #wished = new Map(); // what the server knows already, by track
 
   // `code`: a room's or an invitation's, or null for a new room with these `options`. `camera`: its `codec` and
-  // `mode`, as `encodings` takes them. `keys()`: the `secret`, `seat` and `plan` for the code, as far as there
+  // `mode`, as `encodings` takes them. `channels`: the data channels. `keys()`: the `secret`, `seat` and `plan` for the code, as far as there
   // are any. `on`: the functions called when something happens:
   //   phase(name): connecting, waiting, joined, connected, unstable, lost, blocked, ended or shut
   //   joined(message): in the room, as the server says it
   //   received(tracks): the tracks of camera and screen by participant
   //   refused(), closed(why): the call is over
   //   message(message): everything else the server says
-  constructor({ code, name, options, camera, keys }, on) {
+  constructor({ code, name, options, camera, channels, keys }, on) {
     this.#code = code;
     this.#name = name;
     this.#options = options;
     this.#keys = keys;
     this.#camera = camera;
+    this.#channels = channels;
     this.#on = on;
     this.retryNow = this.retryNow.bind(this);
     addEventListener('online', this.retryNow);
@@ -232,6 +234,7 @@ export class Call {
       });
     }
     if (this.#camera.codec) prefer(this.#lines.video, this.#camera.codec);
+    this.#channels.begin(peer);
     if (this.#screen) await this.setScreen(this.#screen);
   }
 
@@ -301,6 +304,7 @@ export class Call {
   }
 
   #close() {
+    this.#channels.end();
     this.#peer?.close();
     this.#peer = null;
     this.#lines = {};

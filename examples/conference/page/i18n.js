@@ -116,11 +116,35 @@ export const TEXTS = {
     endTitle: 'End',
     endForAll: 'End the meeting for all',
 
+    chat: 'Chat',
+    chatLog: 'What was said in writing',
+    chatText: 'Your message',
+    chatHelp: 'Enter sends it, Shift and Enter begin a new line.',
+    chatSend: 'Send',
+    chatSave: 'Save the chat',
+    chatFile: 'chat-{date}.txt',
+    chatSaid: '{name} writes: {text}',
+    chatUnread: '{count} unread',
+    chatLong: 'That is too long for the chat. Put long texts into the notes, or send a link.',
+    chatOften: 'That was too quick. Your message was not sent.',
+    chatClosed: 'There is no connection at the moment. Your message was not sent.',
+    notes: 'Notes',
+    notesText: 'What all write together (plain text or Markdown)',
+    notesWriters: 'Who is writing where',
+    notesWriter: '{name} is writing in line {line}',
+    notesSave: 'Save the notes',
+    notesFile: 'notes-{date}.md',
+    notesLong: 'That is too long for the notes, which take 100,000 characters in all.',
+    notesRefused: 'The notes are full, or your change could not be made: you see them as they are for all.',
+    undo: 'Undo',
+    redo: 'Redo',
+
     askedBy: '{name} asks you to mute your microphone.',
     muteNow: 'Mute',
     notNow: 'Not now',
     confirmRemove: 'Take {name} out of the meeting? From then on, guests wait until a moderator admits them.',
-    confirmEnd: 'End the meeting for everybody?',
+    confirmEnd: 'End the meeting for everybody? Its chat and notes vanish with it: save what you want to keep first.',
+    confirmLeave: 'Leave the meeting? Its chat and notes vanish with it: save what you want to keep first.',
     confirmDecline: 'Refuse everybody who waits?',
     deniedModerators: 'That is for moderators.',
     deniedFull: 'There is no place left, or there are too many invitations.',
@@ -271,11 +295,35 @@ export const TEXTS = {
     endTitle: 'Fin',
     endForAll: 'Terminer la réunion pour tous',
 
+    chat: 'Discussion',
+    chatLog: 'Messages échangés',
+    chatText: 'Votre message',
+    chatHelp: 'Entrée l’envoie, Maj et Entrée commencent une nouvelle ligne.',
+    chatSend: 'Envoyer',
+    chatSave: 'Enregistrer la discussion',
+    chatFile: 'discussion-{date}.txt',
+    chatSaid: '{name} écrit : {text}',
+    chatUnread: '{count} non lus',
+    chatLong: 'C’est trop long pour la discussion. Placez les longs textes dans le texte partagé, ou envoyez un lien.',
+    chatOften: 'C’était trop rapide. Votre message n’a pas été envoyé.',
+    chatClosed: 'Il n’y a pas de connexion pour le moment. Votre message n’a pas été envoyé.',
+    notes: 'Texte partagé',
+    notesText: 'Ce que tous écrivent ensemble (texte brut ou Markdown)',
+    notesWriters: 'Qui écrit à quel endroit',
+    notesWriter: '{name} écrit à la ligne {line}',
+    notesSave: 'Enregistrer le texte',
+    notesFile: 'notes-{date}.md',
+    notesLong: 'C’est trop long pour le texte partagé, qui prend 100 000 caractères en tout.',
+    notesRefused: 'Le texte est plein, ou votre modification n’a pas pu être faite : vous le voyez tel qu’il est pour tous.',
+    undo: 'Annuler',
+    redo: 'Rétablir',
+
     askedBy: '{name} vous demande de couper votre micro.',
     muteNow: 'Couper',
     notNow: 'Pas maintenant',
     confirmRemove: 'Retirer {name} de la réunion ? Les invités attendront ensuite qu’un animateur les admette.',
-    confirmEnd: 'Terminer la réunion pour tout le monde ?',
+    confirmEnd: 'Terminer la réunion pour tout le monde ? La discussion et le texte partagé disparaissent avec elle : enregistrez d’abord ce que vous voulez garder.',
+    confirmLeave: 'Quitter la réunion ? La discussion et le texte partagé disparaissent avec elle : enregistrez d’abord ce que vous voulez garder.',
     confirmDecline: 'Refuser tous ceux qui attendent ?',
     deniedModerators: 'C’est réservé aux animateurs.',
     deniedFull: 'Il n’y a plus de place, ou il y a trop d’invitations.',
@@ -333,6 +381,10 @@ export function t(key, values = {}) {
 
 export function dateText(date) {
   return date.toLocaleString(language, { dateStyle: 'medium', timeStyle: 'short' });
+}
+
+export function timeText(date) {
+  return date.toLocaleTimeString(language, { timeStyle: 'short' });
 }
 
 // Puts the words into what is below `root`.

@@ -3,6 +3,16 @@
 
 import { $ } from './dom.js';
 
+const listeners = new Set();
+
+// `show` is called whenever the panel shows something else.
+export function onPanel(show) {
+  listeners.add(show);
+}
+
+// Whether the section of this id is in sight.
+export const isShown = id => !$('room').hidden && !$('panel').hidden && !$(id).hidden;
+
 const tabs = () => [...$('tabs').querySelectorAll('[role=tab]')];
 
 function select(tab) {
@@ -12,6 +22,7 @@ function select(tab) {
     other.tabIndex = chosen ? 0 : -1;
     $(other.getAttribute('aria-controls')).hidden = !chosen;
   }
+  listeners.forEach(show => show());
 }
 
 // Shows the panel, with the tab of this id if one is named.
@@ -19,6 +30,7 @@ export function openPanel(id) {
   if (id) select($(id));
   $('panel').hidden = false;
   $('panel-button').setAttribute('aria-expanded', true);
+  listeners.forEach(show => show());
 }
 
 export function closePanel() {
@@ -26,6 +38,7 @@ export function closePanel() {
   $('panel').hidden = true;
   $('panel-button').setAttribute('aria-expanded', false);
   if (inside) $('panel-button').focus();
+  listeners.forEach(show => show());
 }
 
 export function togglePanel() {

@@ -64,7 +64,7 @@ export class People {
       row.querySelector('.decline').setAttribute('aria-label', t('declineOne', { name }));
     });
     $('waiting').hidden = waiting.length === 0;
-    const badge = $('panel-button').querySelector('.badge');
+    const badge = $('panel-button').querySelector('.badge.waits');
     badge.hidden = waiting.length === 0;
     badge.querySelector('.count').textContent = waiting.length;
     badge.querySelector('.visually-hidden').textContent = t('waitingCount', { count: waiting.length });

@@ -1,10 +1,13 @@
 // The room and its lobby: takes what the server says of the meeting to the parts that show it.
 
 import { tellChanges, tellOptions, tellWaiting } from './changes.js';
+import { Chat } from './chat.js';
+import { confirmed } from './dialogs.js';
 import { $ } from './dom.js';
 import { onLanguage, t } from './i18n.js';
 import { Meeting } from './meeting.js';
 import { keepMeeting, keepSeat } from './memory.js';
+import { Notes } from './notes.js';
 import { notify } from './notices.js';
 import { closePanel, openPanel } from './panel.js';
 import { People } from './people.js';
@@ -18,6 +21,8 @@ export class Room {
   #act;
   #people;
   #meeting;
+  #chat;
+  #notes;
   #code = null;
   #secret = null; // the moderator's, until the code is known
   #own = null;
@@ -28,13 +33,19 @@ export class Room {
   #moderated = false; // whether a moderator is there, while waiting
 
   // `act(name, more)` asks the server for something; `leave` ends the call.
-  constructor(devices, wishes, act, leave) {
+  constructor(devices, wishes, channels, act, leave) {
     this.#devices = devices;
     this.#act = act;
     this.tiles = new Tiles(devices.stream, wishes);
     this.#people = new People(act);
     this.#meeting = new Meeting(act);
-    for (const id of ['leave', 'stop-waiting']) $(id).addEventListener('click', leave);
+    this.#chat = new Chat(channels);
+    this.#notes = new Notes(channels);
+    $('stop-waiting').addEventListener('click', leave);
+    $('leave').addEventListener('click', async () => {
+      const unsaved = this.#chat.unsaved || this.#notes.unsaved;
+      if (!unsaved || await confirmed('confirmLeave', 'leave')) leave();
+    });
     $('hand').addEventListener('click', () => this.toggleHand());
     $('mute-now').addEventListener('click', () => {
       devices.mute();
@@ -55,6 +66,8 @@ export class Room {
     this.tiles.begin(id);
     this.#people.begin(id);
     this.#meeting.begin(code, invited);
+    this.#chat.begin(id, fresh);
+    if (fresh) this.#notes.clear();
     history.replaceState(null, '', `/r/${code}${location.search}`);
     $('code').value = code;
     $('door').hidden = $('lobby').hidden = true;
@@ -78,6 +91,7 @@ export class Room {
         this.#list = message.list;
         this.#people.participants(message.list);
         this.tiles.participants(message.list);
+        this.#notes.participants(message.list);
         this.#show();
         break;
       case 'meeting':
@@ -110,6 +124,8 @@ export class Room {
   close() {
     [this.#code, this.#own, this.#list, this.#waiting, this.#asks] = [null, null, null, [], null];
     this.tiles.clear();
+    this.#chat.clear();
+    this.#notes.clear();
     closePanel();
     $('room').hidden = $('lobby').hidden = true;
     $('door').hidden = false;

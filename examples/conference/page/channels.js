@@ -1,0 +1,95 @@
+// What pages and the server say to each other on data channels; the server's desk.rs tells what each message means.
+// Chat and notes put their functions into `on` by the channel's name: opened(), message(data) and closed().
+
+const CHANNELS = {
+  chat: { ordered: true },
+  text: { ordered: true },
+  cursors: { ordered: false, maxRetransmits: 0 },
+};
+
+export const CHAT_MESSAGE = 16 * 1024; // bytes
+const PART = 60 * 1024; // bytes of one part of an update
+const AGAIN = 1_000; // ms before a channel is opened again that the server has closed
+
+// Kinds of messages on `text`.
+export const [VECTOR, MORE, LAST, REFUSED] = [0, 1, 2, 3];
+
+export class Channels {
+  on = {};
+  #peer = null;
+  #open = new Map(); // by name
+
+  // Opens all in this connection, in place of the one before.
+  begin(peer) {
+    this.end();
+    this.#peer = peer;
+    // Without data channels there is a meeting all the same.
+    if (peer.createDataChannel) for (const name of Object.keys(CHANNELS)) this.#make(peer, name);
+  }
+
+  end() {
+    this.#peer = null;
+    for (const name of [...this.#open.keys()]) this.#closed(name);
+  }
+
+  isOpen(name) {
+    return this.#open.get(name)?.readyState === 'open';
+  }
+
+  // Says something in the chat.
+  say(text) {
+    this.#open.get('chat').send(text);
+  }
+
+  // Sends a state vector or an update, in parts if it is long.
+  sendText(kind, bytes) {
+    let at = 0;
+    for (; bytes.length - at > PART; at += PART) this.#send(MORE, bytes.subarray(at, at + PART));
+    this.#send(kind, bytes.subarray(at));
+  }
+
+  // Shows the others where one writes; nobody waits for it.
+  sendCursor(place) {
+    if (this.isOpen('cursors')) this.#open.get('cursors').send(place);
+  }
+
+  #send(kind, bytes) {
+    const message = new Uint8Array(1 + bytes.length);
+    message[0] = kind;
+    message.set(bytes, 1);
+    this.#open.get('text').send(message);
+  }
+
+  #make(peer, name) {
+    const channel = peer.createDataChannel(name, CHANNELS[name]);
+    channel.binaryType = 'arraybuffer';
+    channel.onopen = () => {
+      if (peer !== this.#peer) return;
+      this.#open.set(name, channel);
+      this.on[name].opened?.();
+    };
+    channel.onmessage = ({ data }) => {
+      if (this.#open.get(name) !== channel) return;
+      this.on[name].message(typeof data === 'string' ? data : new Uint8Array(data));
+    };
+    // The server closes a channel that is not read fast enough.
+    channel.onclose = () => {
+      if (this.#open.get(name) !== channel) return;
+      this.#closed(name);
+      setTimeout(() => {
+        if (peer === this.#peer && peer.connectionState === 'connected') this.#make(peer, name);
+      }, AGAIN);
+    };
+  }
+
+  #closed(name) {
+    this.#open.delete(name);
+    this.on[name].closed?.();
+  }
+}
+
+// A message on `cursors`: behind the length of it the label of its sender, which the engine has put there.
+export function unstamp(message) {
+  const end = 1 + message[0];
+  return { from: `p${new TextDecoder().decode(message.subarray(1, end))}`, place: message.subarray(end) };
+}
