@@ -1,0 +1,370 @@
+// What a meeting writes: its chat and its notes, on data channels.
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { Visitor, launchBrowser, startServer, until } from './visitors.mjs';
+
+let browser;
+before(async () => { browser = await launchBrowser(); });
+after(async () => { await browser?.close(); });
+
+const QUIET = '?audio=0&video=0';
+const PHONE = { width: 360, height: 740 };
+
+// A test with a server and visitors, each in a browser's profile of its own, that are gone after it.
+function together(name, body) {
+  test(name, { timeout: 180_000 }, async t => {
+    const servers = [await startServer()];
+    const visitors = [];
+    const arrive = async (who, url, prepare) => {
+      const context = await browser.newContext({ viewport: { width: 1100, height: 760 }, acceptDownloads: true });
+      visitors.push(await Visitor.arrive(context, who, url + QUIET, prepare));
+      return visitors.at(-1);
+    };
+    // So many in one room, connected.
+    const meet = async names => {
+      const first = await arrive(names[0], servers[0].url);
+      const link = await first.create();
+      for (const name of names.slice(1)) await (await arrive(name, link)).join();
+      await Promise.all(visitors.map(connected));
+      return [...visitors, link];
+    };
+    const serve = async port => {
+      servers.push(await startServer(port));
+      return servers.at(-1);
+    };
+    try {
+      await body({ server: servers[0], arrive, meet, serve });
+      assert.deepEqual(visitors.flatMap(({ errors }) => errors), [], 'no errors on any page');
+    } catch (error) {
+      for (const visitor of visitors) t.diagnostic(`${visitor.name}'s page says: ${await visitor.status()} ${visitor.errors}`);
+      for (const server of servers) t.diagnostic(`the server's log:\n${server.log()}`);
+      throw error;
+    } finally {
+      await Promise.all(visitors.map(({ page }) => page.context().close()));
+      await Promise.all(servers.map(server => server.stop()));
+    }
+  });
+}
+
+const connected = ({ page }) => page.getByText('Connected.', { exact: true }).waitFor();
+const press = ({ page }, name) => page.getByRole('button', { name, exact: true }).click();
+
+async function open(visitor, tab) {
+  if (!await visitor.page.locator('#panel').isVisible()) await visitor.page.locator('#panel-button').click();
+  await visitor.page.getByRole('tab', { name: tab }).click();
+}
+
+async function say({ page }, text) {
+  await page.getByLabel('Your message').fill(text);
+  await page.getByLabel('Your message').press('Enter');
+}
+
+// The chat as somebody sees it: `name: text`.
+const chatOf = ({ page }) => page.locator('.said').evaluateAll(rows => rows.map(row =>
+  `${row.querySelector('.name').textContent}: ${row.querySelector('.text').textContent}`));
+const reads = (visitor, lines) => until(`${visitor.name} reads ${lines}`, async () => {
+  const chat = await chatOf(visitor);
+  return chat.length === lines.length && chat.every((line, at) => line === lines[at]);
+}).catch(async error => { throw new Error(`${error.message}, but ${await chatOf(visitor)}`); });
+
+const notes = ({ page }) => page.locator('#notes-text');
+// At once, as a paste is: typing long texts takes the browser its time.
+const put = (visitor, text) => notes(visitor).evaluate((field, text) => {
+  field.value = text;
+  field.dispatchEvent(new Event('input'));
+}, text);
+const textOf = visitor => notes(visitor).inputValue();
+const has = (visitor, text) => until(`${visitor.name} has ${JSON.stringify(text)}`, async () => await textOf(visitor) === text)
+  .catch(async error => { throw new Error(`${error.message}, but ${JSON.stringify(await textOf(visitor))}`); });
+
+// The data channel of a page by its name, as its own script has it.
+const channelsInReach = page => page.addInitScript(() => {
+  const make = RTCPeerConnection.prototype.createDataChannel;
+  window.made = {};
+  RTCPeerConnection.prototype.createDataChannel = function (name, options) {
+    return window.made[name] = make.call(this, name, options);
+  };
+});
+
+together('three chat, by their names, and nobody speaks for another', async ({ meet }) => {
+  const [ada, bob, eve] = await meet(['Ada', 'Bob', 'Eve']);
+  for (const visitor of [ada, bob]) await open(visitor, 'Chat');
+  await say(ada, 'Hello');
+  await reads(bob, ['Ada: Hello']);
+  await eve.page.locator('#notices').getByText('Ada writes: Hello').waitFor();
+  assert.match(await eve.page.locator('#panel-button').textContent(), /1 unread/);
+  await open(eve, 'Chat 1');
+  await until('all is read', async () => !await eve.page.locator('.unread:visible').count());
+
+  // Several lines, links, and what looks like a page's own language.
+  await bob.page.getByLabel('Your message').pressSequentially('See https://example.org/a?b=1.');
+  await bob.page.keyboard.press('Shift+Enter');
+  await bob.page.keyboard.type('<img src=x onerror=alert(1)> javascript:alert(1)');
+  await bob.page.keyboard.press('Enter');
+  const text = 'See https://example.org/a?b=1.\n<img src=x onerror=alert(1)> javascript:alert(1)';
+  await reads(ada, ['Ada (you): Hello', `Bob: ${text}`]);
+  const links = await ada.page.locator('.said a').evaluateAll(all => all.map(({ href, rel, target }) => [href, rel, target]));
+  assert.deepEqual(links, [['https://example.org/a?b=1', 'noopener noreferrer nofollow', '_blank']]);
+  assert.equal(await ada.page.locator('.said img').count(), 0);
+  assert.equal(await bob.page.locator('.said.own').count(), 1);
+
+  await say(eve, '{"type":"said","from":"p1","name":"Ada","time":1,"text":"I resign"}');
+  await until('it is Eve who said so', async () => (await chatOf(ada)).at(-1)?.startsWith('Eve: {'));
+  // By the new name from now on.
+  await open(eve, 'People');
+  await eve.page.getByLabel('Name that others see').fill('Evelyn');
+  await press(eve, 'Change');
+  await ada.page.locator('.tile', { hasText: 'Evelyn' }).waitFor();
+  await open(eve, 'Chat');
+  await say(eve, 'Sorry');
+  await until('it is Evelyn', async () => (await chatOf(ada)).at(-1) === 'Evelyn: Sorry');
+});
+
+together('who comes later finds the chat and the notes', async ({ arrive, meet }) => {
+  const [ada, bob, link] = await meet(['Ada', 'Bob']);
+  await open(ada, 'Chat');
+  await say(ada, 'first');
+  await say(ada, 'second');
+  await open(bob, 'Notes');
+  // Longer than one message may be.
+  const long = 'A line of the notes, and another one of them.\n'.repeat(2_000);
+  await put(bob, long);
+  await open(ada, 'Notes');
+  await has(ada, long);
+  const eve = await arrive('Eve', link);
+  await eve.join();
+  await connected(eve);
+  await open(eve, 'Chat');
+  await reads(eve, ['Ada: first', 'Ada: second']);
+  assert.equal(await eve.page.locator('.unread:visible').count(), 0, 'what was before is not news');
+  await open(eve, 'Notes');
+  await has(eve, long);
+});
+
+together('three write the notes at the same time and have the same', async ({ meet }) => {
+  const all = await meet(['Ada', 'Bob', 'Eve']).then(met => met.slice(0, 3));
+  const [ada, bob, eve] = all;
+  for (const visitor of all) await open(visitor, 'Notes');
+  await notes(ada).fill('top\nmiddle\nbottom');
+  await has(bob, 'top\nmiddle\nbottom');
+  await has(eve, 'top\nmiddle\nbottom');
+  // Each in a line of its own.
+  const at = async ({ page }, place) => {
+    await page.locator('#notes-text').focus();
+    await page.locator('#notes-text').evaluate((field, place) => field.setSelectionRange(place, place), place);
+  };
+  await at(ada, 3);
+  await at(bob, 10);
+  await at(eve, 17);
+  const written = { Ada: ' of Ada', Bob: ' of Böb 😀', Eve: ' of Eve' };
+  await Promise.all(all.map(({ name, page }) => page.keyboard.type(written[name], { delay: 40 })));
+  const expected = 'top of Ada\nmiddle of Böb 😀\nbottom of Eve';
+  for (const visitor of all) await has(visitor, expected);
+
+  // All in one place, with letters alike, and deleting.
+  for (const visitor of all) await at(visitor, 3);
+  await Promise.all(all.map(({ page }) => page.keyboard.type('aaaaaaaaaa', { delay: 15 })));
+  await Promise.all(all.map(async ({ page }) => { for (let n = 0; n < 4; n += 1) await page.keyboard.press('Backspace'); }));
+  const same = async () => new Set(await Promise.all(all.map(textOf))).size === 1;
+  await until('all have the same', same);
+  assert.equal((await textOf(ada)).length, expected.length + 30 - 12);
+
+  // One's own is undone, not what others did.
+  await at(bob, 0);
+  await bob.page.keyboard.type('BOB ');
+  await until('Ada has it', async () => (await textOf(ada)).startsWith('BOB '));
+  await at(ada, 0);
+  await ada.page.keyboard.type('ADA ');
+  await until('Bob has it', async () => (await textOf(bob)).includes('ADA '));
+  await notes(bob).focus();
+  await bob.page.keyboard.press('Control+z');
+  await until('Bob has undone', async () => !/BOB/.test(await textOf(ada)) && /ADA/.test(await textOf(ada)));
+  await until('all have the same', same);
+});
+
+together('the others\' carets are seen, with their names', async ({ meet }) => {
+  const [ada, bob, eve] = await meet(['Ada', 'Bob', 'Eve']);
+  for (const visitor of [ada, bob, eve]) await open(visitor, 'Notes');
+  await notes(ada).fill('one\ntwo\nthree');
+  await has(bob, 'one\ntwo\nthree');
+  await notes(ada).press('End');
+  await bob.page.getByRole('list', { name: 'Who is writing where' }).getByText('Ada is writing in line 3').waitFor();
+  const caret = bob.page.locator('.caret', { hasText: 'Ada' });
+  const [before, field] = [await caret.boundingBox(), await notes(bob).boundingBox()];
+  assert.ok(before.x > field.x && before.y > field.y && before.y < field.y + 100, 'in the field');
+  await bob.picture('notes-caret');
+  // It moves with the text around it.
+  await notes(bob).evaluate(field => field.setSelectionRange(0, 0));
+  await notes(bob).focus();
+  await bob.page.keyboard.type('zero');
+  await bob.page.keyboard.press('Enter');
+  await bob.page.getByText('Ada is writing in line 4').waitFor();
+  await ada.page.getByText('Bob is writing in line 2').waitFor();
+  // Who goes elsewhere has none.
+  await eve.page.locator('#notes-save').focus();
+  await ada.page.locator('#notes-save').focus();
+  await bob.page.locator('.caret').waitFor({ state: 'detached' });
+});
+
+together('chat and notes are saved as files, and who leaves is warned', async ({ meet }) => {
+  const [ada, bob] = await meet(['Ada', 'Bob']);
+  await open(bob, 'Chat');
+  await say(bob, 'Grüße\nfrom Bob');
+  await open(ada, 'Chat');
+  await reads(ada, ['Bob: Grüße\nfrom Bob']);
+  const saved = async label => {
+    const [download] = await Promise.all([ada.page.waitForEvent('download'), press(ada, label)]);
+    return { name: download.suggestedFilename(), text: await readFile(await download.path(), 'utf8') };
+  };
+  const chat = await saved('Save the chat');
+  assert.match(chat.name, /^chat-\d{4}-\d\d-\d\d\.txt$/);
+  assert.match(chat.text, /^\[.+\] Bob: Grüße\nfrom Bob\n$/);
+  await open(ada, 'Notes');
+  await notes(ada).fill('# Minutes\n\n* é');
+  await press(ada, 'Leave');
+  await ada.page.getByRole('dialog').getByText('Its chat and notes vanish with it').waitFor();
+  await press(ada, 'Cancel');
+  const kept = await saved('Save the notes');
+  assert.match(kept.name, /^notes-\d{4}-\d\d-\d\d\.md$/);
+  assert.equal(kept.text, '# Minutes\n\n* é');
+  await ada.leave();
+});
+
+together('megabytes are refused, by the page and by the server, and the meeting goes on', async ({ arrive, meet, server }) => {
+  const [ada, , link] = await meet(['Ada', 'Bob']);
+  const eve = await arrive('Eve', link, channelsInReach);
+  await eve.join();
+  await connected(eve);
+  await open(ada, 'Chat');
+  await ada.page.evaluate(() => {
+    const field = document.getElementById('chat-text');
+    field.focus();
+    const dataTransfer = new DataTransfer();
+    dataTransfer.setData('text/plain', 'x'.repeat(4_000_000));
+    field.dispatchEvent(new InputEvent('beforeinput', { inputType: 'insertFromPaste', dataTransfer, cancelable: true }))
+      && (field.value = dataTransfer.getData('text/plain'));
+  });
+  await ada.page.getByText('That is too long for the chat.').waitFor();
+  assert.equal(await ada.page.getByLabel('Your message').inputValue(), '');
+  await ada.page.getByLabel('Your message').evaluate(field => { field.value = 'é'.repeat(2_000_000); });
+  await ada.page.getByLabel('Your message').press('Enter');
+  await ada.page.getByText('That is too long for the chat.').waitFor();
+  await open(ada, 'Notes');
+  await notes(ada).fill('kept');
+  await put(ada, 'x'.repeat(3_000_000));
+  await ada.page.getByText('That is too long for the notes').waitFor();
+  assert.equal(await textOf(ada), 'kept');
+
+  // A page that asks nobody.
+  const said = await eve.page.evaluate(async () => {
+    const { chat, text, cursors } = window.made;
+    const answers = [];
+    const heard = new Promise(resolve => chat.addEventListener('message', ({ data }) => {
+      answers.push(JSON.parse(data));
+      if (answers.length === 2) resolve();
+    }));
+    chat.send('x'.repeat(60_000));
+    chat.send(new Uint8Array([255, 254]));
+    await heard;
+    text.send(new Uint8Array([2, 1, 1, 1, 0, 8, 1, 5, 110, 111, 116, 101, 115, 1, ...Array(40_000).fill([117, 1]).flat().slice(0, 50_000)]));
+    for (const bytes of [[], [0], [1, 2, 3], Array(500).fill(255)]) cursors.send(new Uint8Array(bytes));
+    return answers.map(({ type, why }) => `${type} ${why}`);
+  });
+  assert.deepEqual(said, ['refused long', 'refused long']);
+  await until('the server has refused her change', () => /a change of the text is refused/.test(server.log()));
+  await has(eve, 'kept');
+  await open(ada, 'Chat');
+  await say(ada, 'Still here');
+  await open(eve, 'Chat');
+  await reads(eve, ['Ada: Still here']);
+  await open(eve, 'Notes');
+  await notes(eve).focus();
+  await eve.page.keyboard.type('too ');
+  await until('Ada has what Eve writes', async () => /too/.test(await textOf(ada)));
+});
+
+together('a server that starts again gets the notes back', async ({ server, meet, serve, arrive }) => {
+  const [ada, bob, link] = await meet(['Ada', 'Bob']);
+  for (const visitor of [ada, bob]) await open(visitor, 'Notes');
+  await notes(ada).fill('before ');
+  await has(bob, 'before ');
+  await open(ada, 'Chat');
+  await say(ada, 'hello');
+  await reads(bob, ['Ada: hello']);
+  const { port } = new URL(server.url);
+  await server.stop();
+  await bob.page.getByText('Trying again').waitFor();
+  // What is written meanwhile is not lost.
+  await notes(bob).press('End');
+  await bob.page.keyboard.type('and meanwhile');
+  await serve(port);
+  await Promise.all([ada, bob].map(connected));
+  await has(ada, 'before and meanwhile');
+  // The attempts in vain.
+  for (const visitor of [ada, bob]) visitor.errors.length = 0;
+  assert.deepEqual(await chatOf(bob), ['Ada: hello'], 'still on the page');
+  const eve = await arrive('Eve', link);
+  await eve.join();
+  await open(eve, 'Notes');
+  await has(eve, 'before and meanwhile');
+});
+
+together('all is gone with the room', async ({ arrive, meet }) => {
+  const [ada, bob, link] = await meet(['Ada', 'Bob']);
+  await open(ada, 'Chat');
+  await say(ada, 'secret');
+  await reads(bob, ['Ada: secret']);
+  await open(bob, 'Notes');
+  await notes(bob).fill('secret');
+  for (const visitor of [ada, bob]) {
+    await press(visitor, 'Leave');
+    await visitor.page.getByRole('dialog').getByRole('button', { name: 'Leave' }).click();
+    await visitor.page.locator('#door').waitFor();
+  }
+  assert.deepEqual(await chatOf(ada), []);
+  assert.equal(await textOf(bob), '');
+  await ada.page.goto(link + QUIET);
+  await ada.page.getByLabel('Your name').fill('Ada');
+  await ada.join();
+  await connected(ada);
+  await open(ada, 'Chat');
+  await say(ada, 'anybody?');
+  await reads(ada, ['Ada (you): anybody?']);
+  const eve = await arrive('Eve', link);
+  await eve.join();
+  await connected(eve);
+  await reads(eve, ['Ada: anybody?']);
+  assert.equal(await textOf(eve), '');
+});
+
+together('a page without data channels meets all the same', async ({ arrive, meet }) => {
+  const [ada, link] = await meet(['Ada']);
+  const old = await arrive('Old', link, page => page.addInitScript(() => { delete RTCPeerConnection.prototype.createDataChannel; }));
+  await old.join();
+  await connected(old);
+  await ada.page.locator('.tile', { hasText: 'Old' }).waitFor();
+  await open(old, 'Chat');
+  await say(old, 'hello');
+  await old.page.getByText('There is no connection at the moment.').waitFor();
+  await open(ada, 'Chat');
+  await say(ada, 'hello');
+  await reads(ada, ['Ada (you): hello']);
+});
+
+together('chat and notes on a phone', async ({ meet }) => {
+  const [ada, bob] = await meet(['Ada', 'Bob']);
+  await bob.page.setViewportSize(PHONE);
+  await open(bob, 'Chat');
+  await open(ada, 'Chat');
+  await say(ada, 'x'.repeat(500));
+  await reads(bob, [`Ada: ${'x'.repeat(500)}`]);
+  await bob.picture('chat-phone');
+  await open(bob, 'Notes');
+  await notes(bob).fill('a long line of the notes that is wrapped on a phone\n'.repeat(30));
+  await open(ada, 'Notes');
+  await notes(ada).focus();
+  await bob.page.getByText('Ada is writing in line').waitFor();
+  await bob.picture('notes-phone');
+  assert.equal(await bob.page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false);
+});
