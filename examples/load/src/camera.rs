@@ -1,4 +1,4 @@
-//! A camera: VP8 in three encodings of two temporal layers each, 30 frames a second, as a browser sends 720p.
+//! A camera of 720p: VP8 in three encodings of two temporal layers each, 30 frames a second, the two smaller 15.
 //! Pictures are made up; what a forwarder reads of them is as it should be: descriptors, the headers of frames,
 //! their sizes, key frames when they are asked for.
 
@@ -19,6 +19,9 @@ const TICKS: u32 = 3_000;
 const PAYLOAD: usize = 1_100;
 /// Packets kept for repair: more than a second of the largest encoding.
 const HISTORY: usize = 512;
+/// Of what is sent so many parts are one of repairs at most, as browsers keep them within the path's rate: a server
+/// that is overloaded and asks for all that it lost must not get more to do.
+const REPAIRS: u32 = 4;
 /// A key frame has the bytes of so many others.
 const KEY_FRAME: u64 = 5;
 /// A descriptor and the header of a key frame.
@@ -31,13 +34,14 @@ pub struct Encoding {
     pub width: u16,
     pub height: u16,
     pub bits_per_second: u64,
+    pub frames_per_second: u64,
 }
 
-/// What libwebrtc makes of a camera of 720p, give or take.
+/// What browsers and their libraries make of a camera, give or take.
 pub const ENCODINGS: [Encoding; 3] = [
-    Encoding { rid: "q", width: 320, height: 180, bits_per_second: 150_000 },
-    Encoding { rid: "h", width: 640, height: 360, bits_per_second: 500_000 },
-    Encoding { rid: "f", width: 1_280, height: 720, bits_per_second: 1_500_000 },
+    Encoding { rid: "q", width: 320, height: 180, bits_per_second: 150_000, frames_per_second: 15 },
+    Encoding { rid: "h", width: 640, height: 360, bits_per_second: 500_000, frames_per_second: 15 },
+    Encoding { rid: "f", width: 1_280, height: 720, bits_per_second: 1_500_000, frames_per_second: 30 },
 ];
 
 /// A packet as it was sent first, but for what is the same in all.
@@ -77,6 +81,8 @@ pub struct Stream {
     base_pictures: u8,
     key_frame_due: bool,
     history: VecDeque<Kept>,
+    /// Packets that may be repeated, in parts of one.
+    credit: u32,
 }
 
 impl Stream {
@@ -95,6 +101,7 @@ impl Stream {
             base_pictures: random.below(0x100) as u8,
             key_frame_due: true,
             history: VecDeque::with_capacity(HISTORY),
+            credit: 0,
         }
     }
 
@@ -102,7 +109,7 @@ impl Stream {
     fn frame(&mut self, now: Instant, timestamp: u32, upper: bool, random: &mut Random) -> FramePackets<'_> {
         let key_frame = std::mem::take(&mut self.key_frame_due);
         let upper = upper && !key_frame;
-        let mean = self.encoding.bits_per_second / 8 / FRAMES_PER_SECOND;
+        let mean = self.encoding.bits_per_second / 8 / self.encoding.frames_per_second;
         // No two pictures are alike.
         let size = mean * (70 + random.below(61)) / 100 * if key_frame { KEY_FRAME } else { 1 };
         let size = (size as usize).max(HEAD + stamp::LEN);
@@ -128,6 +135,7 @@ impl Stream {
                 self.history.pop_front();
             }
             self.history.push_back(kept);
+            self.credit = (self.credit + 1).min(HISTORY as u32);
         }
         self.history.range(self.history.len() - count..)
     }
@@ -157,9 +165,11 @@ impl Stream {
 
     /// A packet that is asked for again, and the number of its repetition.
     pub fn repeat(&mut self, wire: WireSeq) -> Option<(SeqNo, Kept)> {
+        let credit = self.credit.checked_sub(REPAIRS)?;
         let first = self.history.front()?.seq.0;
         let seq = SeqNo::extend(SeqNo(self.seq), wire).0;
         let kept = *self.history.get(usize::try_from(seq.checked_sub(first)?).ok()?)?;
+        self.credit = credit;
         self.rtx_seq += 1;
         Some((SeqNo(self.rtx_seq), kept))
     }
@@ -176,8 +186,8 @@ pub struct Camera {
     pub streams: [Stream; 3],
     next: Instant,
     timestamp: u32,
-    /// Every other frame is of the upper temporal layer.
-    upper: bool,
+    /// Frames so far.
+    count: u64,
     random: Random,
 }
 
@@ -188,7 +198,7 @@ impl Camera {
             streams: [0, 1, 2].map(|number| Stream::new(number, ENCODINGS[number], &mut random)),
             next: now + phase,
             timestamp: random.next_u32(),
-            upper: true,
+            count: 0,
             random,
         }
     }
@@ -212,17 +222,20 @@ impl Camera {
         }
         self.next = due + FRAME;
         self.timestamp = self.timestamp.wrapping_add(TICKS);
-        self.upper = !self.upper;
+        self.count += 1;
         Some(due)
     }
 
     /// The frame that is due in one of the encodings.
     pub fn frame(&mut self, now: Instant, encoding: usize) -> FramePackets<'_> {
         let stream = &mut self.streams[encoding];
-        if !stream.wanted {
+        let every = FRAMES_PER_SECOND / stream.encoding.frames_per_second;
+        if !stream.wanted || !self.count.is_multiple_of(every) {
             return FramePackets::default();
         }
-        stream.frame(now, self.timestamp, self.upper, &mut self.random)
+        // Every other frame is of the upper temporal layer.
+        let upper = !(self.count / every).is_multiple_of(2);
+        stream.frame(now, self.timestamp, upper, &mut self.random)
     }
 
     /// The timestamp that stands for `now`, for sender reports.
@@ -289,8 +302,10 @@ mod tests {
         let sent: Vec<Kept> = camera.frame(Instant::from_millis(40), 2).copied().collect();
         let stream = &mut camera.streams[2];
         let (seq, last) = (sent[0].seq, sent[sent.len() - 1].seq);
-        assert_eq!(stream.repeat(seq.wire()).map(|(_, kept)| kept.seq), Some(seq));
         assert!(stream.repeat(SeqNo(last.0 + 1).wire()).is_none());
         assert!(stream.repeat(SeqNo(seq.0 - 1).wire()).is_none());
+        let repeated = std::iter::from_fn(|| stream.repeat(seq.wire()));
+        let repeated: Vec<SeqNo> = repeated.map(|(_, kept)| kept.seq).collect();
+        assert_eq!(repeated, vec![seq; sent.len() / REPAIRS as usize]);
     }
 }

@@ -5,9 +5,10 @@ use crate::arrivals::Arrivals;
 use crate::camera::{Camera, Kept, Stream};
 use crate::description::{self, Local, Unusable};
 use crate::figures::Traffic;
+use crate::hello::Wish;
 use crate::link::Link;
 use crate::plan::Member;
-use crate::receiver::{Receiver, Track};
+use crate::receiver::{Announced, Receiver, Track};
 use crate::stamp::Stamp;
 use crate::voice::{Sound, TOC, Voice};
 use estafette::dtls::{self, Association};
@@ -74,6 +75,9 @@ pub struct Client {
     local: Local,
     ice: ice::Agent,
     dtls: Option<Association>,
+    /// When the two have something to do: they are asked when something happened to them, not at each packet.
+    ice_at: Option<Instant>,
+    dtls_at: Option<Instant>,
     expected: Option<dtls::Fingerprint>,
     context: dtls::Context,
     keys: Option<Keys>,
@@ -81,6 +85,8 @@ pub struct Client {
     /// The encodings that the server takes.
     rids: Vec<String>,
     receiver: Receiver,
+    /// Videos that nobody has asked for yet.
+    videos: Vec<String>,
     arrivals: Arrivals,
     transport_number: u16,
     muted: bool,
@@ -103,12 +109,15 @@ impl Client {
             local,
             ice: ice::Agent::new(config, credentials, random.fork(0)),
             dtls: None,
+            ice_at: None,
+            dtls_at: None,
             expected: None,
             context,
             keys: None,
             media: None,
             rids: Vec::new(),
             receiver: Receiver::default(),
+            videos: Vec::new(),
             arrivals: Arrivals::default(),
             transport_number: 0,
             muted: false,
@@ -133,16 +142,27 @@ impl Client {
         paired.map_err(|error| error.to_string())?;
         self.expected = Some(taken.remote.fingerprint);
         self.rids = taken.rids;
-        self.receiver.announce(taken.announced);
+        self.announce(taken.announced);
         self.link = Some(link);
+        self.ice_at = self.ice.poll_timeout();
         Ok(())
     }
 
     /// Takes an offer of the server's: somebody came or went.
     pub fn accept_offer(&mut self, text: &str) -> Result<String, Unusable> {
         let taken = self.local.take(text)?;
-        self.receiver.announce(taken.announced);
+        self.announce(taken.announced);
         Ok(self.local.answer())
+    }
+
+    fn announce(&mut self, announced: Vec<Announced>) {
+        let videos = self.receiver.announce(announced).into_iter().filter(|one| one.video);
+        self.videos.extend(videos.map(|one| format!("{}/{}", one.publisher, one.track)));
+    }
+
+    /// What it wishes of videos that are new to it.
+    pub fn wishes(&mut self, max_height: u16) -> Vec<Wish> {
+        self.videos.drain(..).map(|track| Wish { track, max_height }).collect()
     }
 
     /// Sends no more media; what is missing is still asked for.
@@ -177,12 +197,11 @@ impl Client {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant, scratch: &mut Scratch) {
-        if self.ice.poll_timeout().is_some_and(|at| at <= now) {
+        if self.ice_at.is_some_and(|at| at <= now) {
             self.ice.handle_timeout(now);
             self.drain_ice(now, scratch);
         }
-        if let Some(dtls) = self.dtls.as_mut().filter(|dtls| dtls.poll_timeout().is_some_and(|at| at <= now))
-        {
+        if let Some(dtls) = self.dtls.as_mut().filter(|_| self.dtls_at.is_some_and(|at| at <= now)) {
             dtls.handle_timeout(now);
             self.drain_dtls(now, scratch);
         }
@@ -205,11 +224,9 @@ impl Client {
             let next = camera.map_or(media.voice.poll_timeout(), |at| at.min(media.voice.poll_timeout()));
             if self.muted { media.next_report } else { next.min(media.next_report) }
         });
-        let dtls = self.dtls.as_ref().and_then(Association::poll_timeout);
-        let ice = self.ice.poll_timeout().filter(|_| self.link.is_some());
         let repair = [self.receiver.poll_timeout(), self.arrivals.poll_timeout()];
         let repair = repair.into_iter().flatten().min().filter(|_| media.is_some());
-        [media, dtls, ice, repair].into_iter().flatten().min()
+        [media, self.ice_at, self.dtls_at, repair].into_iter().flatten().min()
     }
 
     fn on_stun(&mut self, now: Instant, data: &[u8], scratch: &mut Scratch) -> Option<()> {
@@ -233,6 +250,7 @@ impl Client {
                 _ => {}
             }
         }
+        self.ice_at = self.ice.poll_timeout();
     }
 
     fn begin_dtls(&mut self, now: Instant, scratch: &mut Scratch) {
@@ -256,6 +274,7 @@ impl Client {
                 dtls::Event::Data(_) => {}
             }
         }
+        self.dtls_at = self.dtls.as_ref().and_then(Association::poll_timeout);
     }
 
     fn begin_media(&mut self, now: Instant, profile: u16, keying: &dtls::Keying) {

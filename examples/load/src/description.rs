@@ -218,6 +218,7 @@ fn announced_by(media: &Media) -> Option<Announced> {
         ssrc: Ssrc(stream.ssrc),
         rtx_ssrc: rtx.map(Ssrc),
         publisher: msid.stream.clone(),
+        track: msid.track.clone(),
         video: media.kind == Kind::Video,
     })
 }

@@ -82,7 +82,7 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
 /// Starts threads and lets participants come.
 fn start(options: &Options, server: &Server, clock: Clock) -> Result<(Vec<Handle>, Watch), Box<dyn Error>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = options.threads.unwrap_or((cores / 2).max(1));
+    let threads = options.threads.unwrap_or(cores);
     let members = plan::members(options.rooms, options.participants, options.cameras);
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&options.seed.to_be_bytes());
@@ -92,6 +92,7 @@ fn start(options: &Options, server: &Server, clock: Clock) -> Result<(Vec<Handle
         random: Random::new(seed),
         workers: threads,
         participants: options.participants,
+        max_height: options.max_height,
     };
     let (notes, told) = channel();
     let workers: Result<Vec<Handle>, _> =

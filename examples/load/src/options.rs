@@ -22,6 +22,11 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub cameras: usize,
 
+    /// How high pictures are that participants wish for: those of a page with four tiles have 360 lines, and
+    /// cameras send 720 at most
+    #[arg(long, value_name = "LINES", default_value_t = 360)]
+    pub max_height: u16,
+
     /// Seconds that are measured, from when all are there
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub duration: u64,
@@ -34,7 +39,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 50.0, value_parser = rate)]
     pub join_rate: f64,
 
-    /// Threads that participants are on [default: half the cores]
+    /// Threads that participants are on [default: one per core]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
 

@@ -23,8 +23,9 @@ const GAP: u64 = 2_000;
 pub struct Announced {
     pub ssrc: Ssrc,
     pub rtx_ssrc: Option<Ssrc>,
-    /// The participant that it is of.
+    /// The participant that it is of, and which of that one's it is (RFC 8830).
     pub publisher: String,
+    pub track: String,
     pub video: bool,
 }
 
@@ -136,17 +137,17 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Takes what a description announces. Tracks that it leaves out stay with what they received.
-    pub fn announce(&mut self, announced: Vec<Announced>) {
-        for one in announced {
-            if self.routes.contains_key(&one.ssrc.0) {
-                continue;
-            }
+    /// Takes what a description announces, and returns what is new of it. Tracks that it leaves out stay with what
+    /// they received.
+    pub fn announce(&mut self, mut announced: Vec<Announced>) -> Vec<Announced> {
+        announced.retain(|one| !self.routes.contains_key(&one.ssrc.0));
+        for one in announced.iter().cloned() {
             let place = self.tracks.len();
             self.routes.insert(one.ssrc.0, (place, false));
             self.routes.extend(one.rtx_ssrc.map(|ssrc| (ssrc.0, (place, true))));
             self.tracks.push(Track::new(one));
         }
+        announced
     }
 
     /// Takes an opened packet; tells what it brought that had not come before.
@@ -227,8 +228,10 @@ mod tests {
 
     fn receiver() -> Receiver {
         let mut receiver = Receiver::default();
-        let one = Announced { ssrc: MEDIA, rtx_ssrc: Some(REPAIR), publisher: "p1".into(), video: true };
-        receiver.announce(vec![one]);
+        let (publisher, track) = ("p1".to_owned(), "s1".to_owned());
+        let one = Announced { ssrc: MEDIA, rtx_ssrc: Some(REPAIR), publisher, track, video: true };
+        assert_eq!(receiver.announce(vec![one.clone()]), [one.clone()]);
+        assert_eq!(receiver.announce(vec![one]), []);
         receiver
     }
 

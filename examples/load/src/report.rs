@@ -4,8 +4,9 @@ use crate::camera::ENCODINGS;
 use crate::figures::{Delays, Traffic};
 use crate::options::Options;
 use crate::plan;
-use crate::watch::Watch;
-use crate::worker::Outcome;
+use crate::process::Usage;
+use crate::watch::{Cores, Taken, Watch};
+use crate::worker::{Outcome, TrackOutcome};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,8 +40,9 @@ impl fmt::Display for Percentiles {
 /// What a process took.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Process {
-    /// Processor time over time: 1 is one core.
+    /// Processor time over time, 1 is one core; and how much more its threads could have used at once.
     pub cores: f64,
+    pub waited: f64,
     pub memory_first_mib: f64,
     pub memory_last_mib: f64,
 }
@@ -63,6 +65,7 @@ pub struct Report {
     pub rooms: usize,
     pub participants: usize,
     pub cameras: usize,
+    pub max_height: u16,
     pub seed: u64,
     /// Seconds that were measured.
     pub measured: Range<u64>,
@@ -129,6 +132,7 @@ impl Report {
             rooms: options.rooms,
             participants: options.participants,
             cameras: options.cameras,
+            max_height: options.max_height,
             seed: options.seed,
             failures,
             unheard: unheard(outcomes),
@@ -168,17 +172,13 @@ fn second(watch: &Watch, at: u64, traffic: &Traffic) -> Second {
         from_server: traffic.received,
         audio: (&traffic.audio).into(),
         video: (&traffic.video).into(),
-        server_cores: watch.cores(at..at + 1, |taken| taken.server),
-        own_cores: watch.cores(at..at + 1, |taken| taken.own),
+        server_cores: watch.cores(at..at + 1, |taken| taken.server).map(|cores| cores.used),
+        own_cores: watch.cores(at..at + 1, |taken| taken.own).map(|cores| cores.used),
         server_memory_mib: memory.map(|bytes| bytes as f64 / MIB),
     }
 }
 
-fn process(
-    watch: &Watch,
-    measured: &Range<u64>,
-    of: impl Fn(&crate::watch::Taken) -> Option<crate::process::Usage>,
-) -> Option<Process> {
+fn process(watch: &Watch, measured: &Range<u64>, of: impl Fn(&Taken) -> Option<Usage>) -> Option<Process> {
     let mut memory = watch
         .taken
         .range(measured.clone())
@@ -186,7 +186,8 @@ fn process(
         .map(|usage| usage.memory as f64 / MIB);
     let memory_first_mib = memory.next()?;
     let memory_last_mib = memory.last().unwrap_or(memory_first_mib);
-    Some(Process { cores: watch.cores(measured.clone(), of)?, memory_first_mib, memory_last_mib })
+    let Cores { used: cores, waited } = watch.cores(measured.clone(), of)?;
+    Some(Process { cores, waited, memory_first_mib, memory_last_mib })
 }
 
 fn heights(traffic: &Traffic, span: f64) -> BTreeMap<u16, f64> {
@@ -219,8 +220,7 @@ fn unheard(outcomes: &[Outcome]) -> usize {
     let members: Vec<_> = sorted.iter().map(|outcome| outcome.member).collect();
     let missing = |listener: &Outcome, of: &Outcome| {
         let has = |video| {
-            let wanted =
-                |track: &&crate::worker::TrackOutcome| track.video == video && track.publisher == of.id;
+            let wanted = |track: &&TrackOutcome| track.video == video && track.publisher == of.id;
             listener.tracks.iter().find(wanted).is_some_and(|track| track.received > 0)
         };
         usize::from(!has(false)) + usize::from(of.member.camera && !has(true))
@@ -243,8 +243,8 @@ impl fmt::Display for Report {
         row(
             "calls",
             format!(
-                "{} rooms, {} participants, {} cameras a room, {seconds} s measured",
-                self.rooms, self.participants, self.cameras
+                "{} rooms, {} participants, {} cameras a room wished for at {}p, {seconds} s measured",
+                self.rooms, self.participants, self.cameras, self.max_height
             ),
         )?;
         for (why, count) in &self.failures {
@@ -283,9 +283,9 @@ impl fmt::Display for Report {
             )?;
         }
         for (name, process) in [("server", self.server), ("generator", self.own)] {
-            if let Some(Process { cores, memory_first_mib, memory_last_mib }) = process {
+            if let Some(Process { cores, waited, memory_first_mib, memory_last_mib }) = process {
                 let memory = format!("{memory_first_mib:.1} MiB at first, {memory_last_mib:.1} MiB at last");
-                row(name, format!("{cores:.2} cores, {memory}"))?;
+                row(name, format!("{cores:.2} cores, waited for {waited:.2} more, {memory}"))?;
             }
         }
         row("generator was late by", self.late.to_string())?;

@@ -102,11 +102,21 @@ impl Watch {
         sum
     }
 
-    /// The share of one core that a process took in some seconds.
-    pub fn cores(&self, seconds: Range<u64>, of: impl Fn(&Taken) -> Option<Usage>) -> Option<f64> {
+    /// What a process took in some seconds, and how long it waited for it: 1 is one core all the time.
+    pub fn cores(&self, seconds: Range<u64>, of: impl Fn(&Taken) -> Option<Usage>) -> Option<Cores> {
         let at = |second: u64| self.taken.get(&second).and_then(&of);
         let (before, after) = (at(seconds.start.checked_sub(1)?)?, at(seconds.end.checked_sub(1)?)?);
-        let span = Duration::from_secs(seconds.end - seconds.start);
-        Some(after.cpu.saturating_sub(before.cpu).as_secs_f64() / span.as_secs_f64())
+        let span = Duration::from_secs(seconds.end - seconds.start).as_secs_f64();
+        Some(Cores {
+            used: after.cpu.saturating_sub(before.cpu).as_secs_f64() / span,
+            waited: after.waited.saturating_sub(before.waited).as_secs_f64() / span,
+        })
     }
+}
+
+/// Processor time over time.
+#[derive(Debug, Clone, Copy)]
+pub struct Cores {
+    pub used: f64,
+    pub waited: f64,
 }

@@ -86,6 +86,8 @@ pub struct Setting {
     /// How many workers there are, and participants in all.
     pub workers: usize,
     pub participants: usize,
+    /// How high the pictures are that participants wish for.
+    pub max_height: u16,
 }
 
 /// Starts a worker; participant `index` belongs to worker `index % workers`.
@@ -170,11 +172,13 @@ impl Worker {
     }
 
     fn do_what_is_due(&mut self) {
+        // The clock is read for those alone who have something to do: their packets say when they left.
+        let mut now = self.setting.clock.now();
         for place in 0..self.deadlines.len() {
-            let now = self.setting.clock.now();
             if self.deadlines[place] > now {
                 continue;
             }
+            now = self.setting.clock.now();
             if let Some(seat) = &mut self.seats[place] {
                 seat.client.handle_timeout(now, &mut self.scratch);
             }
@@ -237,6 +241,10 @@ impl Worker {
         };
         if let Err(why) = done {
             client.fail(&why);
+        }
+        let list = client.wishes(self.setting.max_height);
+        if !list.is_empty() {
+            let _ = seat.outbox.send(Request::Wishes { list }.text());
         }
         self.touch(place);
     }
