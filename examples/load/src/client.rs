@@ -354,6 +354,7 @@ impl Client {
     /// Sends again what the server misses (RFC 4588).
     fn repeat(&mut self, nack: &rtcp::Nack<'_>, scratch: &mut Scratch) {
         for wire in nack.numbers() {
+            scratch.traffic.asked += 1;
             let Some(stream) = self.stream(nack.media) else { return };
             let Some((seq, kept)) = stream.repeat(wire) else { continue };
             let repetition = Repetition { seq, ssrc: stream.rtx_ssrc };

@@ -61,7 +61,8 @@ pub struct Traffic {
     pub unread: u64,
     /// Packets of video, by the encoding that they are of.
     pub encodings: [u64; ENCODINGS.len()],
-    /// Packets that were sent again because the server asked for them.
+    /// How often the server asked for a packet again, and how often it got it.
+    pub asked: u64,
     pub repeated: u64,
     /// Key frames that were asked for.
     pub key_frames: u64,
@@ -89,6 +90,7 @@ impl AddAssign<&Traffic> for Traffic {
         self.unsent += other.unsent;
         self.unread += other.unread;
         self.encodings.iter_mut().zip(other.encodings).for_each(|(sum, count)| *sum += count);
+        self.asked += other.asked;
         self.repeated += other.repeated;
         self.key_frames += other.key_frames;
     }

@@ -92,7 +92,8 @@ pub struct Report {
     pub received: u64,
     pub repaired: u64,
     pub lost: u64,
-    /// Datagrams that the server asked for again.
+    /// How often the server asked for a packet again, and how often it got it.
+    pub asked: u64,
     pub repeated: u64,
     pub key_frames: u64,
     /// Datagrams that the system refused to send; that could not be read; that found a full buffer,
@@ -149,6 +150,7 @@ impl Report {
             received: tracks().map(|track| track.received).sum(),
             repaired: tracks().map(|track| track.repaired).sum(),
             lost: tracks().map(|track| track.lost).sum(),
+            asked: whole.asked,
             repeated: whole.repeated,
             key_frames: whole.key_frames,
             unsent: whole.unsent,
@@ -271,7 +273,10 @@ impl fmt::Display for Report {
         row("lost", format!("{} of {} ({share:.4} %)", self.lost, self.received + self.lost))?;
         row(
             "repaired",
-            format!("{} on the way down, {} sent again to the server", self.repaired, self.repeated),
+            format!(
+                "{} on the way down; the server asked {} times and got {}",
+                self.repaired, self.asked, self.repeated
+            ),
         )?;
         row("key frames asked for", self.key_frames.to_string())?;
         if self.unsent + self.unread + self.full_buffers.unwrap_or(0) > 0 {

@@ -354,6 +354,27 @@ mod tests {
         assert_eq!(interframe.key_frame, None);
     }
 
+    #[test]
+    fn a_frame_header_is_written_as_it_is_read() {
+        let key = [0x90, 0x4e, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x42, 0x68, 0x81];
+        for bytes in [&key[..], &[0x91, 0x4e, 0x00]] {
+            let header = FrameHeader::parse(bytes).expect("whole");
+            let mut buf = [0; 10];
+            assert_eq!(header.write(&mut buf), Ok(bytes.len()));
+            assert_eq!(&buf[..bytes.len()], bytes);
+            assert_eq!(header.write(&mut buf[..bytes.len() - 1]), Err(NoSpace));
+        }
+        let header = FrameHeader::parse(&key).expect("whole");
+        let key_frame = header.key_frame.map(|key| KeyFrame { horizontal_scale: 4, ..key });
+        for narrow in [
+            FrameHeader { version: 8, ..header },
+            FrameHeader { first_partition: 1 << 19, ..header },
+            FrameHeader { key_frame, ..header },
+        ] {
+            assert_eq!(narrow.write(&mut [0; 10]), Err(NoSpace), "{narrow:?}");
+        }
+    }
+
     fn descriptor() -> impl Strategy<Value = Descriptor> {
         let picture_id =
             prop_oneof![(0u8..128).prop_map(PictureId::Short), (0u16..0x8000).prop_map(PictureId::Long)];
