@@ -230,8 +230,8 @@ mod tests {
         let mut receiver = Receiver::default();
         let (publisher, track) = ("p1".to_owned(), "s1".to_owned());
         let one = Announced { ssrc: MEDIA, rtx_ssrc: Some(REPAIR), publisher, track, video: true };
-        assert_eq!(receiver.announce(vec![one.clone()]), [one.clone()]);
-        assert_eq!(receiver.announce(vec![one]), []);
+        assert_eq!(receiver.announce(vec![one.clone()]).len(), 1);
+        assert!(receiver.announce(vec![one]).is_empty());
         receiver
     }
 
