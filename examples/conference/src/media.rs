@@ -14,7 +14,7 @@ use crate::socket::{Batch, Socket};
 use crate::streams::{Notice, Streams};
 use estafette::{
     Datagram, EngineConfig, Event, Instant, LeaveReason, ParticipantConfig, ParticipantId, Protocol,
-    RoomConfig, RoomId, SourceInfo, Wish,
+    RoomConfig, RoomId, Route, SourceInfo, Wish,
 };
 use std::collections::HashMap;
 use std::fmt;
@@ -151,6 +151,11 @@ fn supervise(
             Err(_) => tracing::error!(number, "engine panicked and is started again"),
         }
     }
+}
+
+/// What a page sends on a data channel goes to the others' of the same name, behind the label of who sent it.
+fn room_config() -> RoomConfig {
+    RoomConfig { route: Route::Room { copied: false }, stamps: true, ..RoomConfig::default() }
 }
 
 /// A participant as its engine's thread knows it. Dropping it disconnects the page.
@@ -357,7 +362,7 @@ impl Thread {
     fn join(&mut self, room: u64, label: Label, part: Part, outbox: Outbox) {
         let id = match self.rooms.get(&room) {
             Some(id) => Some(*id),
-            None => self.engine.create_room(RoomConfig::default()).ok(),
+            None => self.engine.create_room(room_config()).ok(),
         };
         let config = ParticipantConfig {
             label: label.to_string(),

@@ -263,10 +263,8 @@ impl Association {
         let mut lost = false;
         while let Some(event) = inner.poll() {
             match event {
-                sctp_proto::Event::Stream(StreamEvent::Readable { id }) => {
-                    if !self.readable.contains(&id) {
-                        self.readable.push_back(id);
-                    }
+                sctp_proto::Event::Stream(StreamEvent::Readable { id }) if !self.readable.contains(&id) => {
+                    self.readable.push_back(id);
                 }
                 sctp_proto::Event::Stream(StreamEvent::Finished { id }) => {
                     self.readable.retain(|stream| *stream != id);

@@ -65,7 +65,7 @@ impl Attack {
 
     /// Lets ours answer; what it says.
     fn answers(&mut self) -> Vec<Vec<u8>> {
-        self.now = self.now + Duration::from_millis(250);
+        self.now += Duration::from_millis(250);
         self.ours.handle_timeout(self.now);
         std::iter::from_fn(|| self.ours.transmit(self.now)).collect()
     }
