@@ -195,7 +195,8 @@ fn s_data_07_a_message_above_the_size_ends_what_carries_it_and_the_call_goes_on(
     conference.drive(seconds(2));
     let lost = CloseReason::Lost(estafette::sctp::EndReason::Protocol);
     assert_eq!(closed(&conference), [(id, lost)]);
-    assert!(data(&mut conference, 0).errors.iter().any(|error| error.contains("ABORT")), "it is told");
+    let told = &data(&mut conference, 0).errors;
+    assert!(told.iter().any(|error| error.contains("Protocol Violation")), "{told:?}");
     let mut participant = conference.engine.participant(id).unwrap();
     assert_eq!(participant.open_channel(ChannelConfig::new("more")), Err(OpenError::Unavailable));
     conference.assert_all_seen(60);

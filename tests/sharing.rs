@@ -254,7 +254,7 @@ fn below_what_video_is_worth_there_is_sound_alone() {
     let mut conference = few(800, options());
     assert!(granted(&mut conference).iter().any(Option::is_some));
     let room = conference.seats[0].room;
-    let mut least = |conference: &mut Conference, kbps| {
+    let least = |conference: &mut Conference, kbps| {
         conference.engine.room(room).expect("it is there").set_least_video(Bitrate::from_kbps(kbps));
         conference.drive(seconds(5));
         let shares = shares(conference);
