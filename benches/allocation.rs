@@ -2,7 +2,7 @@
 //! of it anew, beside a plain greedy choice on each stream's outline, which is not exact and has no memory.
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use estafette::allocation::{Allocator, Config, Layer, Picture, Stream, utility};
+use estafette::allocation::{Allocator, Config, Layer, Picture, Reason, Stream, utility};
 use estafette::random::Random;
 use estafette::{Bitrate, Instant};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -34,7 +34,7 @@ fn ladders() -> Vec<Ladder> {
 fn set(allocator: &mut Allocator<u64>, key: u64, layers: &Ladder) {
     let class = [0, 1, 2, 2, 2].get(key as usize).copied().unwrap_or(3);
     let forwarded = allocator.grant(key).and_then(|grant| grant.layer);
-    let stream = Stream { class, weight: 4, layers, forwarded, wished: false };
+    let stream = Stream { class, weight: 4, layers, forwarded, most: Reason::All };
     assert!(allocator.set_stream(key, stream));
 }
 

@@ -2,7 +2,7 @@
 
 use std::alloc::System;
 
-use estafette::allocation::{Allocator, Config, Layer, Stream};
+use estafette::allocation::{Allocator, Config, Layer, Reason, Stream};
 use estafette::{Bitrate, Instant};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -23,7 +23,7 @@ fn layers_are_chosen_without_an_allocation() {
         let layers = ladder(key, wobble);
         let forwarded = allocator.grant(key).and_then(|grant| grant.layer);
         let class = (key + wobble / 10 % 2).min(3) as u8;
-        let stream = Stream { class, weight: 4, layers: &layers, forwarded, wished: false };
+        let stream = Stream { class, weight: 4, layers: &layers, forwarded, most: Reason::All };
         assert!(allocator.set_stream(key, stream));
     };
     (0..50).for_each(|key| set(&mut allocator, key, 0));

@@ -175,10 +175,75 @@ fn a_negotiated_channel_needs_no_word() {
     conference.drive(seconds(1));
     assert_eq!(data(&mut conference, 0).messages("known"), [&b"hello"[..]]);
     assert_eq!(told(&conference, id), [Message::from("hello yourself")]);
+    // It ends as any other, also if nothing was ever said on it, and its stream is free then.
+    let quiet = ChannelConfig { negotiated: Some(102), ..ChannelConfig::new("quiet") };
+    data(&mut conference, 0).channels.insert(102, ("quiet".into(), Delivery::default()));
+    let mut participant = conference.engine.participant(id).unwrap();
+    let channel = participant.open_channel(quiet.clone()).unwrap();
+    participant.close_channel(channel);
+    participant.close_channel(known);
+    conference.drive(seconds(2));
+    assert_eq!(data(&mut conference, 0).closed, ["quiet", "known"]);
+    assert!(conference.engine.participant(id).unwrap().open_channel(quiet).is_ok());
 }
 
 #[test]
-fn rooms_do_not_hear_each_other() {
+fn s_data_07_a_message_above_the_size_ends_what_carries_it_and_the_call_goes_on() {
+    let mut conference = chatting(2, to_all());
+    let id = conference.participant(0);
+    data(&mut conference, 0).send("chat", false, &vec![1; limits::CHANNEL_MESSAGE + 1]);
+    conference.drive(seconds(2));
+    let lost = CloseReason::Lost(estafette::sctp::EndReason::Protocol);
+    assert_eq!(closed(&conference), [(id, lost)]);
+    let told = &data(&mut conference, 0).errors;
+    assert!(told.iter().any(|error| error.contains("Protocol Violation")), "{told:?}");
+    let mut participant = conference.engine.participant(id).unwrap();
+    assert_eq!(participant.open_channel(ChannelConfig::new("more")), Err(OpenError::Unavailable));
+    conference.assert_all_seen(60);
+}
+
+#[test]
+fn a_message_that_is_too_long_with_its_stamp_is_its_senders_loss() {
+    let mut conference = chatting(2, RoomConfig { stamps: true, ..to_all() });
+    data(&mut conference, 0).send("chat", false, &vec![1; limits::CHANNEL_MESSAGE]);
+    data(&mut conference, 0).send("chat", true, b"short");
+    conference.drive(seconds(2));
+    assert_eq!(data(&mut conference, 1).received.len(), 1);
+    assert_eq!(conference.engine.stats().dropped(DropReason::ChannelTooLong), 1);
+}
+
+#[test]
+fn who_may_have_no_channels_has_none() {
+    let mut conference = Conference::new(Options::default());
+    let room = conference.room();
+    let mut client = conference.client(0, Plan::default(), 0);
+    client.offer_data();
+    let config = estafette::ParticipantConfig { data: false, ..estafette::ParticipantConfig::default() };
+    conference.join_as(room, client, config);
+    conference.connect();
+    let id = conference.participant(0);
+    let mut participant = conference.engine.participant(id).unwrap();
+    assert_eq!(participant.open_channel(ChannelConfig::new("chat")), Err(OpenError::Unavailable));
+    assert!(!participant.needs_negotiation());
+    conference.drive(seconds(1));
+    // The client speaks SCTP all the same.
+    assert!(conference.engine.stats().dropped(DropReason::NotNegotiated) > 0);
+}
+
+#[test]
+fn s_room_03_nothing_is_sent_to_who_was_removed_and_what_waited_is_gone() {
+    let mut conference = chatting(3, to_all());
+    (0..20).for_each(|_| data(&mut conference, 0).send("chat", false, &[1; 16_384]));
+    conference.drive(millis(100));
+    conference.leave(1);
+    let before = data(&mut conference, 1).received.len();
+    conference.drive(seconds(5));
+    assert_eq!(data(&mut conference, 1).received.len(), before);
+    assert_eq!(data(&mut conference, 2).received.len(), 20);
+}
+
+#[test]
+fn s_room_02_rooms_do_not_hear_each_other() {
     let mut conference = chatting_in(&[2, 2], Options { room: to_all(), ..Options::default() });
     data(&mut conference, 0).send("chat", true, b"secret");
     let (here, there) = (conference.participant(0), conference.participant(2));

@@ -6,7 +6,7 @@ use estafette::allocation::Reason;
 use estafette::negotiation::MediaKind;
 use estafette::{
     Allocation, Bitrate, Choice, Class, EngineConfig, Event, Instant, ParticipantId, RoomConfig, RoomId,
-    View, speakers,
+    View, Wish, speakers,
 };
 use std::time::Duration;
 use support::Conference;
@@ -212,6 +212,61 @@ fn ceilings_of_participant_room_and_engine_bind_and_are_lifted() {
         conference.drive(seconds(10));
         assert_eq!(granted(&mut conference), [Some(2); 3], "lifted");
     }
+}
+
+#[test]
+fn a_height_that_is_allowed_binds_everybody_and_says_so() {
+    let mut conference = few(20_000, options());
+    let room = conference.seats[0].room;
+    let source = shares(&mut conference)[0].source;
+    let heights: Vec<u16> =
+        conference.engine.layers(source).iter().map(|rung| rung.resolution.expect("a size").height).collect();
+    let middle = heights[heights.len() / 2];
+    type Set = fn(&mut Conference, RoomId, Option<u16>);
+    let rooms: Set =
+        |conference, room, height| conference.engine.room(room).expect("it is there").set_max_height(height);
+    let engines: Set = |conference, _, height| conference.engine.set_max_height(height);
+    for set in [rooms, engines] {
+        set(&mut conference, room, Some(middle));
+        conference.drive(seconds(3));
+        let shares = shares(&mut conference);
+        let allowed = |share: &Allocation| share.granted.map(|layer| layer.encoding);
+        assert!(
+            shares.iter().all(|share| allowed(share) == Some(1) && share.reason == Reason::Limit),
+            "{shares:?}"
+        );
+        // A wish for less is the wish's.
+        let wish = Wish { max_height: Some(heights[0]), ..Wish::default() };
+        let id = conference.participant(0);
+        conference.engine.participant(id).unwrap().set_wish(source, wish).unwrap();
+        conference.drive(seconds(1));
+        let share = self::shares(&mut conference).into_iter().find(|share| share.source == source).unwrap();
+        assert_eq!((allowed(&share), share.reason), (Some(0), Reason::Wish));
+        conference.engine.participant(id).unwrap().set_wish(source, Wish::default()).unwrap();
+        set(&mut conference, room, None);
+        conference.drive(seconds(10));
+        assert_eq!(granted(&mut conference), [Some(2); 3], "lifted");
+    }
+}
+
+#[test]
+fn below_what_video_is_worth_there_is_sound_alone() {
+    let mut conference = few(800, options());
+    assert!(granted(&mut conference).iter().any(Option::is_some));
+    let room = conference.seats[0].room;
+    let least = |conference: &mut Conference, kbps| {
+        conference.engine.room(room).expect("it is there").set_least_video(Bitrate::from_kbps(kbps));
+        conference.drive(seconds(5));
+        let shares = shares(conference);
+        let reasons: Vec<Reason> = shares.iter().map(|share| share.reason).collect();
+        (shares.iter().filter(|share| share.granted.is_some()).count(), reasons)
+    };
+    let (seen, reasons) = least(&mut conference, 2_000);
+    assert_eq!((seen, reasons), (0, vec![Reason::Threshold; 3]));
+    let gap = silences(&mut conference, false);
+    assert!(gap <= millis(120), "sound has no gap: {gap:?}");
+    let (seen, _) = least(&mut conference, 100);
+    assert!(seen > 0);
 }
 
 #[test]

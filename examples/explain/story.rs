@@ -445,6 +445,7 @@ fn reason(group: &[Vec<&Move>]) -> String {
     match last.reason.as_str() {
         "all" => ", all that there is".into(),
         "wish" => ", all that is wished".into(),
+        "limit" => ", all that is allowed".into(),
         "budget" if missing.is_finite() => {
             format!(", as {least}{} more would be needed for the next layer", rate(missing))
         }
@@ -462,6 +463,7 @@ fn stopped(group: &[Vec<&Move>]) -> String {
     let room = last.basis.map_or(0.0, |basis| (basis.budget - basis.reserve).max(0.0));
     match last.reason.as_str() {
         "wish" => "it is not wished for now".into(),
+        "limit" => "it is not allowed for now".into(),
         "threshold" => format!("{} left for video are too few to be worth it", rate(room)),
         "budget" | "ceiling" => format!("of {} for video nothing is left for it", rate(room)),
         other => format!("reason: {}", other.replace('_', " ")),

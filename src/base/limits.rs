@@ -573,6 +573,12 @@ pub const SCTP_PIECES: usize = 2_048;
 /// How far data may be ahead of what is acknowledged, in pieces (S-DATA-03).
 pub const SCTP_AHEAD: u32 = 1_024;
 
+/// How far numbers may be skipped at once.
+pub const SCTP_FORWARD: u32 = 65_536;
+
+/// What a message that waits to be sent counts beside its bytes: about what is kept of it.
+pub const SCTP_MESSAGE_COST: usize = 256;
+
 /// Numbers that the blocks of one acknowledgement may name (S-DATA-04): more than ever are under way.
 pub const SCTP_GAPS: u32 = 4_096;
 
@@ -582,7 +588,8 @@ pub const SCTP_UNPOLLED: usize = 64;
 /// Resets of streams that wait to be fetched, and that are under way (S-DATA-03).
 pub const SCTP_EVENTS: usize = 256;
 
-/// Bytes of messages that wait to be sent to one participant, until acknowledged (S-DATA-08).
+/// Bytes of messages that wait to be sent to one participant, until acknowledged, with [`SCTP_MESSAGE_COST`] for each
+/// (S-DATA-08).
 pub const SCTP_SEND_BUFFER: usize = 1 << 20;
 
 /// Bytes that wait on a stream below which its owner is told that it goes on.

@@ -8,7 +8,7 @@ use crate::conference::data::Route;
 use crate::conference::negotiation::{Codec, FeedbackKind};
 use crate::conference::sharing::Class;
 use crate::conference::view::View;
-use crate::congestion::bwe;
+use crate::congestion::{allocation, bwe};
 use crate::forwarding::speakers;
 use crate::session::{dtls, ice};
 use std::net::SocketAddr;
@@ -47,6 +47,8 @@ pub struct EngineConfig {
     pub decisions: usize,
     /// What all participants are sent together at most, as [`RoomConfig::ceiling`] for a room.
     pub ceiling: Option<Bitrate>,
+    /// The height in pixels of what all participants are sent at most, as [`RoomConfig::max_height`] for a room.
+    pub max_height: Option<u16>,
     /// The pace of video to participants who give no such feedback; `None`: it leaves as it comes.
     pub blind_rate: Option<Bitrate>,
     /// Whether media leaves as ECN-capable, as L4S is (ECT(1), RFC 9331), to those who report marks (RFC 8888):
@@ -81,6 +83,7 @@ impl Default for EngineConfig {
             estimate: Some(congestion::bwe_bounds()),
             decisions: 0,
             ceiling: None,
+            max_height: None,
             blind_rate: None,
             ecn: false,
             feedback: FeedbackKind::ALL.to_vec(),
@@ -173,13 +176,18 @@ pub struct RoomConfig {
     /// What all of its participants are sent together at most, by datagrams with their headers; sound is sent in any
     /// case. It is divided in equal parts, but for what somebody has no use for.
     pub ceiling: Option<Bitrate>,
+    /// With less than this left for video by somebody's path, they get sound alone.
+    pub least_video: Bitrate,
+    /// The height in pixels of what its participants are sent at most, as [`crate::Wish::max_height`] of each.
+    pub max_height: Option<u16>,
     /// Whether payloads are encrypted end to end: then nothing is read of them but the clear descriptors of VP8
     /// and VP9, and layers are selected by those and by the dependency descriptor.
     pub opaque: bool,
     /// Where messages on data channels go, unless it is said of a channel ([`crate::Participant::route`]).
     pub route: Route,
     /// Whether a message that is relayed begins with its sender's label, behind a byte that is the label's length: so
-    /// who sent it is the engine's word. Otherwise it is passed on as it came.
+    /// who sent it is the engine's word. Otherwise it is passed on as it came. Together they have
+    /// [`limits::CHANNEL_MESSAGE`] bytes at most.
     pub stamps: bool,
     /// Participants at once, at most [`limits::PARTICIPANTS_PER_ROOM`].
     pub max_participants: usize,
@@ -192,6 +200,8 @@ impl Default for RoomConfig {
             speakers: speakers::Config::default(),
             classes: Class::ORDER,
             ceiling: None,
+            least_video: allocation::Config::default().least_video,
+            max_height: None,
             opaque: false,
             route: Route::default(),
             stamps: false,
@@ -210,6 +220,8 @@ pub struct ParticipantConfig {
     pub publish: bool,
     /// Whether it receives the sources of others.
     pub receive: bool,
+    /// Whether it may have data channels.
+    pub data: bool,
     /// Packets of RTP taken from it in a second, at most [`limits::PUBLISH_PACKETS`]; those above are
     /// dropped, and a larger value counts as that.
     pub max_publish_packets: u32,
@@ -240,6 +252,7 @@ impl Default for ParticipantConfig {
             label: String::new(),
             publish: true,
             receive: true,
+            data: true,
             shared_lines: None,
             renegotiates: true,
             max_publish_packets: limits::PUBLISH_PACKETS,

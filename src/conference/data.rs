@@ -186,7 +186,13 @@ impl Engine {
             true => stamped(&sender.config.label, &message),
             false => message,
         };
+        if message.data.len() > limits::CHANNEL_MESSAGE {
+            return self.drop_message(from, DropReason::ChannelTooLong);
+        }
         match route {
+            Route::One(to) if !self.participants.contains(to) => {
+                self.drop_message(from, DropReason::ChannelMissing);
+            }
             Route::One(to) => self.hand_over(room, to, &label, &message),
             _ => drop(self.send_to_room(room, Some(from), &label, &message)),
         }
@@ -222,6 +228,7 @@ impl Engine {
         match self.send(to, channel, message) {
             Ok(()) => {}
             Err(SendError::BufferFull) => self.on_slow(to, channel),
+            Err(SendError::TooLong) => self.drop_message(to, DropReason::ChannelTooLong),
             Err(_) => self.drop_message(to, DropReason::ChannelMissing),
         }
     }
@@ -260,10 +267,9 @@ impl Engine {
         id: ParticipantId,
         config: ChannelConfig,
     ) -> Result<ChannelId, OpenError> {
-        if !self.config.data {
-            return Err(OpenError::Unavailable);
-        }
-        let participant = self.participants.get_mut(id).ok_or(OpenError::Unavailable)?;
+        let data = self.config.data;
+        let participant = self.participants.get_mut(id).filter(|participant| data && participant.config.data);
+        let participant = participant.ok_or(OpenError::Unavailable)?;
         let channel = participant.network.open_channel(config)?;
         participant.negotiation.want_data();
         self.announce_negotiation(id);
@@ -313,7 +319,7 @@ fn stamped(label: &str, message: &Message) -> Message {
     Message { text: message.text, data: data.into() }
 }
 
-// A stamped message is still one that receivers take, and its length is one byte of UTF-8.
+// The length is one byte of UTF-8.
 const _: () = assert!(limits::LABEL < 128);
 
 impl ParticipantState {

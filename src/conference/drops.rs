@@ -109,8 +109,10 @@ drop_reasons! {
         PublishRate = "publish_rate",
         /// An SSRC that changes its m-line too soon after another (S-RTP-06).
         Rebinding = "rebinding",
-        /// A message for who has no open channel of that name, or takes none so long.
+        /// A message for who has no open channel of that name, or has left.
         ChannelMissing = "channel.missing",
+        /// A message that is longer than its receiver takes, or too long with the label of who sent it.
+        ChannelTooLong = "channel.too_long",
         /// A message for who is too slow ([`crate::limits::CHANNEL_BUFFER`]).
         ChannelFull = "channel.full",
         /// A message that its place in the protocol of data channels forbids (RFC 8832, section 6).

@@ -4,6 +4,7 @@
 use crate::base::limits;
 use crate::base::slots::Slots;
 use crate::base::time::Instant;
+use crate::base::units::Bitrate;
 use crate::conference::congestion::{self, Congestion, FeedbackKind, Left};
 use crate::conference::drops::DropReason;
 use crate::conference::engine::Engine;
@@ -72,23 +73,23 @@ impl Engine {
     /// The next datagram of data channels. It does not wait, as SCTP has a window of its own, but video does for it.
     fn write_data(&mut self, now: Instant, id: ParticipantId, buf: &mut [u8]) -> Option<Written> {
         let participant = self.participants.get_mut(id)?;
-        let written = participant.path.and_then(|path| {
-            let len = participant.network.transmit_channels(now, buf)?;
-            Some((path, len))
-        });
-        let Some((path, len)) = written else {
-            participant.egress.data = false;
-            // What was sent has to be acknowledged by some time.
-            let at = participant.network.poll_timeout();
-            participant.timers.set(Timer::Network, at);
-            self.requeue(id);
-            return None;
-        };
-        if let Some(congestion) = &mut participant.egress.congestion {
-            congestion.on_data(now, len + congestion::overhead(&path));
+        while let Some(path) = participant.path
+            && let Some(len) = participant.network.transmit_channels(now, buf)
+        {
+            // What finds no room for its frame is lost like any datagram.
+            let Some(written) = enclose(path, buf, len) else { continue };
+            if let Some(congestion) = &mut participant.egress.congestion {
+                congestion.on_data(now, len + congestion::overhead(&path));
+            }
+            self.sent(id, len);
+            return Some(written);
         }
-        self.sent(id, len);
-        enclose(path, buf, len)
+        participant.egress.data = false;
+        // What was sent has to be acknowledged by some time.
+        let at = participant.network.poll_timeout();
+        participant.timers.set(Timer::Network, at);
+        self.requeue(id);
+        None
     }
 
     /// The next datagram that is not media.
@@ -275,8 +276,10 @@ impl Engine {
         let egress = &mut participant.egress;
         if egress.fitted && egress.congestion.is_none() {
             let random = participant.random.fork(CONGESTION);
-            let known = (egress.transport_seq, participant.ceiling);
-            let congestion = Congestion::new(now, egress.feedback, &self.config, known, random);
+            let least =
+                self.rooms.get(participant.room).map_or(Bitrate::ZERO, |room| room.config.least_video);
+            let (next, bounds) = (egress.transport_seq, (participant.ceiling, least));
+            let congestion = Congestion::new(now, egress.feedback, &self.config, next, bounds, random);
             egress.congestion = Some(Box::new(congestion));
             self.share(now, id);
         }

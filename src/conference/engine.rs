@@ -76,8 +76,8 @@ const END_OF_TIME: Instant = Instant::from_micros(u64::MAX >> 1);
 pub struct Engine {
     pub(super) config: EngineConfig,
     pub(super) dtls: dtls::Context,
-    /// What is negotiated with those who may publish, and with those who may not.
-    pub(super) negotiation: [Arc<negotiation::Config>; 2],
+    /// What is negotiated with participants, by [`Engine::negotiable`].
+    negotiation: [Arc<negotiation::Config>; 4],
     pub(super) redundancy: Option<Redundancy>,
     pub(super) random: Random,
     /// The latest moment seen.
@@ -130,16 +130,17 @@ impl Engine {
             None => dtls::Certificate::generate().map_err(|_| ConfigError::Certificate)?,
         };
         let dtls = dtls::Context::new(config.dtls.clone(), certificate).map_err(ConfigError::Dtls)?;
-        let negotiation = [true, false].map(|publish| {
-            Arc::new(negotiation::Config {
-                codecs: config.codecs.clone(),
-                publish,
-                cryptex: config.cryptex,
-                feedback: config.feedback.clone(),
-                data: config.data,
-                ..negotiation::Config::default()
-            })
-        });
+        let negotiation =
+            [(true, true), (true, false), (false, true), (false, false)].map(|(publish, data)| {
+                Arc::new(negotiation::Config {
+                    codecs: config.codecs.clone(),
+                    publish,
+                    cryptex: config.cryptex,
+                    feedback: config.feedback.clone(),
+                    data: data && config.data,
+                    ..negotiation::Config::default()
+                })
+            });
         let mut random = Random::new(seed);
         Ok(Engine {
             dtls,
@@ -170,6 +171,18 @@ impl Engine {
             drops: DropCounters::new(),
             random,
         })
+    }
+
+    /// What is negotiated with a participant, by whether it may publish and have data channels.
+    pub(super) fn negotiable(&self, publish: bool, data: bool) -> Arc<negotiation::Config> {
+        let [both, publishing, messaging, neither] = &self.negotiation;
+        let config = match (publish, data) {
+            (true, true) => both,
+            (true, false) => publishing,
+            (false, true) => messaging,
+            (false, false) => neither,
+        };
+        config.clone()
     }
 
     /// Shows participants that join from now on this certificate; those that are here keep the one they

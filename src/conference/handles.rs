@@ -82,6 +82,11 @@ impl Engine {
         self.set_engine_ceiling(ceiling);
     }
 
+    /// Bounds the height in pixels of what all participants are sent, as [`Room::set_max_height`] for a room.
+    pub fn set_max_height(&mut self, max_height: Option<u16>) {
+        self.set_engine_max_height(max_height);
+    }
+
     /// A participant by its id; `None` once it left.
     pub fn participant(&mut self, id: ParticipantId) -> Option<Participant<'_>> {
         self.participants.contains(id).then_some(Participant { engine: self, id })
@@ -123,6 +128,18 @@ impl Room<'_> {
     /// Bounds what all of its participants are sent together; `None`: nothing does. Takes effect at once.
     pub fn set_ceiling(&mut self, ceiling: Option<Bitrate>) {
         self.engine.set_room_ceiling(self.id, ceiling);
+    }
+
+    /// Bounds the height in pixels of what its participants are sent, whatever they wish; `None`: nothing does. Takes
+    /// effect at once; [`Allocation::reason`] says [`Limit`](crate::allocation::Reason::Limit).
+    pub fn set_max_height(&mut self, max_height: Option<u16>) {
+        self.engine.set_room_max_height(self.id, max_height);
+    }
+
+    /// Says below which rate for video its participants get sound alone ([`RoomConfig::least_video`]). Takes effect at
+    /// once.
+    pub fn set_least_video(&mut self, least: Bitrate) {
+        self.engine.set_least_video(self.id, least);
     }
 
     /// Sends a message to all participants who have an open data channel of this name; says to how many.

@@ -100,8 +100,7 @@ impl Engine {
         let credentials = self.fresh_credentials(&mut random);
         let ufrag = credentials.ufrag().to_owned();
         let network = Network::new(credentials, self.ice_config(), self.dtls.clone(), random.fork(1));
-        let [publishing, receiving] = &self.negotiation;
-        let negotiable = if config.publish { publishing } else { receiving }.clone();
+        let negotiable = self.negotiable(config.publish, config.data);
         let id = self.participants.insert_with(|_| ParticipantState {
             egress: Egress::default(),
             path: None,
@@ -418,6 +417,7 @@ impl Engine {
             self.fit(now, subscriber);
         }
         let shared = video && self.shares(subscriber);
+        let max_height = self.max_height_for(subscriber);
         let (Some(subscription), Some(source)) =
             (self.subscriptions.get_mut(key), self.sources.get_mut(source_id))
         else {
@@ -427,7 +427,7 @@ impl Engine {
         subscription.rewriter.pause();
         // What is known to take much waits for its share, which is made at once; what is not known begins.
         let awaits_share = shared && !source.ladder.rungs().is_empty();
-        let target = if awaits_share { None } else { subscription.target(&source.ladder) };
+        let target = if awaits_share { None } else { subscription.target(&source.ladder, max_height) };
         subscription.rewriter.set_target(target);
         subscription.granted = target;
         subscription.seat = Some(source.audience.len());

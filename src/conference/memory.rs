@@ -59,6 +59,7 @@ const fn channels() -> usize {
     let received = limits::SCTP_WINDOW as usize
         + limits::CHANNEL_MESSAGE
         + limits::SCTP_PIECES * (2 * 192 + limits::DATAGRAM);
+    // Pieces of a message are some hundred bytes each, more than SCTP_MESSAGE_COST for the longest.
     let sent = limits::SCTP_SEND_BUFFER + limits::SCTP_SEND_BUFFER / 500 * 192;
     let names = limits::SCTP_STREAMS * (2 * limits::CHANNEL_LABEL + 1_024);
     let answers = limits::SCTP_UNPOLLED * 2 * limits::DATAGRAM;

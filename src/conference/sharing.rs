@@ -72,9 +72,10 @@ pub(super) struct Sharing {
     /// What all streams take at most.
     tops: u64,
     caution: Caution,
-    /// Sound, and what was sent again.
+    /// Sound, what was sent again, and data channels.
     pub(super) audio: Spent,
     pub(super) repair: Spent,
+    pub(super) data: Spent,
     measured: Option<Instant>,
     /// Since when more is sent than was guessed of a path that has not shown anything yet.
     trusted: Option<Instant>,
@@ -159,10 +160,11 @@ impl Caution {
 }
 
 impl Sharing {
-    /// Shares what is still to be known; `own` is the participant's own ceiling.
-    pub(super) fn new(own: Option<Bitrate>) -> Self {
+    /// Shares what is still to be known; `own` is the participant's own ceiling, `least_video` what video is worth
+    /// sending from.
+    pub(super) fn new(own: Option<Bitrate>, least_video: Bitrate) -> Self {
         let mut sharing = Sharing {
-            allocator: Allocator::new(allocation::Config::default()),
+            allocator: Allocator::new(allocation::Config { least_video, ..allocation::Config::default() }),
             stale: true,
             budget: None,
             due: None,
@@ -170,6 +172,7 @@ impl Sharing {
             caution: Caution::default(),
             audio: Spent::default(),
             repair: Spent::default(),
+            data: Spent::default(),
             measured: None,
             trusted: None,
             ceilings: [None; 3],
@@ -209,6 +212,7 @@ impl Sharing {
     /// All that would be of use.
     fn wanted(&self) -> Bitrate {
         let all = self.tops.saturating_add(self.audio.rate).saturating_add(self.repair.rate);
+        let all = all.saturating_add(self.data.rate);
         Bitrate::from_bps(all.saturating_add(all / 8))
     }
 
@@ -231,11 +235,14 @@ impl Sharing {
         }
         self.measured = Some(now);
         let before = self.reserve();
-        // Talk has pauses, and goes on at any time: its room is kept for a while. Repair comes in bursts, and counts
-        // on average.
-        let (audio, repair) = (self.audio.take(now - since), self.repair.take(now - since));
+        // Talk has pauses, and goes on at any time: its room is kept for a while. Repair and messages come in bursts, and
+        // count on average.
+        let audio = self.audio.take(now - since);
         self.audio.rate = audio.max(self.audio.rate / 16 * 15);
-        self.repair.rate = self.repair.rate.saturating_mul(3).saturating_add(repair) / 4;
+        for bursts in [&mut self.repair, &mut self.data] {
+            let rate = bursts.take(now - since);
+            bursts.rate = bursts.rate.saturating_mul(3).saturating_add(rate) / 4;
+        }
         self.allocator.set_reserve(Bitrate::from_bps(self.reserve()));
         self.reserve() != before
     }
@@ -249,7 +256,7 @@ impl Sharing {
     /// bursts, and does not last.
     fn reserve(&self) -> u64 {
         let most = self.budget.map_or(u64::MAX, |budget| budget.as_bps() / 100 * limits::REPAIR_SHARE);
-        self.audio.rate.saturating_add(self.repair.rate.min(most))
+        self.audio.rate.saturating_add(self.data.rate).saturating_add(self.repair.rate.min(most))
     }
 
     /// What began before its rate was known goes on for a moment though it is more than was guessed of the path: the
@@ -313,6 +320,18 @@ fn options(ladder: &Ladder, wish: &Wish, mean: usize) -> Options {
     rungs.collect()
 }
 
+/// Why there is no more of a source than so many of its layers.
+fn reason_for(ladder: &Ladder, wish: &Wish, allowed: usize) -> Reason {
+    let wished = ladder.options(wish).count();
+    if allowed < wished {
+        Reason::Limit
+    } else if wished < ladder.rungs().len() {
+        Reason::Wish
+    } else {
+        Reason::All
+    }
+}
+
 impl Engine {
     /// Shares what a participant's path carries, as it is believed now, and asks for what is worth proving.
     pub(super) fn share(&mut self, now: Instant, id: ParticipantId) {
@@ -339,6 +358,7 @@ impl Engine {
         let Some(participant) = self.participants.get(id) else { return };
         let Some(congestion) = participant.egress.congestion.as_deref() else { return };
         let (mean, mut tops) = (congestion.mean(), 0);
+        let max_height = self.max_height_for(id);
         for at in 0..participant.subscriptions.len() {
             let key = self.participants.get(id).and_then(|one| one.subscriptions.get(at)).copied();
             let Some(key) = key else { break };
@@ -347,19 +367,19 @@ impl Engine {
                 let seated = subscription.seat.is_some() && !subscription.hidden;
                 let shared = source.info.kind == MediaKind::Video && !source.ladder.rungs().is_empty();
                 (seated && shared).then_some(())?;
-                let options = options(&source.ladder, &subscription.wish, mean);
+                let options = options(&source.ladder, &subscription.wish_within(max_height), mean);
                 let forwarded = subscription.granted.map(|layer| source.ladder.clip(layer));
                 let place = options.iter().position(|(layer, _)| Some(*layer) == forwarded);
-                let wished = options.len() < source.ladder.rungs().len();
-                Some((options, place, wished, self.class_of(id, subscription.source)))
+                let most = reason_for(&source.ladder, &subscription.wish, options.len());
+                Some((options, place, most, self.class_of(id, subscription.source)))
             });
             let Some(sharing) = self.sharing_mut(id) else { return };
             match declared {
-                Some((options, forwarded, wished, class)) => {
+                Some((options, forwarded, most, class)) => {
                     tops += options.iter().map(|(_, layer)| layer.rate.as_bps()).max().unwrap_or_default();
                     let layers: SmallVec<[_; limits::RUNGS]> =
                         options.into_iter().map(|(_, layer)| layer).collect();
-                    let stream = Stream { class, weight: USUAL_WEIGHT, layers: &layers, forwarded, wished };
+                    let stream = Stream { class, weight: USUAL_WEIGHT, layers: &layers, forwarded, most };
                     sharing.allocator.set_stream(key, stream);
                 }
                 None => {
@@ -389,9 +409,10 @@ impl Engine {
         else {
             return;
         };
+        let max_height = self.max_height_for(id);
         let Some(subscription) = self.subscriptions.get(change.key) else { return };
         let Some(source) = self.sources.get(subscription.source) else { return };
-        let options = options(&source.ladder, &subscription.wish, mean);
+        let options = options(&source.ladder, &subscription.wish_within(max_height), mean);
         let layer = change.grant.layer.and_then(|place| options.get(place)).map(|(layer, _)| *layer);
         let layer = layer.map(|layer| source.ladder.reach(layer));
         self.set_target(now, change.key, layer, change.grant.reason, Some(change.grant.basis));
@@ -427,10 +448,15 @@ impl Engine {
         let Some(subscription) = self.subscriptions.get(key) else { return };
         let subscriber = subscription.subscriber;
         let Some(source) = self.sources.get(subscription.source) else { return };
-        let wished = subscription.target(&source.ladder);
+        let max_height = self.max_height_for(subscriber);
+        let wished = subscription.target(&source.ladder, max_height);
         let shared = source.info.kind == MediaKind::Video && !source.ladder.rungs().is_empty();
-        let reason =
-            if wished.is_none() || subscription.wish != Wish::default() { Reason::Wish } else { Reason::All };
+        let allowed = source.ladder.options(&subscription.wish_within(max_height)).count();
+        let reason = if wished.is_none() {
+            Reason::Wish
+        } else {
+            reason_for(&source.ladder, &subscription.wish, allowed)
+        };
         if !(shared && self.touch(now, subscriber)) || wished.is_none() {
             self.set_target(now, key, wished, reason, None);
         }
@@ -589,6 +615,48 @@ impl Engine {
     pub(super) fn set_engine_ceiling(&mut self, ceiling: Option<Bitrate>) {
         (self.config.ceiling, self.divided) = (ceiling, Some(self.now));
         self.divide(self.now, Ceiling::Engine, ceiling, &self.everybody());
+    }
+
+    /// The height that a participant is sent at most, by its room and by the engine.
+    pub(super) fn max_height_for(&self, id: ParticipantId) -> Option<u16> {
+        let room = self.participants.get(id).and_then(|participant| self.rooms.get(participant.room));
+        let heights = [self.config.max_height, room.and_then(|room| room.config.max_height)];
+        heights.into_iter().flatten().min()
+    }
+
+    /// Bounds the height of what the participants of a room are sent.
+    pub(super) fn set_room_max_height(&mut self, id: RoomId, max_height: Option<u16>) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        room.config.max_height = max_height;
+        let participants = room.participants.clone();
+        self.retarget_all(&participants);
+    }
+
+    /// Bounds the height of what all participants are sent.
+    pub(super) fn set_engine_max_height(&mut self, max_height: Option<u16>) {
+        self.config.max_height = max_height;
+        self.retarget_all(&self.everybody());
+    }
+
+    fn retarget_all(&mut self, participants: &[ParticipantId]) {
+        for id in participants {
+            let Some(participant) = self.participants.get(*id) else { continue };
+            for key in participant.subscriptions.clone() {
+                self.retarget(self.now, key);
+            }
+        }
+    }
+
+    /// Says below which rate for video the participants of a room get none.
+    pub(super) fn set_least_video(&mut self, id: RoomId, least: Bitrate) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        room.config.least_video = least;
+        for participant in room.participants.clone() {
+            if let Some(sharing) = self.sharing_mut(participant) {
+                sharing.allocator.set_least_video(least);
+                self.touch(self.now, participant);
+            }
+        }
     }
 
     fn everybody(&self) -> Vec<ParticipantId> {

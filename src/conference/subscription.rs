@@ -160,9 +160,15 @@ impl Subscription {
         }
     }
 
-    /// The layer that it is to get of what there is.
-    pub(super) fn target(&self, ladder: &Ladder) -> Option<Layer> {
-        ladder.choose(&self.wish).filter(|_| !self.hidden)
+    /// The layer that it is to get of what there is, within the height that is allowed.
+    pub(super) fn target(&self, ladder: &Ladder, max_height: Option<u16>) -> Option<Layer> {
+        ladder.choose(&self.wish_within(max_height)).filter(|_| !self.hidden)
+    }
+
+    /// What is wished for, within the height that is allowed.
+    pub(super) fn wish_within(&self, max_height: Option<u16>) -> Wish {
+        let heights = [self.wish.max_height, max_height];
+        Wish { max_height: heights.into_iter().flatten().min(), ..self.wish }
     }
 
     /// What goes on under its SSRCs without it; `left` is the last that it sent, in its own time, and so many

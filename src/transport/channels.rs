@@ -50,7 +50,7 @@ pub enum OpenError {
     /// Its stream is another channel's, or none.
     #[error("the stream is in use")]
     StreamInUse,
-    /// The participant has left, or the engine takes no data channels.
+    /// The participant has left, it may have no data channels, or what carries them has ended.
     #[error("there are no data channels")]
     Unavailable,
 }
@@ -212,6 +212,14 @@ impl Channels {
         self.association.is_some()
     }
 
+    /// The association is over, and no other one begins before DTLS or the description does: what it still has to say
+    /// is said, and what was to come does not.
+    fn lose(&mut self, reason: sctp::EndReason) {
+        let live = self.channels.drain(..).filter(|channel| channel.state != State::Closing);
+        let reason = CloseReason::Lost(reason);
+        self.events.extend(live.map(|channel| Event::Closed { channel: channel.id, reason }));
+    }
+
     /// Nothing carries packets any more: what had a stream is closed.
     pub(crate) fn end(&mut self, reason: CloseReason) {
         self.association = None;
@@ -225,6 +233,7 @@ impl Channels {
     }
 
     pub(crate) fn handle_packet(&mut self, now: Instant, data: &[u8]) {
+        // Until DTLS has been seen to carry it there is nothing of it.
         let Some(association) = &mut self.association else { return };
         if let Err(refusal) = association.handle_packet(now, data)
             && self.events.len() < limits::CHANNEL_EVENTS
@@ -277,7 +286,10 @@ impl Channels {
                         self.events.push_back(Event::Drained { channel });
                     }
                 }
-                sctp::Event::Ended(reason) => self.end(CloseReason::Lost(reason)),
+                sctp::Event::Dropped(reason) => {
+                    self.events.push_back(Event::Refused(Refusal::Sctp(sctp::Refusal::Dropped(reason))));
+                }
+                sctp::Event::Ended(reason) => self.lose(reason),
             }
         }
     }
@@ -310,7 +322,7 @@ impl Channels {
         if stream % 2 == self.parity || self.of_stream(stream).is_some() {
             return self.refuse(stream, Refusal::Misplaced);
         }
-        if self.live() >= limits::CHANNELS {
+        if self.is_full() {
             return self.refuse(stream, Refusal::TooMany);
         }
         let config = ChannelConfig {
@@ -364,7 +376,10 @@ impl Channels {
         if config.label.len().max(config.protocol.len()) > limits::CHANNEL_LABEL {
             return Err(OpenError::TooLong);
         }
-        if self.live() >= limits::CHANNELS {
+        if self.association.as_ref().is_some_and(sctp::Association::is_ended) {
+            return Err(OpenError::Unavailable);
+        }
+        if self.is_full() {
             return Err(OpenError::LimitReached);
         }
         if config.negotiated.is_some_and(|stream| stream == u16::MAX || self.of_stream(stream).is_some()) {
@@ -401,8 +416,11 @@ impl Channels {
         (channel.stream, channel.state) = (Some(stream), State::Opening);
         let ChannelConfig { label, protocol, delivery, .. } = channel.config.clone();
         let open = Open { delivery, priority: 256, label: &label, protocol: &protocol };
-        if self.say(stream, &Message::Open(open)).is_err() {
-            self.close(id, CloseReason::SlowReader);
+        match self.say(stream, &Message::Open(open)) {
+            Ok(()) => {}
+            Err(sctp::SendError::BufferFull) => self.close(id, CloseReason::SlowReader),
+            // The peer has used a number of ours.
+            Err(_) => self.close(id, CloseReason::Protocol),
         }
     }
 
@@ -429,7 +447,8 @@ impl Channels {
             if text { (ppid::STRING, ppid::STRING_EMPTY) } else { (ppid::BINARY, ppid::BINARY_EMPTY) };
         let nothing = Bytes::from_static(&[0]);
         let (kind, data) = if data.is_empty() { (empty, &nothing) } else { (kind, data) };
-        let sent = if association.buffered_on(stream) + data.len() > limits::CHANNEL_BUFFER {
+        let weight = association.weight_on(stream) + data.len() + limits::SCTP_MESSAGE_COST;
+        let sent = if weight > limits::CHANNEL_BUFFER {
             Err(sctp::SendError::BufferFull)
         } else {
             association.send(stream, kind, data, delivery)
@@ -485,8 +504,10 @@ impl Channels {
         open.find(|channel| channel.config.label == label).map(|channel| channel.id)
     }
 
-    fn live(&self) -> usize {
-        self.channels.iter().filter(|channel| channel.state != State::Closing).count()
+    /// Whether there are as many channels as there may be, or as many streams with those that are being closed.
+    fn is_full(&self) -> bool {
+        let live = self.channels.iter().filter(|channel| channel.state != State::Closing).count();
+        live >= limits::CHANNELS || self.channels.len() >= limits::SCTP_STREAMS
     }
 
     fn get(&mut self, id: ChannelId) -> Option<&mut Channel> {

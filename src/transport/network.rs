@@ -404,6 +404,7 @@ impl Network {
         if self.data && self.keys.is_some() && !channels.is_begun() {
             let label = self.random.next_u64();
             channels.connect(association.role(), association.max_data(), self.random.fork(label), now);
+            channels.handle_timeout(now);
         }
     }
 

@@ -380,8 +380,9 @@ impl Thread {
             label: label.to_string(),
             publish: part != Part::Viewer,
             receive: part != Part::Publisher,
-            // WHIP and WHEP have one offer and one answer.
+            // WHIP and WHEP have one offer and one answer, and are about media.
             renegotiates: part == Part::Page,
+            data: part == Part::Page,
             ..ParticipantConfig::default()
         };
         let joined = id.and_then(|id| {

@@ -147,7 +147,8 @@ impl Congestion {
         now: Instant,
         kind: FeedbackKind,
         config: &EngineConfig,
-        (next, ceiling): (u64, Option<Bitrate>),
+        next: u64,
+        (ceiling, least_video): (Option<Bitrate>, Bitrate),
         random: Random,
     ) -> Self {
         let bounds = match (kind, config.estimate, config.blind_rate) {
@@ -171,7 +172,7 @@ impl Congestion {
             departures: Departures::new(next),
             clock,
             bounds,
-            sharing: (kind != FeedbackKind::None).then(|| Sharing::new(ceiling)),
+            sharing: (kind != FeedbackKind::None).then(|| Sharing::new(ceiling, least_video)),
             demand: Demand::default(),
             told: (Bitrate::ZERO, bwe::Cause::Start),
             proving: (config.decisions > 0).then(Proving::default),
@@ -399,7 +400,7 @@ impl Congestion {
     pub(super) fn on_data(&mut self, now: Instant, bytes: usize) {
         self.pacer.on_sent(now, Class::Urgent, bytes);
         if let Some(sharing) = &mut self.sharing {
-            sharing.audio.add(bytes);
+            sharing.data.add(bytes);
         }
     }
 

@@ -208,6 +208,7 @@ fn name_of_reason(reason: Reason) -> &'static str {
     match reason {
         Reason::All => "all",
         Reason::Wish => "wish",
+        Reason::Limit => "limit",
         Reason::Budget => "budget",
         Reason::Ceiling => "ceiling",
         Reason::Threshold => "threshold",
@@ -387,9 +388,16 @@ mod tests {
         ]
         .map(name_of_cause);
         let modes = [Mode::Rise, Mode::Drain, Mode::Trial, Mode::Contest, Mode::Check].map(name_of_mode);
-        let reasons =
-            [Reason::All, Reason::Wish, Reason::Budget, Reason::Ceiling, Reason::Threshold, Reason::Waiting]
-                .map(name_of_reason);
+        let reasons = [
+            Reason::All,
+            Reason::Wish,
+            Reason::Limit,
+            Reason::Budget,
+            Reason::Ceiling,
+            Reason::Threshold,
+            Reason::Waiting,
+        ]
+        .map(name_of_reason);
         let classes = Class::ORDER.map(name_of_class);
         let needs = [
             KeyFrameReason::Switch,

@@ -73,6 +73,8 @@ pub enum Reason {
     All,
     /// It is all that its subscriber wishes.
     Wish,
+    /// It is all that its room or the engine allows.
+    Limit,
     /// The budget has no room for more.
     Budget,
     /// The ceiling has no room for more; the budget might.
@@ -204,6 +206,11 @@ impl<K: Copy + Ord> Allocator<K> {
     /// What it takes away was not lost: lifted again, it is given back at once.
     pub fn set_ceiling(&mut self, ceiling: Option<Bitrate>) {
         self.ceiling = ceiling;
+    }
+
+    /// With less than this for video there is none from now on ([`Config::least_video`]).
+    pub fn set_least_video(&mut self, least: Bitrate) {
+        self.config.least_video = least;
     }
 
     /// What goes first: sound, repair, headers.
@@ -480,8 +487,7 @@ impl View {
             self.reserve.saturating_add(self.video).saturating_add(more)
         });
         let reason = match with_next {
-            None if entry.wished => Reason::Wish,
-            None => Reason::All,
+            None => entry.most,
             Some(_) if self.dark => Reason::Threshold,
             Some(total) if total <= self.budget => Reason::Waiting,
             Some(_) if self.capped => Reason::Ceiling,

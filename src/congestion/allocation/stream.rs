@@ -1,5 +1,6 @@
 //! One stream of an allocator: its layers, what each is worth, and which one it has.
 
+use super::Reason;
 use super::menu::{Level, MOST_RATE, Menu, Step};
 use super::patience::Moves;
 use crate::base::limits;
@@ -42,8 +43,8 @@ pub struct Stream<'a> {
     pub layers: &'a [Layer],
     /// The layer that it is to have now by the caller's knowledge, as a place in `layers`: the one last granted.
     pub forwarded: Option<usize>,
-    /// There would be more layers but for its subscriber's wish.
-    pub wished: bool,
+    /// Why there are no more layers: [`Reason::All`], [`Reason::Wish`] or [`Reason::Limit`].
+    pub most: Reason,
 }
 
 /// A layer that can be chosen.
@@ -71,7 +72,7 @@ pub(super) struct Entry<K> {
     pub(super) key: K,
     /// The level that it has: 0 is nothing, 1 its first layer.
     pub(super) held: u8,
-    pub(super) wished: bool,
+    pub(super) most: Reason,
     /// The layer that was told last.
     pub(super) told: Option<usize>,
     /// Until when it does not go up.
@@ -91,7 +92,7 @@ impl<K> Entry<K> {
         let mut entry = Entry {
             key,
             held: 0,
-            wished: false,
+            most: Reason::All,
             told: None,
             waits: None,
             moves: Moves::default(),
@@ -113,7 +114,7 @@ impl<K> Entry<K> {
             // It is another matter now.
             (self.class, self.weight, self.moves) = (class, weight, Moves::default());
         }
-        self.wished = stream.wished;
+        self.most = stream.most;
         self.climb(stream.layers);
         let forwarded = stream.forwarded.and_then(|place| stream.layers.get(place));
         let rate = forwarded.map(|layer| bounded(layer.rate));

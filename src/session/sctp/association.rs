@@ -1,18 +1,21 @@
 //! One association: the handshake, then the library's, behind the guard.
 
+use super::backlog::Backlogs;
 use super::guard::{Guard, House, Shown};
-use super::handshake::{Handshake, Reply, Step, cookie_ack};
+use super::handshake::{Handshake, Step, cookie_ack};
 use super::outcome::{Drop, EndReason, Refusal, SendError};
+use super::outgoing::{acknowledges, fitted};
 use crate::base::limits;
 use crate::base::random::Random;
 use crate::base::time::{Instant, clock};
 use crate::wire::dcep::{Delivery, Reliability, ppid};
-use crate::wire::sctp::{Chunks, Init, Packet, PacketWriter, Ports, Sack, kind};
+use crate::wire::sctp::{Init, Packet, PacketWriter, Ports, kind};
 use bytes::Bytes;
 use sctp_proto::{
     ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Payload, PayloadProtocolIdentifier,
     ReliabilityType, StreamEvent, TransportConfig,
 };
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -75,6 +78,8 @@ pub enum Event {
         /// Which.
         stream: u16,
     },
+    /// A message was dropped: nobody knows what it is.
+    Dropped(Drop),
     /// It is over. Nothing follows.
     Ended(EndReason),
 }
@@ -87,6 +92,8 @@ pub struct Association {
     events: VecDeque<Event>,
     /// Streams with messages to fetch, in the order in which they had them.
     readable: VecDeque<u16>,
+    /// The latest moment seen.
+    now: Instant,
 }
 
 enum Phase {
@@ -99,9 +106,14 @@ enum Phase {
 struct Established {
     ours: Init,
     peer: Init,
+    /// Of packets of the peer's.
+    ports: Ports,
     endpoint: Endpoint,
     inner: sctp_proto::Association,
     guard: Guard,
+    backlogs: Backlogs,
+    /// Streams that are closed once nothing waits on them: until then they are read, and what comes is of no use.
+    closing: Vec<u16>,
 }
 
 /// The library wants to know where its packets go; here they go into DTLS.
@@ -117,6 +129,7 @@ impl Association {
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
             readable: VecDeque::new(),
+            now,
         }
     }
 
@@ -125,6 +138,7 @@ impl Association {
     /// # Errors
     /// Why it, or the last chunk that was left out of it, was dropped; the rest of it is taken.
     pub fn handle_packet(&mut self, now: Instant, data: &[u8]) -> Result<(), Refusal> {
+        self.now = self.now.max(now);
         let packet = Packet::parse(data).map_err(|error| Refusal::Malformed(error.fault))?;
         let expected = Ports { source: self.config.peer_port, destination: self.config.port };
         if packet.ports() != expected {
@@ -143,17 +157,13 @@ impl Association {
             return Err(Refusal::Dropped(Drop::Tag));
         }
         let shaken = self.shake(now, &packet)?;
-        match &mut self.phase {
-            Phase::Established(_) => self.show(now, &packet, shaken),
-            _ => Ok(()),
-        }
+        self.show(now, &packet, shaken)
     }
 
     /// What a packet does to a handshake, or what it still wants of one that is over: how many of its chunks were for
     /// that.
     fn shake(&mut self, now: Instant, packet: &Packet<'_>) -> Result<usize, Refusal> {
         let Some(chunk) = packet.chunks().next() else { return Ok(0) };
-        let ports = self.ports();
         let mut reply = None;
         let result = match &mut self.phase {
             Phase::Handshake(_) if chunk.kind == kind::ABORT => {
@@ -188,7 +198,7 @@ impl Association {
             Phase::Ended => Ok(0),
         };
         if let Some(reply) = reply {
-            self.push(&reply, ports);
+            self.push(reply.write(self.ports()));
         }
         result
     }
@@ -197,49 +207,55 @@ impl Association {
         Ports { source: self.config.port, destination: self.config.peer_port }
     }
 
-    fn push(&mut self, reply: &Reply, ports: Ports) {
-        // A reply that finds no room is asked for again.
-        if self.outgoing.len() < limits::SCTP_UNPOLLED {
-            self.outgoing.push_back(reply.write(ports).into());
+    /// Queues an answer, if there is room; one that finds none is asked for again.
+    fn push(&mut self, packet: Vec<u8>) -> bool {
+        let fits = self.outgoing.len() < limits::SCTP_UNPOLLED;
+        if fits {
+            self.outgoing.push_back(packet.into());
         }
+        fits
     }
 
     /// The library goes on from here.
     fn establish(&mut self) {
-        let ended = Phase::Ended;
-        let Phase::Handshake(handshake) = std::mem::replace(&mut self.phase, ended) else { return };
-        let established = handshake
-            .into_ends()
-            .and_then(|(ours, peer)| Established::new(&self.config, ours, peer).map(Box::new));
-        match established {
+        let Phase::Handshake(handshake) = std::mem::replace(&mut self.phase, Phase::Ended) else { return };
+        let Some((ours, peer)) = handshake.into_ends() else { return };
+        let tag = peer.tag;
+        match Established::new(&self.config, ours, peer) {
             Some(established) => {
-                self.phase = Phase::Established(established);
+                self.phase = Phase::Established(Box::new(established));
                 self.events.push_back(Event::Connected);
                 self.pump();
             }
-            None => self.end(EndReason::Protocol, None),
+            // A number or tag that the library does not begin with.
+            None => {
+                self.abort(tag, cause::OUT_OF_RESOURCE);
+                self.events.push_back(Event::Ended(EndReason::Protocol));
+            }
         }
     }
 
     /// Shows the library what it may see of a packet, but for its first chunks.
     fn show(&mut self, now: Instant, packet: &Packet<'_>, shaken: usize) -> Result<(), Refusal> {
         let Phase::Established(established) = &mut self.phase else { return Ok(()) };
-        let Established { guard, inner, endpoint, .. } = &mut **established;
-        // A reference is all that looking for a stream takes, but the library wants more.
-        let streams = inner.stream_ids();
-        let has_stream = |id| streams.contains(&id);
         let house = House {
             behind: !self.readable.is_empty(),
             full: self.events.len() >= limits::SCTP_EVENTS,
-            has_room: &|id| has_stream(id) || streams.len() < limits::SCTP_STREAMS,
-            has_stream: &has_stream,
+            streams: &established.inner.stream_ids(),
         };
-        let Shown { packets, refused, end } = guard.show(packet, shaken, &house);
-        let std_now = clock().to_std(now);
-        for bytes in packets.into_iter().flatten() {
-            let event = endpoint.handle(std_now, NOWHERE, None, None, bytes.into());
-            if let Some((_, DatagramEvent::AssociationEvent(event))) = event {
-                inner.handle_event(event);
+        let Shown { packets, heartbeats, reset, mut refused, end } =
+            established.guard.show(packet, shaken, &house);
+        for stream in reset {
+            let weight = established.weight(stream);
+            established.backlogs.orphan(stream, weight);
+        }
+        packets.into_iter().for_each(|packet| established.feed(now, packet));
+        let tag = established.peer.tag;
+        for value in heartbeats {
+            let mut writer = PacketWriter::new(self.ports(), tag);
+            writer.chunk(kind::HEARTBEAT_ACK, 0, &value);
+            if !self.push(writer.finish()) {
+                refused = Some(Refusal::Dropped(Drop::Unpolled));
             }
         }
         self.pump();
@@ -259,28 +275,27 @@ impl Association {
     /// Takes over what the library has to say.
     fn pump(&mut self) {
         let Phase::Established(established) = &mut self.phase else { return };
-        let Established { inner, guard, .. } = &mut **established;
+        let Established { inner, guard, backlogs, closing, .. } = &mut **established;
         let mut lost = false;
+        let mut drained: SmallVec<[u16; 4]> = SmallVec::new();
         while let Some(event) = inner.poll() {
             match event {
-                sctp_proto::Event::Stream(StreamEvent::Readable { id }) => {
-                    if !self.readable.contains(&id) {
-                        self.readable.push_back(id);
-                    }
+                sctp_proto::Event::Stream(StreamEvent::Readable { id }) if !self.readable.contains(&id) => {
+                    self.readable.push_back(id);
                 }
                 sctp_proto::Event::Stream(StreamEvent::Finished { id }) => {
                     self.readable.retain(|stream| *stream != id);
+                    guard.on_closed(id);
                     self.events.push_back(Event::Closed { stream: id });
                 }
-                sctp_proto::Event::Stream(
-                    StreamEvent::ResetComplete { id } | StreamEvent::ResetFailed { id, .. },
-                ) => {
+                sctp_proto::Event::Stream(StreamEvent::ResetComplete { id }) => {
                     guard.on_reset();
+                    backlogs.release(id);
                     self.events.push_back(Event::Released { stream: id });
                 }
-                sctp_proto::Event::Stream(StreamEvent::BufferedAmountLow { id }) => {
-                    self.events.push_back(Event::Drained { stream: id });
-                }
+                // Its number is of no use any more.
+                sctp_proto::Event::Stream(StreamEvent::ResetFailed { .. }) => guard.on_reset(),
+                sctp_proto::Event::Stream(StreamEvent::BufferedAmountLow { id }) => drained.push(id),
                 sctp_proto::Event::AssociationLost { .. } | sctp_proto::Event::HandshakeFailed { .. } => {
                     lost = true;
                 }
@@ -288,6 +303,16 @@ impl Association {
             }
         }
         while inner.accept_stream().is_some() {}
+        // The library tells them in the order of a table of its own.
+        drained.sort_unstable();
+        self.events.extend(drained.into_iter().map(|stream| Event::Drained { stream }));
+        closing.retain(|stream| match inner.stream(*stream) {
+            Ok(mut open) if open.buffered_amount().is_ok_and(|waiting| waiting == 0) => {
+                let _ = open.close();
+                false
+            }
+            open => open.is_ok(),
+        });
         if lost {
             let shutdown = guard.is_shutdown();
             let reason = if shutdown { EndReason::Shutdown } else { EndReason::Protocol };
@@ -298,25 +323,30 @@ impl Association {
     /// Ends, with an ABORT for a cause of ours.
     fn end(&mut self, reason: EndReason, cause: Option<u16>) {
         let phase = std::mem::replace(&mut self.phase, Phase::Ended);
+        if matches!(phase, Phase::Ended) {
+            return;
+        }
         self.outgoing.clear();
+        self.readable.clear();
         if let (Phase::Established(established), Some(cause)) = (&phase, cause) {
-            let mut writer = PacketWriter::new(self.ports(), established.peer.tag);
-            let [high, low] = cause.to_be_bytes();
-            writer.chunk(kind::ABORT, 0, &[high, low, 0, 4]);
-            self.outgoing.push_back(writer.finish().into());
+            self.abort(established.peer.tag, cause);
         }
-        if !matches!(phase, Phase::Ended) {
-            self.readable.clear();
-            self.events.push_back(Event::Ended(reason));
-        }
+        self.events.push_back(Event::Ended(reason));
+    }
+
+    fn abort(&mut self, tag: u32, cause: u16) {
+        let mut writer = PacketWriter::new(self.ports(), tag);
+        let [high, low] = cause.to_be_bytes();
+        writer.chunk(kind::ABORT, 0, &[high, low, 0, 4]);
+        self.outgoing.push_back(writer.finish().into());
     }
 
     /// Does what is due; early calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let ports = self.ports();
+        self.now = self.now.max(now);
         match &mut self.phase {
             Phase::Handshake(handshake) => match handshake.handle_timeout(now) {
-                Ok(Some(reply)) => self.push(&reply, ports),
+                Ok(Some(reply)) => drop(self.push(reply.write(self.ports()))),
                 Ok(None) => {}
                 Err(()) => self.end(EndReason::Timeout, None),
             },
@@ -341,10 +371,11 @@ impl Association {
 
     /// Writes the next packet at the start of `buf`, which must hold [`Config::packet`] bytes: a shorter one loses it.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<usize> {
-        if let Phase::Established(established) = &mut self.phase {
-            established.guard.on_polled();
-        }
+        self.now = self.now.max(now);
         if self.outgoing.is_empty() {
+            if let Phase::Established(established) = &mut self.phase {
+                established.guard.on_polled();
+            }
             self.gather(now);
         }
         loop {
@@ -366,15 +397,10 @@ impl Association {
         let Some(transmit) = inner.poll_transmit(clock().to_std(now)) else { return };
         let Payload::RawEncode(packets) = transmit.payload else { return };
         for packet in packets {
-            let chunks = packet.get(12..).unwrap_or_default();
-
-            let sacks = Chunks::new(chunks).map(|chunk| (chunk.kind, Sack::parse(chunk.value).ok()));
-            guard.on_sent(sacks);
-            if packet.len() <= self.config.packet {
-                self.outgoing.push_back(packet);
-            } else {
-                self.outgoing.extend(split(&packet, self.config.packet));
+            if let Some(sack) = acknowledges(&packet) {
+                guard.on_acknowledged(&sack);
             }
+            self.outgoing.extend(fitted(packet, self.config.packet));
         }
         self.pump();
     }
@@ -405,7 +431,13 @@ impl Association {
         loop {
             let Phase::Established(established) = &mut self.phase else { return None };
             let chunks = established.inner.stream(stream).ok()?.read_sctp().ok()??;
-            established.guard.on_read(chunks.chunks.len());
+            established.guard.on_read(chunks.chunks.len(), chunks.len());
+            if established.guard.has_news() {
+                established.tell_window(self.now);
+            }
+            if established.closing.contains(&stream) {
+                continue;
+            }
             let mut data = vec![0; chunks.len()];
             let ppid = match chunks.ppi {
                 PayloadProtocolIdentifier::Dcep => ppid::DCEP,
@@ -413,8 +445,7 @@ impl Association {
                 PayloadProtocolIdentifier::Binary => ppid::BINARY,
                 PayloadProtocolIdentifier::StringEmpty => ppid::STRING_EMPTY,
                 PayloadProtocolIdentifier::BinaryEmpty => ppid::BINARY_EMPTY,
-                // Nobody knows what it is.
-                PayloadProtocolIdentifier::Unknown => continue,
+                PayloadProtocolIdentifier::Unknown => return Some(Event::Dropped(Drop::Protocol)),
             };
             chunks.read(&mut data).ok()?;
             return Some(Event::Message { stream, ppid, data: data.into() });
@@ -436,10 +467,13 @@ impl Association {
         if data.len() > self.config.peer_message.min(limits::CHANNEL_MESSAGE) {
             return Err(SendError::TooLong);
         }
-        if self.buffered() + data.len() > limits::SCTP_SEND_BUFFER {
+        if self.weight() + data.len() + limits::SCTP_MESSAGE_COST > limits::SCTP_SEND_BUFFER {
             return Err(SendError::BufferFull);
         }
         let Phase::Established(established) = &mut self.phase else { return Err(SendError::NotConnected) };
+        if established.closing.contains(&stream) {
+            return Err(SendError::StreamClosed);
+        }
         let inner = &mut established.inner;
         let ppi = PayloadProtocolIdentifier::from(ppid);
         if inner.stream(stream).is_err() {
@@ -457,6 +491,7 @@ impl Association {
             .and_then(|()| opened.set_default_payload_type(ppi))
             .and_then(|()| opened.write_chunks(&mut [data.clone()]))
             .map_err(|_| SendError::StreamClosed)?;
+        established.backlogs.push(stream, data.len());
         Ok(())
     }
 
@@ -473,16 +508,33 @@ impl Association {
         buffered(&mut established.inner, stream)
     }
 
-    /// Closes a stream: what waits is still sent, nothing more is taken or read. [`Event::Closed`] and
-    /// [`Event::Released`] follow when the peer has agreed.
+    /// What waits on all streams, each message with [`limits::SCTP_MESSAGE_COST`] more, and what the peer has not
+    /// acknowledged of streams that it reset: what [`limits::SCTP_SEND_BUFFER`] bounds.
+    pub fn weight(&mut self) -> usize {
+        let Phase::Established(established) = &mut self.phase else { return 0 };
+        let streams = established.inner.stream_ids();
+        let waiting: usize = streams.into_iter().map(|id| established.weight(id)).sum();
+        waiting + established.backlogs.orphaned()
+    }
+
+    /// What waits on one stream, likewise.
+    pub fn weight_on(&mut self, stream: u16) -> usize {
+        let Phase::Established(established) = &mut self.phase else { return 0 };
+        established.weight(stream)
+    }
+
+    /// Closes a stream: what waits is still sent, nothing more is taken, and what comes is of no use. [`Event::Closed`]
+    /// and [`Event::Released`] follow when the peer has agreed.
     pub fn close(&mut self, stream: u16) {
         if let Phase::Established(established) = &mut self.phase
-            && let Ok(mut open) = established.inner.stream(stream)
+            && !established.closing.contains(&stream)
         {
-            // Before it is established there is no stream.
-            let _ = open.close();
+            if established.inner.stream(stream).is_err() {
+                // Nothing was said on it so far: there is something to close all the same.
+                let _ = established.inner.open_stream(stream, PayloadProtocolIdentifier::Binary);
+            }
+            established.closing.push(stream);
         }
-        self.readable.retain(|readable| *readable != stream);
         self.pump();
     }
 
@@ -495,21 +547,6 @@ impl Association {
     pub fn is_ended(&self) -> bool {
         matches!(self.phase, Phase::Ended)
     }
-}
-
-/// The chunks of a packet in as many as it takes: the library forgets what padding adds to small ones.
-fn split(packet: &[u8], most: usize) -> Vec<Bytes> {
-    let Ok(packet) = Packet::parse(packet) else { return Vec::new() };
-    let new = || PacketWriter::new(packet.ports(), packet.verification_tag());
-    let (mut packets, mut writer) = (Vec::new(), new());
-    for chunk in packet.chunks() {
-        if !writer.is_empty() && writer.len_with(&chunk) > most {
-            packets.push(std::mem::replace(&mut writer, new()).finish().into());
-        }
-        writer.copy(&chunk);
-    }
-    packets.push(writer.finish().into());
-    packets
 }
 
 fn buffered(inner: &mut sctp_proto::Association, stream: u16) -> usize {
@@ -546,8 +583,33 @@ impl Established {
         let mut client = ClientConfig::new().with_snap(chunk(&ours), chunk(&peer));
         client.transport = transport;
         let (_, inner) = endpoint.connect(client, NOWHERE).ok()?;
-        let guard = Guard::new(peer.tsn);
-        Some(Established { ours, peer, endpoint, inner, guard })
+        let guard = Guard::new(peer.tsn, peer.forward_tsn);
+        let (backlogs, closing) = Default::default();
+        let ports = Ports { source: config.peer_port, destination: config.port };
+        Some(Established { ours, peer, ports, endpoint, inner, guard, backlogs, closing })
+    }
+
+    /// Hands the library a packet.
+    fn feed(&mut self, now: Instant, packet: Vec<u8>) {
+        let event = self.endpoint.handle(clock().to_std(now), NOWHERE, None, None, packet.into());
+        if let Some((_, DatagramEvent::AssociationEvent(event))) = event {
+            self.inner.handle_event(event);
+        }
+    }
+
+    /// Has the library tell the peer how much room there is, as it does for what comes a second time.
+    fn tell_window(&mut self, now: Instant) {
+        let mut writer = PacketWriter::new(self.ports, self.ours.tag);
+        let mut known = self.guard.acknowledged().to_be_bytes().to_vec();
+        known.extend([0; 9]);
+        // Whole, in no order, and to be acknowledged at once (RFC 7053).
+        writer.chunk(kind::DATA, 0b1111, &known);
+        self.feed(now, writer.finish());
+    }
+
+    fn weight(&mut self, stream: u16) -> usize {
+        let buffered = buffered(&mut self.inner, stream);
+        self.backlogs.weight(stream, buffered)
     }
 }
 

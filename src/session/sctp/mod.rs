@@ -14,9 +14,11 @@
 //! which are not offered; several addresses, which DTLS hides; a peer's restart without a new DTLS association.
 
 mod association;
+mod backlog;
 mod guard;
 mod handshake;
 mod outcome;
+mod outgoing;
 #[cfg(test)]
 mod tests;
 

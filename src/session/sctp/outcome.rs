@@ -39,18 +39,20 @@ drops! {
     Restart = "sctp.restart",
     /// A chunk of a type that is not known, or of no use here: ERROR, HEARTBEAT ACK.
     Chunk = "sctp.unknown_chunk",
-    /// Data too far ahead of what is acknowledged ([`crate::limits::SCTP_AHEAD`]).
+    /// Data too far ahead of what is acknowledged ([`crate::limits::SCTP_AHEAD`]), or numbers that are skipped
+    /// ([`crate::limits::SCTP_FORWARD`]), or without having been agreed on.
     Ahead = "sctp.ahead",
     /// Data of one stream too many ([`crate::limits::SCTP_STREAMS`]).
     Streams = "sctp.streams",
     /// Data while the owner is behind and as many pieces as are kept wait already
-    /// ([`crate::limits::SCTP_PIECES`]).
+    /// ([`crate::limits::SCTP_PIECES`]); or numbers that are skipped at such a time.
     Behind = "sctp.behind",
-    /// More to answer than is taken between two polls ([`crate::limits::SCTP_UNPOLLED`]).
+    /// More to answer than waits between two polls ([`crate::limits::SCTP_UNPOLLED`]).
     Unpolled = "sctp.unpolled",
     /// An acknowledgement whose blocks name too many numbers ([`crate::limits::SCTP_GAPS`]).
     Gaps = "sctp.gaps",
-    /// A reset of streams while as many as are taken are not fetched yet ([`crate::limits::SCTP_EVENTS`]).
+    /// A reset of streams while as many as are taken are not fetched yet ([`crate::limits::SCTP_EVENTS`]), or data
+    /// for the next life of a stream whose reset is not over.
     Resets = "sctp.resets",
     /// A message of a kind that has no meaning on data channels.
     Protocol = "sctp.protocol",

@@ -243,6 +243,34 @@ impl FrameHeader {
             key_frame,
         })
     }
+
+    /// Writes the three or, of a key frame, ten bytes to the start of a buffer and returns their number.
+    ///
+    /// # Errors
+    /// [`NoSpace`] if they do not fit, or a field is too narrow for its value.
+    pub fn write(&self, buf: &mut [u8]) -> Result<usize, NoSpace> {
+        if self.version > 7 || self.first_partition >= 1 << 19 {
+            return Err(NoSpace);
+        }
+        let tag = u32::from(self.key_frame.is_none())
+            | u32::from(self.version) << 1
+            | u32::from(self.shown) << 4
+            | self.first_partition << 5;
+        let [a, b, c, _] = tag.to_le_bytes();
+        let Some(key) = self.key_frame else {
+            *buf.first_chunk_mut().ok_or(NoSpace)? = [a, b, c];
+            return Ok(3);
+        };
+        let Resolution { width, height } = key.resolution;
+        let narrow = width > 0x3fff || height > 0x3fff || key.horizontal_scale > 3 || key.vertical_scale > 3;
+        if narrow {
+            return Err(NoSpace);
+        }
+        let [w0, w1] = (width | u16::from(key.horizontal_scale) << 14).to_le_bytes();
+        let [h0, h1] = (height | u16::from(key.vertical_scale) << 14).to_le_bytes();
+        *buf.first_chunk_mut().ok_or(NoSpace)? = [a, b, c, 0x9d, 0x01, 0x2a, w0, w1, h0, h1];
+        Ok(10)
+    }
 }
 
 #[cfg(test)]
@@ -324,6 +352,27 @@ mod tests {
         assert_eq!(FrameHeader::parse(&wrong).err(), Some(Malformed::at(3, Fault::Vp8Frame)));
         let interframe = FrameHeader::parse(&[0x91, 0x4e, 0x00]).expect("three bytes are enough");
         assert_eq!(interframe.key_frame, None);
+    }
+
+    #[test]
+    fn a_frame_header_is_written_as_it_is_read() {
+        let key = [0x90, 0x4e, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x42, 0x68, 0x81];
+        for bytes in [&key[..], &[0x91, 0x4e, 0x00]] {
+            let header = FrameHeader::parse(bytes).expect("whole");
+            let mut buf = [0; 10];
+            assert_eq!(header.write(&mut buf), Ok(bytes.len()));
+            assert_eq!(&buf[..bytes.len()], bytes);
+            assert_eq!(header.write(&mut buf[..bytes.len() - 1]), Err(NoSpace));
+        }
+        let header = FrameHeader::parse(&key).expect("whole");
+        let key_frame = header.key_frame.map(|key| KeyFrame { horizontal_scale: 4, ..key });
+        for narrow in [
+            FrameHeader { version: 8, ..header },
+            FrameHeader { first_partition: 1 << 19, ..header },
+            FrameHeader { key_frame, ..header },
+        ] {
+            assert_eq!(narrow.write(&mut [0; 10]), Err(NoSpace), "{narrow:?}");
+        }
     }
 
     fn descriptor() -> impl Strategy<Value = Descriptor> {

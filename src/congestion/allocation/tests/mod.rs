@@ -20,7 +20,7 @@ struct Given {
 impl Given {
     fn stream(&self) -> Stream<'_> {
         let (class, weight, layers) = (self.class, self.weight, &self.layers[..]);
-        Stream { class, weight, layers, forwarded: None, wished: false }
+        Stream { class, weight, layers, forwarded: None, most: Reason::All }
     }
 
     /// What it is worth with nothing or one of its layers, by the documented formula.

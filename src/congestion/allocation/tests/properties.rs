@@ -153,7 +153,7 @@ proptest! {
                     allocator.set_ceiling(bps.map(Bitrate::from_bps));
                 }
                 Operation::Stream(key, class, weight, layers, forwarded) => {
-                    let stream = Stream { class, weight, layers: &layers, forwarded, wished: false };
+                    let stream = Stream { class, weight, layers: &layers, forwarded, most: Reason::All };
                     prop_assert!(allocator.set_stream(key, stream));
                     told.insert(key, forwarded.filter(|place| *place < layers.len()));
                 }

@@ -91,7 +91,7 @@ fn each_grant_says_why_in_numbers() {
     allocator.allocate(at(0));
     assert_eq!(reason(&allocator, 1), Reason::All);
     let short = Given { layers: camera()[..2].to_vec(), ..given(1, 3, vec![]) };
-    allocator.set_stream(1, Stream { wished: true, forwarded: Some(1), ..short.stream() });
+    allocator.set_stream(1, Stream { most: Reason::Wish, forwarded: Some(1), ..short.stream() });
     allocator.allocate(at(0));
     assert_eq!((layer_of(&allocator, 1), reason(&allocator, 1)), (Some(1), Reason::Wish));
     assert_eq!(allocator.grant(9), None);
@@ -126,7 +126,7 @@ fn without_a_budget_or_beyond_all_bounds_it_stays_sane() {
     for key in 10..200 {
         let layers = [Layer { rate: Bitrate::from_bps(u64::MAX), utility: 255 }; 40];
         let class = [0, 255][usize::from(key % 2 == 0)];
-        let stream = Stream { class, weight: 255, layers: &layers, forwarded: Some(39), wished: false };
+        let stream = Stream { class, weight: 255, layers: &layers, forwarded: Some(39), most: Reason::All };
         let room_left = key - 10 < limits::SUBSCRIPTIONS_PER_PARTICIPANT as u64 - 4;
         assert_eq!(allocator.set_stream(key, stream), room_left);
     }

@@ -65,7 +65,7 @@ impl Attack {
 
     /// Lets ours answer; what it says.
     fn answers(&mut self) -> Vec<Vec<u8>> {
-        self.now = self.now + Duration::from_millis(250);
+        self.now += Duration::from_millis(250);
         self.ours.handle_timeout(self.now);
         std::iter::from_fn(|| self.ours.transmit(self.now)).collect()
     }
@@ -293,7 +293,7 @@ fn s_data_05_memory_goes_by_the_streams_that_are_used() {
 }
 
 #[test]
-fn s_data_07_a_message_above_the_size_ends_the_association() {
+fn s_data_07_the_largest_message_passes_and_no_larger_one_is_sent() {
     let (mut link, mut a, mut b) = connected();
     let just = Bytes::from(vec![1; limits::CHANNEL_MESSAGE]);
     let above = Bytes::from(vec![1; limits::CHANNEL_MESSAGE + 1]);
@@ -304,7 +304,7 @@ fn s_data_07_a_message_above_the_size_ends_the_association() {
 }
 
 #[test]
-fn packets_that_nobody_fetches_answers_of_are_bounded() {
+fn answers_that_nobody_fetches_are_bounded() {
     let mut attack = Attack::new();
     for at in 0..2 * limits::SCTP_UNPOLLED {
         let expected = if at < limits::SCTP_UNPOLLED { Ok(()) } else { dropped(Drop::Unpolled) };
@@ -312,4 +312,113 @@ fn packets_that_nobody_fetches_answers_of_are_bounded() {
     }
     assert_eq!(attack.answers().len(), limits::SCTP_UNPOLLED);
     assert_eq!(attack.give(&[(kind::HEARTBEAT, 0, &[0, 1, 0, 8, 1, 2, 3, 4])]), Ok(()));
+    let answer = attack.answers();
+    let chunk = Packet::parse(&answer[0]).expect("ours").chunks().next().expect("one");
+    assert_eq!((chunk.kind, chunk.value), (kind::HEARTBEAT_ACK, &[0, 1, 0, 8, 1, 2, 3, 4][..]));
+}
+
+/// A whole DATA chunk, header included.
+fn hidden(attack: &Attack) -> Vec<u8> {
+    let value = Attack::data(attack.tsn, 9, 0, b"x");
+    let mut chunk = vec![kind::DATA, WHOLE];
+    chunk.extend(((4 + value.len()) as u16).to_be_bytes());
+    chunk.extend(value);
+    chunk.resize(chunk.len().next_multiple_of(4), 0);
+    chunk
+}
+
+#[test]
+fn s_data_02_nothing_hides_behind_a_chunk_that_says_it_is_longer() {
+    let malformed = |fault| Err(Refusal::Malformed(fault));
+    for kind in [kind::SHUTDOWN_ACK, kind::SHUTDOWN_COMPLETE, kind::SHUTDOWN] {
+        let mut attack = Attack::new();
+        let chunks = hidden(&attack);
+        assert_eq!(attack.give(&[(kind, 0, &chunks)]), malformed(Fault::ChunkLength), "{kind}");
+        assert!(attack.ours.events.is_empty() && attack.ours.association.is_connected());
+    }
+    // What a heartbeat holds comes back, and is not read.
+    let mut attack = Attack::new();
+    let value = [&[0, 1, 0, 4][..], &hidden(&attack)].concat();
+    assert_eq!(attack.give(&[(kind::HEARTBEAT, 0, &value)]), Ok(()));
+    assert!(attack.ours.events.is_empty());
+    // A response that is longer than one, a request that is none, a third parameter.
+    let request = [0, 13, 0, 16, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    let response = [0, 16, 0, 12, 0, 0, 0, 1, 0, 0, 0, 1];
+    for value in [
+        [&[0, 16, 0, 8, 0, 0, 0, 1][..]].concat(),
+        [&[0, 13, 0, 12, 0, 0, 0, 1, 0, 0, 0, 0][..]].concat(),
+        [&request[..], &request].concat(),
+        [&response[..], &response, &response].concat(),
+        [&[0, 17, 0, 8, 0, 0, 0, 0][..]].concat(),
+    ] {
+        assert_eq!(attack.give(&[(kind::RE_CONFIG, 0, &value)]), malformed(Fault::Parameter), "{value:?}");
+    }
+}
+
+#[test]
+fn s_data_03_numbers_are_not_skipped_round_the_circle() {
+    let mut attack = Attack::new();
+    let last = attack.tsn.wrapping_sub(1);
+    let forward = |tsn: u32| tsn.to_be_bytes();
+    for (ahead, expected) in
+        [(limits::SCTP_FORWARD + 1, dropped(Drop::Ahead)), (0x7fff_ffff, dropped(Drop::Ahead))]
+    {
+        assert_eq!(attack.give(&[(kind::FORWARD_TSN, 0, &forward(last.wrapping_add(ahead)))]), expected);
+    }
+    // What is taken counts at once, also for data behind it in the same packet.
+    let data = Attack::data(last.wrapping_add(limits::SCTP_FORWARD + limits::SCTP_AHEAD + 1), 0, 0, b"x");
+    let given = attack.give(&[
+        (kind::FORWARD_TSN, 0, &forward(last.wrapping_add(limits::SCTP_FORWARD))),
+        (kind::DATA, WHOLE, &data),
+    ]);
+    assert_eq!(given, dropped(Drop::Ahead));
+    let data = Attack::data(last.wrapping_add(limits::SCTP_FORWARD + 1), 0, 0, b"x");
+    assert_eq!(attack.give(&[(kind::DATA, WHOLE, &data)]), Ok(()));
+    assert_eq!(attack.ours.messages(0), [&b"x"[..]]);
+    // A stream is named once.
+    let twice =
+        [&forward(last.wrapping_add(limits::SCTP_FORWARD + 2))[..], &[0, 0, 0, 1, 0, 0, 0, 2]].concat();
+    assert_eq!(attack.give(&[(kind::FORWARD_TSN, 0, &twice)]), Err(Refusal::Malformed(Fault::ForwardTsn)));
+}
+
+#[test]
+fn s_data_03_a_stream_that_is_reset_in_the_middle_of_a_message_takes_nothing_more() {
+    let mut attack = Attack::new();
+    assert_eq!(attack.piece(FIRST, 1, 0, b"begun"), Ok(()));
+    let last = attack.tsn.wrapping_sub(1);
+    let mut request = vec![0, 13, 0, 18];
+    request.extend(Attack::new().tsn.to_be_bytes());
+    request.extend([0; 4]);
+    request.extend(last.to_be_bytes());
+    request.extend([0, 1]);
+    assert_eq!(attack.give(&[(kind::RE_CONFIG, 0, &request)]), Ok(()));
+    assert_eq!(attack.piece(FIRST, 1, 0, b"next life"), dropped(Drop::Resets));
+    let forward = [&attack.tsn.to_be_bytes()[..], &[0, 1, 0, 9]].concat();
+    assert_eq!(attack.give(&[(kind::FORWARD_TSN, 0, &forward)]), dropped(Drop::Behind));
+    // Another stream is none of that.
+    attack.tsn = last.wrapping_add(1);
+    assert_eq!(attack.piece(WHOLE, 3, 0, b"x"), Ok(()));
+    assert_eq!(attack.ours.messages(3), [&b"x"[..]]);
+}
+
+#[test]
+fn s_data_08_what_waits_on_a_stream_that_its_peer_resets_still_weighs() {
+    let mut attack = Attack::new();
+    for round in 0..40u32 {
+        let stream = 2 * round as u16;
+        let message = Bytes::from(vec![1; limits::CHANNEL_MESSAGE]);
+        if attack.ours.association.send(stream, ppid::BINARY, &message, Delivery::default()).is_err() {
+            assert!(round >= 14);
+            break;
+        }
+        assert!(round < 16, "all of it was forgotten");
+        let mut request = vec![0, 13, 0, 18];
+        request.extend(attack.tsn.wrapping_add(round).to_be_bytes());
+        request.extend([0; 4]);
+        request.extend(attack.tsn.wrapping_sub(1).to_be_bytes());
+        request.extend(stream.to_be_bytes());
+        let _ = attack.give(&[(kind::RE_CONFIG, 0, &request)]);
+        attack.answers();
+    }
+    assert!(attack.ours.association.weight() > limits::SCTP_SEND_BUFFER - 2 * limits::CHANNEL_MESSAGE);
 }
