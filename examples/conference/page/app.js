@@ -1,8 +1,10 @@
 // The page: puts door, call and room together. What each of them is: door.js lets somebody in, call.js talks to the
-// server, room.js shows the meeting (tiles.js, people.js, meeting.js), devices.js has microphone, camera and
+// server, room.js shows the meeting (tiles.js, people.js, meeting.js), connection.js how
+// the network is, devices.js has microphone, camera and
 // screen, i18n.js all words.
 
 import { Call } from './call.js';
+import { Connection } from './connection.js';
 import { Devices } from './devices.js';
 import { startHelp } from './dialogs.js';
 import { busy, openDoor, startDoor } from './door.js';
@@ -58,6 +60,8 @@ const devices = new Devices(lines || 720, async kind => {
 
 const room = new Room(devices, wishes, (act, more) => call?.act(act, more), leave);
 
+const connection = new Connection(on => call?.watch(on), () => call?.peer ?? null);
+
 async function enter(code, name, options) {
   complain();
   busy(true);
@@ -74,7 +78,10 @@ async function enter(code, name, options) {
       if (code === null) room.showLink();
     },
     received: tracks => room.tiles.received(tracks),
-    message: message => room.message(message),
+    message: message => {
+      room.message(message);
+      connection.message(message);
+    },
     refused: () => backToDoor('refused'),
     closed: why => backToDoor(CLOSED[why]),
   });

@@ -32,9 +32,9 @@ const CONNECTIONS: usize = 8_192;
 /// How long a client may take for its TLS handshake, and for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the page may do: load its own files, talk to its own server, nothing else. Room codes stay
+/// What a page may do: load its own files, talk to its own server, nothing else. Room codes stay
 /// out of referrers.
-const HEADERS: [(HeaderName, &str); 6] = [
+pub const HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
@@ -50,8 +50,10 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-const HTML: &str = "text/html; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
+/// The types of files.
+pub const HTML: &str = "text/html; charset=utf-8";
+/// As [`HTML`].
+pub const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
 /// What the page loads, in the order of the alphabet.
@@ -60,6 +62,8 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/call.js", SCRIPT, include_str!("../page/call.js")),
     ("/camera.js", SCRIPT, include_str!("../page/camera.js")),
     ("/changes.js", SCRIPT, include_str!("../page/changes.js")),
+    ("/chart.js", SCRIPT, include_str!("../page/chart.js")),
+    ("/connection.js", SCRIPT, include_str!("../page/connection.js")),
     ("/devices.js", SCRIPT, include_str!("../page/devices.js")),
     ("/dialogs.js", SCRIPT, include_str!("../page/dialogs.js")),
     ("/dom.js", SCRIPT, include_str!("../page/dom.js")),
@@ -73,6 +77,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/room.js", SCRIPT, include_str!("../page/room.js")),
     ("/sframe.js", SCRIPT, include_str!("../page/sframe.js")),
     ("/tiles.js", SCRIPT, include_str!("../page/tiles.js")),
+    ("/units.js", SCRIPT, include_str!("../page/units.js")),
     ("/wishes.js", SCRIPT, include_str!("../page/wishes.js")),
     ("/style.css", STYLE, include_str!("../page/style.css")),
 ];
