@@ -62,7 +62,8 @@ export class Chart {
 
   #draw() {
     const values = this.#steps.flat().filter(value => value !== null);
-    const top = Math.max(this.#least, ...values);
+    // A line at the top is seen whole.
+    const top = 1.05 * Math.max(this.#least, ...values);
     const left = STEPS - this.#steps.length;
     for (const [at, line] of this.#parts.lines.entries()) {
       let pen = 'M';

@@ -6,7 +6,7 @@ use crate::survey::Survey;
 use estafette::EngineStats;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
@@ -196,25 +196,33 @@ struct Out<'a>(DescriptorEncoder<'a>);
 
 impl Out<'_> {
     fn gauges(&mut self, name: &str, help: &str, values: Values<f64>) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        values.iter().try_for_each(|(labels, value)| metric.encode_family(labels)?.encode_gauge(value))
+        self.metric(name, help, MetricType::Gauge, values, |metric, value| metric.encode_gauge(value))
     }
 
-    fn counters<T>(&mut self, name: &str, help: &str, values: Values<T>) -> fmt::Result
-    where
-        T: prometheus_client::encoding::EncodeCounterValue,
-    {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        values.iter().try_for_each(|(labels, value)| {
-            metric.encode_family(labels)?.encode_counter::<NoLabelSet, T, f64>(value, None)
+    fn counters<T: EncodeCounterValue>(&mut self, name: &str, help: &str, values: Values<T>) -> fmt::Result {
+        self.metric(name, help, MetricType::Counter, values, |metric, value| {
+            metric.encode_counter::<NoLabelSet, T, f64>(value, None)
         })
     }
 
     fn histograms(&mut self, name: &str, help: &str, values: Values<Spread>) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        values.iter().try_for_each(|(labels, spread)| {
-            let mut family = metric.encode_family(labels)?;
-            family.encode_histogram::<NoLabelSet>(spread.sum(), spread.count(), &spread.buckets(), None)
+        self.metric(name, help, MetricType::Histogram, values, |metric, spread| {
+            metric.encode_histogram::<NoLabelSet>(spread.sum(), spread.count(), &spread.buckets(), None)
+        })
+    }
+
+    fn metric<T>(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        values: Values<T>,
+        write: impl Fn(&mut MetricEncoder<'_>, &T) -> fmt::Result,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, kind)?;
+        values.iter().try_for_each(|(labels, value)| match labels.is_empty() {
+            true => write(&mut metric, value),
+            false => write(&mut metric.encode_family(labels)?, value),
         })
     }
 }

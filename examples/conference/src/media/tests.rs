@@ -27,14 +27,22 @@ fn thread() -> (Thread, ParticipantId, Inbox) {
     (thread, id, inbox)
 }
 
-/// Has an engine on this thread carry out what is queued.
-pub fn drive(commands: &mut mpsc::Receiver<Command>) {
-    let udp = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
-    let config = EngineConfig { candidates: Vec::new(), ..EngineConfig::default() };
-    let mut thread = Thread::new(config, Sockets { udp, tcp: None }, None).expect("thread");
-    while let Ok(command) = commands.try_recv() {
-        thread.command(command);
-        thread.flush();
+/// An engine on the test's own thread.
+pub struct Driven(Thread);
+
+impl Driven {
+    pub fn new() -> Driven {
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
+        let config = EngineConfig { candidates: Vec::new(), ..EngineConfig::default() };
+        Driven(Thread::new(config, Sockets { udp, tcp: None }, None).expect("thread"))
+    }
+
+    /// Carries out what is queued.
+    pub fn drive(&mut self, commands: &mut mpsc::Receiver<Command>) {
+        while let Ok(command) = commands.try_recv() {
+            self.0.command(command);
+            self.0.flush();
+        }
     }
 }
 
@@ -134,8 +142,23 @@ async fn who_watches_is_told_of_its_connection_and_a_moderator_of_the_others() {
     };
     let line = told(&mut thread, false);
     assert_eq!((&line["type"], &line["own"]["id"]), (&"connection".into(), &"p2".into()));
-    assert_eq!((&line["others"], &line["videos"]), (&serde_json::json!([]), &serde_json::json!([])));
+    assert_eq!(line["others"], serde_json::json!([]));
+    let video = &line["videos"][0];
+    assert_eq!(
+        (&video["track"], &video["sent"], &video["why"]),
+        (&"p1/s2".into(), &false.into(), &"all".into())
+    );
+    thread.command(Command::Wishes {
+        label: 2,
+        list: vec![TrackWish {
+            track: "p1/s2".to_owned().try_into().expect("a track"),
+            max_height: None,
+            paused: true,
+        }],
+    });
     let line = told(&mut thread, true);
+    let video = &line["videos"][0];
+    assert_eq!((&video["paused"], &video["why"]), (&true.into(), &"wish".into()));
     let others = line["others"].as_array().expect("a list");
     assert_eq!(others.iter().map(|other| &other["id"]).collect::<Vec<_>>(), ["p1"], "of its room alone");
     assert_eq!(others[0]["carrier"], serde_json::Value::Null, "not connected yet");
