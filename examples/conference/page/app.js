@@ -1,9 +1,10 @@
 // The page: puts door, call and room together. What each of them is: door.js lets somebody in, call.js talks to the
-// server, room.js shows the meeting (tiles.js, people.js, meeting.js, chat.js, notes.js), devices.js has microphone, camera and
-// screen, i18n.js all words.
+// server, room.js shows the meeting (tiles.js, people.js, meeting.js, chat.js, notes.js), connection.js how the network is,
+// devices.js has microphone, camera and screen, i18n.js all words.
 
 import { Call } from './call.js';
 import { Channels } from './channels.js';
+import { Connection } from './connection.js';
 import { Devices } from './devices.js';
 import { startHelp } from './dialogs.js';
 import { busy, openDoor, startDoor } from './door.js';
@@ -60,6 +61,8 @@ const devices = new Devices(lines || 720, async kind => {
 const channels = new Channels();
 const room = new Room(devices, wishes, channels, (act, more) => call?.act(act, more), leave);
 
+const connection = new Connection(on => call?.watch(on), () => call?.peer ?? null);
+
 async function enter(code, name, options) {
   complain();
   busy(true);
@@ -76,7 +79,10 @@ async function enter(code, name, options) {
       if (code === null) room.showLink();
     },
     received: tracks => room.tiles.received(tracks),
-    message: message => room.message(message),
+    message: message => {
+      room.message(message);
+      connection.message(message);
+    },
     refused: () => backToDoor('refused'),
     closed: why => backToDoor(CLOSED[why]),
   });

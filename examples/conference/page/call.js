@@ -38,6 +38,7 @@ export class Call {
   #camera;
   #channels;
   #wished = new Map(); // what the server knows already, by track
+  #watched = false; // whether the connection is to be told of
 
   // `code`: a room's or an invitation's, or null for a new room with these `options`. `camera`: its `codec` and
   // `mode`, as `encodings` takes them. `channels`: the data channels. `keys()`: the `secret`, `seat` and `plan` for the code, as far as there
@@ -141,6 +142,12 @@ export class Call {
     this.#sendState();
   }
 
+  // Has the server tell of the connection, or not any more.
+  watch(on) {
+    this.#watched = on;
+    this.#send({ type: 'watch', on });
+  }
+
   // Says what is wanted of received tracks: a Map of `{ maxHeight, paused }`, whose height is null for
   // any. What the server knows already is not said again.
   wish(wishes) {
@@ -236,6 +243,7 @@ export class Call {
     if (this.#camera.codec) prefer(this.#lines.video, this.#camera.codec);
     this.#channels.begin(peer);
     if (this.#screen) await this.setScreen(this.#screen);
+    if (this.#watched) this.watch(true);
   }
 
   // A line that is kept to one codec does not receive: what others send may have another.
@@ -329,7 +337,7 @@ export class Call {
 
 // What the server calls the tracks it sends: stream and track of the msid (RFC 8830) on each one's
 // line. The ids of the tracks themselves are the browser's affair.
-function trackNames(peer) {
+export function trackNames(peer) {
   const names = new Map();
   for (const section of peer?.remoteDescription?.sdp.split(/^(?=m=)/m) ?? []) {
     const mid = section.match(/^a=mid:(\S+)/m)?.[1];

@@ -107,7 +107,7 @@ export class People {
 }
 
 // Keeps one row for each entry, in their order.
-function keep(list, rows, entries, make, fill) {
+export function keep(list, rows, entries, make, fill) {
   const present = new Set(entries.map(({ id }) => id));
   for (const [id, row] of rows) {
     if (present.has(id)) continue;

@@ -1,5 +1,6 @@
 //! The command line, and what follows from it.
 
+use axum::http::{HeaderMap, header};
 use clap::{Parser, ValueEnum};
 use estafette::{HostCandidate, dtls};
 use std::fmt;
@@ -97,6 +98,15 @@ pub struct Config {
     #[arg(long, value_name = "FILE")]
     pub decision_log: Option<PathBuf>,
 
+    /// What has to be sent as a bearer token for /metrics, and typed in at /admin; without it there is neither.
+    /// Better set in the environment: other users of this machine can read a command line
+    #[arg(long, value_name = "TOKEN", env = "ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<Token>,
+
+    /// How the log on stderr is written; RUST_LOG says what is in it
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
     /// Rooms; when all are there, the one that has been empty longest gives way
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub max_rooms: u16,
@@ -111,6 +121,13 @@ impl Token {
     pub fn is(&self, given: &str) -> bool {
         let pairs = self.0.bytes().zip(given.bytes());
         self.0.len() == given.len() && pairs.fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+    }
+
+    /// Whether a request brings it (RFC 6750, section 2.1).
+    pub fn is_in(&self, headers: &HeaderMap) -> bool {
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = given.and_then(|value| value.split_once(' '));
+        given.is_some_and(|(scheme, given)| scheme.eq_ignore_ascii_case("bearer") && self.is(given.trim()))
     }
 }
 
@@ -130,6 +147,15 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")
     }
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// An object of JSON a line
+    Json,
 }
 
 /// What media is carried over.
@@ -394,14 +420,16 @@ mod tests {
 
     #[test]
     fn a_token_is_not_shown() {
-        let config = config(&["--whip-token", "s3cret"]);
+        let config = config(&["--whip-token", "s3cret", "--admin-token", "s3cret"]);
         assert!(config.whip_token.as_ref().is_some_and(|token| token.is("s3cret")));
         let shown = format!("{config:?}");
         assert!(shown.contains("Token(..)") && !shown.contains("s3cret"), "{shown}");
         let command = <Config as clap::CommandFactory>::command();
-        let option = command.get_arguments().find(|option| option.get_id() == "whip_token").expect("option");
-        assert_eq!(option.get_env(), Some("WHIP_TOKEN".as_ref()));
-        assert!(option.is_hide_env_values_set(), "nor by --help");
+        for (id, variable) in [("whip_token", "WHIP_TOKEN"), ("admin_token", "ADMIN_TOKEN")] {
+            let option = command.get_arguments().find(|option| option.get_id() == id).expect("option");
+            assert_eq!(option.get_env(), Some(variable.as_ref()));
+            assert!(option.is_hide_env_values_set(), "nor by --help");
+        }
     }
 
     #[test]

@@ -72,6 +72,33 @@ struct State {
     last_room: u64,
 }
 
+/// A room as those see it who look after the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct RoomLine {
+    /// Its number.
+    pub number: u64,
+    /// The engine that has it.
+    pub engine: usize,
+    /// Participants.
+    pub people: usize,
+    /// Those who wait at its door.
+    pub waiting: usize,
+    /// Seconds since it was made.
+    pub seconds: u64,
+}
+
+impl RoomLine {
+    fn of(room: &Room) -> RoomLine {
+        RoomLine {
+            number: room.number,
+            engine: room.engine,
+            people: room.members(),
+            waiting: room.waiting(),
+            seconds: room.since.elapsed().as_secs(),
+        }
+    }
+}
+
 /// A participant's place in a room, or among those who wait; dropping it leaves, however the session ends.
 #[derive(Debug)]
 pub struct Seat {
@@ -177,6 +204,19 @@ impl Lobby {
     /// Takes note of a try of what is not even a code.
     pub fn note_nonsense(&self, source: IpAddr) {
         let _ = self.state().try_code(source, Instant::now(), |_| Err::<(), _>(Refused));
+    }
+
+    /// The engines.
+    pub fn engines(&self) -> &[Engine] {
+        &self.engines
+    }
+
+    /// The rooms in the order of their numbers, without what opens them.
+    pub fn rooms(&self) -> Vec<RoomLine> {
+        let state = self.state();
+        let mut rooms: Vec<RoomLine> = state.rooms.values().map(RoomLine::of).collect();
+        rooms.sort_by_key(|room| room.number);
+        rooms
     }
 
     /// Participants in the house.
@@ -295,6 +335,12 @@ impl Seat {
         state.rooms.get(&self.code).and_then(|room| room.name(self.label)).unwrap_or_default().to_owned()
     }
 
+    /// Whether this participant is a moderator now.
+    pub fn moderates(&self) -> bool {
+        let state = self.lobby.state();
+        state.rooms.get(&self.code).is_some_and(|room| room.is_moderator(self.label))
+    }
+
     /// Tells everybody what this participant has switched on.
     pub fn show(&self, shown: Shown) {
         if let Some(room) = self.lobby.state().rooms.get_mut(&self.code) {
@@ -312,6 +358,7 @@ impl Seat {
             state.rooms.remove(&self.code);
         }
         for label in outcome.gone {
+            tracing::info!(room = self.room, label, by = self.label, "removed");
             self.engine.send_surely(Command::Leave { label });
         }
         Ok(())

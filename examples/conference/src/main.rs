@@ -2,19 +2,26 @@
 //!
 //! `web` serves the page, `signalling` its WebSocket, `whip` every other WebRTC client; `lobby` knows who
 //! is in which room; `media` runs the engines, one on each core, around a UDP `socket` and TCP `streams`, `desk` has
-//! what a room writes, and `decisions` writes what the engines decide to a file.
+//! what a room writes, and `decisions` writes what the engines decide to a file. `survey` looks at all of it for who
+//! looks after the server: `admin` and `metrics` show it.
 //! Start with `cargo run --release -p conference`; `--help` tells the rest.
 
+mod admin;
 mod code;
 mod config;
 mod decisions;
 mod desk;
 mod lobby;
+mod log;
 mod media;
 mod message;
+mod metrics;
+mod process;
 mod signalling;
 mod socket;
+mod spread;
 mod streams;
+mod survey;
 mod web;
 mod whip;
 
@@ -30,14 +37,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use survey::Surveyor;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 fn main() -> ExitCode {
     let config = Config::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    log::start(config.log_format);
     match start(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -85,7 +92,8 @@ async fn run(config: &Config) -> Result<Vec<JoinHandle<()>>, Box<dyn Error>> {
     let whip = whip::Sessions::new(config.whip_token.clone(), &config.ice_server);
     let behind_proxy = config.behind_proxy;
     let house = web::House { lobby: lobby.clone(), whip, pages: pages.clone(), behind_proxy, stopping };
-    let routes = web::routes(house);
+    let surveyor = Surveyor::new(lobby.clone(), pages.clone());
+    let routes = web::routes(house).merge(admin::routes(config.admin_token.clone(), surveyor));
 
     println!("Open {} in a browser.", config.page_address(listener.local_addr()?));
     tokio::select! {

@@ -2,16 +2,20 @@
 //! knows the engine's API.
 
 mod calls;
+mod census;
+mod link;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 pub use calls::{Call, Part, Refusal};
+pub use census::Census;
 
 use crate::decisions::{DecisionLog, Lines};
 use crate::desk::{self, Channel, Say, To, Word};
 use crate::lobby::Label;
 use crate::message::{Outbox, Reply, TrackWish, stream_id};
 use crate::socket::{Batch, Socket};
+use crate::spread::Spread;
 use crate::streams::{Notice, Streams};
 use estafette::{
     ChannelId, Datagram, EngineConfig, Event, Instant, LeaveReason, Message, ParticipantConfig,
@@ -22,7 +26,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Clock};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Commands waiting for an engine; whoever has one more waits.
 const COMMANDS: usize = 1_024;
@@ -57,6 +61,10 @@ pub enum Command {
     Name { label: Label, name: String },
     /// A question of a WHIP or WHEP session.
     Call { label: Label, call: Call },
+    /// A page is to be told of its connection, a moderator's of the others' as well.
+    Watch { label: Label, moderator: bool },
+    /// What the engine did and holds.
+    Census { answer: oneshot::Sender<Census> },
     /// The participant is gone.
     Leave { label: Label },
 }
@@ -73,6 +81,8 @@ impl fmt::Debug for Command {
             }
             Command::Wishes { label, .. } => ("Wishes", label),
             Command::Name { label, .. } => ("Name", label),
+            Command::Watch { label, .. } => ("Watch", label),
+            Command::Census { .. } => return f.write_str("Census"),
             Command::Leave { label } => ("Leave", label),
         };
         f.debug_struct(name).field("label", label).finish_non_exhaustive()
@@ -117,6 +127,13 @@ impl Engine {
         let _ = self.0.send(command).await;
     }
 
+    /// What the engine did and holds; `None` if it is gone.
+    pub async fn census(&self) -> Option<Census> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Census { answer }).await;
+        answered.await.ok()
+    }
+
     /// Queues a command from where waiting is impossible.
     pub fn send_surely(&self, command: Command) {
         if let Err(mpsc::error::TrySendError::Full(command)) = self.0.try_send(command) {
@@ -137,6 +154,8 @@ fn supervise(
     mut commands: mpsc::Receiver<Command>,
 ) {
     let number = config.number;
+    // Each line of this thread's says which engine it is.
+    let _span = tracing::error_span!("engine", number).entered();
     loop {
         let run = || -> Result<(), Box<dyn std::error::Error>> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -149,10 +168,10 @@ fn supervise(
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(())) => return,
             Ok(Err(error)) => {
-                tracing::error!(number, %error, "engine stopped");
+                tracing::error!(%error, "stopped");
                 return;
             }
-            Err(_) => tracing::error!(number, "engine panicked and is started again"),
+            Err(_) => tracing::error!("panicked and is started again"),
         }
     }
 }
@@ -165,6 +184,7 @@ struct Member {
     outbox: Outbox,
     /// Its channels that are open, one of each kind.
     channels: Vec<(Channel, ChannelId)>,
+    joined: Clock,
 }
 
 impl Drop for Member {
@@ -188,6 +208,10 @@ struct Thread {
     /// Where what rooms write is worked at, and what is to be sent of it.
     desks: desk::Way,
     says: mpsc::Receiver<Say>,
+    /// The engine's number.
+    number: u16,
+    /// Seconds from joining to being connected.
+    join_times: Spread,
 }
 
 impl Thread {
@@ -198,6 +222,7 @@ impl Thread {
     ) -> Result<Thread, Box<dyn std::error::Error>> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)?;
+        let number = config.number;
         let burst = config.mtu + estafette::framing::PREFIX;
         let engine = estafette::Engine::new(config, seed, Instant::ZERO)?;
         let (socket, streams) = (Socket::new(sockets.udp)?, Streams::new(sockets.tcp)?);
@@ -206,7 +231,22 @@ impl Thread {
         let (rooms, members, ids) = Default::default();
         let origin = Clock::now();
         let (desks, says) = desk::Way::start()?;
-        Ok(Thread { engine, socket, streams, origin, rooms, members, ids, out, decisions, desks, says })
+        let join_times = Spread::new(census::JOIN_TIMES);
+        Ok(Thread {
+            engine,
+            socket,
+            streams,
+            origin,
+            rooms,
+            members,
+            ids,
+            out,
+            decisions,
+            desks,
+            says,
+            number,
+            join_times,
+        })
     }
 
     fn now(&self) -> Instant {
@@ -334,8 +374,16 @@ impl Thread {
                     if let Some(participant) = self.engine.participant(id) {
                         participant.leave();
                     }
+                    if let Some(member) = self.members.get(&id) {
+                        tracing::info!(room = member.room, label, reason = "gone", "left");
+                    }
                     self.forget(id);
                 }
+            }
+            Command::Watch { label, moderator } => self.tell_link(label, moderator),
+            Command::Census { answer } => {
+                // Whoever asked may have gone.
+                let _ = answer.send(self.census());
             }
             Command::Offer { label, sdp } => {
                 let screens = self.screens(label);
@@ -392,8 +440,10 @@ impl Thread {
         match joined {
             Some(participant) => {
                 self.ids.insert(label, participant);
+                tracing::info!(room, label, part = part.name(), "joined");
                 let (name, channels) = Default::default();
-                self.members.insert(participant, Member { room, label, name, outbox, channels });
+                let member = Member { room, label, name, outbox, channels, joined: Clock::now() };
+                self.members.insert(participant, member);
             }
             None => {
                 tracing::warn!(room, label, "the engine has no place");
@@ -445,14 +495,25 @@ impl Thread {
             }
             Event::Connected { participant, path } => {
                 if let Some(member) = self.members.get(&participant) {
-                    tracing::info!(room = member.room, label = member.label, remote = %path.remote, "connected");
+                    let (room, label, took) = (member.room, member.label, member.joined.elapsed());
+                    self.join_times.add(took.as_secs_f64());
+                    let (carrier, took_ms) = (link::carrier(path.protocol), took.as_millis() as u64);
+                    tracing::info!(room, label, carrier, took_ms, "connected");
+                    tracing::debug!(room, label, remote = %path.remote, "connected from");
+                }
+            }
+            Event::PathChanged { participant, path } => {
+                if let Some(member) = self.members.get(&participant) {
+                    let carrier = link::carrier(path.protocol);
+                    tracing::info!(room = member.room, label = member.label, carrier, "path changed");
                 }
             }
             Event::ChannelOpened { participant, channel, config, .. } => {
                 self.channel_opened(participant, channel, &config.label);
             }
-            Event::ChannelClosed { participant, channel, .. } => {
+            Event::ChannelClosed { participant, channel, reason } => {
                 if let Some(member) = self.members.get_mut(&participant) {
+                    tracing::info!(room = member.room, label = member.label, ?reason, "channel closed");
                     member.channels.retain(|(_, open)| *open != channel);
                 }
             }
@@ -541,7 +602,7 @@ impl Thread {
     /// Tells a page that its media has ended, and lets it go.
     fn end(&mut self, id: ParticipantId, reason: &str) {
         if let Some(member) = self.members.get(&id) {
-            tracing::info!(room = member.room, label = member.label, reason = ?reason, "media ended");
+            tracing::info!(room = member.room, label = member.label, reason = ?reason, "left");
             member.outbox.push(&Reply::Ended { reason });
         }
         self.forget(id);

@@ -119,6 +119,8 @@ pub enum Request {
     /// What is wanted of tracks that are received, from now on. Of those that are not named nothing
     /// changes, and of those that are not there nothing is wanted.
     Wishes { list: Vec<TrackWish> },
+    /// Be told of the connection, once a second, or not any more.
+    Watch { on: bool },
 }
 
 /// What a participant has switched on.
@@ -274,6 +276,9 @@ pub enum Reply<'a> {
     Offer { sdp: &'a str, screens: Vec<String> },
     /// The answer to your offer.
     Answer { sdp: &'a str, screens: Vec<String> },
+    /// The connection, once a second while it is watched. `at` is the server's clock in milliseconds: counters grow, and
+    /// what is between two messages makes a rate. `others` are for moderators.
+    Connection { at: u64, own: Link, videos: Vec<Video>, others: Vec<Link> },
     /// Your media has ended (`reason` is for people); the connection closes, come back if you like.
     Ended { reason: &'a str },
 }
@@ -327,6 +332,60 @@ pub struct Entry<'a> {
     pub moderator: bool,
     /// Its place among the raised hands, from 1; none if it has not raised its hand.
     pub hand: Option<usize>,
+}
+
+/// A participant's connection, as the engine sees it. Times are in milliseconds.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Link {
+    /// The participant's label.
+    pub id: String,
+    /// What its media is carried by: `udp` or `tcp`; none before it is connected.
+    pub carrier: Option<&'static str>,
+    /// What its path is believed to carry to it, in bit/s.
+    pub estimate: Option<u64>,
+    /// Bytes to it so far.
+    pub bytes_sent: u64,
+    /// Bytes from it so far.
+    pub bytes_received: u64,
+    /// The round trip.
+    pub round_trip: Option<f64>,
+    /// Packets of its sound and pictures that came.
+    pub packets_received: u64,
+    /// Those that never came.
+    pub packets_lost: i64,
+    /// The share of packets lost on the way to it, from 0 to 1: the worst of its last reports.
+    pub loss: Option<f64>,
+    /// The jitter there, likewise.
+    pub jitter: Option<f64>,
+}
+
+/// A picture that a page receives, or could.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Video {
+    /// Named as in wishes.
+    pub track: String,
+    /// Whether it shows a screen.
+    pub screen: bool,
+    /// Whether any of it is sent.
+    pub sent: bool,
+    /// The lines of the layer that is sent, if they are known.
+    pub height: Option<u16>,
+    /// Its frames in a second.
+    pub frame_rate: Option<u16>,
+    /// The lines of the best layer there is.
+    pub best: Option<u16>,
+    /// Bytes of it so far.
+    pub bytes_sent: u64,
+    /// The page wants nothing of it.
+    pub paused: bool,
+    /// Another layer is to be sent, and its next key frame waited for.
+    pub switching: bool,
+    /// Why it is not more: `all`, `wish`, `budget`, `ceiling`, `threshold` or `waiting`, the engine's reasons.
+    pub why: &'static str,
+    /// What the path lacks for the next layer, in bit/s.
+    pub missing: Option<u64>,
 }
 
 /// The id of a participant's streams, as the engine writes it into descriptions.

@@ -4,7 +4,7 @@
 mod tests;
 
 use crate::code::Code;
-use crate::lobby::{Door, Keys, Lobby, REFUSAL, Seat};
+use crate::lobby::{Door, Keys, Label, Lobby, REFUSAL, Seat};
 use crate::media::{Command, Part};
 use crate::message::{Act, Inbox, Outbox, Post, Reply, Request, WISHES, text, tidy_name};
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
@@ -29,6 +29,9 @@ const SEND: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// How long a page may take to agree that the connection ends.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// Between two words about a connection that is watched.
+const WATCH: Duration = Duration::from_secs(1);
+
 /// Messages a page may send: one per `PACE` in the long run, `BURST` worth of them at once.
 const PACE: Duration = Duration::from_millis(100);
 const BURST: Duration = Duration::from_secs(3);
@@ -45,11 +48,26 @@ enum End {
     Stopping,
 }
 
+impl End {
+    /// Its name in the log.
+    fn name(&self) -> &'static str {
+        match self {
+            End::Gone => "gone",
+            End::Protocol(_) => "protocol",
+            End::Done => "done",
+            End::Stopping => "stopping",
+        }
+    }
+}
+
 /// Serves one page until it leaves, fails or the server stops.
 pub async fn serve(socket: WebSocket, source: IpAddr, lobby: Arc<Lobby>, stopping: watch::Receiver<bool>) {
     let now = Instant::now();
-    let mut page = Page { socket, source, heard: now, paced: now };
+    let mut page = Page { socket, source, heard: now, paced: now, place: None };
     let end = page.run(&lobby, stopping).await.err().unwrap_or(End::Done);
+    if let Some((room, label)) = page.place {
+        tracing::info!(room, label, reason = end.name(), "page left");
+    }
     let (code, reason) = match end {
         End::Gone => return,
         End::Protocol(reason) => (close_code::POLICY, reason),
@@ -72,6 +90,8 @@ struct Page {
     heard: Instant,
     /// The moment up to which its messages are paid for.
     paced: Instant,
+    /// The numbers of its room and of itself, once it has them.
+    place: Option<(u64, Label)>,
 }
 
 impl Page {
@@ -86,10 +106,14 @@ impl Page {
             return Ok(());
         };
         let (room, label) = (seat.room(), seat.label());
+        self.place = Some((room, label));
         // Until then the engine does not know of it: nothing goes to it or comes from it.
         let mut admitted = false;
         let mut pings = interval(PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watched = false;
+        let mut looks = interval(WATCH);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 // What is queued goes out before the page is let go.
@@ -111,7 +135,13 @@ impl Page {
                     }
                     self.send(Message::Ping(Vec::new().into())).await?;
                 }
-                request = self.request() => handle(&seat, admitted, &outbox, request?).await?,
+                _ = looks.tick(), if watched && admitted => {
+                    seat.engine().send(Command::Watch { label, moderator: seat.moderates() }).await;
+                }
+                request = self.request() => match request? {
+                    Request::Watch { on } => watched = on,
+                    request => handle(&seat, admitted, &outbox, request).await?,
+                },
             }
         }
     }
@@ -223,6 +253,8 @@ async fn handle(seat: &Seat, admitted: bool, outbox: &Outbox, request: Request) 
                 seat.engine().send(Command::Name { label, name: seat.name() }).await;
             }
         }
+        // What is watched is the affair of the page's loop.
+        Request::Watch { .. } => {}
         Request::Create { .. } | Request::Join { .. } => {
             return Err(End::Protocol("already in a room"));
         }

@@ -32,9 +32,9 @@ const CONNECTIONS: usize = 8_192;
 /// How long a client may take for its TLS handshake, and for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the page may do: load its own files, talk to its own server, nothing else. Room codes stay
+/// What a page may do: load its own files, talk to its own server, nothing else. Room codes stay
 /// out of referrers.
-const HEADERS: [(HeaderName, &str); 6] = [
+pub const HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
@@ -50,8 +50,10 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-const HTML: &str = "text/html; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
+/// The types of files.
+pub const HTML: &str = "text/html; charset=utf-8";
+/// As [`HTML`].
+pub const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
 /// What the page loads, in the order of the alphabet.
@@ -62,6 +64,8 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/changes.js", SCRIPT, include_str!("../page/changes.js")),
     ("/channels.js", SCRIPT, include_str!("../page/channels.js")),
     ("/chat.js", SCRIPT, include_str!("../page/chat.js")),
+    ("/chart.js", SCRIPT, include_str!("../page/chart.js")),
+    ("/connection.js", SCRIPT, include_str!("../page/connection.js")),
     ("/devices.js", SCRIPT, include_str!("../page/devices.js")),
     ("/dialogs.js", SCRIPT, include_str!("../page/dialogs.js")),
     ("/dom.js", SCRIPT, include_str!("../page/dom.js")),
@@ -78,6 +82,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/sframe.js", SCRIPT, include_str!("../page/sframe.js")),
     ("/tiles.js", SCRIPT, include_str!("../page/tiles.js")),
     ("/vendor/yjs.js", SCRIPT, include_str!("../page/vendor/yjs.js")),
+    ("/units.js", SCRIPT, include_str!("../page/units.js")),
     ("/wishes.js", SCRIPT, include_str!("../page/wishes.js")),
     ("/style.css", STYLE, include_str!("../page/style.css")),
 ];

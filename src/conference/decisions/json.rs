@@ -4,7 +4,6 @@ use super::{Choice, Decision, KeyFrameReason};
 use crate::base::time::Duration;
 use crate::base::units::Bitrate;
 use crate::conference::sharing::Class;
-use crate::congestion::allocation::Reason;
 use crate::congestion::bwe::{Basis, Cause, Mode};
 use crate::forwarding::ladder::Rung;
 use std::fmt::{Display, Formatter, Result};
@@ -66,7 +65,7 @@ impl Object<'_, '_> {
                     .name("class", class.map(name_of_class))
                     .layer("before", *before)
                     .layer("after", *after)
-                    .text("reason", name_of_reason(*reason));
+                    .text("reason", reason.name());
                 if let Some(basis) = basis {
                     self.rate("budget", basis.budget)
                         .rate("reserve", basis.reserve)
@@ -77,7 +76,7 @@ impl Object<'_, '_> {
                 self
             }
             Choice::Sent { source, layer, reason } => {
-                self.text("source", source).layer("layer", *layer).text("reason", name_of_reason(*reason))
+                self.text("source", source).layer("layer", *layer).text("reason", reason.name())
             }
             Choice::KeyFrame { source, encoding, reason, since } => self
                 .text("source", source)
@@ -204,18 +203,6 @@ fn name_of_mode(mode: Mode) -> &'static str {
     }
 }
 
-fn name_of_reason(reason: Reason) -> &'static str {
-    match reason {
-        Reason::All => "all",
-        Reason::Wish => "wish",
-        Reason::Limit => "limit",
-        Reason::Budget => "budget",
-        Reason::Ceiling => "ceiling",
-        Reason::Threshold => "threshold",
-        Reason::Waiting => "waiting",
-    }
-}
-
 fn name_of_class(class: Class) -> &'static str {
     match class {
         Class::Speaker => "speaker",
@@ -241,7 +228,7 @@ mod tests {
     use crate::base::slots::Key;
     use crate::base::time::Instant;
     use crate::conference::ids::{ParticipantId, SourceId};
-    use crate::congestion::allocation;
+    use crate::congestion::allocation::{self, Reason};
     use crate::congestion::bwe::{Demand, Probed};
     use crate::forwarding::layers::Layer;
     use crate::wire::payload::Resolution;
@@ -397,7 +384,7 @@ mod tests {
             Reason::Threshold,
             Reason::Waiting,
         ]
-        .map(name_of_reason);
+        .map(Reason::name);
         let classes = Class::ORDER.map(name_of_class);
         let needs = [
             KeyFrameReason::Switch,

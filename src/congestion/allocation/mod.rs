@@ -85,6 +85,21 @@ pub enum Reason {
     Waiting,
 }
 
+impl Reason {
+    /// The reason as a metric's label: `budget`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reason::All => "all",
+            Reason::Wish => "wish",
+            Reason::Limit => "limit",
+            Reason::Budget => "budget",
+            Reason::Ceiling => "ceiling",
+            Reason::Threshold => "threshold",
+            Reason::Waiting => "waiting",
+        }
+    }
+}
+
 /// What a decision was made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Basis {

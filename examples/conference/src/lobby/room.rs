@@ -88,6 +88,8 @@ pub struct Room {
     pub engine: usize,
     /// Since when nobody is there; `None` while somebody is.
     pub empty_since: Option<Instant>,
+    /// When it was made.
+    pub since: Instant,
     code: Code,
     /// The moderator's; not known of a room made again.
     secret: Option<Code>,
@@ -133,6 +135,7 @@ impl Room {
             number,
             engine,
             empty_since,
+            since: now,
             code,
             secret,
             options,
@@ -158,6 +161,16 @@ impl Room {
     /// Whether its moderator's secret is known: it is one that was made, or that its moderator has come back to.
     pub fn is_claimed(&self) -> bool {
         self.secret.is_some()
+    }
+
+    /// Those who wait at its door.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether this participant is a moderator.
+    pub fn is_moderator(&self, label: Label) -> bool {
+        self.find(label).is_some_and(|at| self.members[at].place.moderator)
     }
 
     /// Whether this is the key of a place in this room.

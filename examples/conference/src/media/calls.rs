@@ -19,6 +19,17 @@ pub enum Part {
     Viewer,
 }
 
+impl Part {
+    /// Its name in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Page => "page",
+            Part::Publisher => "publisher",
+            Part::Viewer => "viewer",
+        }
+    }
+}
+
 /// One question of a session.
 pub enum Call {
     /// Its only offer, to be answered. A participant whose offer cannot be used leaves.
@@ -72,7 +83,7 @@ impl Thread {
             (Call::Offer { sdp, answer }, Some(mut participant)) => {
                 let answered = participant.accept_offer(&sdp);
                 if let (Err(error), Some(id)) = (&answered, id) {
-                    tracing::info!(label, error = %error, "negotiation failed");
+                    tracing::info!(label, error = ?error, "negotiation failed");
                     participant.leave();
                     self.forget(id);
                 }

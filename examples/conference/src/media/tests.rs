@@ -27,6 +27,25 @@ fn thread() -> (Thread, ParticipantId, Inbox) {
     (thread, id, inbox)
 }
 
+/// An engine on the test's own thread.
+pub struct Driven(Thread);
+
+impl Driven {
+    pub fn new() -> Driven {
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
+        let config = EngineConfig { candidates: Vec::new(), ..EngineConfig::default() };
+        Driven(Thread::new(config, Sockets { udp, tcp: None }, None).expect("thread"))
+    }
+
+    /// Carries out what is queued.
+    pub fn drive(&mut self, commands: &mut mpsc::Receiver<Command>) {
+        while let Ok(command) = commands.try_recv() {
+            self.0.command(command);
+            self.0.flush();
+        }
+    }
+}
+
 fn candidates(ports: std::ops::Range<usize>) -> Vec<Candidate> {
     let candidate =
         |port| Candidate::parse(&format!("1 1 udp 1 192.0.2.1 {port} typ host")).expect("candidate");
@@ -107,4 +126,61 @@ fn descriptions_stay_out_of_logs() {
         let shown = format!("{command:?}");
         assert!(shown.contains("label: 1") && !shown.contains("s3cret"), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn who_watches_is_told_of_its_connection_and_a_moderator_of_the_others() {
+    let (mut thread, _, mut publisher) = thread();
+    let (outbox, mut page) = Outbox::new();
+    thread.command(Command::Join { room: ROOM, label: 2, part: Part::Page, outbox });
+    let (outbox, mut elsewhere) = Outbox::new();
+    thread.command(Command::Join { room: ROOM + 1, label: 3, part: Part::Page, outbox });
+    let mut told = |thread: &mut Thread, moderator| -> serde_json::Value {
+        thread.command(Command::Watch { label: 2, moderator });
+        let Ok(Post::Text(text)) = page.queue.try_recv() else { panic!("nothing") };
+        serde_json::from_str(&text).expect("an object")
+    };
+    let line = told(&mut thread, false);
+    assert_eq!((&line["type"], &line["own"]["id"]), (&"connection".into(), &"p2".into()));
+    assert_eq!(line["others"], serde_json::json!([]));
+    let video = &line["videos"][0];
+    assert_eq!(
+        (&video["track"], &video["sent"], &video["why"]),
+        (&"p1/s2".into(), &false.into(), &"all".into())
+    );
+    thread.command(Command::Wishes {
+        label: 2,
+        list: vec![TrackWish {
+            track: "p1/s2".to_owned().try_into().expect("a track"),
+            max_height: None,
+            paused: true,
+        }],
+    });
+    let line = told(&mut thread, true);
+    let video = &line["videos"][0];
+    assert_eq!((&video["paused"], &video["why"]), (&true.into(), &"wish".into()));
+    let others = line["others"].as_array().expect("a list");
+    assert_eq!(others.iter().map(|other| &other["id"]).collect::<Vec<_>>(), ["p1"], "of its room alone");
+    assert_eq!(others[0]["carrier"], serde_json::Value::Null, "not connected yet");
+    assert!(
+        publisher.queue.try_recv().is_err() && elsewhere.queue.try_recv().is_err(),
+        "nobody else hears it"
+    );
+}
+
+#[tokio::test]
+async fn a_census_counts_who_is_there_and_how_long_they_took() {
+    let (mut thread, participant, _inbox) = thread();
+    let path = estafette::Path {
+        protocol: Protocol::Udp,
+        local: "127.0.0.1:1".parse().expect("address"),
+        remote: "127.0.0.1:2".parse().expect("address"),
+    };
+    assert_eq!((thread.census().stats.participants, thread.census().join_times.count()), (1, 0));
+    thread.event(Event::Connected { participant, path });
+    let (answer, mut answered) = oneshot::channel();
+    thread.command(Command::Census { answer });
+    let census = answered.try_recv().expect("at once");
+    assert_eq!((census.join_times.count(), census.stats.rooms, census.number), (1, 1, 0));
+    assert_eq!(census.drops().count(), 0);
 }

@@ -1,8 +1,12 @@
 //! Pages over real connections, most of them badly behaved.
 
 use super::*;
+use crate::config::LogFormat;
 use crate::lobby::Limits;
+use crate::log::subscriber;
+use crate::log::tests::Kept;
 use crate::media::Engine;
+use crate::media::tests::Driven;
 use crate::message::{Options, Plan, Shown};
 use crate::{web, whip};
 use futures_util::{SinkExt, StreamExt};
@@ -244,4 +248,89 @@ async fn s_room_05_a_page_that_never_reads_is_let_go_and_others_go_on() {
     assert_eq!((most, now, server.lobby.count()), (3, 2, 2));
     say(&mut ada, json!({ "type": "act", "act": "rename", "name": "Grace" })).await;
     while hear(&mut ada, "participants").await["list"][0]["name"] != "Grace" {}
+}
+
+#[tokio::test]
+async fn a_connection_is_told_of_only_while_it_is_watched() {
+    let mut server = Server::start().await;
+    let mut ada = server.greeted(json!({ "type": "create", "name": "Ada" })).await;
+    let code = hear(&mut ada, "joined").await["code"].clone();
+    let mut bob = server.greeted(json!({ "type": "join", "code": code, "name": "Bob" })).await;
+    hear(&mut bob, "joined").await;
+    server.told();
+    let watches = |commands: &mut mpsc::Receiver<Command>| -> Vec<(u32, bool)> {
+        let told = std::iter::from_fn(|| commands.try_recv().ok());
+        told.filter_map(|command| match command {
+            Command::Watch { label, moderator } => Some((label, moderator)),
+            _ => None,
+        })
+        .collect()
+    };
+    tokio::time::sleep(WATCH + WATCH / 2).await;
+    assert_eq!(watches(&mut server.commands), []);
+    say(&mut ada, json!({ "type": "watch", "on": true })).await;
+    say(&mut bob, json!({ "type": "watch", "on": true })).await;
+    let asked = Instant::now();
+    let mut told = Vec::new();
+    while told.len() < 6 && asked.elapsed() < 10 * WATCH {
+        tokio::time::sleep(WATCH / 20).await;
+        told.extend(watches(&mut server.commands));
+    }
+    // At once, and once a second after that.
+    assert!(asked.elapsed() >= WATCH, "{told:?}");
+    for page in [(1, true), (2, false)] {
+        assert!(told.iter().filter(|told| **told == page).count() >= 2, "{told:?}");
+    }
+    assert!(
+        told.iter().all(|(label, moderator)| *moderator == (*label == 1)),
+        "only a moderator hears of others"
+    );
+    say(&mut ada, json!({ "type": "watch", "on": false })).await;
+    say(&mut bob, json!({ "type": "watch", "on": false })).await;
+    tokio::time::sleep(WATCH).await;
+    watches(&mut server.commands);
+    tokio::time::sleep(WATCH + WATCH / 2).await;
+    assert_eq!(watches(&mut server.commands), []);
+}
+
+#[tokio::test]
+async fn i_12_names_codes_and_passwords_stay_out_of_the_log() {
+    let kept = Kept::default();
+    let everything = tracing_subscriber::EnvFilter::new("conference=trace");
+    let _guard = tracing::subscriber::set_default(subscriber(LogFormat::Json, everything, kept.clone()));
+    let (mut server, mut engine) = (Server::start().await, Driven::new());
+    let mut ada = server.greeted(json!({ "type": "create", "name": "Nanette" })).await;
+    let secret = hear(&mut ada, "secret").await["secret"].clone();
+    let joined = hear(&mut ada, "joined").await;
+    hear(&mut ada, "invitations").await;
+    say(&mut ada, json!({ "type": "act", "act": "invite", "minutes": 5, "uses": null })).await;
+    let invitation = hear(&mut ada, "invitations").await;
+    let mut eve = server.greeted(json!({ "type": "join", "code": joined["code"], "name": "Egbert" })).await;
+    let id = hear(&mut eve, "joined").await["id"].clone();
+    say(&mut eve, json!({ "type": "offer", "sdp": "v=0\r\na=ice-pwd:passwordpassword\r\nm=password" })).await;
+    // Its description is of no use, so that it has to come again.
+    let failed = async {
+        while !kept.text().contains("negotiation failed") {
+            engine.drive(&mut server.commands);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), failed).await.unwrap_or_else(|_| panic!("not read: {}", kept.text()));
+    hear(&mut eve, "ended").await;
+    let mut eve = server.greeted(json!({ "type": "join", "code": joined["code"], "name": "Egbert" })).await;
+    assert_ne!(hear(&mut eve, "joined").await["id"], id);
+    say(&mut ada, json!({ "type": "act", "act": "remove", "id": "p3" })).await;
+    hear(&mut eve, "closed").await;
+    let mut lost = server.greeted(json!({ "type": "join", "code": "9999-wrong", "name": "Egbert" })).await;
+    hear(&mut lost, "refused").await;
+    engine.drive(&mut server.commands);
+    let log = kept.text();
+    for said in ["room opened", "joined", "removed", "negotiation failed", "page left"] {
+        assert!(log.contains(&format!("\"message\":\"{said}\"")), "{said}: {log}");
+    }
+    let codes = [&secret, &joined["code"], &joined["seat"], &invitation["list"][0]["code"]];
+    let codes = codes.map(|code| code.as_str().expect("a code"));
+    for word in codes.into_iter().chain(["Nanette", "Egbert", "password", "9999-wrong"]) {
+        assert!(!log.contains(word), "{word}: {log}");
+    }
 }

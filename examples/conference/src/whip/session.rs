@@ -80,17 +80,11 @@ impl Sessions {
     /// Refuses a request without the right bearer token, if there is to be one.
     pub(super) fn authorise(&self, headers: &HeaderMap) -> Result<(), Refused> {
         let Some(token) = &self.token else { return Ok(()) };
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = given.and_then(|value| value.split_once(' '));
-        match given {
-            Some((scheme, given)) if scheme.eq_ignore_ascii_case("bearer") && token.is(given.trim()) => {
-                Ok(())
-            }
-            _ => {
-                let challenge = (header::WWW_AUTHENTICATE, "Bearer");
-                Err(refused(StatusCode::UNAUTHORIZED, "a bearer token is needed").with(challenge))
-            }
+        if token.is_in(headers) {
+            return Ok(());
         }
+        let challenge = (header::WWW_AUTHENTICATE, "Bearer");
+        Err(refused(StatusCode::UNAUTHORIZED, "a bearer token is needed").with(challenge))
     }
 
     /// A session by its name, while it lives.

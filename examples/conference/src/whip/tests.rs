@@ -2,11 +2,13 @@
 //! `refusals`.
 
 mod refusals;
+mod survey;
 
 use super::*;
 use crate::lobby::{Limits, Lobby};
 use crate::media::{Engine, Sockets};
-use crate::web;
+use crate::survey::Surveyor;
+use crate::{admin, web};
 use estafette::sdp::Direction;
 use estafette::{EngineConfig, HostCandidate};
 use std::net::SocketAddr;
@@ -68,7 +70,8 @@ impl Server {
             behind_proxy: false,
             stopping,
         };
-        let routes = web::routes(house);
+        let surveyor = Surveyor::new(lobby.clone(), pages.clone());
+        let routes = web::routes(house).merge(admin::routes(Some("adm1n".parse().expect("token")), surveyor));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listener");
         let address = listener.local_addr().expect("address");
         tokio::spawn(web::accept(listener, None, routes));
