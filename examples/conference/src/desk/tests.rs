@@ -258,15 +258,15 @@ fn other_sorts() -> Vec<(&'static str, Vec<u8>)> {
     };
     vec![
         ("another text", made(&|change| change.get_or_insert_text("other").insert(change, 0, "x"))),
-        ("a map", made(&|change| drop(change.get_or_insert_map(update::TEXT).insert(change, "key", 1)))),
-        ("an embed", made(&|change| drop(text(change).insert_embed(change, 1, Any::Null)))),
+        ("a map", made(&|change| _ = change.get_or_insert_map(update::TEXT).insert(change, "key", 1))),
+        ("an embed", made(&|change| _ = text(change).insert_embed(change, 1, Any::Null))),
         (
             "a format",
             made(&|change| text(change).format(change, 0, 2, [("b".into(), Any::Bool(true))].into())),
         ),
         (
             "a nested type",
-            made(&|change| drop(text(change).insert_embed(change, 1, yrs::MapPrelim::default()))),
+            made(&|change| _ = text(change).insert_embed(change, 1, yrs::MapPrelim::default())),
         ),
     ]
 }
