@@ -12,6 +12,7 @@
 //! `subscription` are who and what.
 
 mod binding;
+mod bounds;
 mod budget;
 mod candidate;
 mod config;
