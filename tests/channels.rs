@@ -117,6 +117,29 @@ fn a_message_goes_to_the_server_or_to_one_by_its_route() {
 }
 
 #[test]
+fn a_message_goes_by_its_channels_name_from_the_first_on() {
+    let routes = vec![("minutes".to_owned(), Route::Server)];
+    let mut conference = chatting(2, RoomConfig { routes, ..to_all() });
+    // In one datagram with what opens the channel.
+    data(&mut conference, 1).open("minutes", Delivery::default());
+    data(&mut conference, 0).open("minutes", Delivery::default());
+    data(&mut conference, 0).send("minutes", true, b"for the record");
+    data(&mut conference, 0).send("chat", true, b"for all");
+    conference.drive(seconds(1));
+    let from = conference.participant(0);
+    assert_eq!(told(&conference, from), [Message::from("for the record")]);
+    assert_eq!(data(&mut conference, 1).messages("minutes"), [&b""[..]; 0]);
+    assert_eq!(data(&mut conference, 1).messages("chat"), [&b"for all"[..]]);
+    // The channel's own goes before its name's.
+    let minutes = channel(&mut conference, 0, "minutes");
+    let route = Route::Room { copied: false };
+    conference.engine.participant(from).unwrap().route(minutes, route).unwrap();
+    data(&mut conference, 0).send("minutes", true, b"for all as well");
+    conference.drive(seconds(1));
+    assert_eq!(data(&mut conference, 1).messages("minutes"), [&b"for all as well"[..]]);
+}
+
+#[test]
 fn a_stamp_says_who_sent_it() {
     let mut conference = chatting(2, RoomConfig { stamps: true, ..to_all() });
     data(&mut conference, 0).send("chat", true, b"hello");

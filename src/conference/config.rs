@@ -183,8 +183,10 @@ pub struct RoomConfig {
     /// Whether payloads are encrypted end to end: then nothing is read of them but the clear descriptors of VP8
     /// and VP9, and layers are selected by those and by the dependency descriptor.
     pub opaque: bool,
-    /// Where messages on data channels go, unless it is said of a channel ([`crate::Participant::route`]).
+    /// Where messages on data channels go, unless it is said of the channel ([`crate::Participant::route`]) or of its name.
     pub route: Route,
+    /// Where those on channels of these names go, from the first one on.
+    pub routes: Vec<(String, Route)>,
     /// Whether a message that is relayed begins with its sender's label, behind a byte that is the label's length: so
     /// who sent it is the engine's word. Otherwise it is passed on as it came. Together they have
     /// [`limits::CHANNEL_MESSAGE`] bytes at most.
@@ -204,6 +206,7 @@ impl Default for RoomConfig {
             max_height: None,
             opaque: false,
             route: Route::default(),
+            routes: Vec::new(),
             stamps: false,
             max_participants: limits::PARTICIPANTS_PER_ROOM,
         }

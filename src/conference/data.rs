@@ -1,6 +1,6 @@
 //! Data channels in a conference: whose messages go where.
 //!
-//! What a participant sends on a channel goes by the channel's [`Route`]: to the embedder, to the room, to one. A relayed
+//! What a participant sends on a channel goes by a [`Route`], the channel's, its name's or its room's: to the embedder, to the room, to one. A relayed
 //! message is one buffer, shared by all who get it; nothing of it is read. It goes to the receivers' channels of the same
 //! name, and who has none does not get it. A sender above its rate is not read from, so that its own window holds it
 //! back; a receiver below it loses its channel, and nobody waits for it.
@@ -172,7 +172,10 @@ impl Engine {
     fn relay(&mut self, from: ParticipantId, channel: ChannelId, message: Message) {
         let Some(sender) = self.participants.get(from) else { return };
         let Some(room) = self.rooms.get(sender.room) else { return };
-        let route = sender.messages.route(channel).unwrap_or(room.config.route);
+        let Some(label) = sender.network.channel(channel).map(|config| config.label.clone()) else { return };
+        let of_name = || room.config.routes.iter().find(|(name, _)| *name == label).map(|(_, route)| *route);
+        let route = sender.messages.route(channel).or_else(of_name).unwrap_or(room.config.route);
+        let (room, stamps) = (sender.room, room.config.stamps);
         if matches!(route, Route::Server | Route::Room { copied: true }) {
             self.emit(Event::Message { participant: from, channel, message: message.clone() });
         }
@@ -180,12 +183,7 @@ impl Engine {
             return;
         }
         let Some(sender) = self.participants.get(from) else { return };
-        let Some(label) = sender.network.channel(channel).map(|config| config.label.clone()) else { return };
-        let room = sender.room;
-        let message = match self.rooms.get(room).is_some_and(|room| room.config.stamps) {
-            true => stamped(&sender.config.label, &message),
-            false => message,
-        };
+        let message = if stamps { stamped(&sender.config.label, &message) } else { message };
         if message.data.len() > limits::CHANNEL_MESSAGE {
             return self.drop_message(from, DropReason::ChannelTooLong);
         }

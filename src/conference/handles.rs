@@ -355,7 +355,7 @@ impl Participant<'_> {
     }
 
     /// Says where the messages that it sends on a channel go from now on, instead of where the room's do
-    /// ([`RoomConfig::route`]).
+    /// ([`RoomConfig::routes`], [`RoomConfig::route`]).
     ///
     /// # Errors
     /// [`UnknownChannel`] also for one who is not in its room, or is itself.

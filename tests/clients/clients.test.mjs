@@ -101,7 +101,7 @@ client('GStreamer with its own certificate of RSA is refused by name', async (t,
   const publisher = start(Peer.gstreamer('publish', 'rsa'));
   await publisher.join(server, room.whip);
   await until('its session ends', async () => (await fetch(publisher.session)).status === 404, 10);
-  const [reason] = server.log().match(/media ended .*reason=.*dtls\.unsupported_certificate.*/) ?? [];
+  const [reason] = server.log().match(/left room=.*reason=.*dtls\.unsupported_certificate.*/) ?? [];
   t.diagnostic(`the server says: ${reason}`);
   assert.ok(reason, 'the reason names the certificate');
 });

@@ -24,7 +24,8 @@
 //! which the page answers likewise: so a server that has started again gets the text back from whoever was there.
 //! A part is at most [`PART`], all of an update at most [`text::DOCUMENT`].
 //!
-//! **cursors** go from page to page by the engine alone: they are many, and none matters for long. A place is a
+//! **cursors**, as channels of any other name, go from page to page by the engine alone: they are many, and none matters
+//! for long. A place is a
 //! position relative to the text around it as Yjs writes it; an empty one is none.
 //!
 //! All of it is gone with the room. It is worked at on a thread of its own, because Yjs may take its time for a
@@ -45,9 +46,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use text::Text;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-
-/// The channel from page to page.
-pub const CURSORS: &str = "cursors";
 
 /// Bytes of one part of an update; a message of the engine is at most 64 KiB.
 const PART: usize = 60 * 1_024;
@@ -71,13 +69,19 @@ pub enum Channel {
 }
 
 impl Channel {
+    pub const ALL: [Channel; 2] = [Channel::Chat, Channel::Text];
+
+    /// Its label on the wire.
+    pub fn label(self) -> &'static str {
+        match self {
+            Channel::Chat => "chat",
+            Channel::Text => "text",
+        }
+    }
+
     /// The channel of this label.
     pub fn named(label: &str) -> Option<Channel> {
-        match label {
-            "chat" => Some(Channel::Chat),
-            "text" => Some(Channel::Text),
-            _ => None,
-        }
+        Channel::ALL.into_iter().find(|channel| channel.label() == label)
     }
 }
 

@@ -422,7 +422,7 @@ impl Thread {
     fn join(&mut self, room: u64, label: Label, part: Part, outbox: Outbox) {
         let id = match self.rooms.get(&room) {
             Some(id) => Some(*id),
-            None => self.engine.create_room(RoomConfig { stamps: true, ..RoomConfig::default() }).ok(),
+            None => self.engine.create_room(Self::room_config()).ok(),
         };
         let config = ParticipantConfig {
             label: label.to_string(),
@@ -452,6 +452,13 @@ impl Thread {
                 self.close_if_empty(room);
             }
         }
+    }
+
+    /// Messages go from page to page behind the label of who sent them, but for those that end at the room's desk.
+    fn room_config() -> RoomConfig {
+        let to_the_desk = Channel::ALL.map(|channel| (channel.label().to_owned(), Route::Server));
+        let route = Route::Room { copied: false };
+        RoomConfig { route, routes: to_the_desk.into(), stamps: true, ..RoomConfig::default() }
     }
 
     /// One step of a participant's negotiation; a page whose description cannot be used is told so
@@ -526,13 +533,9 @@ impl Thread {
     }
 
     fn channel_opened(&mut self, id: ParticipantId, channel: ChannelId, name: &str) {
-        let (Some(mut participant), Some(member)) = (self.engine.participant(id), self.members.get_mut(&id))
-        else {
+        let Some(member) = self.members.get_mut(&id) else {
             return;
         };
-        if name == desk::CURSORS {
-            let _ = participant.route(channel, Route::Room { copied: false });
-        }
         if let Some(kind) = Channel::named(name) {
             member.channels.retain(|(open, _)| *open != kind);
             member.channels.push((kind, channel));
