@@ -1,15 +1,11 @@
 // People look rather than read: the tab of the connection, which says why pictures are as they are, and the page of who
 // looks after the server; by keyboard, in both languages, for axe-core, on a phone.
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
+import { QUIET, assertAccessible, onPages as scene } from './scenes.mjs';
 import { launchBrowser, startServer, until } from './visitors.mjs';
 
-const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-const QUIET = '?audio=0&video=0';
 const TOKEN = 'adm1n-t0ken';
-const PHONE = { width: 360, height: 740 };
-const DESKTOP = { width: 1100, height: 760 };
 
 let browser;
 let server;
@@ -22,46 +18,7 @@ after(async () => {
   await server?.stop();
 });
 
-function onPages(name, body) {
-  test(name, { timeout: 240_000 }, async t => {
-    const contexts = [];
-    const open = async (url, options = {}) => {
-      contexts.push(await browser.newContext({ viewport: DESKTOP, bypassCSP: true, ...options }));
-      const page = await contexts.at(-1).newPage();
-      page.errors = [];
-      page.on('pageerror', error => page.errors.push(`${error}`));
-      await page.goto(url);
-      return page;
-    };
-    try {
-      await body(open, t);
-    } catch (error) {
-      t.diagnostic(`the server's log:\n${server.log()}`);
-      throw error;
-    } finally {
-      await Promise.all(contexts.map(context => context.close()));
-    }
-  });
-}
-
-async function assertAccessible(page, where) {
-  if (!await page.evaluate(() => 'axe' in window)) await page.addScriptTag({ path: axe });
-  for (const viewport of [DESKTOP, PHONE]) {
-    await page.setViewportSize(viewport);
-    for (const colorScheme of ['light', 'dark']) {
-      await page.emulateMedia({ colorScheme });
-      const violations = await page.evaluate(async () => {
-        await Promise.all(document.getAnimations().map(({ finished }) => finished));
-        const { violations } = await axe.run(document);
-        return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(', ')}`);
-      });
-      assert.deepEqual(violations, [], `${where}, ${viewport.width} px, ${colorScheme}`);
-    }
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
-    assert.equal(wide, false, `${where} scrolls sideways at ${viewport.width} px`);
-  }
-  await page.setViewportSize(DESKTOP);
-}
+const onPages = (name, body) => scene(() => ({ browser, server }), name, body);
 
 const scrape = async () => {
   const answer = await fetch(`${server.url}metrics`, { headers: { authorization: `Bearer ${TOKEN}` } });
@@ -81,7 +38,7 @@ const line = (page, at) => page.locator('.chart').nth(at).locator('path').first(
 
 for (const language of ['en', 'fr']) {
   onPages(`the connection is shown live, with why pictures are as they are, in ${language}`, async open => {
-    const options = { locale: language };
+    const options = { bypassCSP: true, locale: language };
     const ada = await open(`${server.url}?video=360`, options);
     await enter(ada, 'Ada');
     const bob = await open(await ada.locator('#link').getAttribute('href') + QUIET, options);
@@ -146,7 +103,8 @@ for (const language of ['en', 'fr']) {
   });
 
   onPages(`the server is shown to who has the token, in ${language}`, async open => {
-    const [ada, admin] = [await open(`${server.url}?video=180`, { locale: language }), await open(`${server.url}admin`, { locale: language })];
+    const options = { bypassCSP: true, locale: language };
+    const [ada, admin] = [await open(`${server.url}?video=180`, options), await open(`${server.url}admin`, options)];
     await enter(ada, 'Adalbert');
     const link = await ada.locator('#link').getAttribute('href');
     await assertAccessible(admin, `the form in ${language}`);

@@ -2,54 +2,21 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Visitor, launchBrowser, startServer, until } from './visitors.mjs';
+import { QUIET, onVisitors, openTab, press } from './scenes.mjs';
+import { launchBrowser, until } from './visitors.mjs';
 
 let browser;
 before(async () => { browser = await launchBrowser(['--auto-accept-this-tab-capture', '--auto-select-desktop-capture-source=Meetings']); });
 after(async () => { await browser?.close(); });
 
-// A test with a server and visitors, each in a browser's profile of its own, that are gone after it.
-function meeting(name, body) {
-  test(name, { timeout: 120_000 }, async t => {
-    const servers = [await startServer()];
-    const visitors = [];
-    const arrive = async (who, url) => {
-      const context = await browser.newContext({ viewport: { width: 1100, height: 760 } });
-      visitors.push(await Visitor.arrive(context, who, url));
-      return visitors.at(-1);
-    };
-    const serve = async port => {
-      servers.push(await startServer(port));
-      return servers.at(-1);
-    };
-    try {
-      await body(servers[0], arrive, serve);
-      assert.deepEqual(visitors.flatMap(({ errors }) => errors), [], 'no errors on any page');
-    } catch (error) {
-      for (const visitor of visitors) t.diagnostic(`${visitor.name}'s page says: ${await visitor.status()}`);
-      for (const server of servers) t.diagnostic(`the server's log:\n${server.log()}`);
-      throw error;
-    } finally {
-      await Promise.all(visitors.map(({ page }) => page.context().close()));
-      await Promise.all(servers.map(server => server.stop()));
-    }
-  });
-}
+const meeting = (name, body) => onVisitors(() => browser, name, body);
 
-const QUIET = '?audio=0&video=0'; // nothing but the meeting is looked at
 const button = (visitor, name) => visitor.page.getByRole('button', { name, exact: true });
-const press = (visitor, name) => button(visitor, name).click();
 const hears = (visitor, text) => visitor.page.locator('#notices').getByText(text).waitFor();
-
-// The panel with one of its tabs.
-async function open(visitor, tab) {
-  if (!await visitor.page.locator('#panel').isVisible()) await press(visitor, 'Panel');
-  await visitor.page.getByRole('tab', { name: tab }).click();
-}
 
 // What a moderator does about somebody, by the menu in the list of people.
 async function about(visitor, name, act) {
-  await open(visitor, 'People');
+  await openTab(visitor, 'People');
   await visitor.page.locator('#people-list .row', { hasText: name }).locator('summary').click();
   await visitor.page.locator('#people-list .row', { hasText: name }).getByRole('button', { name: act }).click();
 }
@@ -70,7 +37,7 @@ async function createWithLobby(visitor) {
   return visitor.create();
 }
 
-meeting('guests wait, are admitted or refused, and see nothing before', async (server, arrive) => {
+meeting('guests wait, are admitted or refused, and see nothing before', async ({ server, arrive }) => {
   const ada = await arrive('Ada', server.url + QUIET);
   const link = await createWithLobby(ada);
   const [bob, eve] = [await arrive('Bob', link + QUIET), await arrive('Eve', link + QUIET)];
@@ -80,7 +47,7 @@ meeting('guests wait, are admitted or refused, and see nothing before', async (s
   assert.equal(await bob.page.evaluate(() => conference.peer), null, 'no media');
   assert.deepEqual(await people(bob), []);
   await asks(eve);
-  await open(ada, 'People');
+  await openTab(ada, 'People');
   await press(ada, 'Admit Bob');
   await isIn(bob);
   await sees(bob, ['Ada', 'Bob (you)']);
@@ -99,10 +66,10 @@ meeting('guests wait, are admitted or refused, and see nothing before', async (s
   await eve.page.locator('#door').waitFor();
 });
 
-meeting('an invitation opens the room until it is taken back', async (server, arrive) => {
+meeting('an invitation opens the room until it is taken back', async ({ server, arrive }) => {
   const ada = await arrive('Ada', server.url + QUIET);
   const link = await createWithLobby(ada);
-  await open(ada, 'Meeting');
+  await openTab(ada, 'Meeting');
   await ada.page.getByLabel('It is good for').selectOption('one hour');
   await ada.page.getByLabel('How many guests').fill('2');
   await ada.page.getByLabel('Leads past the lobby').check();
@@ -129,12 +96,12 @@ meeting('an invitation opens the room until it is taken back', async (server, ar
   await sees(ada, ['Ada (you)', 'Bob']);
 });
 
-meeting('names, hands and requests to mute', async (server, arrive) => {
+meeting('names, hands and requests to mute', async ({ server, arrive }) => {
   const ada = await arrive('Ada', `${server.url}?video=0`);
   const bob = await arrive('Bob', `${await ada.create()}?video=0`);
   await bob.join();
   await hears(ada, 'Bob has come in.');
-  await open(bob, 'People');
+  await openTab(bob, 'People');
   await bob.page.getByLabel('Name that others see').fill('  Robert   Hooke ');
   await press(bob, 'Change');
   await sees(ada, ['Ada (you)', 'Robert Hooke']);
@@ -159,7 +126,7 @@ meeting('names, hands and requests to mute', async (server, arrive) => {
   assert.equal(await ada.page.locator('#asked').isVisible(), false, 'who asks is not asked');
 });
 
-meeting('who is taken out comes back only when admitted', async (server, arrive) => {
+meeting('who is taken out comes back only when admitted', async ({ server, arrive }) => {
   const ada = await arrive('Ada', `${server.url}?video=360`);
   const bob = await arrive('Bob', `${await ada.create()}?video=360`);
   await bob.join();
@@ -185,7 +152,7 @@ meeting('who is taken out comes back only when admitted', async (server, arrive)
   await Promise.all([ada.receives(['Bob']), bob.receives(['Ada'])]);
 });
 
-meeting('a lock, another moderator, and the end for all', async (server, arrive) => {
+meeting('a lock, another moderator, and the end for all', async ({ server, arrive }) => {
   const ada = await arrive('Ada', server.url + QUIET);
   const link = await ada.create();
   const [bob, eve] = [await arrive('Bob', link + QUIET), await arrive('Eve', link + QUIET)];
@@ -193,7 +160,7 @@ meeting('a lock, another moderator, and the end for all', async (server, arrive)
   assert.equal(await bob.page.locator('#end').isVisible(), false, 'not for guests');
   await about(ada, 'Bob', 'Make a moderator');
   await hears(bob, 'You are a moderator now.');
-  await open(bob, 'Meeting');
+  await openTab(bob, 'Meeting');
   await bob.page.getByLabel('Locked').check();
   await hears(ada, 'The meeting is locked.');
   await eve.page.getByRole('button', { name: 'Join the room' }).click();
@@ -205,7 +172,7 @@ meeting('a lock, another moderator, and the end for all', async (server, arrive)
   await about(bob, 'Ada', 'Remove');
   await bob.page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
   await hears(bob, 'Who created the meeting cannot be taken out.');
-  await open(bob, 'Meeting');
+  await openTab(bob, 'Meeting');
   await press(bob, 'End the meeting for all');
   await bob.page.getByRole('dialog').getByRole('button', { name: 'End' }).click();
   await Promise.all([ada, bob, eve].map(visitor => isOut(visitor, 'The meeting has ended.')));
@@ -213,14 +180,14 @@ meeting('a lock, another moderator, and the end for all', async (server, arrive)
   await isOut(eve, 'There is no such room');
 });
 
-meeting('a moderator keeps the role over a reload and a restart of the server', async (server, arrive, serve) => {
+meeting('a moderator keeps the role over a reload and a restart of the server', async ({ server, arrive, serve }) => {
   const ada = await arrive('Ada', server.url + QUIET);
   const link = await createWithLobby(ada);
   assert.ok(!link.includes(await ada.page.evaluate(() => JSON.parse(localStorage.meetings)[0].secret)));
   await ada.page.reload();
   await ada.page.getByText('You are a moderator of this meeting.').waitFor();
   await ada.join();
-  await open(ada, 'Meeting');
+  await openTab(ada, 'Meeting');
   await ada.page.getByLabel('Guests wait until a moderator admits them').uncheck();
   await press(ada, 'Make an invitation');
   await ada.page.locator('#tickets li').waitFor();
@@ -239,7 +206,7 @@ meeting('a moderator keeps the role over a reload and a restart of the server', 
   assert.equal(await bob.page.locator('#end').isVisible(), false);
 });
 
-meeting('a second tab takes over, and the first one does not fight for its place', async (server, arrive) => {
+meeting('a second tab takes over, and the first one does not fight for its place', async ({ server, arrive }) => {
   const ada = await arrive('Ada', server.url + QUIET);
   const link = await ada.create();
   const seat = await ada.page.evaluate(code => sessionStorage[`seat:${code}`], link.split('/r/')[1]);
@@ -252,7 +219,7 @@ meeting('a second tab takes over, and the first one does not fight for its place
   assert.equal(await ada.page.locator('#door').isVisible(), true);
 });
 
-meeting('a shared screen is seen by another as a picture of its own', async (server, arrive) => {
+meeting('a shared screen is seen by another as a picture of its own', async ({ server, arrive }) => {
   const ada = await arrive('Ada', `${server.url}?video=360`);
   const link = await ada.create();
   const bob = await arrive('Bob', `${link}?video=360`);

@@ -2,15 +2,11 @@
 // and dark, and on a phone.
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
-import { Visitor, launchBrowser, startServer, until } from './visitors.mjs';
+import { QUIET, assertAccessible, onPages as scene } from './scenes.mjs';
+import { launchBrowser, startServer, until } from './visitors.mjs';
 
 const page = new URL('../../examples/conference/page/', import.meta.url);
-const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-const QUIET = '?audio=0&video=0';
-const PHONE = { width: 360, height: 740 };
-const DESKTOP = { width: 1100, height: 760 };
 
 let browser;
 let server;
@@ -23,26 +19,7 @@ after(async () => {
   await server?.stop();
 });
 
-// A test with contexts that are gone after it.
-function onPages(name, body) {
-  test(name, { timeout: 240_000 }, async t => {
-    const contexts = [];
-    const open = async (url, options = {}) => {
-      contexts.push(await browser.newContext({ viewport: DESKTOP, ...options }));
-      const page = await contexts.at(-1).newPage();
-      await page.goto(url);
-      return page;
-    };
-    try {
-      await body(open, t);
-    } catch (error) {
-      t.diagnostic(`the server's log:\n${server.log()}`);
-      throw error;
-    } finally {
-      await Promise.all(contexts.map(context => context.close()));
-    }
-  });
-}
+const onPages = (name, body) => scene(() => ({ browser, server }), name, body);
 
 test('both languages have the same texts, and each is used', async () => {
   const names = (await readdir(page)).filter(name => /\.(js|html)$/.test(name));
@@ -65,38 +42,15 @@ test('both languages have the same texts, and each is used', async () => {
   for (const [, key] of asked) assert.ok(key in TEXTS.en, `${key} has no text`);
 });
 
-// Everything axe-core has rules for, the best practices as well.
-async function assertAccessible(page, where) {
-  if (!await page.evaluate(() => 'axe' in window)) await page.addScriptTag({ path: axe });
-  const violations = await page.evaluate(async () => {
-    // Notices fade in and go by themselves.
-    await Promise.all(document.getAnimations().map(({ finished }) => finished));
-    const { violations } = await axe.run(document);
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(', ')}`);
-  });
-  assert.deepEqual(violations, [], where);
-}
-
 for (const language of ['en', 'fr']) {
   onPages(`axe-core finds nothing, in ${language}`, async open => {
-    const looks = [DESKTOP, PHONE].flatMap(viewport => ['light', 'dark'].map(colorScheme => ({ viewport, colorScheme })));
-    const inAll = async (page, where) => {
-      for (const { viewport, colorScheme } of looks) {
-        await page.setViewportSize(viewport);
-        await page.emulateMedia({ colorScheme });
-        await assertAccessible(page, `${where}, ${viewport.width} px, ${colorScheme}`);
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
-        assert.equal(wide, false, `${where} scrolls sideways`);
-      }
-      await page.setViewportSize(DESKTOP);
-    };
     const options = { bypassCSP: true, locale: language };
     const ada = await open(server.url, options);
     await ada.locator('#name').fill('Ada');
     assert.equal(await ada.locator('html').getAttribute('lang'), language);
-    await inAll(ada, 'the door');
+    await assertAccessible(ada, 'the door');
     await ada.locator('#help').click();
-    await inAll(ada, 'the help');
+    await assertAccessible(ada, 'the help');
     await ada.keyboard.press('Escape');
 
     await ada.locator('#want-lobby').check();
@@ -106,22 +60,22 @@ for (const language of ['en', 'fr']) {
     await bob.locator('#name').fill('Bob');
     await bob.locator('#join').click();
     await bob.locator('#lobby').waitFor();
-    await inAll(bob, 'the lobby');
+    await assertAccessible(bob, 'the lobby');
     await ada.locator('#tab-people').click();
-    await inAll(ada, 'the room with somebody who waits');
+    await assertAccessible(ada, 'the room with somebody who waits');
     await ada.locator('#admit-all').click();
     await bob.locator('#room').waitFor();
     await bob.locator('#hand').click();
     await ada.locator('#people-list .hand:visible').waitFor();
     await ada.locator('#people-list summary:visible').click();
-    await inAll(ada, 'the room with people and a menu');
+    await assertAccessible(ada, 'the room with people and a menu');
     await ada.locator('[data-act=promote]:visible').click();
     await ada.locator('#tab-meeting').click();
     await ada.locator('#invite button').click();
     await ada.locator('#tickets li').waitFor();
-    await inAll(ada, 'the room with the meeting');
+    await assertAccessible(ada, 'the room with the meeting');
     await ada.locator('#end').click();
-    await inAll(ada, 'a question');
+    await assertAccessible(ada, 'a question');
     await ada.keyboard.press('Escape');
     await bob.locator('#panel-button').click();
     await bob.locator('#tab-chat').click();
@@ -129,36 +83,36 @@ for (const language of ['en', 'fr']) {
     await bob.locator('#chat-text').fill('See https://example.org');
     await bob.locator('#chat-text').press('Enter');
     await ada.locator('.unread:visible').first().waitFor();
-    await inAll(ada, 'the room with an unread message');
+    await assertAccessible(ada, 'the room with an unread message');
     await ada.locator('#tab-chat').click();
     await ada.locator('#chat-text').fill('x');
     await ada.locator('#chat-text').press('Enter');
     await ada.locator('.said.own').waitFor();
-    await inAll(ada, 'the chat');
+    await assertAccessible(ada, 'the chat');
     await bob.locator('#tab-notes').click();
     await ada.locator('#tab-notes').click();
     await ada.locator('#notes-text').fill('one\ntwo');
     await bob.locator('#notes-text').focus();
     await bob.locator('.caret').waitFor();
-    await inAll(bob, 'the notes with a caret');
+    await assertAccessible(bob, 'the notes with a caret');
     await bob.locator('#panel-close').click();
     await ada.locator('#panel-close').click();
     await ada.locator('#share').click();
     await bob.locator('.screen').waitFor();
-    await inAll(bob, 'the room with a screen');
-    await inAll(ada, 'the room of who shares');
+    await assertAccessible(bob, 'the room with a screen');
+    await assertAccessible(ada, 'the room of who shares');
     await bob.locator('#panel-button').click();
     await bob.locator('#tab-people').click();
     await bob.locator('#mute-all').click();
     await ada.locator('#asked').waitFor();
-    await inAll(ada, 'a request to mute');
+    await assertAccessible(ada, 'a request to mute');
     await ada.locator('#leave').click();
-    await inAll(ada, 'a question before leaving');
+    await assertAccessible(ada, 'a question before leaving');
     await ada.locator('#confirm-yes').click();
     await ada.locator('#code').fill('0000-0000-0000-0000');
     await ada.locator('#join').click();
     await ada.locator('#problem').waitFor();
-    await inAll(ada, 'the door with a problem');
+    await assertAccessible(ada, 'the door with a problem');
   });
 }
 

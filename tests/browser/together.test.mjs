@@ -2,58 +2,34 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
-import { Visitor, launchBrowser, startServer, until } from './visitors.mjs';
+import { PHONE, QUIET, onVisitors, openTab, press } from './scenes.mjs';
+import { launchBrowser, until } from './visitors.mjs';
 
 let browser;
 before(async () => { browser = await launchBrowser(); });
 after(async () => { await browser?.close(); });
 
-const QUIET = '?audio=0&video=0';
-const PHONE = { width: 360, height: 740 };
 
-// A test with a server and visitors, each in a browser's profile of its own, that are gone after it.
+// As many visitors in one room as there are names, connected, and its link.
 function together(name, body) {
-  test(name, { timeout: 180_000 }, async t => {
-    const servers = [await startServer()];
-    const visitors = [];
-    const arrive = async (who, url, prepare) => {
-      const context = await browser.newContext({ viewport: { width: 1100, height: 760 }, acceptDownloads: true });
-      visitors.push(await Visitor.arrive(context, who, url + QUIET, prepare));
-      return visitors.at(-1);
-    };
-    // So many in one room, connected.
+  onVisitors(() => browser, name, async ({ arrive: arriveAt, ...scene }) => {
+    const arrive = (who, url, prepare) => arriveAt(who, url + QUIET, prepare);
     const meet = async names => {
-      const first = await arrive(names[0], servers[0].url);
+      const first = await arrive(names[0], scene.server.url);
       const link = await first.create();
-      for (const name of names.slice(1)) await (await arrive(name, link)).join();
-      await Promise.all(visitors.map(connected));
-      return [...visitors, link];
+      const others = [];
+      for (const name of names.slice(1)) {
+        others.push(await arrive(name, link));
+        await others.at(-1).join();
+      }
+      await Promise.all([first, ...others].map(connected));
+      return [first, ...others, link];
     };
-    const serve = async port => {
-      servers.push(await startServer(port));
-      return servers.at(-1);
-    };
-    try {
-      await body({ server: servers[0], arrive, meet, serve });
-      assert.deepEqual(visitors.flatMap(({ errors }) => errors), [], 'no errors on any page');
-    } catch (error) {
-      for (const visitor of visitors) t.diagnostic(`${visitor.name}'s page says: ${await visitor.status()} ${visitor.errors}`);
-      for (const server of servers) t.diagnostic(`the server's log:\n${server.log()}`);
-      throw error;
-    } finally {
-      await Promise.all(visitors.map(({ page }) => page.context().close()));
-      await Promise.all(servers.map(server => server.stop()));
-    }
+    await body({ ...scene, arrive, meet });
   });
 }
 
 const connected = ({ page }) => page.getByText('Connected.', { exact: true }).waitFor();
-const press = ({ page }, name) => page.getByRole('button', { name, exact: true }).click();
-
-async function open(visitor, tab) {
-  if (!await visitor.page.locator('#panel').isVisible()) await visitor.page.locator('#panel-button').click();
-  await visitor.page.getByRole('tab', { name: tab }).click();
-}
 
 async function say({ page }, text) {
   await page.getByLabel('Your message').fill(text);
@@ -89,12 +65,12 @@ const channelsInReach = page => page.addInitScript(() => {
 
 together('three chat, by their names, and nobody speaks for another', async ({ meet }) => {
   const [ada, bob, eve] = await meet(['Ada', 'Bob', 'Eve']);
-  for (const visitor of [ada, bob]) await open(visitor, 'Chat');
+  for (const visitor of [ada, bob]) await openTab(visitor, 'Chat');
   await say(ada, 'Hello');
   await reads(bob, ['Ada: Hello']);
   await eve.page.locator('#notices').getByText('Ada writes: Hello').waitFor();
   assert.match(await eve.page.locator('#panel-button').textContent(), /1 unread/);
-  await open(eve, 'Chat 1');
+  await openTab(eve, 'Chat 1');
   await until('all is read', async () => !await eve.page.locator('.unread:visible').count());
 
   // Several lines, links, and what looks like a page's own language.
@@ -112,40 +88,40 @@ together('three chat, by their names, and nobody speaks for another', async ({ m
   await say(eve, '{"type":"said","from":"p1","name":"Ada","time":1,"text":"I resign"}');
   await until('it is Eve who said so', async () => (await chatOf(ada)).at(-1)?.startsWith('Eve: {'));
   // By the new name from now on.
-  await open(eve, 'People');
+  await openTab(eve, 'People');
   await eve.page.getByLabel('Name that others see').fill('Evelyn');
   await press(eve, 'Change');
   await ada.page.locator('.tile', { hasText: 'Evelyn' }).waitFor();
-  await open(eve, 'Chat');
+  await openTab(eve, 'Chat');
   await say(eve, 'Sorry');
   await until('it is Evelyn', async () => (await chatOf(ada)).at(-1) === 'Evelyn: Sorry');
 });
 
 together('who comes later finds the chat and the notes', async ({ arrive, meet }) => {
   const [ada, bob, link] = await meet(['Ada', 'Bob']);
-  await open(ada, 'Chat');
+  await openTab(ada, 'Chat');
   await say(ada, 'first');
   await say(ada, 'second');
-  await open(bob, 'Notes');
+  await openTab(bob, 'Notes');
   // Longer than one message may be.
   const long = 'A line of the notes, and another one of them.\n'.repeat(2_000);
   await put(bob, long);
-  await open(ada, 'Notes');
+  await openTab(ada, 'Notes');
   await has(ada, long);
   const eve = await arrive('Eve', link);
   await eve.join();
   await connected(eve);
-  await open(eve, 'Chat');
+  await openTab(eve, 'Chat');
   await reads(eve, ['Ada: first', 'Ada: second']);
   assert.equal(await eve.page.locator('.unread:visible').count(), 0, 'what was before is not news');
-  await open(eve, 'Notes');
+  await openTab(eve, 'Notes');
   await has(eve, long);
 });
 
 together('three write the notes at the same time and have the same', async ({ meet }) => {
   const all = await meet(['Ada', 'Bob', 'Eve']).then(met => met.slice(0, 3));
   const [ada, bob, eve] = all;
-  for (const visitor of all) await open(visitor, 'Notes');
+  for (const visitor of all) await openTab(visitor, 'Notes');
   await notes(ada).fill('top\nmiddle\nbottom');
   await has(bob, 'top\nmiddle\nbottom');
   await has(eve, 'top\nmiddle\nbottom');
@@ -185,7 +161,7 @@ together('three write the notes at the same time and have the same', async ({ me
 
 together('the others\' carets are seen, with their names', async ({ meet }) => {
   const [ada, bob, eve] = await meet(['Ada', 'Bob', 'Eve']);
-  for (const visitor of [ada, bob, eve]) await open(visitor, 'Notes');
+  for (const visitor of [ada, bob, eve]) await openTab(visitor, 'Notes');
   await notes(ada).fill('one\ntwo\nthree');
   await has(bob, 'one\ntwo\nthree');
   await notes(ada).press('End');
@@ -209,9 +185,9 @@ together('the others\' carets are seen, with their names', async ({ meet }) => {
 
 together('chat and notes are saved as files, and who leaves is warned', async ({ meet }) => {
   const [ada, bob] = await meet(['Ada', 'Bob']);
-  await open(bob, 'Chat');
+  await openTab(bob, 'Chat');
   await say(bob, 'Grüße\nfrom Bob');
-  await open(ada, 'Chat');
+  await openTab(ada, 'Chat');
   await reads(ada, ['Bob: Grüße\nfrom Bob']);
   const saved = async label => {
     const [download] = await Promise.all([ada.page.waitForEvent('download'), press(ada, label)]);
@@ -220,7 +196,7 @@ together('chat and notes are saved as files, and who leaves is warned', async ({
   const chat = await saved('Save the chat');
   assert.match(chat.name, /^chat-\d{4}-\d\d-\d\d\.txt$/);
   assert.match(chat.text, /^\[.+\] Bob: Grüße\nfrom Bob\n$/);
-  await open(ada, 'Notes');
+  await openTab(ada, 'Notes');
   await notes(ada).fill('# Minutes\n\n* é');
   await press(ada, 'Leave');
   await ada.page.getByRole('dialog').getByText('Its chat and notes vanish with it').waitFor();
@@ -236,7 +212,7 @@ together('megabytes are refused, by the page and by the server, and the meeting 
   const eve = await arrive('Eve', link, channelsInReach);
   await eve.join();
   await connected(eve);
-  await open(ada, 'Chat');
+  await openTab(ada, 'Chat');
   await ada.page.evaluate(() => {
     const field = document.getElementById('chat-text');
     field.focus();
@@ -250,7 +226,7 @@ together('megabytes are refused, by the page and by the server, and the meeting 
   await ada.page.getByLabel('Your message').evaluate(field => { field.value = 'é'.repeat(2_000_000); });
   await ada.page.getByLabel('Your message').press('Enter');
   await ada.page.getByText('That is too long for the chat.').waitFor();
-  await open(ada, 'Notes');
+  await openTab(ada, 'Notes');
   await notes(ada).fill('kept');
   await put(ada, 'x'.repeat(3_000_000));
   await ada.page.getByText('That is too long for the notes').waitFor();
@@ -274,11 +250,11 @@ together('megabytes are refused, by the page and by the server, and the meeting 
   assert.deepEqual(said, ['refused long', 'refused long']);
   await until('the server has refused her change', () => /a change of the text is refused/.test(server.log()));
   await has(eve, 'kept');
-  await open(ada, 'Chat');
+  await openTab(ada, 'Chat');
   await say(ada, 'Still here');
-  await open(eve, 'Chat');
+  await openTab(eve, 'Chat');
   await reads(eve, ['Ada: Still here']);
-  await open(eve, 'Notes');
+  await openTab(eve, 'Notes');
   await notes(eve).focus();
   await eve.page.keyboard.type('too ');
   await until('Ada has what Eve writes', async () => /too/.test(await textOf(ada)));
@@ -286,10 +262,10 @@ together('megabytes are refused, by the page and by the server, and the meeting 
 
 together('a server that starts again gets the notes back', async ({ server, meet, serve, arrive }) => {
   const [ada, bob, link] = await meet(['Ada', 'Bob']);
-  for (const visitor of [ada, bob]) await open(visitor, 'Notes');
+  for (const visitor of [ada, bob]) await openTab(visitor, 'Notes');
   await notes(ada).fill('before ');
   await has(bob, 'before ');
-  await open(ada, 'Chat');
+  await openTab(ada, 'Chat');
   await say(ada, 'hello');
   await reads(bob, ['Ada: hello']);
   const { port } = new URL(server.url);
@@ -306,16 +282,16 @@ together('a server that starts again gets the notes back', async ({ server, meet
   assert.deepEqual(await chatOf(bob), ['Ada: hello'], 'still on the page');
   const eve = await arrive('Eve', link);
   await eve.join();
-  await open(eve, 'Notes');
+  await openTab(eve, 'Notes');
   await has(eve, 'before and meanwhile');
 });
 
 together('all is gone with the room', async ({ arrive, meet }) => {
   const [ada, bob, link] = await meet(['Ada', 'Bob']);
-  await open(ada, 'Chat');
+  await openTab(ada, 'Chat');
   await say(ada, 'secret');
   await reads(bob, ['Ada: secret']);
-  await open(bob, 'Notes');
+  await openTab(bob, 'Notes');
   await notes(bob).fill('secret');
   for (const visitor of [ada, bob]) {
     await press(visitor, 'Leave');
@@ -328,7 +304,7 @@ together('all is gone with the room', async ({ arrive, meet }) => {
   await ada.page.getByLabel('Your name').fill('Ada');
   await ada.join();
   await connected(ada);
-  await open(ada, 'Chat');
+  await openTab(ada, 'Chat');
   await say(ada, 'anybody?');
   await reads(ada, ['Ada (you): anybody?']);
   const eve = await arrive('Eve', link);
@@ -344,10 +320,10 @@ together('a page without data channels meets all the same', async ({ arrive, mee
   await old.join();
   await connected(old);
   await ada.page.locator('.tile', { hasText: 'Old' }).waitFor();
-  await open(old, 'Chat');
+  await openTab(old, 'Chat');
   await say(old, 'hello');
   await old.page.getByText('There is no connection at the moment.').waitFor();
-  await open(ada, 'Chat');
+  await openTab(ada, 'Chat');
   await say(ada, 'hello');
   await reads(ada, ['Ada (you): hello']);
 });
@@ -355,14 +331,14 @@ together('a page without data channels meets all the same', async ({ arrive, mee
 together('chat and notes on a phone', async ({ meet }) => {
   const [ada, bob] = await meet(['Ada', 'Bob']);
   await bob.page.setViewportSize(PHONE);
-  await open(bob, 'Chat');
-  await open(ada, 'Chat');
+  await openTab(bob, 'Chat');
+  await openTab(ada, 'Chat');
   await say(ada, 'x'.repeat(500));
   await reads(bob, [`Ada: ${'x'.repeat(500)}`]);
   await bob.picture('chat-phone');
-  await open(bob, 'Notes');
+  await openTab(bob, 'Notes');
   await notes(bob).fill('a long line of the notes that is wrapped on a phone\n'.repeat(30));
-  await open(ada, 'Notes');
+  await openTab(ada, 'Notes');
   await notes(ada).focus();
   await bob.page.getByText('Ada is writing in line').waitFor();
   await bob.picture('notes-phone');
