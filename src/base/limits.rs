@@ -512,6 +512,9 @@ pub const SPENT_INTERVAL: Duration = Duration::from_millis(500);
 /// Percent of what a path carries that are kept back for what is sent again, at most.
 pub const REPAIR_SHARE: u64 = 20;
 
+/// The same for messages on data channels.
+pub const DATA_SHARE: u64 = 50;
+
 /// Between two divisions of a ceiling among participants.
 pub const CEILING_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -545,7 +548,7 @@ pub const CHANNELS: usize = 64;
 /// Bytes of a data channel's label or of its protocol (RFC 8832, section 5.1, allows 65,535): names are for people.
 pub const CHANNEL_LABEL: usize = 256;
 
-/// Bytes that wait to be sent on one channel: half of what waits in all, so that one does not stop the others.
+/// Bytes that wait to be sent on one channel, likewise: half of what waits in all, so that one does not stop the others.
 pub const CHANNEL_BUFFER: usize = SCTP_SEND_BUFFER / 2;
 
 /// Messages read from one participant in a second (S-DATA-08); who sends more is held back by its window.
@@ -553,9 +556,6 @@ pub const CHANNEL_MESSAGES_PER_SECOND: u64 = 200;
 
 /// Their bytes, likewise: four of the largest.
 pub const CHANNEL_BYTES_PER_SECOND: u64 = 256 * 1_024;
-
-/// What was dropped of a participant's packets and is not counted yet.
-pub const CHANNEL_EVENTS: usize = 256;
 
 /// Bytes of messages in an engine's events; those above are lost and counted.
 pub const MESSAGE_EVENTS: usize = 16 << 20;
@@ -579,8 +579,12 @@ pub const SCTP_FORWARD: u32 = 65_536;
 /// What a message that waits to be sent counts beside its bytes: about what is kept of it.
 pub const SCTP_MESSAGE_COST: usize = 256;
 
+/// Pieces under way beyond which no more messages are taken: a peer that acknowledges none keeps even those that were
+/// given up. What waits already may still go, so that there are a few more.
+pub const SCTP_UNDER_WAY: u32 = 2_048;
+
 /// Numbers that the blocks of one acknowledgement may name (S-DATA-04): more than ever are under way.
-pub const SCTP_GAPS: u32 = 4_096;
+pub const SCTP_GAPS: u32 = 8_192;
 
 /// Heartbeats and resets of streams taken between two times that packets are fetched: their answers wait meanwhile.
 pub const SCTP_UNPOLLED: usize = 64;

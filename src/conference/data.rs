@@ -325,5 +325,8 @@ impl ParticipantState {
     pub(super) fn apply_data(&mut self, now: Instant) {
         let agreed = self.negotiation.session().data.as_ref();
         self.network.set_data(now, agreed.map(|data| (data.sctp_port, data.max_message_size)));
+        if agreed.is_none() && !self.negotiation.wants_data() {
+            self.network.refuse_channels();
+        }
     }
 }

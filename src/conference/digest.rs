@@ -53,6 +53,7 @@ impl ParticipantState {
         (self.connected, self.announced, &self.sources[..], self.sources_published).hash(state);
         (&self.subscriptions, self.ssrc, self.ssrcs, self.reduced_size_rtcp, self.rtt).hash(state);
         (&self.budget, &self.rtcp_budget, self.rebound, &self.cname).hash(state);
+        debug(&self.messages, state);
         debug(&self.lines, state);
         debug(&self.viewing, state);
         self.random.clone().next_u64().hash(state);

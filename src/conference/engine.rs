@@ -451,6 +451,7 @@ impl Engine {
                 network::Event::Failed(reason) => self.remove(id, LeaveReason::Handshake(reason)),
                 network::Event::ConsentExpired => self.remove(id, LeaveReason::ConsentExpired),
                 network::Event::Unasked => self.drop_message(id, DropReason::NotNegotiated),
+                network::Event::Dropped(refusal) => self.drop_message(id, refusal.into()),
             }
         }
         self.drain_channels(now, id);

@@ -61,9 +61,12 @@ const fn channels() -> usize {
         + limits::SCTP_PIECES * (2 * 192 + limits::DATAGRAM);
     // Pieces of a message are some hundred bytes each, more than SCTP_MESSAGE_COST for the longest.
     let sent = limits::SCTP_SEND_BUFFER + limits::SCTP_SEND_BUFFER / 500 * 192;
+    // Pieces that were given up, and packets that were made of what waits and are not fetched.
+    let given_up = limits::SCTP_UNDER_WAY as usize * (limits::DATAGRAM + 192);
+    let made = limits::SCTP_SEND_BUFFER;
     let names = limits::SCTP_STREAMS * (2 * limits::CHANNEL_LABEL + 1_024);
     let answers = limits::SCTP_UNPOLLED * 2 * limits::DATAGRAM;
-    received + sent + names + answers + (limits::SCTP_EVENTS + limits::CHANNEL_EVENTS) * 64
+    received + sent + given_up + made + names + answers + (limits::SCTP_EVENTS + limits::SCTP_PIECES) * 64
 }
 
 /// What a negotiation keeps of a description, beside its unanswered offer: no more than the text in each

@@ -255,11 +255,13 @@ impl Sharing {
         self.reserve().saturating_add(self.allocator.video().as_bps())
     }
 
-    /// What goes first. Of what is sent again no more counts than a part of what the path carries: it comes in
-    /// bursts, and does not last.
+    /// What goes first. Of messages and of what is sent again no more counts than a part of what the path carries: they
+    /// come in bursts, and do not last.
     fn reserve(&self) -> u64 {
-        let most = self.budget.map_or(u64::MAX, |budget| budget.as_bps() / 100 * limits::REPAIR_SHARE);
-        self.audio.rate.saturating_add(self.data.rate).saturating_add(self.repair.rate.min(most))
+        let share = |percent| self.budget.map_or(u64::MAX, |budget| budget.as_bps() / 100 * percent);
+        let data = self.data.rate.min(share(limits::DATA_SHARE));
+        let repair = self.repair.rate.min(share(limits::REPAIR_SHARE));
+        self.audio.rate.saturating_add(data).saturating_add(repair)
     }
 
     /// What began before its rate was known goes on for a moment though it is more than was guessed of the path: the

@@ -11,6 +11,7 @@ use crate::session::{dtls, sctp};
 use crate::wire::dcep::{self, Delivery, Message, Open, ppid};
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::hash::{Hash as _, Hasher};
 
 /// A channel of one participant, by a name that no other one of it ever has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,8 +160,6 @@ struct Channel {
     stream: Option<u16>,
     state: State,
     config: ChannelConfig,
-    /// A message found no room, and nobody was told yet that there is some again.
-    full: bool,
 }
 
 /// All channels of a participant.
@@ -232,13 +231,31 @@ impl Channels {
         });
     }
 
-    pub(crate) fn handle_packet(&mut self, now: Instant, data: &[u8]) {
-        // Until DTLS has been seen to carry it there is nothing of it.
-        let Some(association) = &mut self.association else { return };
-        if let Err(refusal) = association.handle_packet(now, data)
-            && self.events.len() < limits::CHANNEL_EVENTS
-        {
-            self.events.push_back(Event::Refused(Refusal::Sctp(refusal)));
+    /// No association comes: what waits for one is closed.
+    pub(crate) fn refuse_waiting(&mut self) {
+        let waiting: Vec<ChannelId> =
+            self.channels.iter().filter(|channel| channel.state == State::Waiting).map(|one| one.id).collect();
+        waiting.into_iter().for_each(|id| self.close(id, CloseReason::Peer));
+    }
+
+    /// Takes a packet of the association's.
+    ///
+    /// # Errors
+    /// Why it, or a part of it, was dropped.
+    pub(crate) fn handle_packet(&mut self, now: Instant, data: &[u8]) -> Result<(), Refusal> {
+        let association = self.association.as_mut();
+        let association = association.ok_or(Refusal::Sctp(sctp::Refusal::Dropped(sctp::Drop::Ended)))?;
+        association.handle_packet(now, data).map_err(Refusal::Sctp)
+    }
+
+    /// Folds what packets may change into the digest of the engine's state (I-03).
+    pub(crate) fn digest(&self, state: &mut impl Hasher) {
+        (self.parity, self.created, self.events.len()).hash(state);
+        for Channel { id, stream, state: phase, config } in &self.channels {
+            (id, stream, phase, config).hash(state);
+        }
+        if let Some(association) = &self.association {
+            association.digest(state);
         }
     }
 
@@ -280,8 +297,7 @@ impl Channels {
                         .retain(|channel| channel.stream != Some(stream) || channel.state != State::Closing);
                 }
                 sctp::Event::Drained { stream } => {
-                    if let Some(channel) = self.of_stream(stream).filter(|channel| channel.full) {
-                        channel.full = false;
+                    if let Some(channel) = self.of_stream(stream) {
                         let channel = channel.id;
                         self.events.push_back(Event::Drained { channel });
                     }
@@ -303,6 +319,7 @@ impl Channels {
     }
 
     fn on_dcep(&mut self, stream: u16, data: &[u8]) {
+        let asked = stream % 2 == self.parity;
         match Message::parse(data) {
             Ok(Message::Open(open)) => self.on_open(stream, &open),
             Ok(Message::Ack) => match self.of_stream(stream) {
@@ -311,6 +328,8 @@ impl Channels {
                     let channel = channel.id;
                     self.events.push_back(Event::Opened { channel, ours: true });
                 }
+                // A message that overtook it has said as much.
+                Some(channel) if channel.state == State::Open && asked => {}
                 _ => self.refuse(stream, Refusal::Misplaced),
             },
             Err(error) => self.refuse(stream, Refusal::Dcep(error.fault)),
@@ -396,7 +415,7 @@ impl Channels {
     fn add(&mut self, config: ChannelConfig, stream: Option<u16>, state: State) -> ChannelId {
         self.created = self.created.wrapping_add(1);
         let id = ChannelId(self.created);
-        self.channels.push(Channel { id, stream, state, config, full: false });
+        self.channels.push(Channel { id, stream, state, config });
         id
     }
 
@@ -406,9 +425,12 @@ impl Channels {
         let used = |stream: u16| self.channels.iter().any(|channel| channel.stream == Some(stream));
         let free = (0..u16::MAX).find(|stream| stream % 2 == parity && !used(*stream));
         let Some(channel) = self.get(id) else { return };
-        if channel.config.negotiated.is_some() {
+        if let Some(stream) = channel.config.negotiated {
             channel.state = State::Open;
             self.events.push_back(Event::Opened { channel: id, ours: true });
+            if let Some(association) = &mut self.association {
+                association.open(stream);
+            }
             return;
         }
         // There are far fewer channels than streams.
@@ -447,22 +469,11 @@ impl Channels {
             if text { (ppid::STRING, ppid::STRING_EMPTY) } else { (ppid::BINARY, ppid::BINARY_EMPTY) };
         let nothing = Bytes::from_static(&[0]);
         let (kind, data) = if data.is_empty() { (empty, &nothing) } else { (kind, data) };
-        let weight = association.weight_on(stream) + data.len() + limits::SCTP_MESSAGE_COST;
-        let sent = if weight > limits::CHANNEL_BUFFER {
-            Err(sctp::SendError::BufferFull)
-        } else {
-            association.send(stream, kind, data, delivery)
-        };
-        sent.map_err(|error| match error {
+        association.send(stream, kind, data, delivery).map_err(|error| match error {
             sctp::SendError::TooLong => SendError::TooLong,
-            sctp::SendError::BufferFull => {
-                if let Some(channel) = self.get(id) {
-                    channel.full = true;
-                }
-                SendError::BufferFull
-            }
-            sctp::SendError::StreamClosed => SendError::UnknownChannel,
+            sctp::SendError::BufferFull => SendError::BufferFull,
             sctp::SendError::NotConnected => SendError::NotOpen,
+            sctp::SendError::StreamClosed | sctp::SendError::UnknownProtocol => SendError::UnknownChannel,
         })
     }
 

@@ -45,6 +45,8 @@ pub(crate) enum Event {
     ConsentExpired,
     /// Application data came, and data channels were not agreed on.
     Unasked,
+    /// A packet of the data channels, or a part of it, was dropped.
+    Dropped(channels::Refusal),
 }
 
 /// What an offer or an answer tells of the peer's transport.
@@ -297,6 +299,10 @@ impl Network {
             keys.opener.digest(state);
             keys.sealer.digest(state);
         }
+        self.data.hash(state);
+        if let Some(channels) = &self.channels {
+            channels.digest(state);
+        }
         self.random.clone().next_u64().hash(state);
     }
 
@@ -323,21 +329,23 @@ impl Network {
                 return Some(event);
             }
         }
-        match self.association.as_mut()?.poll_event()? {
-            dtls::Event::Connected { profile, keying } => {
-                let event = self.on_connected(profile, &keying);
-                self.connect_channels(now);
-                Some(event)
-            }
-            dtls::Event::Failed(reason) => Some(Event::Failed(reason)),
-            dtls::Event::Closed => Some(Event::Closed),
-            dtls::Event::Data(data) => match self.channels.as_mut().filter(|_| self.data) {
-                Some(channels) => {
-                    channels.handle_packet(now, &data);
-                    self.poll_event(now)
+        loop {
+            return Some(match self.association.as_mut()?.poll_event()? {
+                dtls::Event::Connected { profile, keying } => {
+                    let event = self.on_connected(profile, &keying);
+                    self.connect_channels(now);
+                    event
                 }
-                None => Some(Event::Unasked),
-            },
+                dtls::Event::Failed(reason) => Event::Failed(reason),
+                dtls::Event::Closed => Event::Closed,
+                dtls::Event::Data(data) => match self.channels.as_mut().filter(|_| self.data) {
+                    Some(channels) => match channels.handle_packet(now, &data) {
+                        Ok(()) => continue,
+                        Err(refusal) => Event::Dropped(refusal),
+                    },
+                    None => Event::Unasked,
+                },
+            });
         }
     }
 
@@ -393,6 +401,13 @@ impl Network {
                     channels.end(CloseReason::Peer);
                 }
             }
+        }
+    }
+
+    /// Data channels were asked for and are not agreed on, or cannot even be asked for.
+    pub(crate) fn refuse_channels(&mut self) {
+        if let Some(channels) = &mut self.channels {
+            channels.refuse_waiting();
         }
     }
 

@@ -398,7 +398,7 @@ impl Congestion {
 
     /// So many bytes left that wait for nothing: others do for them.
     pub(super) fn on_data(&mut self, now: Instant, bytes: usize) {
-        self.pacer.on_sent(now, Class::Urgent, bytes);
+        self.pacer.on_sent(now, Class::Repair, bytes);
         if let Some(sharing) = &mut self.sharing {
             sharing.data.add(bytes);
         }

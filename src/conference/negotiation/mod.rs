@@ -217,6 +217,11 @@ impl Negotiation {
         self.wants_data = self.config.data;
     }
 
+    /// Whether data channels are still to be asked for, or agreed on.
+    pub fn wants_data(&self) -> bool {
+        self.wants_data
+    }
+
     fn lacks_data(&self, sections: &[Section]) -> bool {
         self.wants_data && sections.iter().all(|section| section.data.is_none())
     }
@@ -329,11 +334,11 @@ impl Negotiation {
                 self.refuse(slot.id);
             }
         }
-        if self.lacks_data(&sections)
-            && sections.len() < limits::SDP_MEDIA
-            && let Some(mid) = self.fresh_mid(&sections)
-        {
-            sections.push(Section::of_data(mid, sections.len()));
+        if self.lacks_data(&sections) {
+            match self.fresh_mid(&sections).filter(|_| sections.len() < limits::SDP_MEDIA) {
+                Some(mid) => sections.push(Section::of_data(mid, sections.len())),
+                None => self.wants_data = false,
+            }
         }
         self.version += 1;
         let offer = Describe {

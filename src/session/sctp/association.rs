@@ -4,7 +4,8 @@ use super::backlog::Backlogs;
 use super::guard::{Guard, House, Shown};
 use super::handshake::{Handshake, Step, cookie_ack};
 use super::outcome::{Drop, EndReason, Refusal, SendError};
-use super::outgoing::{acknowledges, fitted};
+use super::outgoing::{fitted, note};
+use crate::base::digest::debug;
 use crate::base::limits;
 use crate::base::random::Random;
 use crate::base::time::{Instant, clock};
@@ -12,11 +13,11 @@ use crate::wire::dcep::{Delivery, Reliability, ppid};
 use crate::wire::sctp::{Init, Packet, PacketWriter, Ports, kind};
 use bytes::Bytes;
 use sctp_proto::{
-    ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Payload, PayloadProtocolIdentifier,
+    Chunks, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Payload, PayloadProtocolIdentifier,
     ReliabilityType, StreamEvent, TransportConfig,
 };
-use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::hash::{Hash as _, Hasher};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -73,7 +74,7 @@ pub enum Event {
         /// Which.
         stream: u16,
     },
-    /// Less waits to be sent on a stream than [`limits::SCTP_LOW`], after more did.
+    /// A stream had no room for a message, and has it for the largest: no more than [`limits::SCTP_LOW`] waits on it.
     Drained {
         /// Which.
         stream: u16,
@@ -114,6 +115,10 @@ struct Established {
     backlogs: Backlogs,
     /// Streams that are closed once nothing waits on them: until then they are read, and what comes is of no use.
     closing: Vec<u16>,
+    /// Streams that are closed, and whose peer has not agreed yet.
+    closed: Vec<u16>,
+    /// Streams that had no room for a message, and whose owner was not told yet that there is some again.
+    full: Vec<u16>,
 }
 
 /// The library wants to know where its packets go; here they go into DTLS.
@@ -180,7 +185,7 @@ impl Association {
                     self.establish();
                     Ok(1)
                 }
-                Step::Refused(reason) => Err(Refusal::Dropped(reason)),
+                Step::Refused(refusal) => Err(refusal),
             },
             Phase::Established(established) => match chunk.kind {
                 // The answer to it was late or lost.
@@ -239,14 +244,15 @@ impl Association {
     fn show(&mut self, now: Instant, packet: &Packet<'_>, shaken: usize) -> Result<(), Refusal> {
         let Phase::Established(established) = &mut self.phase else { return Ok(()) };
         let house = House {
-            behind: !self.readable.is_empty(),
+            readable: self.readable.make_contiguous(),
             full: self.events.len() >= limits::SCTP_EVENTS,
             streams: &established.inner.stream_ids(),
+            closed: &established.closed,
         };
         let Shown { packets, heartbeats, reset, mut refused, end } =
             established.guard.show(packet, shaken, &house);
         for stream in reset {
-            let weight = established.weight(stream);
+            let weight = established.weight_on(stream);
             established.backlogs.orphan(stream, weight);
         }
         packets.into_iter().for_each(|packet| established.feed(now, packet));
@@ -275,46 +281,45 @@ impl Association {
     /// Takes over what the library has to say.
     fn pump(&mut self) {
         let Phase::Established(established) = &mut self.phase else { return };
-        let Established { inner, guard, backlogs, closing, .. } = &mut **established;
         let mut lost = false;
-        let mut drained: SmallVec<[u16; 4]> = SmallVec::new();
-        while let Some(event) = inner.poll() {
+        while let Some(event) = established.inner.poll() {
             match event {
-                sctp_proto::Event::Stream(StreamEvent::Readable { id }) if !self.readable.contains(&id) => {
-                    self.readable.push_back(id);
+                sctp_proto::Event::Stream(StreamEvent::Readable { id }) => {
+                    if !self.readable.contains(&id) && !established.closed.contains(&id) {
+                        self.readable.push_back(id);
+                    }
                 }
                 sctp_proto::Event::Stream(StreamEvent::Finished { id }) => {
                     self.readable.retain(|stream| *stream != id);
-                    guard.on_closed(id);
+                    established.closed.retain(|stream| *stream != id);
+                    established.guard.on_closed(id);
                     self.events.push_back(Event::Closed { stream: id });
                 }
                 sctp_proto::Event::Stream(StreamEvent::ResetComplete { id }) => {
-                    guard.on_reset();
-                    backlogs.release(id);
+                    established.guard.on_reset();
+                    established.backlogs.release(id);
                     self.events.push_back(Event::Released { stream: id });
                 }
                 // Its number is of no use any more.
-                sctp_proto::Event::Stream(StreamEvent::ResetFailed { .. }) => guard.on_reset(),
-                sctp_proto::Event::Stream(StreamEvent::BufferedAmountLow { id }) => drained.push(id),
+                sctp_proto::Event::Stream(StreamEvent::ResetFailed { .. }) => established.guard.on_reset(),
                 sctp_proto::Event::AssociationLost { .. } | sctp_proto::Event::HandshakeFailed { .. } => {
                     lost = true;
                 }
                 _ => {}
             }
         }
-        while inner.accept_stream().is_some() {}
-        // The library tells them in the order of a table of its own.
-        drained.sort_unstable();
-        self.events.extend(drained.into_iter().map(|stream| Event::Drained { stream }));
-        closing.retain(|stream| match inner.stream(*stream) {
-            Ok(mut open) if open.buffered_amount().is_ok_and(|waiting| waiting == 0) => {
-                let _ = open.close();
-                false
+        while established.inner.accept_stream().is_some() {}
+        for stream in established.close_empty() {
+            let unread = std::iter::from_fn(|| established.read(stream, self.now)).count();
+            self.events.extend(std::iter::repeat_n(Event::Dropped(Drop::Closed), unread));
+            self.readable.retain(|readable| *readable != stream);
+            if established.inner.stream(stream).is_ok_and(|mut open| open.close().is_ok()) {
+                established.closed.push(stream);
             }
-            open => open.is_ok(),
-        });
+        }
+        self.events.extend(established.drained().into_iter().map(|stream| Event::Drained { stream }));
         if lost {
-            let shutdown = guard.is_shutdown();
+            let shutdown = established.guard.is_shutdown();
             let reason = if shutdown { EndReason::Shutdown } else { EndReason::Protocol };
             self.end(reason, (!shutdown).then_some(cause::PROTOCOL_VIOLATION));
         }
@@ -393,13 +398,15 @@ impl Association {
     /// Fetches what the library has to send: at most what its congestion window lets go.
     fn gather(&mut self, now: Instant) {
         let Phase::Established(established) = &mut self.phase else { return };
-        let Established { inner, guard, .. } = &mut **established;
-        let Some(transmit) = inner.poll_transmit(clock().to_std(now)) else { return };
+        let Some(transmit) = established.inner.poll_transmit(clock().to_std(now)) else {
+            if established.guard.under_way() == 0 {
+                established.backlogs.release_all();
+            }
+            return;
+        };
         let Payload::RawEncode(packets) = transmit.payload else { return };
         for packet in packets {
-            if let Some(sack) = acknowledges(&packet) {
-                guard.on_acknowledged(&sack);
-            }
+            note(&packet, &mut established.guard);
             self.outgoing.extend(fitted(packet, self.config.packet));
         }
         self.pump();
@@ -414,42 +421,37 @@ impl Association {
                 }
                 return Some(event);
             }
-            let stream = *self.readable.front()?;
+            // One of each in turn: who sends much on one stream does not keep the others waiting.
+            let stream = self.readable.pop_front()?;
             match self.read(stream) {
-                Some(message) => return Some(message),
-                None => {
-                    self.readable.pop_front();
-                    // What was kept back until a stream had been read.
-                    self.pump();
+                Some(message) => {
+                    self.readable.push_back(stream);
+                    return Some(message);
                 }
+                // What was kept back until a stream had been read.
+                None => self.pump(),
             }
         }
     }
 
     /// The next message of a stream.
     fn read(&mut self, stream: u16) -> Option<Event> {
-        loop {
-            let Phase::Established(established) = &mut self.phase else { return None };
-            let chunks = established.inner.stream(stream).ok()?.read_sctp().ok()??;
-            established.guard.on_read(chunks.chunks.len(), chunks.len());
-            if established.guard.has_news() {
-                established.tell_window(self.now);
-            }
-            if established.closing.contains(&stream) {
-                continue;
-            }
-            let mut data = vec![0; chunks.len()];
-            let ppid = match chunks.ppi {
-                PayloadProtocolIdentifier::Dcep => ppid::DCEP,
-                PayloadProtocolIdentifier::String => ppid::STRING,
-                PayloadProtocolIdentifier::Binary => ppid::BINARY,
-                PayloadProtocolIdentifier::StringEmpty => ppid::STRING_EMPTY,
-                PayloadProtocolIdentifier::BinaryEmpty => ppid::BINARY_EMPTY,
-                PayloadProtocolIdentifier::Unknown => return Some(Event::Dropped(Drop::Protocol)),
-            };
-            chunks.read(&mut data).ok()?;
-            return Some(Event::Message { stream, ppid, data: data.into() });
+        let Phase::Established(established) = &mut self.phase else { return None };
+        let chunks = established.read(stream, self.now)?;
+        if established.closing.contains(&stream) {
+            return Some(Event::Dropped(Drop::Closed));
         }
+        let ppid = match chunks.ppi {
+            PayloadProtocolIdentifier::Dcep => ppid::DCEP,
+            PayloadProtocolIdentifier::String => ppid::STRING,
+            PayloadProtocolIdentifier::Binary => ppid::BINARY,
+            PayloadProtocolIdentifier::StringEmpty => ppid::STRING_EMPTY,
+            PayloadProtocolIdentifier::BinaryEmpty => ppid::BINARY_EMPTY,
+            PayloadProtocolIdentifier::Unknown => return Some(Event::Dropped(Drop::Protocol)),
+        };
+        let mut data = vec![0; chunks.len()];
+        chunks.read(&mut data).ok()?;
+        Some(Event::Message { stream, ppid, data: data.into() })
     }
 
     /// Queues a message, of at least one byte, on a stream, which begins with it if it is not there. `data` is shared,
@@ -467,18 +469,23 @@ impl Association {
         if data.len() > self.config.peer_message.min(limits::CHANNEL_MESSAGE) {
             return Err(SendError::TooLong);
         }
-        if self.weight() + data.len() + limits::SCTP_MESSAGE_COST > limits::SCTP_SEND_BUFFER {
-            return Err(SendError::BufferFull);
+        let ppi = PayloadProtocolIdentifier::from(ppid);
+        if matches!(ppi, PayloadProtocolIdentifier::Unknown) {
+            return Err(SendError::UnknownProtocol);
         }
         let Phase::Established(established) = &mut self.phase else { return Err(SendError::NotConnected) };
-        if established.closing.contains(&stream) {
+        if established.closing.contains(&stream) || established.closed.contains(&stream) {
             return Err(SendError::StreamClosed);
         }
+        if !established.has_room(stream, data.len()) {
+            if !established.full.contains(&stream) {
+                established.full.push(stream);
+            }
+            return Err(SendError::BufferFull);
+        }
         let inner = &mut established.inner;
-        let ppi = PayloadProtocolIdentifier::from(ppid);
         if inner.stream(stream).is_err() {
-            let mut opened = inner.open_stream(stream, ppi).map_err(|_| SendError::StreamClosed)?;
-            let _ = opened.set_buffered_amount_low_threshold(limits::SCTP_LOW);
+            inner.open_stream(stream, ppi).map_err(|_| SendError::StreamClosed)?;
         }
         let mut opened = inner.stream(stream).map_err(|_| SendError::StreamClosed)?;
         let (kind, value) = match delivery.reliability {
@@ -493,6 +500,15 @@ impl Association {
             .map_err(|_| SendError::StreamClosed)?;
         established.backlogs.push(stream, data.len());
         Ok(())
+    }
+
+    /// Opens a stream without a word, as both ends know it by another way: what the peer skips on it before its first
+    /// message is known to be skipped (RFC 3758).
+    pub fn open(&mut self, stream: u16) {
+        if let Phase::Established(established) = &mut self.phase {
+            // One that is there already is left as it is.
+            let _ = established.inner.open_stream(stream, PayloadProtocolIdentifier::Binary);
+        }
     }
 
     /// Bytes that wait on all streams, until the peer has acknowledged them.
@@ -512,15 +528,13 @@ impl Association {
     /// acknowledged of streams that it reset: what [`limits::SCTP_SEND_BUFFER`] bounds.
     pub fn weight(&mut self) -> usize {
         let Phase::Established(established) = &mut self.phase else { return 0 };
-        let streams = established.inner.stream_ids();
-        let waiting: usize = streams.into_iter().map(|id| established.weight(id)).sum();
-        waiting + established.backlogs.orphaned()
+        established.weight()
     }
 
     /// What waits on one stream, likewise.
     pub fn weight_on(&mut self, stream: u16) -> usize {
         let Phase::Established(established) = &mut self.phase else { return 0 };
-        established.weight(stream)
+        established.weight_on(stream)
     }
 
     /// Closes a stream: what waits is still sent, nothing more is taken, and what comes is of no use. [`Event::Closed`]
@@ -528,6 +542,7 @@ impl Association {
     pub fn close(&mut self, stream: u16) {
         if let Phase::Established(established) = &mut self.phase
             && !established.closing.contains(&stream)
+            && !established.closed.contains(&stream)
         {
             if established.inner.stream(stream).is_err() {
                 // Nothing was said on it so far: there is something to close all the same.
@@ -536,6 +551,16 @@ impl Association {
             established.closing.push(stream);
         }
         self.pump();
+    }
+
+    /// Folds what packets may change into the digest of the engine's state (I-03).
+    pub(crate) fn digest(&self, state: &mut impl Hasher) {
+        (&self.outgoing, self.events.len(), &self.readable).hash(state);
+        match &self.phase {
+            Phase::Handshake(handshake) => debug(handshake, state),
+            Phase::Established(established) => established.digest(state),
+            Phase::Ended => {}
+        }
     }
 
     /// Whether messages can be sent.
@@ -583,10 +608,10 @@ impl Established {
         let mut client = ClientConfig::new().with_snap(chunk(&ours), chunk(&peer));
         client.transport = transport;
         let (_, inner) = endpoint.connect(client, NOWHERE).ok()?;
-        let guard = Guard::new(peer.tsn, peer.forward_tsn);
-        let (backlogs, closing) = Default::default();
+        let guard = Guard::new(&ours, &peer);
+        let (backlogs, closing, closed, full) = Default::default();
         let ports = Ports { source: config.peer_port, destination: config.port };
-        Some(Established { ours, peer, ports, endpoint, inner, guard, backlogs, closing })
+        Some(Established { ours, peer, ports, endpoint, inner, guard, backlogs, closing, closed, full })
     }
 
     /// Hands the library a packet.
@@ -607,9 +632,57 @@ impl Established {
         self.feed(now, writer.finish());
     }
 
-    fn weight(&mut self, stream: u16) -> usize {
+    /// The next message of a stream.
+    fn read(&mut self, stream: u16, now: Instant) -> Option<Chunks> {
+        let chunks = self.inner.stream(stream).ok()?.read_sctp().ok()??;
+        self.guard.on_read(chunks.chunks.len(), chunks.len());
+        if self.guard.has_news() {
+            self.tell_window(now);
+        }
+        Some(chunks)
+    }
+
+    /// Takes the streams on which nothing waits any more from those that are to be closed.
+    fn close_empty(&mut self) -> Vec<u16> {
+        let Established { inner, closing, .. } = self;
+        closing.extract_if(.., |stream| buffered(inner, *stream) == 0).collect()
+    }
+
+    /// Takes the streams that have room again from those that had none.
+    fn drained(&mut self) -> Vec<u16> {
+        let mut full = std::mem::take(&mut self.full);
+        full.retain(|stream| self.inner.stream(*stream).is_ok() && !self.closing.contains(stream));
+        let has_room = |stream: &mut u16| {
+            self.weight_on(*stream) <= limits::SCTP_LOW && self.has_room(*stream, limits::CHANNEL_MESSAGE)
+        };
+        let drained = full.extract_if(.., has_room).collect();
+        self.full = full;
+        drained
+    }
+
+    /// Whether a message of so many bytes may be queued on a stream.
+    fn has_room(&mut self, stream: u16, len: usize) -> bool {
+        let more = len + limits::SCTP_MESSAGE_COST;
+        self.guard.under_way() < limits::SCTP_UNDER_WAY
+            && self.weight_on(stream) + more <= limits::CHANNEL_BUFFER
+            && self.weight() + more <= limits::SCTP_SEND_BUFFER
+    }
+
+    fn weight(&mut self) -> usize {
+        let streams = self.inner.stream_ids();
+        let waiting: usize = streams.into_iter().map(|id| self.weight_on(id)).sum();
+        waiting + self.backlogs.orphaned()
+    }
+
+    fn weight_on(&mut self, stream: u16) -> usize {
         let buffered = buffered(&mut self.inner, stream);
         self.backlogs.weight(stream, buffered)
+    }
+
+    fn digest(&self, state: &mut impl Hasher) {
+        debug(&self.guard, state);
+        debug(&self.backlogs, state);
+        (&self.closing, &self.closed, &self.full).hash(state);
     }
 }
 

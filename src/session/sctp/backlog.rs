@@ -63,6 +63,11 @@ impl Backlogs {
         }
     }
 
+    /// All that was sent has been acknowledged.
+    pub(super) fn release_all(&mut self) {
+        self.orphans.clear();
+    }
+
     pub(super) fn orphaned(&self) -> usize {
         self.orphans.iter().map(|(_, weight)| weight).sum()
     }

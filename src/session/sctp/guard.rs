@@ -8,7 +8,7 @@
 
 use super::outcome::{Drop, EndReason, Refusal};
 use crate::base::limits;
-use crate::wire::sctp::{Chunk, Data, Fault, ForwardTsn, Packet, PacketWriter, Sack, Unrecognized, kind};
+use crate::wire::sctp::{Chunk, Data, Fault, ForwardTsn, Init, Packet, PacketWriter, Sack, Unrecognized, kind};
 use smallvec::SmallVec;
 
 /// What is known of what the library holds.
@@ -18,6 +18,9 @@ pub(super) struct Guard {
     forwards: bool,
     /// The last number that the peer was told has come, with all before it, or that it waits for no longer.
     acknowledged: u32,
+    /// The last number of ours that was sent, and the last that the peer said has come with all before it.
+    sent: u32,
+    heard: u32,
     /// Pieces held, at most.
     pieces: usize,
     /// Bytes read since the peer was last told of the window.
@@ -36,12 +39,14 @@ pub(super) struct Guard {
 
 /// The owner's side of what a packet may do.
 pub(super) struct House<'a> {
-    /// Whether messages wait to be fetched.
-    pub(super) behind: bool,
+    /// The streams with messages to fetch.
+    pub(super) readable: &'a [u16],
     /// Whether as many resets wait as are kept.
     pub(super) full: bool,
     /// The streams that the library has.
     pub(super) streams: &'a [u16],
+    /// Those of them that are closed, and whose peer may not know yet.
+    pub(super) closed: &'a [u16],
 }
 
 /// What is left of a packet.
@@ -60,11 +65,14 @@ pub(super) struct Shown {
 }
 
 impl Guard {
-    /// Of an association whose peer begins with `tsn`.
-    pub(super) fn new(tsn: u32, forwards: bool) -> Guard {
+    /// Of an association whose ends begin with the numbers in these.
+    pub(super) fn new(ours: &Init, peer: &Init) -> Guard {
+        let (sent, acknowledged) = (ours.tsn.wrapping_sub(1), peer.tsn.wrapping_sub(1));
         Guard {
-            forwards,
-            acknowledged: tsn.wrapping_sub(1),
+            forwards: peer.forward_tsn,
+            acknowledged,
+            sent,
+            heard: sent,
             pieces: 0,
             freed: 0,
             unpolled: 0,
@@ -87,7 +95,7 @@ impl Guard {
                 _ => self.admit_control(&chunk, house, &mut shown),
             };
             match admitted {
-                Ok(None) if chunk.kind == kind::DATA => data.copy(&chunk),
+                Ok(None) if chunk.kind == kind::DATA => data.copy(&cut(&chunk, house.closed)),
                 Ok(None) => {}
                 Ok(Some(value)) => {
                     let mut control = new();
@@ -125,6 +133,10 @@ impl Guard {
                 let sack = Sack::parse(value).map_err(malformed)?;
                 if sack.gaps > limits::SCTP_GAPS {
                     return Err(dropped(Drop::Gaps));
+                }
+                // One of what was not sent ends the association.
+                if sack.cumulative.wrapping_sub(self.heard) <= self.under_way() {
+                    self.heard = sack.cumulative;
                 }
                 Ok(Some(value.to_vec()))
             }
@@ -190,7 +202,7 @@ impl Guard {
                 opened.push(stream);
             }
             Ok(())
-        } else if house.behind {
+        } else if !house.readable.is_empty() {
             Err(dropped(Drop::Behind))
         } else {
             Err(Unfit::End(EndReason::Resources))
@@ -213,14 +225,14 @@ impl Guard {
         if !self.forwards || ahead > limits::SCTP_FORWARD {
             return Err(dropped(Drop::Ahead));
         }
-        if house.behind || there.iter().any(resets) {
+        if !house.readable.is_empty() || there.iter().any(resets) {
             return Err(dropped(Drop::Behind));
         }
         self.acknowledged = forward.cumulative;
         Ok(Some([&forward.cumulative.to_be_bytes()[..], &there.concat()].concat()))
     }
 
-    /// Requests to reset streams wait for those that the owner has not heard of.
+    /// Requests to reset streams wait for those that the owner has not heard of, and for what is to be fetched of theirs.
     fn admit_reset(
         &mut self,
         value: &[u8],
@@ -234,13 +246,13 @@ impl Guard {
             if self.unpolled >= limits::SCTP_UNPOLLED {
                 return Err(dropped(Drop::Unpolled));
             }
-            if house.full || house.behind {
+            let named = |id: &u16| request.streams.is_empty() || request.streams.contains(id);
+            if house.full || house.readable.iter().any(named) {
                 return Err(dropped(Drop::Resets));
             }
             self.unpolled += 1;
             if self.request != Some(request.number) {
                 self.request = Some(request.number);
-                let named = |id: &u16| request.streams.is_empty() || request.streams.contains(id);
                 let there = house.streams.iter().copied().filter(named);
                 for id in there {
                     self.resetting.push((id, request.last_tsn));
@@ -251,13 +263,21 @@ impl Guard {
             if self.resets > limits::SCTP_EVENTS {
                 return Err(Unfit::End(EndReason::Resources));
             }
-            request.write(&mut written);
         }
+        // The library reads the two in this order alone (RFC 6525, section 3.1).
         if let Some(response) = response {
             written.extend([0, 16, 0, 12]);
             written.extend(response);
         }
+        if let Some(request) = &request {
+            request.write(&mut written);
+        }
         Ok(Some(written).filter(|written| !written.is_empty()))
+    }
+
+    /// Numbers of ours that were sent and that the peer did not say have come.
+    pub(super) fn under_way(&self) -> u32 {
+        self.sent.wrapping_sub(self.heard)
     }
 
     /// Whether the peer wants to end it in good order.
@@ -298,6 +318,14 @@ impl Guard {
         self.unpolled = 0;
     }
 
+    /// Data was sent, for the first time or again.
+    pub(super) fn on_sent(&mut self, tsn: u32) {
+        let past = tsn.wrapping_sub(self.sent);
+        if (1..=u32::MAX / 2).contains(&past) {
+            self.sent = tsn;
+        }
+    }
+
     /// The peer is told what has come.
     pub(super) fn on_acknowledged(&mut self, sack: &Sack) {
         if self.ahead(sack.cumulative).is_some() {
@@ -315,6 +343,16 @@ enum Unfit {
     /// What follows is not read.
     Stop,
     End(EndReason),
+}
+
+/// Data as it is shown. That of a stream that is closed is of no use and not read, so that it would fill the window;
+/// its number has to be acknowledged all the same.
+fn cut<'a>(chunk: &Chunk<'a>, closed: &[u16]) -> Chunk<'a> {
+    let of_closed = Data::parse(chunk).is_ok_and(|data| closed.contains(&data.stream));
+    match chunk.value.get(..13).filter(|_| of_closed) {
+        Some(value) => Chunk { value, ..*chunk },
+        None => *chunk,
+    }
 }
 
 fn dropped(reason: Drop) -> Unfit {

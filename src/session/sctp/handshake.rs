@@ -3,11 +3,11 @@
 //! The cookie needs no signature: DTLS has proved the peer, and there is one association of each. It is random, so
 //! that an echo shows that the answer has arrived.
 
-use super::outcome::Drop;
+use super::outcome::{Drop, Refusal};
 use crate::base::limits;
 use crate::base::random::Random;
 use crate::base::time::{Duration, Instant};
-use crate::wire::sctp::{Chunk, Init, PacketWriter, Ports, kind};
+use crate::wire::sctp::{Chunk, Fault, Init, PacketWriter, Ports, kind};
 
 /// Where the handshake is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) enum Step {
     Goes(Option<Reply>),
     /// It is done; something to send first, perhaps.
     Done(Option<Reply>),
-    Refused(Drop),
+    Refused(Refusal),
 }
 
 /// A chunk to send, to whoever has this tag.
@@ -130,7 +130,7 @@ impl Handshake {
                     self.peer = Some(Init { cookie, ..peer });
                     Step::Goes(Some(reply))
                 }
-                Err(_) => Step::Refused(Drop::Handshake),
+                Err(error) => Step::Refused(Refusal::Malformed(error.fault)),
             },
             (kind::INIT_ACK, Stage::InitSent) => match Init::parse(chunk.value) {
                 Ok(peer) if !peer.cookie.is_empty() => {
@@ -140,14 +140,15 @@ impl Handshake {
                     self.due = Some(now + self.wait);
                     Step::Goes(Some(reply))
                 }
-                _ => Step::Refused(Drop::Handshake),
+                Ok(_) => Step::Refused(Refusal::Malformed(Fault::Init)),
+                Err(error) => Step::Refused(Refusal::Malformed(error.fault)),
             },
             (kind::COOKIE_ECHO, _) if chunk.value == self.ours.cookie => match &self.peer {
                 Some(peer) => Step::Done(Some(cookie_ack(peer.tag))),
-                None => Step::Refused(Drop::Handshake),
+                None => Step::Refused(Refusal::Dropped(Drop::Handshake)),
             },
             (kind::COOKIE_ACK, Stage::EchoSent) => Step::Done(None),
-            _ => Step::Refused(Drop::Handshake),
+            _ => Step::Refused(Refusal::Dropped(Drop::Handshake)),
         }
     }
 }

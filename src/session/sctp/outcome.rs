@@ -56,6 +56,8 @@ drops! {
     Resets = "sctp.resets",
     /// A message of a kind that has no meaning on data channels.
     Protocol = "sctp.protocol",
+    /// A message on a stream that this end has closed.
+    Closed = "sctp.closed_stream",
 }
 
 /// Why a packet, or a part of it, was not taken.
@@ -77,10 +79,16 @@ pub enum SendError {
     /// The stream is being closed.
     #[error("the stream is closed")]
     StreamClosed,
+    /// Of a kind that has no meaning on data channels.
+    #[error("the payload protocol identifier is no data channel's")]
+    UnknownProtocol,
     /// Longer than the peer takes, or than [`limits::CHANNEL_MESSAGE`](crate::limits::CHANNEL_MESSAGE).
     #[error("the message is longer than the peer takes")]
     TooLong,
-    /// It would not fit into [`limits::SCTP_SEND_BUFFER`](crate::limits::SCTP_SEND_BUFFER).
+    /// It would not fit into [`limits::SCTP_SEND_BUFFER`](crate::limits::SCTP_SEND_BUFFER), of which a stream has no
+    /// more than [`limits::CHANNEL_BUFFER`](crate::limits::CHANNEL_BUFFER); or the peer has not acknowledged
+    /// [`limits::SCTP_UNDER_WAY`](crate::limits::SCTP_UNDER_WAY) pieces.
+    /// [`Event::Drained`](super::Event::Drained) tells when it goes on.
     #[error("too much waits to be sent")]
     BufferFull,
 }

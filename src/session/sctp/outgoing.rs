@@ -1,15 +1,21 @@
 //! The library's packets as they leave: none longer than it may be, and the same for the same seed.
 
-use crate::wire::sctp::{Chunk, Chunks, Packet, PacketWriter, Sack, kind};
+use super::guard::Guard;
+use crate::wire::sctp::{Chunk, Chunks, Data, Packet, PacketWriter, Sack, kind};
 use bytes::Bytes;
 
 /// Bytes of a packet's header and of a chunk's.
 const HEADERS: usize = 12 + 4;
 
-/// What a packet acknowledges.
-pub(super) fn acknowledges(packet: &[u8]) -> Option<Sack> {
-    let mut chunks = Chunks::new(packet.get(12..).unwrap_or_default());
-    chunks.find(|chunk| chunk.kind == kind::SACK).and_then(|chunk| Sack::parse(chunk.value).ok())
+/// Has the guard know what a packet acknowledges, and what it sends.
+pub(super) fn note(packet: &[u8], guard: &mut Guard) {
+    for chunk in Chunks::new(packet.get(12..).unwrap_or_default()) {
+        match chunk.kind {
+            kind::SACK => Sack::parse(chunk.value).iter().for_each(|sack| guard.on_acknowledged(sack)),
+            kind::DATA => Data::parse(&chunk).iter().for_each(|data| guard.on_sent(data.tsn)),
+            _ => {}
+        }
+    }
 }
 
 /// The chunks of a packet in as many as it takes: the library forgets what padding adds to small ones. Blocks of an
@@ -85,7 +91,8 @@ mod tests {
         value.extend([0; 8]);
         let fitted = fitted(packet(&[(kind::SACK, &value)]), 1_100);
         assert!(fitted.len() == 1 && fitted[0].len() <= 1_100);
-        let sack = acknowledges(&fitted[0]).expect("still one");
+        let packet = Packet::parse(&fitted[0]).expect("well formed");
+        let sack = Sack::parse(packet.chunks().next().expect("still one").value).expect("well formed");
         assert_eq!((sack.cumulative, sack.gaps), (9, 268));
     }
 

@@ -211,7 +211,12 @@ fn s_data_03_forward_tsn_without_end_keeps_nothing() {
             attack.answers();
         }
     }
-    assert!(attack.ours.association.is_connected());
+    // None of them is there: as many as there may be are begun.
+    attack.tsn = attack.tsn.wrapping_add((1_999 << 12) + 1);
+    for stream in 0..limits::SCTP_STREAMS as u16 {
+        assert_eq!(attack.piece(WHOLE, stream, 0, b"x"), Ok(()));
+    }
+    assert_eq!(attack.ours.events.len(), limits::SCTP_STREAMS);
     assert_eq!(attack.give(&[(kind::FORWARD_TSN, 0, &[0; 3])]), Err(Refusal::Malformed(Fault::ForwardTsn)));
 }
 
@@ -237,24 +242,37 @@ fn s_data_03_resets_without_end_are_bounded() {
     assert_eq!(attack.ended(), Some(EndReason::Resources));
 }
 
+/// A SACK's value.
+fn sack(cumulative: u32, blocks: &[(u16, u16)]) -> Vec<u8> {
+    let mut value = cumulative.to_be_bytes().to_vec();
+    value.extend((1u32 << 16).to_be_bytes());
+    value.extend((blocks.len() as u16).to_be_bytes());
+    value.extend([0, 0]);
+    blocks.iter().for_each(|(start, end)| value.extend([start.to_be_bytes(), end.to_be_bytes()].concat()));
+    value
+}
+
+/// The numbers of the data in packets of ours.
+fn numbers(packets: &[Vec<u8>]) -> Vec<u32> {
+    let packets = packets.iter().map(|packet| Packet::parse(packet).expect("ours"));
+    let chunks = packets.flat_map(|packet| packet.chunks().collect::<Vec<_>>());
+    let data = chunks.filter(|chunk| chunk.kind == kind::DATA);
+    data.map(|chunk| crate::wire::sctp::Data::parse(&chunk).expect("ours").tsn).collect()
+}
+
+/// The values of the chunks of one kind in packets of ours.
+fn values(packets: &[Vec<u8>], kind: u8) -> Vec<Vec<u8>> {
+    let packets = packets.iter().map(|packet| Packet::parse(packet).expect("ours"));
+    let chunks = packets.flat_map(|packet| packet.chunks().collect::<Vec<_>>());
+    chunks.filter(|chunk| chunk.kind == kind).map(|chunk| chunk.value.to_vec()).collect()
+}
+
 #[test]
 fn s_data_04_an_acknowledgement_of_what_was_not_sent_ends_the_association() {
-    let sack = |cumulative: u32, blocks: &[(u16, u16)]| {
-        let mut value = cumulative.to_be_bytes().to_vec();
-        value.extend((1u32 << 16).to_be_bytes());
-        value.extend((blocks.len() as u16).to_be_bytes());
-        value.extend([0, 0]);
-        blocks
-            .iter()
-            .for_each(|(start, end)| value.extend([start.to_be_bytes(), end.to_be_bytes()].concat()));
-        value
-    };
     let first = |attack: &mut Attack| {
         attack.ours.send(0, &b"x"[..], Delivery::default());
         let sent = attack.answers();
-        let packet = Packet::parse(&sent[0]).expect("ours");
-        let chunk = packet.chunks().find(|chunk| chunk.kind == kind::DATA).expect("data");
-        crate::wire::sctp::Data::parse(&chunk).expect("ours").tsn
+        numbers(&sent)[0]
     };
     let mut attack = Attack::new();
     let tsn = first(&mut attack);
@@ -273,7 +291,7 @@ fn s_data_04_an_acknowledgement_of_what_was_not_sent_ends_the_association() {
     // Blocks without measure.
     let mut attack = Attack::new();
     let tsn = first(&mut attack);
-    let value = sack(tsn.wrapping_sub(1), &[(2, 5_000)]);
+    let value = sack(tsn.wrapping_sub(1), &[(2, limits::SCTP_GAPS as u16 + 2)]);
     assert_eq!(attack.give(&[(kind::SACK, 0, &value)]), dropped(Drop::Gaps));
     assert!(attack.ours.association.is_connected());
 }
@@ -421,4 +439,74 @@ fn s_data_08_what_waits_on_a_stream_that_its_peer_resets_still_weighs() {
         attack.answers();
     }
     assert!(attack.ours.association.weight() > limits::SCTP_SEND_BUFFER - 2 * limits::CHANNEL_MESSAGE);
+}
+
+#[test]
+fn s_data_08_who_does_not_acknowledge_what_was_given_up_is_not_sent_ever_more() {
+    let mut attack = Attack::new();
+    let message = Bytes::from(vec![1; 1_000]);
+    let (mut taken, mut first, mut last) = (0, None, 0);
+    for _ in 0..4_000 {
+        match attack.ours.association.send(0, ppid::BINARY, &message, UNRELIABLE) {
+            Ok(()) => taken += 1,
+            Err(error) => assert_eq!(error, SendError::BufferFull),
+        }
+        let sent = numbers(&attack.answers());
+        last = sent.into_iter().max().unwrap_or(last);
+        let first = *first.get_or_insert(last);
+        // The first is lost, and each later one has come.
+        let newest = last.wrapping_sub(first) as u16 + 1;
+        let blocks: &[(u16, u16)] = if newest > 1 { &[(newest, newest)] } else { &[] };
+        assert_eq!(attack.give(&[(kind::SACK, 0, &sack(first.wrapping_sub(1), blocks))]), Ok(()));
+    }
+    assert_eq!(taken, limits::SCTP_UNDER_WAY);
+    assert!(attack.ours.association.is_connected() && attack.ours.events.is_empty());
+    // It goes on when all of that is acknowledged.
+    assert_eq!(attack.give(&[(kind::SACK, 0, &sack(last, &[]))]), Ok(()));
+    assert_eq!(attack.ours.events, [Event::Drained { stream: 0 }]);
+    assert_eq!(attack.ours.association.send(0, ppid::BINARY, &message, UNRELIABLE), Ok(()));
+}
+
+#[test]
+fn a_request_and_a_response_in_one_chunk_count_in_either_order() {
+    for request_first in [true, false] {
+        let mut attack = Attack::new();
+        attack.ours.send(0, &b"x"[..], Delivery::default());
+        let sent = numbers(&attack.answers());
+        assert_eq!(attack.give(&[(kind::SACK, 0, &sack(sent[0], &[]))]), Ok(()));
+        attack.ours.association.close(0);
+        let asked = values(&attack.answers(), kind::RE_CONFIG);
+        let number: [u8; 4] = asked[0][4..8].try_into().expect("a number");
+        let mut request = vec![0, 13, 0, 18];
+        request.extend(attack.tsn.to_be_bytes());
+        request.extend(number);
+        request.extend(attack.tsn.wrapping_sub(1).to_be_bytes());
+        request.extend([0, 0]);
+        let response = [&[0, 16, 0, 12][..], &number, &[0, 0, 0, 1]].concat();
+        let value = if request_first {
+            request.resize(20, 0);
+            [request, response].concat()
+        } else {
+            [response, request].concat()
+        };
+        assert_eq!(attack.give(&[(kind::RE_CONFIG, 0, &value)]), Ok(()), "{request_first}");
+        assert_eq!(attack.ours.events, [Event::Closed { stream: 0 }], "{request_first}");
+        // It says for itself as well that its half is closed, and asks the first thing no more.
+        let asked = values(&attack.answers(), kind::RE_CONFIG);
+        let asked: Vec<_> = asked.iter().filter(|value| value[..2] == [0, 13]).collect();
+        assert!(asked.iter().all(|value| value[4..8] != number), "{request_first}");
+        let response = [&[0, 16, 0, 12][..], &asked[0][4..8], &[0, 0, 0, 1]].concat();
+        assert_eq!(attack.give(&[(kind::RE_CONFIG, 0, &response)]), Ok(()));
+        assert_eq!(attack.ours.events.last(), Some(&Event::Released { stream: 0 }), "{request_first}");
+    }
+}
+
+#[test]
+fn s_data_01_a_handshake_counts_what_is_broken_in_it() {
+    let mut ours = Ours::new(Role::Passive, 1);
+    let mut init = PacketWriter::new(PORTS, 0);
+    init.chunk(kind::INIT, 0, &[0; 16]);
+    let refused = ours.association.handle_packet(Instant::ZERO, &init.finish());
+    assert_eq!(refused, Err(Refusal::Malformed(Fault::Init)));
+    assert!(ours.transmit(Instant::ZERO).is_none());
 }
