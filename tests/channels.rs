@@ -9,7 +9,7 @@ use estafette::{
     Route, SendError, UnknownChannel, limits,
 };
 use support::client::publish::Plan;
-use support::harness::{Options, home, millis, seconds};
+use support::harness::{Endpoint as _, Options, home, millis, seconds};
 use support::{Conference, Link};
 
 /// A conference of so many with a channel `chat` each, in a room of this configuration.
@@ -326,6 +326,126 @@ fn s_data_08_a_slow_reader_loses_its_channel_and_nobody_waits() {
     data(&mut conference, 0).send("chat", true, b"welcome back");
     conference.drive(seconds(1));
     assert_eq!(data(&mut conference, 1).messages("chat").len(), before + 1);
+}
+
+#[test]
+fn s_data_08_what_is_unreliable_is_left_out_for_a_slow_reader() {
+    let mut conference = chatting(2, to_all());
+    let unreliable = Delivery { ordered: false, reliability: Reliability::Retransmissions(0) };
+    (0..2).for_each(|seat| data(&mut conference, seat).open("cursors", unreliable));
+    conference.drive(seconds(1));
+    data(&mut conference, 1).listens = false;
+    let message = vec![7; 32_768];
+    let rounds = ((1 << 20) + limits::CHANNEL_BUFFER) / message.len() + 10;
+    for _ in 0..rounds {
+        data(&mut conference, 0).send("cursors", false, &message);
+        conference.drive(millis(200));
+    }
+    let stats = conference.engine.stats();
+    assert!(stats.dropped(DropReason::ChannelFull) > 0);
+    assert_eq!(closed(&conference), []);
+    // It is the same channel that goes on.
+    data(&mut conference, 1).listens = true;
+    conference.drive(seconds(20));
+    data(&mut conference, 0).send("cursors", true, b"here");
+    conference.drive(seconds(1));
+    assert_eq!(data(&mut conference, 1).messages("cursors").last().unwrap(), &b"here"[..]);
+}
+
+#[test]
+fn who_found_no_room_is_told_when_there_is_some() {
+    let mut conference = chatting(1, RoomConfig::default());
+    let id = conference.participant(0);
+    let chat = channel(&mut conference, 0, "chat");
+    data(&mut conference, 0).listens = false;
+    let message = Message::from("x".repeat(16_384));
+    let full = |conference: &mut Conference| {
+        while conference.engine.participant(id).unwrap().send(chat, message.clone()).is_ok() {}
+        conference.drive(seconds(10));
+        conference.engine.participant(id).unwrap().send(chat, message.clone()).is_err()
+    };
+    while !full(&mut conference) {}
+    let drained = |conference: &Conference| {
+        let told = Event::ChannelDrained { participant: id, channel: chat };
+        conference.events.iter().filter(|(_, event)| *event == told).count()
+    };
+    let before = drained(&conference);
+    data(&mut conference, 0).listens = true;
+    conference.drive(seconds(20));
+    assert_eq!(drained(&conference), before + 1);
+    assert!(conference.engine.participant(id).unwrap().send(chat, message).is_ok());
+}
+
+#[test]
+fn messages_leave_behind_sound_and_in_front_of_video() {
+    let mut conference = chatting(2, to_all());
+    let chat = channel(&mut conference, 1, "chat");
+    let receiver = conference.participant(1);
+    let mut orders = std::collections::BTreeSet::new();
+    for _ in 0..50 {
+        // A message, and all that the other one sends in 100 ms, before the receiver's turn.
+        conference.engine.participant(receiver).unwrap().send(chat, "x").unwrap();
+        conference.now += millis(100);
+        let now = conference.now;
+        conference.endpoint(0).handle_timeout(now);
+        let sent: Vec<_> = std::iter::from_fn(|| conference.endpoint(0).poll_transmit(now)).collect();
+        sent.iter().for_each(|packet| conference.inject(packet.from, &packet.data));
+        conference.tap = true;
+        conference.drain();
+        conference.tap = false;
+        let mut order: Vec<_> = conference
+            .outgoing
+            .drain(..)
+            .filter(|packet| packet.to == home(1))
+            .filter_map(|packet| match (packet.data[0], packet.data[1] & 0x7f) {
+                (20..64, _) => Some("message"),
+                (128..192, 64..96) => None,
+                (128..192, 111) => Some("sound"),
+                (128..192, _) => Some("video"),
+                _ => None,
+            })
+            .collect();
+        order.dedup();
+        orders.insert(order);
+        conference.drive(millis(100));
+    }
+    let whole = vec!["sound", "message", "video"];
+    assert!(orders.contains(&whole), "{orders:?}");
+    assert!(orders.iter().all(|order| order.is_sorted_by_key(|kind| whole.iter().position(|of| of == kind))));
+}
+
+#[test]
+fn a_channel_that_the_other_end_does_not_want_is_closed() {
+    let mut conference = Conference::of(1, Options::default());
+    conference.endpoint(0).describe.data = false;
+    conference.connect();
+    let id = conference.participant(0);
+    let asked = conference.engine.participant(id).unwrap().open_channel(ChannelConfig::new("chat"));
+    assert!(asked.is_ok());
+    conference.drive(seconds(2));
+    assert_eq!(closed(&conference), [(id, CloseReason::Peer)]);
+    assert_eq!(conference.engine.participant(id).unwrap().channels().count(), 0);
+}
+
+#[test]
+fn an_agreement_behind_a_message_is_no_mistake() {
+    let mut conference = chatting(1, RoomConfig::default());
+    let id = conference.participant(0);
+    let config = ChannelConfig {
+        delivery: Delivery { ordered: false, reliability: Reliability::Reliable },
+        ..ChannelConfig::new("captions")
+    };
+    conference.engine.participant(id).unwrap().open_channel(config).unwrap();
+    conference.drive(seconds(1));
+    let of = |(stream, (label, _)): (&u16, &(String, Delivery))| (label == "captions").then_some(*stream);
+    let stream = data(&mut conference, 0).channels.iter().find_map(of).expect("open");
+    data(&mut conference, 0).raw(stream, ppid::DCEP, vec![2], &SendOptions::default());
+    conference.drive(seconds(1));
+    assert_eq!((closed(&conference), conference.engine.stats().dropped_in_all()), (vec![], 0));
+    // Of a channel that the client has opened itself there is nothing to agree to.
+    data(&mut conference, 0).raw(0, ppid::DCEP, vec![2], &SendOptions::default());
+    conference.drive(seconds(1));
+    assert_eq!(closed(&conference), [(id, CloseReason::Protocol)]);
 }
 
 #[test]

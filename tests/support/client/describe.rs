@@ -91,6 +91,8 @@ pub struct Describe {
     pub hold: bool,
     /// Whether this client takes header extensions of either form (RFC 8285, section 6).
     pub mixed: bool,
+    /// Whether this client takes data channels that it is asked for.
+    pub data: bool,
     /// Whether both sides said that they take encrypted headers.
     pub cryptex_agreed: bool,
     /// The text of the last server description, for tests that look closer.
@@ -113,6 +115,7 @@ impl Describe {
             answers: None,
             hold: false,
             mixed: true,
+            data: true,
             cryptex_agreed: false,
             last: String::new(),
         }
@@ -178,7 +181,7 @@ impl Describe {
             let takes_red = self.lines[0].red_payload_type.is_some();
             let line = &mut self.lines[at];
             line.mid = media.mid.as_ref().map(|mid| mid.as_str().to_owned()).unwrap_or_default();
-            line.rejected = media.rejected();
+            line.rejected = media.rejected() || line.data && !self.data;
             (line.sends, line.receives) = (media.direction.sends(), media.direction.receives());
             if line.data {
                 continue;
