@@ -1,6 +1,6 @@
 //! Data channels: their protocol, and an association with a peer that knows the tag and says anything.
 
-use estafette::dcep::Message;
+use estafette::dcep::{Delivery, Message, Reliability, ppid};
 use estafette::random::Random;
 use estafette::sctp::{Association, Config, Event, Role};
 use estafette::sctp_packet::{Init, Packet, PacketWriter, Ports, kind};
@@ -18,7 +18,8 @@ pub fn dcep(data: &[u8]) {
 
 const PORTS: Ports = Ports { source: 5_000, destination: 5_000 };
 
-/// Chunks of a peer, one after the other: type, flags, length, value; between them time and polls.
+/// Chunks of a peer, one after the other: type, flags, length, value; between them time and polls, and what the owner
+/// does.
 pub fn sctp(data: &[u8]) {
     let (mut association, tag, tsn) = connected();
     let mut now = Instant::from_millis(1_000);
@@ -26,11 +27,34 @@ pub fn sctp(data: &[u8]) {
     while let [kind, flags, len, tail @ ..] = rest {
         let (value, tail) = tail.split_at(tail.len().min((*len).into()));
         rest = tail;
-        if *kind == 255 {
-            now += Duration::from_millis((*flags).into());
-            association.handle_timeout(now);
-            drain(&mut association, now);
-            continue;
+        let stream = u16::from(*flags % 8);
+        match *kind {
+            255 => {
+                now += Duration::from_millis((*flags).into());
+                association.handle_timeout(now);
+                drain(&mut association, now);
+                continue;
+            }
+            254 => {
+                let reliability = match *flags / 64 {
+                    0 => Reliability::Reliable,
+                    1 => Reliability::Lifetime(1),
+                    most => Reliability::Retransmissions(u32::from(most) - 2),
+                };
+                let message = vec![0; 1 + usize::from(*len) * 256].into();
+                let delivery = Delivery { ordered: *flags & 32 == 0, reliability };
+                let _ = association.send(stream, ppid::BINARY, &message, delivery);
+                continue;
+            }
+            253 => {
+                association.close(stream);
+                continue;
+            }
+            252 => {
+                association.open(stream);
+                continue;
+            }
+            _ => {}
         }
         let mut value = value.to_vec();
         // Numbers near those that are expected.
@@ -45,6 +69,7 @@ pub fn sctp(data: &[u8]) {
     }
     // As they are, too.
     let _ = association.handle_packet(now, data);
+    assert!(association.weight() <= limits::SCTP_SEND_BUFFER);
     drain(&mut association, now);
 }
 

@@ -548,7 +548,7 @@ pub const CHANNELS: usize = 64;
 /// Bytes of a data channel's label or of its protocol (RFC 8832, section 5.1, allows 65,535): names are for people.
 pub const CHANNEL_LABEL: usize = 256;
 
-/// Bytes that wait to be sent on one channel, likewise: half of what waits in all, so that one does not stop the others.
+/// The part of [`SCTP_SEND_BUFFER`] that one channel may take: half, so that it does not stop the others.
 pub const CHANNEL_BUFFER: usize = SCTP_SEND_BUFFER / 2;
 
 /// Messages read from one participant in a second (S-DATA-08); who sends more is held back by its window.

@@ -396,7 +396,7 @@ impl Congestion {
         }
     }
 
-    /// So many bytes left that wait for nothing: others do for them.
+    /// So many bytes of messages left. They have a window of their own and do not wait here; video does for them.
     pub(super) fn on_data(&mut self, now: Instant, bytes: usize) {
         self.pacer.on_sent(now, Class::Repair, bytes);
         if let Some(sharing) = &mut self.sharing {
