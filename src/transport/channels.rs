@@ -233,8 +233,12 @@ impl Channels {
 
     /// No association comes: what waits for one is closed.
     pub(crate) fn refuse_waiting(&mut self) {
-        let waiting: Vec<ChannelId> =
-            self.channels.iter().filter(|channel| channel.state == State::Waiting).map(|one| one.id).collect();
+        let waiting: Vec<ChannelId> = self
+            .channels
+            .iter()
+            .filter(|channel| channel.state == State::Waiting)
+            .map(|one| one.id)
+            .collect();
         waiting.into_iter().for_each(|id| self.close(id, CloseReason::Peer));
     }
 

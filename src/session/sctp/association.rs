@@ -284,10 +284,10 @@ impl Association {
         let mut lost = false;
         while let Some(event) = established.inner.poll() {
             match event {
-                sctp_proto::Event::Stream(StreamEvent::Readable { id }) => {
-                    if !self.readable.contains(&id) && !established.closed.contains(&id) {
-                        self.readable.push_back(id);
-                    }
+                sctp_proto::Event::Stream(StreamEvent::Readable { id })
+                    if !self.readable.contains(&id) && !established.closed.contains(&id) =>
+                {
+                    self.readable.push_back(id);
                 }
                 sctp_proto::Event::Stream(StreamEvent::Finished { id }) => {
                     self.readable.retain(|stream| *stream != id);

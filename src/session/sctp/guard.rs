@@ -8,7 +8,9 @@
 
 use super::outcome::{Drop, EndReason, Refusal};
 use crate::base::limits;
-use crate::wire::sctp::{Chunk, Data, Fault, ForwardTsn, Init, Packet, PacketWriter, Sack, Unrecognized, kind};
+use crate::wire::sctp::{
+    Chunk, Data, Fault, ForwardTsn, Init, Packet, PacketWriter, Sack, Unrecognized, kind,
+};
 use smallvec::SmallVec;
 
 /// What is known of what the library holds.

@@ -140,7 +140,12 @@ fn who_had_no_room_is_told_when_there_is_some() {
         drained.sort_unstable();
         assert_eq!(drained, streams, "{size}, once each");
         assert_eq!(
-            a.association.send(2, ppid::BINARY, &vec![1; limits::CHANNEL_MESSAGE].into(), Delivery::default()),
+            a.association.send(
+                2,
+                ppid::BINARY,
+                &vec![1; limits::CHANNEL_MESSAGE].into(),
+                Delivery::default()
+            ),
             Ok(())
         );
     }
