@@ -33,6 +33,16 @@ async function enter(page, name) {
   await page.locator('#room').waitFor({ timeout: 20_000 });
 }
 
+// What a page and the server say to each other over the connections that it opens from now on.
+function listen(page) {
+  const said = { sent: [], received: [] };
+  page.on('websocket', socket => {
+    socket.on('framesent', ({ payload }) => said.sent.push(JSON.parse(payload)));
+    socket.on('framereceived', ({ payload }) => said.received.push(JSON.parse(payload)));
+  });
+  return said;
+}
+
 // The path of a chart's first line by the chart's place.
 const line = (page, at) => page.locator('.chart').nth(at).locator('path').first().getAttribute('d');
 
@@ -42,6 +52,7 @@ for (const language of ['en', 'fr']) {
     const ada = await open(`${server.url}?video=360`, options);
     await enter(ada, 'Ada');
     const bob = await open(await ada.locator('#link').getAttribute('href') + QUIET, options);
+    const heard = listen(bob);
     await enter(bob, 'Bob');
 
     // To the tab by keyboard alone.
@@ -95,10 +106,17 @@ for (const language of ['en', 'fr']) {
     await until('the title changes', async () =>
       (await bob.locator('.chart .title').first().textContent()) === (language === 'fr' ? 'To you' : 'Vers vous'));
     await bob.locator('#panel-close').click();
+    const asked = () => heard.sent.filter(({ type }) => type === 'watch').map(({ on }) => on);
+    await until('the page asks for no more', async () => asked().at(-1) === false);
+    assert.ok(asked().includes(true));
+    const told = () => heard.received.filter(({ type }) => type === 'connection').length;
+    // One may be on its way; after that they would come once a second.
     await bob.waitForTimeout(1_500);
-    const still = await line(bob, 0);
+    const before = told();
     await bob.waitForTimeout(2_500);
-    assert.equal(await line(bob, 0), still);
+    assert.ok(before > 0);
+    assert.equal(told(), before);
+    assert.equal(asked().at(-1), false);
     assert.deepEqual([...ada.errors, ...bob.errors], []);
   });
 

@@ -15,7 +15,8 @@ const STEP: usize = 4_096;
 /// What came and was not told of yet.
 #[derive(Debug, Default)]
 pub struct Arrivals {
-    base: u16,
+    /// The number of the first of `came`, from the first packet on.
+    base: Option<u16>,
     came: VecDeque<Option<Instant>>,
     count: u8,
     at: Option<Instant>,
@@ -24,18 +25,15 @@ pub struct Arrivals {
 impl Arrivals {
     /// A packet with this number came.
     pub fn on_packet(&mut self, now: Instant, number: u16) {
-        if self.came.is_empty() && self.at.is_none() && self.count == 0 {
-            self.base = number;
-        }
         self.at = self.at.or(Some(now + INTERVAL));
-        let ahead = number.wrapping_sub(self.base);
+        let ahead = number.wrapping_sub(*self.base.get_or_insert(number));
         if ahead >= 0x8000 {
             return; // Told of as missing.
         }
         let place = usize::from(ahead);
         if place > STEP {
             self.came.clear();
-            self.base = number;
+            self.base = Some(number);
             self.came.push_back(Some(now));
             return;
         }
@@ -51,16 +49,15 @@ impl Arrivals {
 
     /// Writes what is due to be told.
     pub fn write(&mut self, now: Instant, sender: Ssrc, media: Ssrc, writer: &mut Writer<'_>) {
-        if self.at.is_none_or(|at| at > now) {
-            return;
-        }
+        let due = self.at.is_some_and(|at| at <= now);
+        let Some(base) = self.base.filter(|_| due) else { return };
         self.at = None;
         let came = self.came.iter().copied();
-        let told = writer.transport_feedback(sender, media, self.count, WireSeq(self.base), came);
+        let told = writer.transport_feedback(sender, media, self.count, WireSeq(base), came);
         // What does not fit one datagram has waited too long.
         let told = told.ok().filter(|told| *told > 0).unwrap_or(self.came.len());
         self.came.drain(..told);
-        self.base = self.base.wrapping_add(told as u16);
+        self.base = Some(base.wrapping_add(told as u16));
         self.count = self.count.wrapping_add(1);
         if !self.came.is_empty() {
             self.at = Some(now);

@@ -219,6 +219,8 @@ impl Client {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
+        // Without a socket there is nothing to do.
+        self.link.as_ref()?;
         let media = self.media.as_ref().map(|media| {
             let camera = media.camera.as_ref().map(Camera::poll_timeout);
             let next = camera.map_or(media.voice.poll_timeout(), |at| at.min(media.voice.poll_timeout()));
@@ -297,15 +299,20 @@ impl Client {
         });
     }
 
+    /// Ends the call: nothing is sent or received any more.
     pub fn fail(&mut self, why: &str) {
         self.failure.get_or_insert_with(|| why.to_owned());
+        self.link = None;
     }
 
     fn on_rtp(&mut self, now: Instant, data: &[u8], scratch: &mut Scratch) -> Option<()> {
         let keys = self.keys.as_mut()?;
         let opened = match keys.opener.open_packet(data, &mut scratch.plain) {
             Ok(opened) => opened,
-            Err(srtp::OpenError::Replayed) => return Some(()),
+            Err(srtp::OpenError::Replayed) => {
+                scratch.traffic.replayed += 1;
+                return Some(());
+            }
             Err(_) => return None,
         };
         let packet = rtp::Packet::parse(&scratch.plain[..opened.len]).ok()?;
@@ -564,4 +571,25 @@ fn master_keys(profile: u16, keying: &dtls::Keying) -> Option<(srtp::MasterKey, 
     let profile = srtp::Profile::from_dtls_id(profile)?;
     let key = |key: &Secret, salt: &Secret| srtp::MasterKey::new(profile, key.expose(), salt.expose()).ok();
     Some((key(&keying.remote_key, &keying.remote_salt)?, key(&keying.local_key, &keying.local_salt)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan;
+
+    #[test]
+    fn a_call_that_failed_sends_nothing_any_more() {
+        let certificate = dtls::Certificate::generate().expect("a certificate");
+        let context = dtls::Context::new(dtls::Config::default(), certificate).expect("a context");
+        let (start, member) = (Instant::from_millis(1_000), plan::members(1, 1, 1)[0]);
+        let mut client = Client::new(member, start, context, Random::new([5; 32]));
+        client.link = Some(Link::to(([127, 0, 0, 1], 9).into()).expect("a socket"));
+        client.ice_at = Some(start);
+        assert_eq!(client.poll_timeout(), Some(start));
+        client.fail("the first reason");
+        client.fail("what follows from it");
+        assert_eq!((client.failure.as_deref(), client.poll_timeout()), (Some("the first reason"), None));
+        assert!(client.link.is_none());
+    }
 }

@@ -59,6 +59,8 @@ pub struct Traffic {
     pub unsent: u64,
     /// Datagrams that could not be opened or read.
     pub unread: u64,
+    /// Datagrams of media that had come before.
+    pub replayed: u64,
     /// Packets of video, by the encoding that they are of.
     pub encodings: [u64; ENCODINGS.len()],
     /// How often the server asked for a packet again, and how often it got it.
@@ -89,6 +91,7 @@ impl AddAssign<&Traffic> for Traffic {
         self.received_bytes += other.received_bytes;
         self.unsent += other.unsent;
         self.unread += other.unread;
+        self.replayed += other.replayed;
         self.encodings.iter_mut().zip(other.encodings).for_each(|(sum, count)| *sum += count);
         self.asked += other.asked;
         self.repeated += other.repeated;

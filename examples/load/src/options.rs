@@ -28,7 +28,7 @@ pub struct Options {
     pub max_height: u16,
 
     /// Seconds that are measured, from when all are there
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     pub duration: u64,
 
     /// Seconds between the last one's coming and the first that is measured: until rates have settled
@@ -51,8 +51,9 @@ pub struct Options {
     #[arg(long, value_name = "PID", requires = "server")]
     pub pid: Option<u32>,
 
-    /// The bearer token that it wants of those who make rooms
-    #[arg(long, value_name = "TOKEN", requires = "server")]
+    /// The bearer token that the server wants of those who make rooms; better set in the environment, as the
+    /// server's own is
+    #[arg(long, value_name = "TOKEN", env = "WHIP_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
 
     /// Engines of our own server [default: one per core]
@@ -95,5 +96,26 @@ impl Options {
             return Err("the server takes at most 50 participants in a room and 65,535 in all".into());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measurement_takes_a_second_at_least() {
+        let duration =
+            |text| Options::try_parse_from(["load", "--duration", text]).map(|options| options.duration);
+        assert_eq!(duration("1").ok(), Some(1));
+        assert!(duration("0").is_err());
+    }
+
+    #[test]
+    fn the_token_may_stand_in_the_environment_and_is_not_shown() {
+        let command = <Options as clap::CommandFactory>::command();
+        let token = command.get_arguments().find(|option| option.get_id() == "token").expect("option");
+        assert_eq!(token.get_env(), Some("WHIP_TOKEN".as_ref()));
+        assert!(token.is_hide_env_values_set(), "nor by --help");
     }
 }

@@ -46,6 +46,8 @@ pub struct Track {
     pub received: u64,
     /// Of them those that came after they were missed.
     pub repaired: u64,
+    /// Numbers that came again, sent for repair or as a probe, or too late.
+    pub duplicates: u64,
     /// Given up.
     abandoned: u64,
     /// What was expected and lost when the last report was made.
@@ -62,6 +64,7 @@ impl Track {
             missing: BTreeMap::new(),
             received: 0,
             repaired: 0,
+            duplicates: 0,
             abandoned: 0,
             reported: (0, 0),
             sender_report: None,
@@ -87,6 +90,7 @@ impl Track {
         } else if self.missing.remove(&seq).is_some() {
             self.repaired += 1;
         } else {
+            self.duplicates += 1;
             return false;
         }
         self.received += 1;
@@ -209,12 +213,16 @@ fn request(track: &mut Track, now: Instant) -> Request {
     track.missing.retain(|_, ask| ask.tries < TRIES || ask.at > now);
     let abandoned = (before - track.missing.len()) as u64;
     track.abandoned += abandoned;
-    let due = track.missing.iter_mut().filter(|(_, ask)| ask.at <= now).take(ASKED);
+    // The newest first: it is the likeliest to come in time.
+    let due = track.missing.iter_mut().rev().filter(|(_, ask)| ask.at <= now).take(ASKED);
     let lost = due.map(|(seq, ask)| {
         (ask.at, ask.tries) = (now + RETRY, ask.tries + 1);
         SeqNo(*seq).wire()
     });
-    Request { media: track.announced.ssrc, lost: lost.collect(), key_frame: abandoned > 0 }
+    let mut lost: Vec<WireSeq> = lost.collect();
+    // In rising order they take the fewest words (RFC 4585, section 6.2.1).
+    lost.reverse();
+    Request { media: track.announced.ssrc, lost, key_frame: abandoned > 0 }
 }
 
 #[cfg(test)]
@@ -261,7 +269,20 @@ mod tests {
         assert_eq!(heard, Heard { video: true, stamp: Stamp { sent: START, encoding: 1 } });
         assert_eq!(receive(&mut receiver, START, REPAIR, 4, &[0, 1]), None);
         let track = &receiver.tracks[0];
-        assert_eq!((track.received, track.repaired, track.lost()), (4, 1, 1));
+        assert_eq!((track.received, track.repaired, track.lost(), track.duplicates), (4, 1, 1, 1));
+    }
+
+    #[test]
+    fn of_many_gaps_the_newest_are_asked_for_first() {
+        let (mut receiver, gap) = (receiver(), ASKED as u64 + 50);
+        receive(&mut receiver, START, MEDIA, 10, &[]);
+        receive(&mut receiver, START, MEDIA, 11 + gap, &[]);
+        let asked = |receiver: &mut Receiver| {
+            let due = receiver.due(START + PATIENCE);
+            due[0].lost.iter().map(|lost| u64::from(lost.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(asked(&mut receiver), (61..11 + gap).collect::<Vec<_>>());
+        assert_eq!(asked(&mut receiver), (11..61).collect::<Vec<_>>());
     }
 
     #[test]

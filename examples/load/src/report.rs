@@ -3,10 +3,10 @@
 use crate::camera::ENCODINGS;
 use crate::figures::{Delays, Traffic};
 use crate::options::Options;
-use crate::plan;
 use crate::process::Usage;
 use crate::watch::{Cores, Taken, Watch};
 use crate::worker::{Outcome, TrackOutcome};
+use estafette::speakers;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -71,7 +71,7 @@ pub struct Report {
     pub measured: Range<u64>,
     /// Calls that did not come about or ended too early, by the reason.
     pub failures: BTreeMap<String, usize>,
-    /// Microphones and cameras of which somebody who should have received nothing.
+    /// Microphones and cameras that somebody should have received and received nothing of.
     pub unheard: usize,
     pub joins_per_second: f64,
     /// From hello until SRTP has its keys.
@@ -88,18 +88,20 @@ pub struct Report {
     /// Received video by the height of its pictures, packets a second.
     pub video_by_height: BTreeMap<u16, f64>,
     /// Numbers of received streams over the whole run: how many came, how many of them only when they were
-    /// asked for, and how many never.
+    /// asked for, how many never, and how often one came again (for repair or as a probe).
     pub received: u64,
     pub repaired: u64,
     pub lost: u64,
+    pub duplicates: u64,
     /// How often the server asked for a packet again, and how often it got it.
     pub asked: u64,
     pub repeated: u64,
     pub key_frames: u64,
-    /// Datagrams that the system refused to send; that could not be read; that found a full buffer,
-    /// anywhere on the machine.
+    /// Datagrams that the system refused to send; that could not be read; that came twice; that found a full
+    /// buffer, anywhere on the machine.
     pub unsent: u64,
     pub unread: u64,
+    pub replayed: u64,
     pub full_buffers: Option<u64>,
     pub server: Option<Process>,
     pub own: Option<Process>,
@@ -123,10 +125,6 @@ impl Report {
         let per_second = |count: u64| count as f64 / span;
         let megabits = |bytes: u64| bytes as f64 * 8.0 / 1e6 / span;
         let outcomes = &watch.outcomes;
-        let mut failures = BTreeMap::new();
-        for why in outcomes.iter().filter_map(|outcome| outcome.failure.clone()) {
-            *failures.entry(why).or_default() += 1;
-        }
         let tracks = || outcomes.iter().flat_map(|outcome| &outcome.tracks);
         let (connecting, first_media) = times(outcomes);
         Report {
@@ -135,7 +133,7 @@ impl Report {
             cameras: options.cameras,
             max_height: options.max_height,
             seed: options.seed,
-            failures,
+            failures: failures(options.participants, outcomes),
             unheard: unheard(outcomes),
             joins_per_second: joins_per_second(outcomes),
             connecting,
@@ -150,11 +148,13 @@ impl Report {
             received: tracks().map(|track| track.received).sum(),
             repaired: tracks().map(|track| track.repaired).sum(),
             lost: tracks().map(|track| track.lost).sum(),
+            duplicates: tracks().map(|track| track.duplicates).sum(),
             asked: whole.asked,
             repeated: whole.repeated,
             key_frames: whole.key_frames,
             unsent: whole.unsent,
             unread: whole.unread,
+            replayed: whole.replayed,
             full_buffers: None,
             server: process(watch, &measured, |taken| taken.server),
             own: process(watch, &measured, |taken| taken.own),
@@ -215,27 +215,39 @@ fn joins_per_second(outcomes: &[Outcome]) -> f64 {
     if span.is_zero() { 0.0 } else { connected().count() as f64 / span.as_secs_f64() }
 }
 
-/// Of how many microphones and cameras somebody in the room received nothing.
+/// Calls that went wrong, by the reason.
+fn failures(participants: usize, outcomes: &[Outcome]) -> BTreeMap<String, usize> {
+    let why = |outcome: &Outcome| {
+        let never = || outcome.times.connected.is_none().then(|| "never connected".to_owned());
+        outcome.failure.clone().or_else(never)
+    };
+    let unknown = (outcomes.len()..participants).map(|_| "nothing is known of it".to_owned());
+    let mut failures = BTreeMap::new();
+    for why in outcomes.iter().filter_map(why).chain(unknown) {
+        *failures.entry(why).or_default() += 1;
+    }
+    failures
+}
+
+/// How many microphones and cameras somebody in their room should have received and received nothing of.
 fn unheard(outcomes: &[Outcome]) -> usize {
     let mut sorted: Vec<&Outcome> = outcomes.iter().collect();
     sorted.sort_by_key(|outcome| outcome.member.index);
-    let members: Vec<_> = sorted.iter().map(|outcome| outcome.member).collect();
-    let missing = |listener: &Outcome, of: &Outcome| {
-        let has = |video| {
-            let wanted = |track: &&TrackOutcome| track.video == video && track.publisher == of.id;
-            listener.tracks.iter().find(wanted).is_some_and(|track| track.received > 0)
-        };
-        usize::from(!has(false)) + usize::from(of.member.camera && !has(true))
+    let rooms = sorted.chunk_by(|a, b| a.member.room == b.member.room);
+    rooms.flat_map(|room| room.iter().map(|listener| unheard_by(listener, room))).sum()
+}
+
+/// The cameras of all others; of microphones as many as are heard at a time, of which one may be one's own: who
+/// those are is the server's affair.
+fn unheard_by(listener: &Outcome, room: &[&Outcome]) -> usize {
+    let received = |of: &Outcome, video| {
+        let wanted = |track: &&TrackOutcome| track.video == video && track.publisher == of.id;
+        listener.tracks.iter().find(wanted).is_some_and(|track| track.received > 0)
     };
-    let in_room = |room: Range<usize>| {
-        let room = &sorted[room];
-        let pairs = room.iter().flat_map(|one| room.iter().map(move |other| (*one, *other)));
-        pairs
-            .filter(|(one, other)| one.member.index != other.member.index)
-            .map(|(a, b)| missing(a, b))
-            .sum::<usize>()
-    };
-    plan::rooms(&members).map(in_room).sum()
+    let others = || room.iter().filter(|other| other.member.index != listener.member.index);
+    let unseen = others().filter(|other| other.member.camera && !received(other, true)).count();
+    let voices = others().count().min(speakers::Config::default().top_n - 1);
+    unseen + voices.saturating_sub(others().filter(|other| received(other, false)).count())
 }
 
 impl fmt::Display for Report {
@@ -270,21 +282,19 @@ impl fmt::Display for Report {
             row("video packets/s", heights.collect::<Vec<_>>().join(", "))?;
         }
         let share = self.lost as f64 * 100.0 / (self.received + self.lost).max(1) as f64;
-        row("lost", format!("{} of {} ({share:.4} %)", self.lost, self.received + self.lost))?;
-        row(
-            "repaired",
-            format!(
-                "{} on the way down; the server asked {} times and got {}",
-                self.repaired, self.asked, self.repeated
-            ),
-        )?;
+        let expected = self.received + self.lost;
+        row("never came", format!("{} of {expected} over the whole run ({share:.4} %)", self.lost))?;
+        row("came when asked for", format!("{} from the server", self.repaired))?;
+        row("the server asked for", format!("{} packets again and got {}", self.asked, self.repeated))?;
+        row("came again", format!("{} packets, by repair or probe", self.duplicates))?;
         row("key frames asked for", self.key_frames.to_string())?;
-        if self.unsent + self.unread + self.full_buffers.unwrap_or(0) > 0 {
+        if self.unsent + self.unread + self.replayed + self.full_buffers.unwrap_or(0) > 0 {
             let full = self.full_buffers.map_or("?".into(), |count| count.to_string());
-            let (unsent, unread) = (self.unsent, self.unread);
+            let Report { unsent, unread, replayed, .. } = self;
+            let sent = format!("{unsent} not taken by the system");
             row(
                 "datagrams",
-                format!("{unsent} not taken by the system, {unread} unreadable, {full} found a full buffer"),
+                format!("{sent}, {unread} unreadable, {replayed} twice, {full} found a full buffer"),
             )?;
         }
         for (name, process) in [("server", self.server), ("generator", self.own)] {
@@ -298,5 +308,77 @@ impl fmt::Display for Report {
             row("load average", format!("{before:.2} before, {after:.2} after"))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Times;
+    use crate::plan;
+    use estafette::Instant;
+
+    fn track(of: &str, video: bool, received: u64) -> TrackOutcome {
+        TrackOutcome { publisher: of.to_owned(), video, received, repaired: 0, lost: 0, duplicates: 0 }
+    }
+
+    /// A room in which everybody receives everybody.
+    fn whole(participants: usize) -> Vec<Outcome> {
+        let members = plan::members(1, participants, 1);
+        let id = |index: usize| format!("p{index}");
+        let outcome = |member: &plan::Member| {
+            let others = || members.iter().filter(|other| other.index != member.index);
+            let voices = others().map(|other| track(&id(other.index), false, 9));
+            let pictures =
+                others().filter(|other| other.camera).map(|other| track(&id(other.index), true, 9));
+            Outcome {
+                member: *member,
+                id: id(member.index),
+                times: Times { connected: Some(Instant::from_millis(5)), ..Times::default() },
+                failure: None,
+                tracks: voices.chain(pictures).collect(),
+            }
+        };
+        members.iter().map(outcome).collect()
+    }
+
+    /// Nothing comes of some microphones.
+    fn silence(outcomes: &mut [Outcome], publishers: &[&str]) {
+        let tracks = outcomes.iter_mut().flat_map(|outcome| &mut outcome.tracks);
+        let silent = tracks.filter(|track| !track.video && publishers.contains(&track.publisher.as_str()));
+        silent.for_each(|track| track.received = 0);
+    }
+
+    #[test]
+    fn a_call_that_never_connected_has_failed() {
+        let mut outcomes = whole(4);
+        assert!(failures(4, &outcomes).is_empty());
+        outcomes[1].times.connected = None;
+        outcomes[2].times.connected = None;
+        outcomes[2].failure = Some("no place".into());
+        let expected = [("never connected", 1), ("no place", 1), ("nothing is known of it", 2)];
+        let expected = expected.map(|(why, count)| (why.to_owned(), count));
+        assert_eq!(failures(6, &outcomes), expected.into());
+    }
+
+    #[test]
+    fn in_small_rooms_everybody_is_to_be_heard_and_seen() {
+        let mut outcomes = whole(3);
+        assert_eq!(unheard(&outcomes), 0);
+        silence(&mut outcomes, &["p1"]);
+        assert_eq!(unheard(&outcomes), 2);
+        outcomes[2].tracks.retain(|track| !track.video);
+        assert_eq!(unheard(&outcomes), 3);
+    }
+
+    #[test]
+    fn in_larger_rooms_as_many_are_to_be_heard_as_are_at_a_time() {
+        let mut outcomes = whole(6);
+        silence(&mut outcomes, &["p3", "p4", "p5"]);
+        assert_eq!(unheard(&outcomes), 0, "the three hear two, the others three");
+        silence(&mut outcomes, &["p2"]);
+        assert_eq!(unheard(&outcomes), 2, "p0 and p1 hear each other alone");
+        outcomes[4].tracks.retain(|track| !track.video);
+        assert_eq!(unheard(&outcomes), 3);
     }
 }

@@ -33,13 +33,14 @@ impl Server {
         command.args(["--max-participants", &options.participants.to_string()]);
         command.args(["--max-rooms", &options.rooms.to_string()]);
         command.args(options.engines.iter().flat_map(|engines| ["--engines".into(), engines.to_string()]));
+        command.envs(options.token.iter().map(|token| ("WHIP_TOKEN", token)));
         if env::var_os("RUST_LOG").is_none() {
             command.env("RUST_LOG", "warn");
         }
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let child = child.map_err(|error| format!("cannot start {}: {error}", program.display()))?;
         let mut server = Server {
-            door: Door { authority: String::new(), token: None },
+            door: Door { authority: String::new(), token: options.token.clone() },
             pid: Some(child.id()),
             child: Some(child),
         };

@@ -60,6 +60,7 @@ pub struct TrackOutcome {
     pub received: u64,
     pub repaired: u64,
     pub lost: u64,
+    pub duplicates: u64,
 }
 
 /// The way to a worker.
@@ -161,7 +162,8 @@ impl Worker {
         let Some(Some(Seat { client, .. })) = self.seats.get_mut(place) else { return };
         let mut more = true;
         while more {
-            let Some(link) = &client.link else { return };
+            // A call that fails meanwhile has none any more.
+            let Some(link) = &client.link else { break };
             more = link.receive(&mut self.batch);
             let now = self.setting.clock.now();
             for datagram in self.batch.datagrams() {
@@ -252,13 +254,18 @@ impl Worker {
     fn tell_of_second(&mut self) {
         let second = self.setting.clock.now().as_micros() / 1_000_000;
         if second != self.second {
-            let traffic = Box::new(std::mem::take(&mut self.scratch.traffic));
-            let _ = self.notes.send(Note::Second { second: self.second, traffic });
+            self.tell_of_traffic();
             self.second = second;
         }
     }
 
-    fn finish(self) {
+    fn tell_of_traffic(&mut self) {
+        let traffic = Box::new(std::mem::take(&mut self.scratch.traffic));
+        let _ = self.notes.send(Note::Second { second: self.second, traffic });
+    }
+
+    fn finish(mut self) {
+        self.tell_of_traffic();
         let outcome = |Seat { client, .. }: Seat| {
             let tracks = client.tracks().iter().map(|track| TrackOutcome {
                 publisher: track.announced.publisher.clone(),
@@ -266,6 +273,7 @@ impl Worker {
                 received: track.received,
                 repaired: track.repaired,
                 lost: track.lost(),
+                duplicates: track.duplicates,
             });
             let tracks = tracks.collect();
             Outcome {
