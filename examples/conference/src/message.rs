@@ -158,8 +158,8 @@ pub enum Act {
     Mute { id: Option<Id> },
     /// Lower somebody's hand.
     Lower { id: Id },
-    /// Take somebody out. The lobby is on from then on, and the invitation it came by is no more, so that
-    /// it comes back only if it is admitted. Who has the moderator's secret is not taken out.
+    /// Take somebody out. The lobby is on from then on, the invitation it came by is no more, and no other leads
+    /// past the lobby, so that it comes back only if it is admitted. Who has the moderator's secret is not taken out.
     Remove { id: Id },
     /// Make somebody a moderator, as long as it is in the room and after a lost connection.
     Promote { id: Id },

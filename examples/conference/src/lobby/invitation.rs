@@ -73,6 +73,11 @@ impl Invitations {
         self.list.len() < before
     }
 
+    /// None leads past the lobby any more.
+    pub fn lead_to_the_lobby(&mut self) {
+        self.list.iter_mut().for_each(|invitation| invitation.direct = false);
+    }
+
     /// Those that are good, for moderators.
     pub fn tickets(&self, now: Instant) -> Vec<Ticket> {
         let good = self.list.iter().filter(|invitation| invitation.lasts(now));

@@ -454,8 +454,8 @@ impl Room {
     }
 
     /// Takes somebody out. Its place is gone; so that neither code nor invitation leads back, the lobby is on
-    /// from now on and the invitation it came by revoked. It may have left another place before, so those who are
-    /// away now have to be admitted again as well.
+    /// from now on, the invitation it came by revoked, and none leads past the lobby: it may know others. It may
+    /// have left another place before, so those who are away now have to be admitted again as well.
     fn remove(&mut self, label: Label, now: Instant) -> Result<Outcome, Denied> {
         let Some(at) = self.find(label) else {
             return Ok(Outcome::default());
@@ -467,9 +467,11 @@ impl Room {
         visitor.outbox.finish(&Reply::Closed { why: Why::Removed });
         self.set_options(Options { lobby: true, ..self.options });
         self.absent.clear();
+        self.invitations.lead_to_the_lobby();
         if let Some(code) = place.invitation {
             self.revoke(code, now);
         }
+        self.tell_invitations(now);
         self.announce();
         self.note_emptiness(now);
         Ok(Outcome { gone: vec![label], over: false })

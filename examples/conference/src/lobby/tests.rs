@@ -399,6 +399,25 @@ fn a_place_is_kept_with_its_role_for_who_comes_back() {
 }
 
 #[test]
+fn s_room_03_no_invitation_leads_a_removed_moderator_past_the_lobby() {
+    let house = House::new(ROOMY);
+    let (mut ada, code, _) = house.made(Options::default());
+    let eve = house.come(code, "Eve").expect("a place");
+    ada.act(Act::Promote { id: eve.id() });
+    // She sees the invitations of others, and makes one herself.
+    eve.act(Act::Invite(Invite { minutes: 10, uses: None, direct: true }));
+    let direct = invitation(&mut ada);
+    ada.act(Act::Remove { id: eve.id() });
+    drop(eve);
+    let list = ada.last("invitations")["list"].clone();
+    assert_eq!((&list[0]["code"], &list[0]["direct"]), (&direct.to_string().into(), &false.into()));
+    let mut eve = house.come(direct, "Eve").expect("waits");
+    assert_eq!(eve.last("waits")["moderator"], true);
+    assert!(!eve.admitted);
+    assert_eq!(house.lobby.knock(direct, [192, 0, 2, 1].into()), Err(Refused), "nor by WHIP");
+}
+
+#[test]
 fn hands_are_in_order_and_a_moderator_lowers_them() {
     let house = House::new(ROOMY);
     let (mut ada, code, _) = house.made(Options::default());
