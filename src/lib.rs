@@ -100,7 +100,7 @@ pub use conference::{
     LimitReached, Message, OutboundStreamStats, Participant, ParticipantConfig, ParticipantId,
     ParticipantStats, Probe, Proof, RemoteInboundStats, Room, RoomConfig, RoomId, Route, SharedLines,
     SourceId, SourceInfo, StreamEnd, SubscribeError, SubscribeRule, Transmit, TransmitId, TransportStats,
-    UnknownChannel, View, negotiation, participant_memory_bound,
+    UnknownChannel, VideoLimits, View, negotiation, participant_memory_bound,
 };
 pub use congestion::{allocation, bwe, pacing};
 pub use crypto::secret::Secret;

@@ -9,9 +9,10 @@ mod support;
 use estafette::negotiation::MediaKind;
 use estafette::random::Random;
 use estafette::{
-    ParticipantConfig, ParticipantId, RoomConfig, RoomId, SharedLines, SourceId, SubscribeRule, View, Wish,
-    speakers,
+    ParticipantConfig, ParticipantId, RoomConfig, RoomId, SharedLines, SourceId, SubscribeRule, VideoLimits,
+    View, Wish, speakers,
 };
+use std::collections::BTreeSet;
 use std::time::Duration;
 use support::client::publish::Plan;
 use support::harness::{Options, held, millis, seconds};
@@ -79,6 +80,8 @@ impl Sum {
 struct Run {
     conference: Conference<Client>,
     rooms: Vec<RoomId>,
+    /// What is allowed in each.
+    limits: Vec<VideoLimits>,
     random: Random,
     top_n: usize,
     joined: u32,
@@ -101,8 +104,9 @@ impl Run {
         let link = if clean { good } else { bad };
         let mut conference = Conference::new(Options { seed, link, room, ..Options::default() });
         conference.watch.in_order = clean;
-        let rooms = (0..1 + random.below(3)).map(|_| conference.room()).collect();
-        Run { conference, rooms, random, top_n, joined: 0 }
+        let rooms: Vec<RoomId> = (0..1 + random.below(3)).map(|_| conference.room()).collect();
+        let limits = rooms.iter().map(|_| VideoLimits::default()).collect();
+        Run { conference, rooms, limits, random, top_n, joined: 0 }
     }
 
     fn play(mut self) -> Sum {
@@ -111,7 +115,7 @@ impl Run {
         }
         self.conference.drive(seconds(1));
         for _ in 0..24 {
-            match self.random.below(18) {
+            match self.random.below(20) {
                 0 | 1 => self.join(),
                 2 => self.leave(),
                 3 | 4 => self.speak(),
@@ -122,6 +126,7 @@ impl Run {
                 13 => self.by_hand(),
                 14 => self.offer(),
                 15 => self.hold(),
+                16 => self.limit(),
                 _ => {}
             }
             let pause = millis(40 + self.random.below(700));
@@ -308,8 +313,36 @@ impl Run {
         }
     }
 
+    /// Video is limited in a room, or not any more.
+    fn limit(&mut self) {
+        let at = self.random.below(self.rooms.len() as u64) as usize;
+        let max_senders = [None, Some(0), Some(1), Some(2)][self.random.below(4) as usize];
+        let limits = VideoLimits { max_senders, audio_only: self.chance(4), ..VideoLimits::default() };
+        self.limits[at] = limits;
+        self.conference.engine.room(self.rooms[at]).unwrap().set_video_limits(limits);
+    }
+
+    /// Cameras are granted of as many as may send, to all together.
+    fn check_limits(&mut self) {
+        for (room, limits) in self.rooms.clone().into_iter().zip(self.limits.clone()) {
+            let room = self.conference.engine.room(room).unwrap();
+            let members = room.participants().to_vec();
+            let owners: Vec<_> = room.sources().map(|source| (source.id, source.participant)).collect();
+            let mut senders = BTreeSet::new();
+            for id in members {
+                let participant = self.conference.engine.participant(id).unwrap();
+                let granted = participant.allocation().filter(|share| share.granted.is_some());
+                let sources: Vec<SourceId> = granted.map(|share| share.source).collect();
+                senders.extend(owners.iter().filter(|(id, _)| sources.contains(id)).map(|(_, owner)| *owner));
+            }
+            let most = if limits.audio_only { Some(0) } else { limits.max_senders };
+            assert!(most.is_none_or(|most| senders.len() <= most.into()), "{limits:?}: {senders:?}");
+        }
+    }
+
     /// What the harness does not see by itself.
     fn check(&mut self) {
+        self.check_limits();
         for room in self.rooms.clone() {
             let heard = self.conference.engine.room(room).unwrap().heard().count();
             assert!(self.top_n == 0 || heard <= self.top_n, "{heard} are heard");

@@ -6,7 +6,7 @@ use estafette::allocation::Reason;
 use estafette::negotiation::MediaKind;
 use estafette::{
     Allocation, Bitrate, Choice, Class, EngineConfig, Event, Instant, ParticipantId, RoomConfig, RoomId,
-    View, Wish, speakers,
+    VideoLimits, View, Wish, speakers,
 };
 use std::time::Duration;
 use support::Conference;
@@ -214,6 +214,138 @@ fn ceilings_of_participant_room_and_engine_bind_and_are_lifted() {
     }
 }
 
+fn limit_room(conference: &mut Conference, room: RoomId, limits: VideoLimits) {
+    conference.engine.room(room).expect("it is there").set_video_limits(limits);
+}
+
+fn limit_engine(conference: &mut Conference, _: RoomId, limits: VideoLimits) {
+    conference.engine.set_video_limits(limits);
+}
+
+/// Whether each video of the others is granted, and why it is not more.
+fn verdicts(conference: &mut Conference) -> Vec<(bool, Reason)> {
+    shares(conference).iter().map(|share| (share.granted.is_some(), share.reason)).collect()
+}
+
+/// Packets of pictures that seat 0 has.
+fn pictures(conference: &Conference) -> u64 {
+    let tracks = conference.seats[0].endpoint.receiver.tracks.values();
+    tracks.filter(|track| track.announced.video).map(|track| track.packets).sum()
+}
+
+#[test]
+fn cameras_are_forwarded_of_as_many_as_may_send_those_first_who_spoke_last() {
+    for set in [limit_room, limit_engine] {
+        let mut conference = few(20_000, options());
+        let room = conference.seats[0].room;
+        let limits = |most| VideoLimits { max_senders: Some(most), ..VideoLimits::default() };
+        let speak = |conference: &mut Conference, speaker: Option<usize>| {
+            for seat in 0..conference.seats.len() {
+                let level = if Some(seat) == speaker { 25 } else { 127 };
+                conference.endpoint(seat).publisher.audio.level = level;
+            }
+            conference.drive(seconds(6));
+        };
+        // Who talks all the time stands out from nothing.
+        speak(&mut conference, None);
+        speak(&mut conference, Some(3));
+        set(&mut conference, room, limits(1));
+        // At once, and not when the next share is made.
+        assert_eq!(granted(&mut conference)[..2], [None; 2]);
+        conference.drive(seconds(1));
+        assert_eq!(granted(&mut conference), [None, None, Some(2)], "who speaks");
+        assert!(verdicts(&mut conference).contains(&(false, Reason::Senders)));
+        let before = pictures(&conference);
+        speak(&mut conference, Some(2));
+        assert_eq!(granted(&mut conference), [None, Some(2), None], "who speaks now");
+        assert!(pictures(&conference) > before);
+        speak(&mut conference, None);
+        set(&mut conference, room, limits(2));
+        conference.drive(seconds(5));
+        assert_eq!(granted(&mut conference), [None, Some(2), Some(2)], "who spoke last, also in silence");
+        // A place is for pictures that come.
+        conference.endpoint(2).publisher.plan.video = false;
+        conference.drive(seconds(6));
+        assert_eq!(granted(&mut conference)[0], Some(2));
+        conference.endpoint(2).publisher.plan.video = true;
+        conference.drive(seconds(6));
+        assert_eq!(granted(&mut conference), [None, Some(2), Some(2)]);
+        set(&mut conference, room, VideoLimits::default());
+        conference.drive(seconds(5));
+        assert_eq!(granted(&mut conference), [Some(2); 3], "lifted");
+    }
+}
+
+#[test]
+fn a_screen_takes_no_camera_s_place_and_who_comes_finds_it_taken() {
+    let mut conference = few(20_000, options());
+    let (room, sharer) = (conference.seats[0].room, conference.participant(1));
+    let limits = VideoLimits { max_senders: Some(0), ..VideoLimits::default() };
+    limit_room(&mut conference, room, limits);
+    let mut participant = conference.engine.participant(sharer).expect("it is there");
+    let source = participant.sources().find(|source| source.kind == MediaKind::Video).expect("video").id;
+    participant.set_screen(source, true).expect("its own");
+    assert!(!conference.engine.is_held_back(source));
+    conference.add_with(room, 9, PLAN);
+    conference.connect();
+    conference.drive(seconds(5));
+    assert_eq!(granted(&mut conference), [Some(2), None, None, None]);
+    conference.engine.participant(sharer).expect("it is there").set_screen(source, false).expect("its own");
+    assert!(conference.engine.is_held_back(source));
+    assert_eq!(granted(&mut conference), [None; 4]);
+}
+
+#[test]
+fn audio_only_leaves_the_sound_and_not_one_packet_of_a_picture() {
+    for set in [limit_room, limit_engine] {
+        let mut conference = few(20_000, options());
+        let (room, screen) = (conference.seats[0].room, conference.participant(1));
+        let mut sharer = conference.engine.participant(screen).expect("it is there");
+        let source = sharer.sources().find(|source| source.kind == MediaKind::Video).expect("video").id;
+        sharer.set_screen(source, true).expect("its own");
+        set(&mut conference, room, VideoLimits { audio_only: true, ..VideoLimits::default() });
+        assert_eq!(granted(&mut conference), [None; 3], "at once");
+        // What is under way arrives.
+        conference.drive(millis(500));
+        assert_eq!(verdicts(&mut conference), [(false, Reason::Limit); 3]);
+        forget_silences(&mut conference);
+        conference.drive(seconds(5));
+        assert_eq!(pictures(&conference), 0);
+        let gap = silences(&mut conference, false);
+        assert!(gap > Duration::ZERO && gap < millis(120), "sound goes on: {gap:?}");
+        set(&mut conference, room, VideoLimits::default());
+        conference.drive(seconds(10));
+        assert_eq!(granted(&mut conference), [Some(2); 3], "lifted");
+    }
+}
+
+#[test]
+fn what_somebody_wants_of_each_video_holds_for_those_to_come_as_well() {
+    let mut conference = few(20_000, options());
+    let (id, room) = (conference.participant(0), conference.seats[0].room);
+    let mut wish = |conference: &mut Conference, wish| {
+        conference.engine.participant(id).expect("it is there").set_video_wish(wish);
+    };
+    wish(&mut conference, Wish { paused: true, ..Wish::default() });
+    conference.add_with(room, 9, PLAN);
+    conference.connect();
+    conference.drive(millis(500));
+    forget_silences(&mut conference);
+    conference.drive(seconds(5));
+    assert_eq!((pictures(&conference), verdicts(&mut conference)), (0, vec![(false, Reason::Wish); 4]));
+    assert!(shares(&mut conference).iter().all(|share| share.wish.paused), "it says so");
+    let gap = silences(&mut conference, false);
+    assert!(gap > Duration::ZERO && gap < millis(120), "sound goes on: {gap:?}");
+    let source = shares(&mut conference)[0].source;
+    let least = conference.engine.layers(source)[0].resolution.expect("a size").height;
+    wish(&mut conference, Wish { max_height: Some(least), ..Wish::default() });
+    conference.drive(seconds(5));
+    assert_eq!(granted(&mut conference), [Some(0); 4]);
+    wish(&mut conference, Wish::default());
+    conference.drive(seconds(10));
+    assert_eq!(granted(&mut conference), [Some(2); 4]);
+}
+
 #[test]
 fn a_height_that_is_allowed_binds_everybody_and_says_so() {
     let mut conference = few(20_000, options());
@@ -222,12 +354,8 @@ fn a_height_that_is_allowed_binds_everybody_and_says_so() {
     let heights: Vec<u16> =
         conference.engine.layers(source).iter().map(|rung| rung.resolution.expect("a size").height).collect();
     let middle = heights[heights.len() / 2];
-    type Set = fn(&mut Conference, RoomId, Option<u16>);
-    let rooms: Set =
-        |conference, room, height| conference.engine.room(room).expect("it is there").set_max_height(height);
-    let engines: Set = |conference, _, height| conference.engine.set_max_height(height);
-    for set in [rooms, engines] {
-        set(&mut conference, room, Some(middle));
+    for set in [limit_room, limit_engine] {
+        set(&mut conference, room, VideoLimits { max_height: Some(middle), ..VideoLimits::default() });
         conference.drive(seconds(3));
         let shares = shares(&mut conference);
         let allowed = |share: &Allocation| share.granted.map(|layer| layer.encoding);
@@ -243,7 +371,7 @@ fn a_height_that_is_allowed_binds_everybody_and_says_so() {
         let share = self::shares(&mut conference).into_iter().find(|share| share.source == source).unwrap();
         assert_eq!((allowed(&share), share.reason), (Some(0), Reason::Wish));
         conference.engine.participant(id).unwrap().set_wish(source, Wish::default()).unwrap();
-        set(&mut conference, room, None);
+        set(&mut conference, room, VideoLimits::default());
         conference.drive(seconds(10));
         assert_eq!(granted(&mut conference), [Some(2); 3], "lifted");
     }

@@ -464,6 +464,7 @@ fn stopped(group: &[Vec<&Move>]) -> String {
     match last.reason.as_str() {
         "wish" => "it is not wished for now".into(),
         "limit" => "it is not allowed for now".into(),
+        "senders" => "others have the places of those who may send video".into(),
         "threshold" => format!("{} left for video are too few to be worth it", rate(room)),
         "budget" | "ceiling" => format!("of {} for video nothing is left for it", rate(room)),
         other => format!("reason: {}", other.replace('_', " ")),

@@ -2,6 +2,7 @@
 
 use crate::base::limits;
 use crate::base::units::Bitrate;
+use crate::conference::bounds::VideoLimits;
 use crate::conference::candidate::HostCandidate;
 use crate::conference::congestion;
 use crate::conference::data::Route;
@@ -47,8 +48,8 @@ pub struct EngineConfig {
     pub decisions: usize,
     /// What all participants are sent together at most, as [`RoomConfig::ceiling`] for a room.
     pub ceiling: Option<Bitrate>,
-    /// The height in pixels of what all participants are sent at most, as [`RoomConfig::max_height`] for a room.
-    pub max_height: Option<u16>,
+    /// What is sent of video at most, in each room; a room's own limits count as well ([`RoomConfig::video`]).
+    pub video: VideoLimits,
     /// The pace of video to participants who give no such feedback; `None`: it leaves as it comes.
     pub blind_rate: Option<Bitrate>,
     /// Whether media leaves as ECN-capable, as L4S is (ECT(1), RFC 9331), to those who report marks (RFC 8888):
@@ -83,7 +84,7 @@ impl Default for EngineConfig {
             estimate: Some(congestion::bwe_bounds()),
             decisions: 0,
             ceiling: None,
-            max_height: None,
+            video: VideoLimits::default(),
             blind_rate: None,
             ecn: false,
             feedback: FeedbackKind::ALL.to_vec(),
@@ -178,8 +179,8 @@ pub struct RoomConfig {
     pub ceiling: Option<Bitrate>,
     /// With less than this left for video by somebody's path, they get sound alone.
     pub least_video: Bitrate,
-    /// The height in pixels of what its participants are sent at most, as [`crate::Wish::max_height`] of each.
-    pub max_height: Option<u16>,
+    /// What is sent of video at most, whatever anybody wishes.
+    pub video: VideoLimits,
     /// Whether payloads are encrypted end to end: then nothing is read of them but the clear descriptors of VP8
     /// and VP9, and layers are selected by those and by the dependency descriptor.
     pub opaque: bool,
@@ -203,7 +204,7 @@ impl Default for RoomConfig {
             classes: Class::ORDER,
             ceiling: None,
             least_video: allocation::Config::default().least_video,
-            max_height: None,
+            video: VideoLimits::default(),
             opaque: false,
             route: Route::default(),
             routes: Vec::new(),

@@ -63,7 +63,7 @@ impl ParticipantState {
 impl Source {
     fn digest(&self, state: &mut impl Hasher) {
         (self.info.participant, &self.encodings[..], &self.audience, &self.subscriptions).hash(state);
-        (self.fir_seq, self.live, self.lapsed).hash(state);
+        (self.fir_seq, self.live, self.lapsed, self.held_back).hash(state);
     }
 }
 

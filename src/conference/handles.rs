@@ -1,6 +1,7 @@
 //! Short-lived handles on a room or a participant, through which the embedder commands.
 
 use crate::base::units::Bitrate;
+use crate::conference::bounds::VideoLimits;
 use crate::conference::config::{ParticipantConfig, RoomConfig};
 use crate::conference::data::{Message, Route, UnknownChannel};
 use crate::conference::engine::Engine;
@@ -82,9 +83,15 @@ impl Engine {
         self.set_engine_ceiling(ceiling);
     }
 
-    /// Bounds the height in pixels of what all participants are sent, as [`Room::set_max_height`] for a room.
-    pub fn set_max_height(&mut self, max_height: Option<u16>) {
-        self.set_engine_max_height(max_height);
+    /// Limits video in each room, whatever else its own limits are. Takes effect at once.
+    pub fn set_video_limits(&mut self, limits: VideoLimits) {
+        self.set_engine_video_limits(limits);
+    }
+
+    /// Whether a source is a camera that is not forwarded for now, because there are as many senders as there may be
+    /// ([`VideoLimits::max_senders`]).
+    pub fn is_held_back(&self, source: SourceId) -> bool {
+        self.sources.get(source).is_some_and(|source| source.held_back)
     }
 
     /// A participant by its id; `None` once it left.
@@ -130,10 +137,9 @@ impl Room<'_> {
         self.engine.set_room_ceiling(self.id, ceiling);
     }
 
-    /// Bounds the height in pixels of what its participants are sent, whatever they wish; `None`: nothing does. Takes
-    /// effect at once; [`Allocation::reason`] says [`Limit`](crate::allocation::Reason::Limit).
-    pub fn set_max_height(&mut self, max_height: Option<u16>) {
-        self.engine.set_room_max_height(self.id, max_height);
+    /// Limits video in the room, whatever anybody wishes. Takes effect at once.
+    pub fn set_video_limits(&mut self, limits: VideoLimits) {
+        self.engine.set_room_video_limits(self.id, limits);
     }
 
     /// Says below which rate for video its participants get sound alone ([`RoomConfig::least_video`]). Takes effect at
@@ -298,6 +304,12 @@ impl Participant<'_> {
     /// [`SubscribeError::UnknownSource`] if it is not subscribed to it.
     pub fn set_wish(&mut self, source: SourceId, wish: Wish) -> Result<(), SubscribeError> {
         self.engine.set_wish(self.id, source, wish)
+    }
+
+    /// Says what it wants at most of each video, besides what it wishes of that one: also of those that are still to
+    /// come.
+    pub fn set_video_wish(&mut self, wish: Wish) {
+        self.engine.set_video_wish(self.id, wish);
     }
 
     /// The layer of a source that is sent to it now; `None` while nothing is.

@@ -24,6 +24,7 @@ use crate::conference::stats::ParticipantTraffic;
 use crate::conference::streams::StreamEnd;
 use crate::conference::subscription::{Numbers, Subscription};
 use crate::congestion::allocation::Reason;
+use crate::forwarding::ladder::Wish;
 use crate::forwarding::speakers::Speakers;
 use crate::session::ice;
 use crate::transport::network::Network;
@@ -128,6 +129,7 @@ impl Engine {
             reduced_size_rtcp: false,
             rtt: None,
             ceiling: None,
+            video_wish: Wish::default(),
             rtcp_budget: RtcpBudget::default(),
             rebound: None,
             messages: Messages::new(self.now),
@@ -235,6 +237,7 @@ impl Engine {
             publisher.sources.push(key);
         }
         let (room, participant) = (info.room, info.participant);
+        self.choose_senders(room);
         self.emit(Event::SourceAdded(info));
         self.show(room, participant, key);
         key
@@ -417,7 +420,7 @@ impl Engine {
             self.fit(now, subscriber);
         }
         let shared = video && self.shares(subscriber);
-        let max_height = self.max_height_for(subscriber);
+        let target = self.target(key);
         let (Some(subscription), Some(source)) =
             (self.subscriptions.get_mut(key), self.sources.get_mut(source_id))
         else {
@@ -427,7 +430,7 @@ impl Engine {
         subscription.rewriter.pause();
         // What is known to take much waits for its share, which is made at once; what is not known begins.
         let awaits_share = shared && !source.ladder.rungs().is_empty();
-        let target = if awaits_share { None } else { subscription.target(&source.ladder, max_height) };
+        let target = target.filter(|_| !awaits_share);
         subscription.rewriter.set_target(target);
         subscription.granted = target;
         subscription.seat = Some(source.audience.len());

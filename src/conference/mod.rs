@@ -55,6 +55,7 @@ mod subscription;
 mod tests;
 mod view;
 
+pub use bounds::VideoLimits;
 pub use candidate::HostCandidate;
 pub use config::{ConfigError, EngineConfig, ParticipantConfig, RoomConfig, SharedLines};
 pub use data::{Message, Route, UnknownChannel};

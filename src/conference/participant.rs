@@ -17,6 +17,7 @@ use crate::conference::receiving::Receiving;
 use crate::conference::round_trip::ReferenceTimes;
 use crate::conference::stats::ParticipantTraffic;
 use crate::conference::view::Viewing;
+use crate::forwarding::ladder::Wish;
 use crate::forwarding::rewrite::Shift;
 use crate::transport::network::Network;
 use crate::wire::mux::Path;
@@ -388,6 +389,8 @@ pub(super) struct ParticipantState {
     pub(super) reduced_size_rtcp: bool,
     /// What it is sent at most, by the embedder.
     pub(super) ceiling: Option<Bitrate>,
+    /// What it wants of each video at most.
+    pub(super) video_wish: Wish,
     /// The last round trip that was measured.
     pub(super) rtt: Option<Duration>,
     pub(super) rtcp_budget: RtcpBudget,

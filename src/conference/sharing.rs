@@ -325,18 +325,6 @@ fn options(ladder: &Ladder, wish: &Wish, mean: usize) -> Options {
     rungs.collect()
 }
 
-/// Why there is no more of a source than so many of its layers.
-fn reason_for(ladder: &Ladder, wish: &Wish, allowed: usize) -> Reason {
-    let wished = ladder.options(wish).count();
-    if allowed < wished {
-        Reason::Limit
-    } else if wished < ladder.rungs().len() {
-        Reason::Wish
-    } else {
-        Reason::All
-    }
-}
-
 impl Engine {
     /// Shares what a participant's path carries, as it is believed now, and asks for what is worth proving.
     pub(super) fn share(&mut self, now: Instant, id: ParticipantId) {
@@ -363,7 +351,6 @@ impl Engine {
         let Some(participant) = self.participants.get(id) else { return };
         let Some(congestion) = participant.egress.congestion.as_deref() else { return };
         let (mean, mut tops) = (congestion.mean(), 0);
-        let max_height = self.max_height_for(id);
         for at in 0..participant.subscriptions.len() {
             let key = self.participants.get(id).and_then(|one| one.subscriptions.get(at)).copied();
             let Some(key) = key else { break };
@@ -372,10 +359,11 @@ impl Engine {
                 let seated = subscription.seat.is_some() && !subscription.hidden;
                 let shared = source.info.kind == MediaKind::Video && !source.ladder.rungs().is_empty();
                 (seated && shared).then_some(())?;
-                let options = options(&source.ladder, &subscription.wish_within(max_height), mean);
+                let terms = self.terms(subscription, source);
+                let options = options(&source.ladder, &terms.allowed, mean);
                 let forwarded = subscription.granted.map(|layer| source.ladder.clip(layer));
                 let place = options.iter().position(|(layer, _)| Some(*layer) == forwarded);
-                let most = reason_for(&source.ladder, &subscription.wish, options.len());
+                let most = terms.reason(&source.ladder);
                 Some((options, place, most, self.class_of(id, subscription.source)))
             });
             let Some(sharing) = self.sharing_mut(id) else { return };
@@ -414,10 +402,9 @@ impl Engine {
         else {
             return;
         };
-        let max_height = self.max_height_for(id);
         let Some(subscription) = self.subscriptions.get(change.key) else { return };
         let Some(source) = self.sources.get(subscription.source) else { return };
-        let options = options(&source.ladder, &subscription.wish_within(max_height), mean);
+        let options = options(&source.ladder, &self.terms(subscription, source).allowed, mean);
         let layer = change.grant.layer.and_then(|place| options.get(place)).map(|(layer, _)| *layer);
         let layer = layer.map(|layer| source.ladder.reach(layer));
         self.set_target(now, change.key, layer, change.grant.reason, Some(change.grant.basis));
@@ -453,18 +440,23 @@ impl Engine {
         let Some(subscription) = self.subscriptions.get(key) else { return };
         let subscriber = subscription.subscriber;
         let Some(source) = self.sources.get(subscription.source) else { return };
-        let max_height = self.max_height_for(subscriber);
-        let wished = subscription.target(&source.ladder, max_height);
+        let target = self.target(key);
         let shared = source.info.kind == MediaKind::Video && !source.ladder.rungs().is_empty();
-        let allowed = source.ladder.options(&subscription.wish_within(max_height)).count();
-        let reason = if wished.is_none() {
+        let reason = if subscription.hidden {
             Reason::Wish
         } else {
-            reason_for(&source.ladder, &subscription.wish, allowed)
+            self.terms(subscription, source).reason(&source.ladder)
         };
-        if !(shared && self.touch(now, subscriber)) || wished.is_none() {
-            self.set_target(now, key, wished, reason, None);
+        if !(shared && self.touch(now, subscriber)) || target.is_none() {
+            self.set_target(now, key, target, reason, None);
         }
+    }
+
+    /// The layer that a subscription is to get of what there is, whatever its path carries.
+    pub(super) fn target(&self, key: SubscriptionId) -> Option<Layer> {
+        let subscription = self.subscriptions.get(key).filter(|subscription| !subscription.hidden)?;
+        let source = self.sources.get(subscription.source)?;
+        source.ladder.choose(&self.terms(subscription, source).allowed)
     }
 
     /// A participant's shares are to be made again, soon; false if nothing is shared.
@@ -570,6 +562,7 @@ impl Engine {
         let info = &mut own.ok_or(SubscribeError::UnknownSource)?.info;
         if std::mem::replace(&mut info.screen, screen) != screen {
             let room = info.room;
+            self.choose_senders(room);
             self.touch_room(self.now, room);
         }
         Ok(())
@@ -590,7 +583,7 @@ impl Engine {
                 let clip = |layer| source.ladder.clip(layer);
                 Some(Allocation {
                     source: subscription.source,
-                    wish: subscription.wish,
+                    wish: self.terms(subscription, source).wished,
                     granted: subscription.granted.map(clip),
                     layer: listener.and_then(|listener| listener.rewriter.selector.layer()).map(clip),
                     reason: grant.map_or(subscription.reason, |grant| grant.reason),

@@ -259,6 +259,7 @@ impl Engine {
                     ladder: Ladder::default(),
                     live: false,
                     lapsed: false,
+                    held_back: false,
                     audience: Vec::new(),
                     subscriptions: Vec::new(),
                     fir_seq: 0,

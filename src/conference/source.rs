@@ -52,6 +52,8 @@ pub(super) struct Source {
     pub(super) live: bool,
     /// Whether it fell silent before.
     pub(super) lapsed: bool,
+    /// There are as many senders as may be: it is not forwarded.
+    pub(super) held_back: bool,
     /// Everybody who receives it now, in the order of the walk.
     pub(super) audience: Vec<Listener>,
     /// Every subscription, receiving or not yet.

@@ -7,7 +7,7 @@ use crate::conference::ids::{ParticipantId, SourceId};
 use crate::conference::source::Moment;
 use crate::conference::stats::RemoteInboundStats;
 use crate::congestion::allocation::Reason;
-use crate::forwarding::ladder::{Ladder, Wish};
+use crate::forwarding::ladder::Wish;
 use crate::forwarding::layers::Layer;
 use crate::forwarding::rewrite::{Rewriter, Spans};
 use crate::wire::rtp::{SeqNo, Ssrc};
@@ -158,17 +158,6 @@ impl Subscription {
             left: numbers.left,
             rewriter: numbers.rewriter,
         }
-    }
-
-    /// The layer that it is to get of what there is, within the height that is allowed.
-    pub(super) fn target(&self, ladder: &Ladder, max_height: Option<u16>) -> Option<Layer> {
-        ladder.choose(&self.wish_within(max_height)).filter(|_| !self.hidden)
-    }
-
-    /// What is wished for, within the height that is allowed.
-    pub(super) fn wish_within(&self, max_height: Option<u16>) -> Wish {
-        let heights = [self.wish.max_height, max_height];
-        Wish { max_height: heights.into_iter().flatten().min(), ..self.wish }
     }
 
     /// What goes on under its SSRCs without it; `left` is the last that it sent, in its own time, and so many

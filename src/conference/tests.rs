@@ -53,6 +53,7 @@ fn publish(engine: &mut Engine, participant: ParticipantId, kind: MediaKind) -> 
         ladder: Ladder::default(),
         live: false,
         lapsed: false,
+        held_back: false,
         audience: Vec::new(),
         subscriptions: Vec::new(),
         fir_seq: 0,

@@ -192,6 +192,8 @@ impl Engine {
     pub(super) fn review_room_now(&mut self, id: RoomId) {
         let Some(room) = self.rooms.get_mut(id) else { return };
         (room.reviewed, room.review_at) = (Some(self.now), None);
+        self.choose_senders(id);
+        let Some(room) = self.rooms.get(id) else { return };
         let members = room.participants.clone();
         let bounded: Vec<_> = members.into_iter().filter(|id| self.is_bounded(*id)).collect();
         if !bounded.is_empty() {
@@ -226,7 +228,11 @@ impl Engine {
     fn candidate(&self, source: SourceId, heard: &[ParticipantId]) -> Option<Candidate> {
         let of = self.sources.get(source)?;
         let (publisher, kind) = (of.info.participant, of.info.kind);
-        let live = if kind == MediaKind::Audio { heard.binary_search(&publisher).is_ok() } else { of.live };
+        let live = if kind == MediaKind::Audio {
+            heard.binary_search(&publisher).is_ok()
+        } else {
+            of.live && !of.held_back
+        };
         Some(Candidate { source, publisher, kind, live })
     }
 

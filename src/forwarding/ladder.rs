@@ -39,6 +39,19 @@ pub struct Wish {
     pub paused: bool,
 }
 
+impl Wish {
+    /// What is within both.
+    pub(crate) fn and(self, other: Wish) -> Wish {
+        let least = |one: Option<u16>, other: Option<u16>| one.into_iter().chain(other).min();
+        Wish {
+            max_height: least(self.max_height, other.max_height),
+            max_frame_rate: least(self.max_frame_rate, other.max_frame_rate),
+            max_bitrate: self.max_bitrate.into_iter().chain(other.max_bitrate).min(),
+            paused: self.paused || other.paused,
+        }
+    }
+}
+
 /// Intervals over which rates are averaged: two seconds.
 const AVERAGED: u8 = 8;
 

@@ -379,6 +379,7 @@ mod tests {
             Reason::All,
             Reason::Wish,
             Reason::Limit,
+            Reason::Senders,
             Reason::Budget,
             Reason::Ceiling,
             Reason::Threshold,

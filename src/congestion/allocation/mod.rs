@@ -75,6 +75,8 @@ pub enum Reason {
     Wish,
     /// It is all that its room or the engine allows.
     Limit,
+    /// It is a camera, and others have the places of those who may send video at once.
+    Senders,
     /// The budget has no room for more.
     Budget,
     /// The ceiling has no room for more; the budget might.
@@ -92,6 +94,7 @@ impl Reason {
             Reason::All => "all",
             Reason::Wish => "wish",
             Reason::Limit => "limit",
+            Reason::Senders => "senders",
             Reason::Budget => "budget",
             Reason::Ceiling => "ceiling",
             Reason::Threshold => "threshold",

@@ -43,7 +43,7 @@ pub struct Stream<'a> {
     pub layers: &'a [Layer],
     /// The layer that it is to have now by the caller's knowledge, as a place in `layers`: the one last granted.
     pub forwarded: Option<usize>,
-    /// Why there are no more layers: [`Reason::All`], [`Reason::Wish`] or [`Reason::Limit`].
+    /// Why there are no more layers: [`Reason::All`], [`Reason::Wish`], [`Reason::Limit`] or [`Reason::Senders`].
     pub most: Reason,
 }
 
