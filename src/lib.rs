@@ -49,7 +49,7 @@
 //! | [`srtp`] | [`srtp::Opener`] and [`srtp::Sealer`], one for each direction | encrypting RTP |
 //! | [`dtls`] | [`dtls::Association`], a DTLS-SRTP handshake | keys for SRTP |
 //! | [`ice`] | [`ice::Agent`], one participant's connectivity | many agents behind one socket |
-//! | [`sctp`], [`dcep`] | [`sctp::Association`], messages on streams over DTLS, and the protocol of data channels | data channels of any program |
+//! | [`sctp`], [`dcep`], [`sctp_packet`] | [`sctp::Association`], messages on streams over DTLS, the protocol of data channels, packets of SCTP | data channels of any program |
 //! | [`framing`] | datagrams over a stream (RFC 4571) | ICE over TCP |
 //! | [`layers`] | [`layers::Selector`], which layers of a source a subscription gets | forwarding scalable video |
 //! | [`bwe`] | [`bwe::Estimator`], what a path carries, by what is told of it | any sender of media |
