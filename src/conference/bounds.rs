@@ -61,7 +61,7 @@ impl Terms {
         let held = self.allowed.paused && !self.wished.paused;
         if allowed < wished || held {
             self.limit
-        } else if wished < ladder.rungs().len() {
+        } else if self.wished.paused || wished < ladder.rungs().len() {
             Reason::Wish
         } else {
             Reason::All

@@ -579,14 +579,19 @@ impl Engine {
                 let source = self.sources.get(subscription.source)?;
                 (source.info.kind == MediaKind::Video).then_some(())?;
                 let listener = subscription.seat.and_then(|seat| source.audience.get(seat));
-                let grant = sharing.and_then(|sharing| sharing.grant(*key));
+                let terms = self.terms(subscription, source);
+                // What may not be sent at all is no affair of the path.
+                let granting = !subscription.hidden && !terms.allowed.paused;
+                let grant = sharing.and_then(|sharing| sharing.grant(*key)).filter(|_| granting);
+                let otherwise =
+                    || if subscription.hidden { Reason::Wish } else { terms.reason(&source.ladder) };
                 let clip = |layer| source.ladder.clip(layer);
                 Some(Allocation {
                     source: subscription.source,
-                    wish: self.terms(subscription, source).wished,
+                    wish: terms.wished,
                     granted: subscription.granted.map(clip),
                     layer: listener.and_then(|listener| listener.rewriter.selector.layer()).map(clip),
-                    reason: grant.map_or(subscription.reason, |grant| grant.reason),
+                    reason: grant.map_or_else(otherwise, |grant| grant.reason),
                     basis: grant.map(|grant| grant.basis),
                 })
             })

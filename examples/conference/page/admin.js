@@ -4,6 +4,7 @@
 import { Chart, cell, make } from './chart.js';
 import { $ } from './dom.js';
 import { onLanguage, startLanguage, t } from './i18n.js';
+import { limitTexts, limitsIn, putLimits, strictest } from './limitfields.js';
 import { complain, status } from './notices.js';
 import { countText, rateText, shareText, sizeText } from './units.js';
 
@@ -13,11 +14,14 @@ const REASONS = {
   all: 'reasonAll',
   wish: 'reasonWish',
   limit: 'reasonLimit',
+  senders: 'reasonSenders',
   budget: 'reasonBudget',
   ceiling: 'reasonCeiling',
   threshold: 'reasonThreshold',
   waiting: 'reasonWaiting',
 };
+
+const CLASSES = { speaker: 'classSpeaker', screen: 'classScreen', pinned: 'classPinned', other: 'classOther' };
 
 // Words for what is dropped often; all else bears the metric's name.
 const DROPS = {
@@ -128,8 +132,11 @@ function show() {
     ['factRefusals', now.refusals],
     ['factEngines', `${now.engines.length} / ${now.engineCount}`],
   ]);
-  rows('rooms', ['columnRoom', 'columnEngine', 'columnPeople', 'columnWaiting', 'columnSince'],
-    now.rooms.map(room => [room.number, room.engine, room.people, room.waiting, age(room.seconds)]));
+  rows('rooms', ['columnRoom', 'columnEngine', 'columnPeople', 'columnWaiting', 'columnSince', 'columnLimits'],
+    now.rooms.map(room => [room.number, room.engine, room.people, room.waiting, age(room.seconds),
+      limitTexts(strictest(room.limits.meeting, room.limits.moderators)).join('; ') || '–']));
+  offerRooms();
+  policy();
   rows('engines', ['columnEngine', 'columnRooms', 'columnPeople', 'columnPacketsIn', 'columnPacketsOut', 'columnBitsIn', 'columnBitsOut'],
     now.engines.map(one => [one.number, one.rooms, one.participants,
       countText(rate([one], 'packetsIn')), countText(rate([one], 'packetsOut')),
@@ -140,6 +147,56 @@ function show() {
   bars('reasons', 'columnReason', total('reasons').map(([name, count]) => [t(REASONS[name]), count]));
   const drops = total('drops').sort(([, a], [, b]) => b - a);
   bars('drops', 'columnReason', drops.map(([name, count]) => [name in DROPS ? t(DROPS[name]) : name, count]));
+}
+
+// The rooms whose limits can be set. What is being filled in stays as it is.
+function offerRooms() {
+  const select = $('limits-for');
+  const chosen = select.value;
+  const options = [['', t('adminLimitsServer')], ...now.rooms.map(({ number }) => [`${number}`, t('adminLimitsRoom', { room: number })])];
+  const known = [...select.options].map(({ value, text }) => [value, text]);
+  if (JSON.stringify(options) === JSON.stringify(known)) return;
+  select.replaceChildren(...options.map(([value, text]) => new Option(text, value, false, value === chosen)));
+  // The one that was chosen is gone, or it is the first time.
+  if (known.length === 0 || select.value !== chosen) showLimits();
+}
+
+// What an administrator has set for what is chosen.
+function showLimits() {
+  const room = now.rooms.find(({ number }) => `${number}` === $('limits-for').value);
+  putLimits($('limits'), room ? room.limits.meeting : now.limits);
+  $('limits-said').textContent = '';
+}
+
+async function setLimits() {
+  const [mine, room] = [token, $('limits-for').value];
+  const headers = { authorization: `Bearer ${mine}` };
+  const body = JSON.stringify(limitsIn($('limits')));
+  let answer = null;
+  try {
+    answer = await fetch(room === '' ? '/admin/limits' : `/admin/rooms/${room}/limits`, { method: 'PUT', headers, body });
+  } catch {
+    if (mine === token) status('adminLost');
+    return;
+  }
+  const { wrong } = answer.status === 400 ? await answer.json() : {};
+  if (mine !== token) return;
+  if (answer.status === 401) return signOut({ key: 'tokenWrong' });
+  const label = $('limits').querySelector(`[data-limit="${wrong}"]`)?.labels[0].textContent ?? '';
+  const key = { 204: 'adminLimitsSet', 404: 'adminLimitsGone', 400: 'adminLimitsWrong' }[answer.status] ?? 'adminLost';
+  $('limits-said').textContent = t(key, { field: label });
+}
+
+// In which order what a connection carries is given away.
+function policy() {
+  const { topN, leastVideo, classes, presence } = now.policy;
+  const lines = [
+    topN === 0 ? t('policySoundAll') : t('policySound', { count: topN }),
+    ...classes.map(([name, points], at) => t('policyClass', { place: at + 2, name: t(CLASSES[name]), points })),
+    t('policySeen', { presence }),
+    t('policyLeast', { rate: rateText(leastVideo) }),
+  ];
+  $('policy').replaceChildren(...lines.map(line => cell('li', line)));
 }
 
 function facts(list) {
@@ -225,6 +282,11 @@ $('sign-in').addEventListener('submit', event => {
   // What cannot stand in a header is no token.
   if (/^[!-~]+$/.test(token)) look();
   else signOut({ key: 'tokenWrong' });
+});
+$('limits-for').addEventListener('change', showLimits);
+$('limits').addEventListener('submit', event => {
+  event.preventDefault();
+  setLimits();
 });
 $('sign-out').addEventListener('click', () => signOut());
 $('token').focus();

@@ -1,5 +1,6 @@
 // The page: puts door, call and room together. What each of them is: door.js lets somebody in, call.js talks to the
-// server, room.js shows the meeting (tiles.js, people.js, meeting.js, chat.js, notes.js), connection.js how the network is,
+// server, room.js shows the meeting (tiles.js, people.js, meeting.js, chat.js, notes.js), limits.js what of it is limited and why,
+// connection.js how the network is,
 // devices.js has microphone, camera and screen, i18n.js all words.
 
 import { Call } from './call.js';
@@ -10,6 +11,7 @@ import { startHelp } from './dialogs.js';
 import { busy, openDoor, startDoor } from './door.js';
 import { $ } from './dom.js';
 import { startLanguage } from './i18n.js';
+import { Limits } from './limits.js';
 import { meetingOf, seatIn } from './memory.js';
 import { complain, status } from './notices.js';
 import { startPanel, togglePanel } from './panel.js';
@@ -59,9 +61,16 @@ const devices = new Devices(lines || 720, async kind => {
 });
 
 const channels = new Channels();
-const room = new Room(devices, wishes, channels, (act, more) => call?.act(act, more), leave);
+const act = (name, more) => call?.act(name, more);
+const limits = new Limits({
+  act,
+  choose: choice => call?.choose(choice),
+  bar: why => devices.bar(why),
+  dark: (pictures, all) => room.tiles.dark(pictures, all),
+});
+const room = new Room(devices, wishes, channels, limits, act, leave);
 
-const connection = new Connection(on => call?.watch(on), () => call?.peer ?? null);
+const connection = new Connection(on => call?.watch(on), () => call?.peer ?? null, limits);
 
 async function enter(code, name, options) {
   complain();
@@ -72,7 +81,7 @@ async function enter(code, name, options) {
     const { secret, plan } = meetingOf(code) ?? {};
     return { secret, plan, seat: seatIn(code) };
   };
-  call = new Call({ code, name, options, camera, channels, keys }, {
+  call = new Call({ code, name, options, camera, channels, choice: limits.choice, keys }, {
     phase: showPhase,
     joined: message => {
       room.joined(message);
@@ -80,6 +89,7 @@ async function enter(code, name, options) {
     },
     received: tracks => room.tiles.received(tracks),
     message: message => {
+      limits.message(message);
       room.message(message);
       connection.message(message);
     },
@@ -99,6 +109,7 @@ function backToDoor(problem) {
   call = phase = null;
   devices.closeAll();
   devices.show();
+  limits.clear();
   room.close();
   openDoor();
   status(null);
@@ -114,6 +125,7 @@ function showPhase(name) {
 }
 
 startLanguage();
+limits.clear();
 startPanel();
 startHelp({
   m: () => call && devices.toggle('audio'),
@@ -125,8 +137,9 @@ startHelp({
 startDoor(enter);
 
 // For the browser tests, and for the curious at the console. `wish` takes a received track, the height
-// that is wanted of it (null is any), and whether nothing is.
+// that is wanted of it (null is any), and whether nothing is; `act` asks for something in the room.
 window.conference = {
   get peer() { return call?.peer ?? null; },
   wish: (track, maxHeight, paused = false) => wishes.fix(track, { maxHeight, paused }),
+  act,
 };

@@ -39,22 +39,24 @@ export class Call {
   #channels;
   #wished = new Map(); // what the server knows already, by track
   #watched = false; // whether the connection is to be told of
+  #choice; // what is received and sent at most
 
   // `code`: a room's or an invitation's, or null for a new room with these `options`. `camera`: its `codec` and
-  // `mode`, as `encodings` takes them. `channels`: the data channels. `keys()`: the `secret`, `seat` and `plan` for the code, as far as there
+  // `mode`, as `encodings` takes them. `channels`: the data channels. `choice`: as `choose` takes it. `keys()`: the `secret`, `seat` and `plan` for the code, as far as there
   // are any. `on`: the functions called when something happens:
   //   phase(name): connecting, waiting, joined, connected, unstable, lost, blocked, ended or shut
   //   joined(message): in the room, as the server says it
   //   received(tracks): the tracks of camera and screen by participant
   //   refused(), closed(why): the call is over
   //   message(message): everything else the server says
-  constructor({ code, name, options, camera, channels, keys }, on) {
+  constructor({ code, name, options, camera, channels, choice, keys }, on) {
     this.#code = code;
     this.#name = name;
     this.#options = options;
     this.#keys = keys;
     this.#camera = camera;
     this.#channels = channels;
+    this.#choice = choice;
     this.#on = on;
     this.retryNow = this.retryNow.bind(this);
     addEventListener('online', this.retryNow);
@@ -103,7 +105,7 @@ export class Call {
     const line = this.#lines[kind];
     if (!line) return;
     await line.sender.replaceTrack(track);
-    if (kind === 'video') await resize(line.sender, track);
+    if (kind === 'video') await resize(line.sender, track, this.#choice === 'low');
     if (track && line.direction === 'recvonly') {
       line.sender.setStreams(this.#stream);
       line.direction = this.#direction(kind); // which asks for a new offer
@@ -140,6 +142,14 @@ export class Call {
   // Tells the others after a track was enabled or disabled.
   stateChanged() {
     this.#sendState();
+  }
+
+  // Receives and sends no more than this from now on: `all`, `low` (small pictures) or `audio`.
+  async choose(choice) {
+    this.#choice = choice;
+    this.#send({ type: 'choose', choice });
+    const line = this.#lines.video;
+    if (line) await resize(line.sender, this.#tracks.video, choice === 'low');
   }
 
   // Has the server tell of the connection, or not any more.
@@ -237,13 +247,14 @@ export class Call {
       this.#lines[kind] = peer.addTransceiver(track ?? kind, {
         direction: track ? this.#direction(kind) : 'recvonly',
         streams: track ? [this.#stream] : [],
-        sendEncodings: kind === 'video' ? encodings(this.#camera, track) : undefined,
+        sendEncodings: kind === 'video' ? encodings(this.#camera, track, this.#choice === 'low') : undefined,
       });
     }
     if (this.#camera.codec) prefer(this.#lines.video, this.#camera.codec);
     this.#channels.begin(peer);
     if (this.#screen) await this.setScreen(this.#screen);
     if (this.#watched) this.watch(true);
+    if (this.#choice !== 'all') await this.choose(this.#choice);
   }
 
   // A line that is kept to one codec does not receive: what others send may have another.

@@ -13,9 +13,7 @@ import { rateText, shareText, timeText } from './units.js';
 const WHY = {
   all: 'whyAll',
   wish: 'whyWish',
-  limit: 'whyLimit',
   budget: 'whyBudget',
-  ceiling: 'whyCeiling',
   threshold: 'whyThreshold',
   waiting: 'whyWaiting',
 };
@@ -32,6 +30,7 @@ const CHARTS = {
 export class Connection {
   #watch;
   #peer;
+  #limits;
   #open = false;
   #charts = new Map();
   #names = new Map(); // id -> name
@@ -41,9 +40,9 @@ export class Connection {
   #videos = new Map(); // rows
   #others = new Map();
 
-  // `watch(on)` asks the server for messages; `peer()` is the peer connection.
-  constructor(watch, peer) {
-    [this.#watch, this.#peer] = [watch, peer];
+  // `watch(on)` asks the server for messages; `peer()` is the peer connection; `limits` know what is allowed.
+  constructor(watch, peer, limits) {
+    [this.#watch, this.#peer, this.#limits] = [watch, peer, limits];
     for (const [name, config] of Object.entries(CHARTS)) {
       this.#charts.set(name, new Chart(config));
       $('charts').append(this.#charts.get(name).element);
@@ -119,11 +118,12 @@ export class Connection {
     const height = shown?.height ?? video.height;
     const frames = Math.round(shown?.frames ?? video.frameRate ?? 0);
     const size = shown?.width ? `${shown.width} × ${height}` : t('lines', { height: height ?? '–' });
-    row.dataset.why = whyOf(video);
+    const limited = this.#limits.why(video);
+    row.dataset.why = limited === null ? whyOf(video) : video.why;
     fill(row,
       video.screen ? t('screenOf', { name }) : name,
       video.sent ? t('videoSize', { size, frames, rate: rateText(rate) }) : t('videoNone'),
-      t(whyOf(video), { rate: rateText(video.missing), best: video.best ?? '–' }));
+      limited ?? t(whyOf(video), { rate: rateText(video.missing), best: video.best ?? '–' }));
   }
 
   #fillOther(row, other) {

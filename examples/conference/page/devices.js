@@ -2,7 +2,7 @@
 
 import { $, setIcon } from './dom.js';
 import { onLanguage, t } from './i18n.js';
-import { complain } from './notices.js';
+import { complain, notify } from './notices.js';
 
 const BUTTONS = { audio: 'microphone', video: 'camera' };
 const ICONS = { audio: ['mic', 'mic-off'], video: ['camera', 'camera-off'] };
@@ -22,6 +22,7 @@ export class Devices {
   stream = new MediaStream(); // for one's own tile
   #constraints;
   #changed;
+  #barred = null; // the key of the words that say why no picture may be sent
 
   // `lines` are wished of the camera. `changed` is called with `audio`, `video` or `screen` when another track is
   // sent, or none, and without anything when one was enabled or disabled.
@@ -41,7 +42,8 @@ export class Devices {
   }
 
   // Opens what can be opened of these kinds; complains of what cannot.
-  async openAll(kinds) {
+  async openAll(wanted) {
+    const kinds = wanted.filter(kind => kind === 'audio' || !this.#barred);
     const trouble = [];
     try {
       await this.#open(...kinds);
@@ -66,6 +68,7 @@ export class Devices {
   async toggle(kind) {
     const button = $(BUTTONS[kind]);
     if (button.disabled) return;
+    if (kind === 'video' && this.#barred) return notify(this.#barred);
     const focused = document.activeElement === button;
     button.disabled = true;
     if (kind === 'audio' && this.tracks.audio) {
@@ -79,6 +82,17 @@ export class Devices {
     if (focused) button.focus();
   }
 
+  // Keeps camera and screen off, with the key of the words that say why; null lets them be switched on again.
+  async bar(why) {
+    this.#barred = why;
+    if (why && this.tracks.video) await this.#set('video', false);
+    if (why && this.screen) {
+      this.#closeScreen();
+      await this.#changed('screen');
+    }
+    this.show();
+  }
+
   mute() {
     if (this.isOn('audio')) this.toggle('audio');
   }
@@ -86,6 +100,8 @@ export class Devices {
   async toggleScreen() {
     if (this.screen) {
       this.#closeScreen();
+    } else if (this.#barred) {
+      return notify(this.#barred);
     } else {
       try {
         this.screen = await navigator.mediaDevices.getDisplayMedia({ video: true, audio: true });
@@ -135,6 +151,8 @@ export class Devices {
         this.show();
       };
     }
+    // It was barred while the browser asked.
+    if (this.#barred) this.#close('video');
   }
 
   #close(kind) {
@@ -158,7 +176,9 @@ export class Devices {
     for (const [kind, id] of Object.entries(BUTTONS)) {
       const on = this.isOn(kind);
       $(id).classList.toggle('off', !on);
-      $(id).setAttribute('aria-label', t(id) + t(on ? 'isOn' : 'isOff'));
+      const why = kind === 'video' && this.#barred ? ` (${t(this.#barred)})` : '';
+      $(id).setAttribute('aria-label', t(id) + t(on ? 'isOn' : 'isOff') + why);
+      $(id).title = why && t(this.#barred);
       setIcon($(id), ICONS[kind][on ? 0 : 1]);
     }
     $('share').classList.toggle('active', this.screen !== null);

@@ -13,7 +13,7 @@ import { closePanel, openPanel } from './panel.js';
 import { People } from './people.js';
 import { Tiles } from './tiles.js';
 
-const DENIED = { moderators: 'deniedModerators', full: 'deniedFull', owner: 'deniedOwner' };
+const DENIED = { moderators: 'deniedModerators', full: 'deniedFull', range: 'deniedRange', owner: 'deniedOwner' };
 
 export class Room {
   tiles;
@@ -21,6 +21,7 @@ export class Room {
   #act;
   #people;
   #meeting;
+  #limits;
   #chat;
   #notes;
   #code = null;
@@ -33,8 +34,9 @@ export class Room {
   #moderated = false; // whether a moderator is there, while waiting
 
   // `act(name, more)` asks the server for something; `leave` ends the call.
-  constructor(devices, wishes, channels, act, leave) {
+  constructor(devices, wishes, channels, limits, act, leave) {
     this.#devices = devices;
+    this.#limits = limits;
     this.#act = act;
     this.tiles = new Tiles(devices.stream, wishes);
     this.#people = new People(act);
@@ -100,6 +102,9 @@ export class Room {
         this.#meeting.setOptions(message);
         this.#keepPlan();
         break;
+      case 'limits':
+        this.#keepPlan();
+        break;
       case 'waiting':
         tellWaiting(this.#waiting, message.list);
         this.#waiting = message.list;
@@ -162,7 +167,7 @@ export class Room {
 
   // A moderator's page knows how to make the meeting again.
   #keepPlan() {
-    if (this.#self?.moderator) keepMeeting(this.#code, { plan: this.#meeting.plan() });
+    if (this.#self?.moderator) keepMeeting(this.#code, { plan: { ...this.#meeting.plan(), limits: this.#limits.moderators } });
   }
 
   #show() {

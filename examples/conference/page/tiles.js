@@ -15,6 +15,8 @@ export class Tiles {
   #streams = new Map(); // participant's id -> the streams of its camera and its screen
   #ownStream;
   #wishes;
+  #withheld = new Map(); // of which pictures nothing comes, with the key of the words why
+  #allDark = null; // the same of all pictures of others
 
   constructor(ownStream, wishes) {
     this.#ownStream = ownStream;
@@ -63,6 +65,16 @@ export class Tiles {
     this.#show();
   }
 
+  // Of which pictures nothing comes: `id`, or `id/screen`, with the key of the words why; `all` of all others', or null.
+  dark(pictures, all) {
+    [this.#withheld, this.#allDark] = [pictures, all];
+    this.#name();
+  }
+
+  #why(id) {
+    return this.#withheld.get(id) ?? (id === this.#own ? null : this.#allDark);
+  }
+
   #makeTile(id) {
     const tile = copyOf('tile');
     tile.dataset.participant = id;
@@ -87,14 +99,20 @@ export class Tiles {
   #name() {
     for (const { id, name, audio, video, hand } of this.#list) {
       const tile = this.#tiles.get(id);
-      tile.classList.toggle('dark', !video);
+      const why = video ? this.#why(id) : null;
+      tile.classList.toggle('dark', !video || why !== null);
+      say(tile, why);
       tile.querySelector('.name').textContent = id === this.#own ? t('you', { name }) : name;
       tile.querySelector('.initial').textContent = [...name][0].toUpperCase();
       tile.querySelector('.muted').hidden = audio;
       tile.querySelector('.hand').hidden = hand === null;
       tile.querySelector('.hand .visually-hidden').textContent = t('handUp', { place: hand });
       const screen = this.#screens.get(id);
-      if (screen) screen.querySelector('.name').textContent = t('screenOf', { name });
+      if (!screen) continue;
+      screen.querySelector('.name').textContent = t('screenOf', { name });
+      const whyNoScreen = this.#withheld.get(`${id}/screen`) ?? this.#allDark;
+      screen.classList.toggle('dark', whyNoScreen !== null);
+      say(screen, whyNoScreen);
     }
   }
 
@@ -152,6 +170,12 @@ function put(tile, stream) {
   if (video.srcObject === stream) return;
   video.srcObject = stream;
   if (stream) play(video);
+}
+
+// Says why there is no picture; what came last is not shown as if it were now.
+function say(tile, why) {
+  tile.querySelector('.why').hidden = why === null;
+  tile.querySelector('.why').textContent = why === null ? '' : t(why);
 }
 
 function play(video) {

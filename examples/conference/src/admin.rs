@@ -1,34 +1,40 @@
-//! For who looks after the server, by a token: the page at `/admin`, what it shows at `/admin/state`, and `/metrics`
-//! for Prometheus. The page itself has no secret in it; the token stands in its requests' headers only. Without a
+//! For who looks after the server, by a token: the page at `/admin`, what it shows at `/admin/state`, what is allowed of
+//! media to be put at `/admin/limits` and `/admin/rooms/{number}/limits`, and `/metrics` for Prometheus. The page itself has no secret in it; the token stands in its requests' headers only. Without a
 //! token nothing of this is there.
 
 use crate::config::Token;
-use crate::lobby::REFUSAL;
-use crate::media::Census;
+use crate::limits::{MediaLimits, OutOfRange};
+use crate::lobby::{Lobby, REFUSAL};
+use crate::media::{Census, Policy, room_config};
 use crate::metrics;
 use crate::spread::Spread;
 use crate::survey::{Survey, Surveyor};
 use crate::web::{HEADERS, HTML, SCRIPT};
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::body::Bytes;
+use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, put};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The routes, if there is a token.
-pub fn routes(token: Option<Token>, surveyor: Surveyor) -> Router {
+pub fn routes(token: Option<Token>, surveyor: Surveyor, lobby: Arc<Lobby>) -> Router {
     let Some(token) = token else { return Router::new() };
     let file = |kind: &'static str, text: &'static str| {
         get(move || async move { (HEADERS, [(header::CONTENT_TYPE, kind)], text) })
     };
+    let limits = Router::new()
+        .route("/admin/limits", put(limit))
+        .route("/admin/rooms/{number}/limits", put(limit_room));
     let guarded = Router::new()
         .route("/admin/state", get(state))
         .route("/metrics", get(scrape))
         .with_state(Arc::new(surveyor))
+        .merge(limits.with_state(lobby))
         .layer(from_fn_with_state(Arc::new(token), guard));
     Router::new()
         .route("/admin", file(HTML, include_str!("../page/admin.html")))
@@ -58,6 +64,39 @@ async fn state(State(surveyor): State<Arc<Surveyor>>) -> Response {
     (HEADERS, [(header::CONTENT_TYPE, "application/json")], state).into_response()
 }
 
+async fn limit(State(lobby): State<Arc<Lobby>>, body: Bytes) -> Response {
+    match limits(&body) {
+        Ok(limits) => {
+            lobby.limit(limits);
+            tracing::info!(?limits, "limits of the server");
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(refusal) => refusal,
+    }
+}
+
+async fn limit_room(State(lobby): State<Arc<Lobby>>, Path(room): Path<u64>, body: Bytes) -> Response {
+    match limits(&body) {
+        Ok(limits) if lobby.limit_room(room, limits) => {
+            tracing::info!(room, ?limits, "limits of a room");
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Ok(_) => StatusCode::NOT_FOUND.into_response(),
+        Err(refusal) => refusal,
+    }
+}
+
+/// Limits as they are put, or the answer to what is none: `{"wrong": ...}` names the one that is out of range.
+fn limits(body: &[u8]) -> Result<MediaLimits, Response> {
+    let refuse = |wrong: Value| {
+        let body = json!({ "wrong": wrong }).to_string();
+        (StatusCode::BAD_REQUEST, HEADERS, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+    };
+    let limits: MediaLimits = serde_json::from_slice(body).map_err(|_| refuse(Value::Null))?;
+    limits.check().map_err(|OutOfRange(name)| refuse(name.into()))?;
+    Ok(limits)
+}
+
 /// A survey as the page takes it. Counters grow; what is between two of them makes a rate.
 fn shown(survey: &Survey) -> Value {
     json!({
@@ -67,6 +106,8 @@ fn shown(survey: &Survey) -> Value {
         "cpuSeconds": survey.usage.map(|usage| usage.cpu_seconds),
         "memory": survey.usage.map(|usage| usage.resident_bytes),
         "engineCount": survey.engine_count,
+        "limits": survey.limits,
+        "policy": Policy::of(&room_config()),
         "rooms": survey.rooms,
         "engines": survey.engines.iter().map(engine).collect::<Vec<_>>(),
     })

@@ -1,11 +1,13 @@
 //! The command line, and what follows from it.
 
+use crate::limits::{CEILING, HEIGHT, MediaLimits, SENDERS};
 use axum::http::{HeaderMap, header};
 use clap::{Parser, ValueEnum};
 use estafette::{HostCandidate, dtls};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::num::NonZeroU16;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -103,6 +105,24 @@ pub struct Config {
     #[arg(long, value_name = "TOKEN", env = "ADMIN_TOKEN", hide_env_values = true)]
     pub admin_token: Option<Token>,
 
+    /// The height of pictures in lines at most, in all meetings; /admin changes this and the three that follow while they
+    /// run
+    #[arg(long, value_name = "LINES", value_parser = within(HEIGHT))]
+    pub max_height: Option<u32>,
+
+    /// Participants whose cameras are forwarded in a meeting at once: those who spoke last, then those who came first.
+    /// Screens do not count
+    #[arg(long, value_name = "N", value_parser = within(SENDERS))]
+    pub max_senders: Option<u32>,
+
+    /// Sound alone, in all meetings
+    #[arg(long)]
+    pub audio_only: bool,
+
+    /// What is sent to everybody together in kbit/s; sound is sent in any case
+    #[arg(long, value_name = "KBPS", value_parser = within(CEILING))]
+    pub ceiling: Option<u32>,
+
     /// How the log on stderr is written; RUST_LOG says what is in it
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -192,7 +212,18 @@ impl From<DtlsVersions> for dtls::Versions {
     }
 }
 
+/// A parser of numbers in a range.
+fn within(range: RangeInclusive<u32>) -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(i64::from(*range.start())..=i64::from(*range.end()))
+}
+
 impl Config {
+    /// What is allowed of media in all meetings, to begin with.
+    pub fn media_limits(&self) -> MediaLimits {
+        let Config { max_height, max_senders, audio_only, ceiling, .. } = *self;
+        MediaLimits { max_height, max_senders, audio_only, ceiling }
+    }
+
     /// How many engines to run.
     pub fn engine_count(&self) -> u16 {
         let cores = || std::thread::available_parallelism().map_or(1, |n| n.get().min(64) as u16);

@@ -9,7 +9,8 @@ mod tests;
 pub use room::Keys;
 
 use crate::code::Code;
-use crate::media::{Command, Engine};
+use crate::limits::{Imposed, MediaLimits};
+use crate::media::{Command, Engine, Rules};
 use crate::message::{Act, Denied, Options, Outbox, Plan, Shown};
 use guess::Guesses;
 use room::{Room, Visitor};
@@ -65,6 +66,8 @@ pub struct Lobby {
 #[derive(Debug, Default)]
 struct State {
     rooms: HashMap<Code, Room>,
+    /// What is allowed of media in all of them.
+    limits: MediaLimits,
     guesses: Guesses,
     /// Who was refused since the start.
     refusals: u64,
@@ -85,6 +88,8 @@ pub struct RoomLine {
     pub waiting: usize,
     /// Seconds since it was made.
     pub seconds: u64,
+    /// What is allowed of media, and by whom.
+    pub limits: Imposed,
 }
 
 impl RoomLine {
@@ -95,6 +100,7 @@ impl RoomLine {
             people: room.members(),
             waiting: room.waiting(),
             seconds: room.since.elapsed().as_secs(),
+            limits: room.limits(),
         }
     }
 }
@@ -137,8 +143,10 @@ impl Lobby {
         let label = visitor.label;
         let (number, engine) = self.make_place(state, Duration::ZERO)?;
         let mut room = Room::new(number, engine, secret, options, self.limits.room_size, now);
+        room.limit(|limits| limits.server = state.limits);
         room.found(visitor, secret, now)?;
         state.rooms.insert(secret.code(), room);
+        self.rule(state);
         Ok(self.seat(engine, secret.code(), number, label))
     }
 
@@ -168,7 +176,8 @@ impl Lobby {
         let label = visitor.label;
         if known.is_none() {
             let (number, engine) = self.make_place(state, Duration::ZERO)?;
-            let room = Room::again(number, engine, code, self.limits.room_size, now);
+            let mut room = Room::again(number, engine, code, self.limits.room_size, now);
+            room.limit(|limits| limits.server = state.limits);
             state.rooms.insert(code, room);
         }
         let room = state.rooms.get_mut(&code).ok_or(Refused)?;
@@ -180,6 +189,7 @@ impl Lobby {
         if let Some(label) = before {
             self.engines[engine].send_surely(Command::Leave { label });
         }
+        self.rule(state);
         Ok(self.seat(engine, code, number, label))
     }
 
@@ -219,6 +229,45 @@ impl Lobby {
         rooms
     }
 
+    /// What is allowed of media in all rooms.
+    pub fn limits(&self) -> MediaLimits {
+        self.state().limits
+    }
+
+    /// Allows more or less of media in all rooms, from now on.
+    pub fn limit(&self, server: MediaLimits) {
+        let state = &mut *self.state();
+        state.limits = server;
+        state.rooms.values_mut().for_each(|room| room.limit(|limits| limits.server = server));
+        self.rule(state);
+    }
+
+    /// Allows more or less of media in the room of this number, from now on; false if there is none.
+    pub fn limit_room(&self, number: u64, meeting: MediaLimits) -> bool {
+        let state = &mut *self.state();
+        let Some(room) = state.rooms.values_mut().find(|room| room.number == number) else { return false };
+        room.limit(|limits| limits.meeting = meeting);
+        self.rule(state);
+        true
+    }
+
+    /// Tells the engines what they are to keep to. Each has a part of the server's ceiling, by how many it serves.
+    fn rule(&self, state: &State) {
+        let people = |engine: usize| -> usize {
+            state.rooms.values().filter(|room| room.engine == engine).map(Room::members).sum()
+        };
+        let all: usize = (0..self.engines.len()).map(people).sum();
+        for (index, engine) in self.engines.iter().enumerate() {
+            let (part, whole) = if all == 0 { (1, self.engines.len()) } else { (people(index), all) };
+            let part = |ceiling: u32| (u64::from(ceiling) * part as u64 / whole as u64) as u32;
+            let server = MediaLimits { ceiling: state.limits.ceiling.map(part), ..state.limits };
+            let rooms = state.rooms.values().filter(|room| room.engine == index);
+            let rooms = rooms.map(|room| (room.number, room.limits().own()));
+            let rooms = rooms.filter(|(_, limits)| *limits != MediaLimits::default()).collect();
+            engine.rule(Rules { server, rooms });
+        }
+    }
+
     /// Participants in the house.
     #[cfg(test)]
     pub fn count(&self) -> usize {
@@ -236,7 +285,8 @@ impl Lobby {
         let secret = Code::random().map_err(|_| Refused)?;
         let state = &mut *self.state();
         let (number, engine) = self.make_place(state, AHEAD)?;
-        let room = Room::new(number, engine, secret, options, self.limits.room_size, Instant::now());
+        let mut room = Room::new(number, engine, secret, options, self.limits.room_size, Instant::now());
+        room.limit(|limits| limits.server = state.limits);
         state.rooms.insert(secret.code(), room);
         Ok(secret)
     }
@@ -357,6 +407,7 @@ impl Seat {
         if outcome.over {
             state.rooms.remove(&self.code);
         }
+        self.lobby.rule(state);
         for label in outcome.gone {
             tracing::info!(room = self.room, label, by = self.label, "removed");
             self.engine.send_surely(Command::Leave { label });
@@ -368,8 +419,10 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.engine.send_surely(Command::Leave { label: self.label });
-        if let Some(room) = self.lobby.state().rooms.get_mut(&self.code) {
+        let state = &mut *self.lobby.state();
+        if let Some(room) = state.rooms.get_mut(&self.code) {
             room.leave(self.label, Instant::now());
         }
+        self.lobby.rule(state);
     }
 }

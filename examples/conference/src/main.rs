@@ -11,6 +11,7 @@ mod code;
 mod config;
 mod decisions;
 mod desk;
+mod limits;
 mod lobby;
 mod log;
 mod media;
@@ -85,6 +86,7 @@ async fn run(config: &Config) -> Result<Vec<JoinHandle<()>>, Box<dyn Error>> {
     let participants = usize::from(config.max_participants);
     let limits = Limits { room_size: config.room_size.into(), participants, rooms: config.max_rooms.into() };
     let lobby = Lobby::new(limits, engines);
+    lobby.limit(config.media_limits());
     // Some pages are at the door, wait for a place, or are about to hear that there is none.
     let page_count = participants + 64;
     let pages = Arc::new(Semaphore::new(page_count));
@@ -93,7 +95,7 @@ async fn run(config: &Config) -> Result<Vec<JoinHandle<()>>, Box<dyn Error>> {
     let behind_proxy = config.behind_proxy;
     let house = web::House { lobby: lobby.clone(), whip, pages: pages.clone(), behind_proxy, stopping };
     let surveyor = Surveyor::new(lobby.clone(), pages.clone());
-    let routes = web::routes(house).merge(admin::routes(config.admin_token.clone(), surveyor));
+    let routes = web::routes(house).merge(admin::routes(config.admin_token.clone(), surveyor, lobby.clone()));
 
     println!("Open {} in a browser.", config.page_address(listener.local_addr()?));
     tokio::select! {

@@ -4,16 +4,18 @@
 mod calls;
 mod census;
 mod link;
+mod rules;
 #[cfg(test)]
 pub mod tests;
 
 pub use calls::{Call, Part, Refusal};
 pub use census::Census;
+pub use rules::{Policy, Rules};
 
 use crate::decisions::{DecisionLog, Lines};
 use crate::desk::{self, Channel, Say, To, Word};
 use crate::lobby::Label;
-use crate::message::{Outbox, Reply, TrackWish, stream_id};
+use crate::message::{Choice, Outbox, Reply, TrackWish, Withheld, stream_id};
 use crate::socket::{Batch, Socket};
 use crate::spread::Spread;
 use crate::streams::{Notice, Streams};
@@ -24,9 +26,11 @@ use estafette::{
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Clock};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval};
 
 /// Commands waiting for an engine; whoever has one more waits.
 const COMMANDS: usize = 1_024;
@@ -36,6 +40,9 @@ const BATCHES: usize = 8;
 
 /// Sends in a row before receiving again.
 const SENDS: usize = 512;
+
+/// Between two looks at which pictures are withheld.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What is asked of an engine. Whatever a page is answered goes to the page's outbox, in order with all
 /// else, so that a page sees offers and answers in the order the engine made them.
@@ -57,6 +64,8 @@ pub enum Command {
     Answer { label: Label, sdp: String },
     /// What a page wants of tracks that it receives.
     Wishes { label: Label, list: Vec<TrackWish> },
+    /// What a page has chosen to receive at most.
+    Choose { label: Label, choice: Choice },
     /// What a page's participant is called by now.
     Name { label: Label, name: String },
     /// A question of a WHIP or WHEP session.
@@ -80,6 +89,7 @@ impl fmt::Debug for Command {
                 return f.debug_struct("Call").field("label", label).field("call", call).finish();
             }
             Command::Wishes { label, .. } => ("Wishes", label),
+            Command::Choose { label, .. } => ("Choose", label),
             Command::Name { label, .. } => ("Name", label),
             Command::Watch { label, .. } => ("Watch", label),
             Command::Census { .. } => return f.write_str("Census"),
@@ -99,13 +109,16 @@ pub struct Sockets {
 
 /// The way to one engine.
 #[derive(Debug, Clone)]
-pub struct Engine(mpsc::Sender<Command>);
+pub struct Engine {
+    commands: mpsc::Sender<Command>,
+    rules: Arc<watch::Sender<Rules>>,
+}
 
 impl Engine {
     /// The two ends of an engine's command queue.
     pub fn channel() -> (Engine, mpsc::Receiver<Command>) {
-        let (sender, receiver) = mpsc::channel(COMMANDS);
-        (Engine(sender), receiver)
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        (Engine { commands, rules: Arc::default() }, receiver)
     }
 
     /// Starts an engine on a thread of its own, with its decisions in `log`. It ends when all handles are gone.
@@ -115,16 +128,33 @@ impl Engine {
         log: Option<DecisionLog>,
     ) -> std::io::Result<(Engine, JoinHandle<()>)> {
         let (engine, commands) = Engine::channel();
+        let rules = engine.rules.subscribe();
         let thread = std::thread::Builder::new()
             .name(format!("engine-{}", config.number))
-            .spawn(move || supervise(&config, &sockets, log.as_ref(), commands))?;
+            .spawn(move || supervise(&config, &sockets, log.as_ref(), commands, &rules))?;
         Ok((engine, thread))
     }
 
     /// Queues a command; waits while the queue is full.
     pub async fn send(&self, command: Command) {
         // An engine that is gone has disconnected its participants already.
-        let _ = self.0.send(command).await;
+        let _ = self.commands.send(command).await;
+    }
+
+    /// Has the engine keep to these rules from now on.
+    pub fn rule(&self, rules: Rules) {
+        self.rules.send_if_modified(|known| {
+            *known != rules && {
+                *known = rules;
+                true
+            }
+        });
+    }
+
+    /// What the engine keeps to.
+    #[cfg(test)]
+    pub fn rules(&self) -> Rules {
+        self.rules.borrow().clone()
     }
 
     /// What the engine did and holds; `None` if it is gone.
@@ -136,8 +166,8 @@ impl Engine {
 
     /// Queues a command from where waiting is impossible.
     pub fn send_surely(&self, command: Command) {
-        if let Err(mpsc::error::TrySendError::Full(command)) = self.0.try_send(command) {
-            let queue = self.0.clone();
+        if let Err(mpsc::error::TrySendError::Full(command)) = self.commands.try_send(command) {
+            let queue = self.commands.clone();
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 runtime.spawn(async move { queue.send(command).await });
             }
@@ -152,6 +182,7 @@ fn supervise(
     sockets: &Sockets,
     log: Option<&DecisionLog>,
     mut commands: mpsc::Receiver<Command>,
+    rules: &watch::Receiver<Rules>,
 ) {
     let number = config.number;
     // Each line of this thread's says which engine it is.
@@ -163,7 +194,10 @@ fn supervise(
             let tcp = sockets.tcp.as_ref().map(std::net::TcpListener::try_clone).transpose()?;
             let sockets = Sockets { udp, tcp };
             let lines = log.map(|log| log.of(number));
-            runtime.block_on(async { Thread::new(config.clone(), sockets, lines)?.run(&mut commands).await })
+            let rules = rules.clone();
+            runtime.block_on(async {
+                Thread::new(config.clone(), sockets, lines, rules)?.run(&mut commands).await
+            })
         };
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(())) => return,
@@ -184,6 +218,8 @@ struct Member {
     outbox: Outbox,
     /// Its channels that are open, one of each kind.
     channels: Vec<(Channel, ChannelId)>,
+    /// Which pictures it was told are withheld, and whether its own is.
+    withheld: (Vec<Withheld>, bool),
     joined: Clock,
 }
 
@@ -207,6 +243,8 @@ struct Thread {
     decisions: Option<Lines>,
     /// Where what rooms write is worked at, and what is to be sent of it.
     desks: desk::Way,
+    /// What the engine is to keep to.
+    rules: watch::Receiver<Rules>,
     says: mpsc::Receiver<Say>,
     /// The engine's number.
     number: u16,
@@ -219,6 +257,7 @@ impl Thread {
         config: EngineConfig,
         sockets: Sockets,
         decisions: Option<Lines>,
+        rules: watch::Receiver<Rules>,
     ) -> Result<Thread, Box<dyn std::error::Error>> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)?;
@@ -232,7 +271,7 @@ impl Thread {
         let origin = Clock::now();
         let (desks, says) = desk::Way::start()?;
         let join_times = Spread::new(census::JOIN_TIMES);
-        Ok(Thread {
+        let mut thread = Thread {
             engine,
             socket,
             streams,
@@ -243,10 +282,13 @@ impl Thread {
             out,
             decisions,
             desks,
+            rules,
             says,
             number,
             join_times,
-        })
+        };
+        thread.keep_rules();
+        Ok(thread)
     }
 
     fn now(&self) -> Instant {
@@ -256,6 +298,8 @@ impl Thread {
     /// The loop around the engine: datagrams, commands and time in; datagrams and events out.
     async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> Result<(), Box<dyn std::error::Error>> {
         let mut batch = Batch::new();
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let more = self.flush();
             let due = self.engine.poll_timeout();
@@ -270,6 +314,8 @@ impl Thread {
                 ready = self.socket.readable() => { ready?; self.receive(&mut batch); }
                 notice = self.streams.notice() => self.notice(notice),
                 Some(say) = self.says.recv() => self.say(&say),
+                Ok(()) = self.rules.changed() => self.keep_rules(),
+                _ = looks.tick() => self.tell_withheld(),
                 command = commands.recv() => match command {
                     Some(command) => self.command(command),
                     None => break,
@@ -401,6 +447,7 @@ impl Thread {
                     member.name = name;
                 }
             }
+            Command::Choose { label, choice } => self.choose(label, choice),
             Command::Wishes { label, list } => list.iter().for_each(|wish| self.wish(label, wish)),
         }
     }
@@ -422,7 +469,11 @@ impl Thread {
     fn join(&mut self, room: u64, label: Label, part: Part, outbox: Outbox) {
         let id = match self.rooms.get(&room) {
             Some(id) => Some(*id),
-            None => self.engine.create_room(Self::room_config()).ok(),
+            None => {
+                let limits = self.rules.borrow().rooms.get(&room).copied().unwrap_or_default();
+                let config = RoomConfig { video: limits.video(), ceiling: limits.bitrate(), ..room_config() };
+                self.engine.create_room(config).ok()
+            }
         };
         let config = ParticipantConfig {
             label: label.to_string(),
@@ -441,8 +492,8 @@ impl Thread {
             Some(participant) => {
                 self.ids.insert(label, participant);
                 tracing::info!(room, label, part = part.name(), "joined");
-                let (name, channels) = Default::default();
-                let member = Member { room, label, name, outbox, channels, joined: Clock::now() };
+                let (name, channels, withheld) = Default::default();
+                let member = Member { room, label, name, outbox, channels, withheld, joined: Clock::now() };
                 self.members.insert(participant, member);
             }
             None => {
@@ -452,13 +503,6 @@ impl Thread {
                 self.close_if_empty(room);
             }
         }
-    }
-
-    /// Messages go from page to page behind the label of who sent them, but for those that end at the room's desk.
-    fn room_config() -> RoomConfig {
-        let to_the_desk = Channel::ALL.map(|channel| (channel.label().to_owned(), Route::Server));
-        let route = Route::Room { copied: false };
-        RoomConfig { route, routes: to_the_desk.into(), stamps: true, ..RoomConfig::default() }
     }
 
     /// One step of a participant's negotiation; a page whose description cannot be used is told so
@@ -629,6 +673,13 @@ impl Thread {
             room.close();
         }
     }
+}
+
+/// Messages go from page to page behind the label of who sent them, but for those that end at the room's desk.
+pub fn room_config() -> RoomConfig {
+    let to_the_desk = Channel::ALL.map(|channel| (channel.label().to_owned(), Route::Server));
+    let route = Route::Room { copied: false };
+    RoomConfig { route, routes: to_the_desk.into(), stamps: true, ..RoomConfig::default() }
 }
 
 /// How long engines get to say goodbye when the server stops.

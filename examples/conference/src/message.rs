@@ -5,6 +5,7 @@
 //! When offers cross, the page ignores the server's and the server takes the page's back-up: it
 //! rolls back and offers again.
 
+use crate::limits::{Imposed, MediaLimits};
 use crate::lobby::Label;
 use axum::extract::ws::Utf8Bytes;
 use serde::{Deserialize, Serialize};
@@ -71,12 +72,14 @@ pub struct Plan {
     pub locked: bool,
     /// The invitations; more than a room may have are left out.
     pub invitations: Vec<Ticket>,
+    /// What its moderators allow of media.
+    pub limits: MediaLimits,
 }
 
 /// Who knows nothing of the meeting lets nobody in unseen.
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { lobby: true, locked: false, invitations: Vec::new() }
+        Plan { lobby: true, locked: false, invitations: Vec::new(), limits: MediaLimits::default() }
     }
 }
 
@@ -119,8 +122,23 @@ pub enum Request {
     /// What is wanted of tracks that are received, from now on. Of those that are not named nothing
     /// changes, and of those that are not there nothing is wanted.
     Wishes { list: Vec<TrackWish> },
+    /// What the participant has chosen to receive at most.
+    Choose { choice: Choice },
     /// Be told of the connection, once a second, or not any more.
     Watch { on: bool },
+}
+
+/// What a participant chooses to receive at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice {
+    /// What its path carries.
+    #[default]
+    All,
+    /// Small pictures, and little in all.
+    Low,
+    /// Sound alone.
+    Audio,
 }
 
 /// What a participant has switched on.
@@ -146,6 +164,8 @@ pub enum Act {
     Hand { up: bool },
     /// Lobby and lock. Without a lobby, those in it come in.
     Options(Options),
+    /// What moderators allow of media, on top of what an administrator does.
+    Limits(MediaLimits),
     /// Make an invitation.
     Invite(Invite),
     /// Take an invitation back; who waits by it is turned away.
@@ -174,6 +194,7 @@ impl Act {
             Act::Rename { .. } => "rename",
             Act::Hand { .. } => "hand",
             Act::Options(_) => "options",
+            Act::Limits(_) => "limits",
             Act::Invite(_) => "invite",
             Act::Revoke { .. } => "revoke",
             Act::Admit { .. } => "admit",
@@ -265,6 +286,11 @@ pub enum Reply<'a> {
     Mute { by: &'a str },
     /// Lobby and lock, when you come in and whenever they change.
     Meeting(Options),
+    /// What is allowed of media, and by whom, when you come in and whenever that changes.
+    Limits(Imposed),
+    /// The pictures that you do not get though they are there and you want them, and whether your own camera is held back
+    /// because others have the places; looked at once a second, told when it changes.
+    Withheld { pictures: &'a [Withheld], own: bool },
     /// To moderators: who waits, whenever that changes.
     Waiting { list: Vec<Waiter<'a>> },
     /// To moderators: the invitations, whenever they change.
@@ -305,6 +331,8 @@ pub enum Denied {
     Moderators,
     /// There is no place, or there are too many invitations.
     Full,
+    /// A limit is not one that can be.
+    Range,
     /// This participant has the moderator's secret.
     Owner,
 }
@@ -382,10 +410,22 @@ pub struct Video {
     pub paused: bool,
     /// Another layer is to be sent, and its next key frame waited for.
     pub switching: bool,
-    /// Why it is not more: `all`, `wish`, `budget`, `ceiling`, `threshold` or `waiting`, the engine's reasons.
+    /// Why it is not more: `all`, `wish`, `limit`, `senders`, `budget`, `ceiling`, `threshold` or `waiting`, the
+    /// engine's reasons.
     pub why: &'static str,
     /// What the path lacks for the next layer, in bit/s.
     pub missing: Option<u64>,
+}
+
+/// A picture that a page does not get.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Withheld {
+    /// Named as in wishes.
+    pub track: String,
+    /// Whether it shows a screen.
+    pub screen: bool,
+    /// As [`Video::why`].
+    pub why: &'static str,
 }
 
 /// The id of a participant's streams, as the engine writes it into descriptions.
@@ -524,6 +564,7 @@ mod tests {
             r#""rename","name":"n""#,
             r#""hand","up":true"#,
             r#""options","lobby":true,"locked":true"#,
+            r#""limits","maxHeight":360,"maxSenders":null,"audioOnly":true"#,
             r#""invite","minutes":60,"uses":null,"direct":true"#,
             r#""revoke","code":"c""#,
             r#""admit","id":"p3""#,
@@ -537,7 +578,13 @@ mod tests {
             let Ok(Request::Act(act)) = serde_json::from_str(&of(text)) else { panic!("{text}") };
             assert!(text.starts_with(&format!("\"{}\"", act.name())), "{text}");
         }
-        for text in [r#""remove""#, r#""remove","id":"3""#, r#""remove","id":"p-1""#, r#""shout""#] {
+        for text in [
+            r#""remove""#,
+            r#""remove","id":"3""#,
+            r#""remove","id":"p-1""#,
+            r#""limits","maxheight":1"#,
+            r#""shout""#,
+        ] {
             assert!(serde_json::from_str::<Request>(&of(text)).is_err(), "{text}");
         }
     }

@@ -242,6 +242,7 @@ async fn handle(seat: &Seat, admitted: bool, outbox: &Outbox, request: Request) 
         Request::Offer { sdp } => seat.engine().send(Command::Offer { label, sdp }).await,
         Request::Answer { sdp } => seat.engine().send(Command::Answer { label, sdp }).await,
         Request::State(shown) => seat.show(shown),
+        Request::Choose { choice } => seat.engine().send(Command::Choose { label, choice }).await,
         Request::Wishes { list } if list.len() > WISHES => return Err(End::Protocol("too many wishes")),
         Request::Wishes { list } => seat.engine().send(Command::Wishes { label, list }).await,
         Request::Act(act) => {

@@ -1,6 +1,7 @@
 //! The whole server at one moment, for whoever looks after it: rooms by number, engines, the process. Made at most
 //! once a second, however many ask.
 
+use crate::limits::MediaLimits;
 use crate::lobby::{Lobby, RoomLine};
 use crate::media::{Census, Engine};
 use crate::process::{self, Usage};
@@ -24,6 +25,8 @@ pub struct Survey {
     pub engines: Vec<Census>,
     /// Engines in all.
     pub engine_count: usize,
+    /// What is allowed of media in all rooms.
+    pub limits: MediaLimits,
     /// The rooms, in the order of their numbers.
     pub rooms: Vec<RoomLine>,
     /// Tries of codes that were refused since the start.
@@ -75,6 +78,7 @@ impl Surveyor {
             at: self.started.elapsed(),
             engines: answers,
             engine_count: engines.len(),
+            limits: self.lobby.limits(),
             rooms: self.lobby.rooms(),
             refusals: self.lobby.refusals(),
             pages: self.page_count.saturating_sub(self.pages.available_permits()),

@@ -71,6 +71,8 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/dom.js", SCRIPT, include_str!("../page/dom.js")),
     ("/door.js", SCRIPT, include_str!("../page/door.js")),
     ("/i18n.js", SCRIPT, include_str!("../page/i18n.js")),
+    ("/limitfields.js", SCRIPT, include_str!("../page/limitfields.js")),
+    ("/limits.js", SCRIPT, include_str!("../page/limits.js")),
     ("/meeting.js", SCRIPT, include_str!("../page/meeting.js")),
     ("/memory.js", SCRIPT, include_str!("../page/memory.js")),
     ("/notes.js", SCRIPT, include_str!("../page/notes.js")),

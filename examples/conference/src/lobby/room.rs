@@ -11,7 +11,8 @@ mod telling;
 use super::invitation::{INVITATIONS, Invitations};
 use super::{Label, Refused};
 use crate::code::Code;
-use crate::message::{Act, Denied, Options, Outbox, Plan, Reply, Shown, Why, stream_id, tidy_name};
+use crate::limits::Imposed;
+use crate::message::{Act, Denied, Options, Outbox, Plan, Reply, Shown, Why, stream_id, text, tidy_name};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -94,6 +95,7 @@ pub struct Room {
     /// The moderator's; not known of a room made again.
     secret: Option<Code>,
     options: Options,
+    limits: Imposed,
     invitations: Invitations,
     members: Vec<Member>,
     waiting: Vec<Waiting>,
@@ -129,7 +131,7 @@ impl Room {
     /// A room made again by somebody who knows its code.
     pub fn again(number: u64, engine: usize, code: Code, size: usize, now: Instant) -> Room {
         let options = Options { lobby: true, locked: false };
-        let (invitations, members, waiting, absent) = Default::default();
+        let (limits, invitations, members, waiting, absent) = Default::default();
         let (empty_since, secret, hands_raised) = (Some(now), None, 0);
         Room {
             number,
@@ -139,6 +141,7 @@ impl Room {
             code,
             secret,
             options,
+            limits,
             invitations,
             members,
             waiting,
@@ -208,6 +211,9 @@ impl Room {
         }
         self.secret = Some(secret);
         self.options = Options { lobby: plan.lobby, locked: plan.locked };
+        if plan.limits.check().is_ok() {
+            self.limit(|limits| limits.moderators = plan.limits);
+        }
         for ticket in plan.invitations.iter().take(INVITATIONS) {
             // What is too much, or no invitation, is the loss of the page that says it.
             let _ = self.invitations.restore(ticket, now);
@@ -273,6 +279,7 @@ impl Room {
             invited: code != self.code,
         });
         visitor.outbox.push(&Reply::Meeting(self.options));
+        visitor.outbox.push(&Reply::Limits(self.limits));
         self.members.push(Member { visitor, place, owner, shown: Shown::default(), hand: None });
         self.empty_since = None;
         self.announce();
@@ -368,6 +375,10 @@ impl Room {
                 self.set_options(options);
                 self.open_lobby(now);
             }
+            Act::Limits(limits) => {
+                limits.check().map_err(|_| Denied::Range)?;
+                self.limit(|imposed| imposed.moderators = limits);
+            }
             Act::Invite(invite) => {
                 self.invitations.add(&invite, now).map_err(|_| Denied::Full)?;
                 self.tell_invitations(now);
@@ -407,6 +418,21 @@ impl Room {
         if self.options != options {
             self.options = options;
             self.tell(|member| member.visitor.outbox.push(&Reply::Meeting(options)));
+        }
+    }
+
+    /// What is allowed of media, by who says so.
+    pub fn limits(&self) -> Imposed {
+        self.limits
+    }
+
+    /// Allows more or less of media.
+    pub fn limit(&mut self, change: impl FnOnce(&mut Imposed)) {
+        let before = self.limits;
+        change(&mut self.limits);
+        if self.limits != before {
+            let message = text(&Reply::Limits(self.limits));
+            self.tell(|member| member.visitor.outbox.push_text(message.clone()));
         }
     }
 

@@ -1,3 +1,5 @@
+mod limits;
+
 use super::*;
 use crate::message::{Id, Inbox, Invite, Post, tidy_name};
 use serde_json::Value;

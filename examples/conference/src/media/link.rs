@@ -3,7 +3,8 @@
 
 use super::Thread;
 use crate::lobby::Label;
-use crate::message::{Link, Reply, Video, stream_id};
+use crate::message::{Link, Reply, Video, Withheld, stream_id};
+use estafette::allocation::Reason;
 use estafette::{Allocation, ParticipantId, Protocol, RemoteInboundStats, Rung, SourceId, SourceInfo};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,6 +23,47 @@ impl Thread {
         if let Some(member) = self.members.get(&id) {
             member.outbox.push(&Reply::Connection { at, own, videos, others });
         }
+    }
+
+    /// Tells each page which pictures it does not get though they are there and it wants them, where that changed.
+    pub(super) fn tell_withheld(&mut self) {
+        let everybody: Vec<ParticipantId> = self.members.keys().copied().collect();
+        for id in everybody {
+            let withheld = self.withheld(id);
+            let Some(member) = self.members.get_mut(&id).filter(|member| member.withheld != withheld) else {
+                continue;
+            };
+            let (pictures, own) = &withheld;
+            member.outbox.push(&Reply::Withheld { pictures, own: *own });
+            member.withheld = withheld;
+        }
+    }
+
+    fn withheld(&mut self, id: ParticipantId) -> (Vec<Withheld>, bool) {
+        let room = self.members.get(&id).and_then(|member| self.rooms.get(&member.room)).copied();
+        let sources: Vec<SourceInfo> = room
+            .and_then(|room| self.engine.room(room))
+            .map_or_else(Vec::new, |room| room.sources().cloned().collect());
+        let shares: Vec<Allocation> = self
+            .engine
+            .participant(id)
+            .map_or_else(Vec::new, |participant| participant.allocation().collect());
+        let dark = |share: &Allocation| {
+            let there = !self.engine.layers(share.source).is_empty() && !share.wish.paused;
+            there && share.layer.is_none() && !matches!(share.reason, Reason::All | Reason::Wish)
+        };
+        let picture = |share: Allocation| {
+            let info = sources.iter().find(|info| info.id == share.source)?;
+            let publisher = self.members.get(&info.participant)?.label;
+            Some(Withheld {
+                track: format!("{}/s{}", stream_id(publisher), info.number),
+                screen: info.screen,
+                why: share.reason.name(),
+            })
+        };
+        let pictures = shares.into_iter().filter(dark).filter_map(picture).collect();
+        let own = sources.iter().any(|info| info.participant == id && self.engine.is_held_back(info.id));
+        (pictures, own)
     }
 
     fn link(&mut self, id: ParticipantId) -> Option<Link> {

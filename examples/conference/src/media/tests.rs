@@ -1,7 +1,10 @@
 //! What an engine's thread does, without the thread and its time.
 
 use super::*;
+use crate::limits::MediaLimits;
 use crate::message::{Inbox, Post};
+use estafette::VideoLimits;
+use estafette::allocation::Reason;
 use estafette::sdp::Candidate;
 use estafette::{HostCandidate, dtls, ice, limits};
 use tokio::sync::oneshot;
@@ -15,7 +18,8 @@ fn thread() -> (Thread, ParticipantId, Inbox) {
     let udp = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
     let candidates = vec![HostCandidate::udp(udp.local_addr().expect("address"))];
     let config = EngineConfig { candidates, ..EngineConfig::default() };
-    let mut thread = Thread::new(config, Sockets { udp, tcp: None }, None).expect("thread");
+    let rules = watch::Sender::default().subscribe();
+    let mut thread = Thread::new(config, Sockets { udp, tcp: None }, None, rules).expect("thread");
     let (outbox, inbox) = Outbox::new();
     thread.command(Command::Join { room: ROOM, label: LABEL, part: Part::Publisher, outbox });
     let lines = OFFER.lines().filter(|line| !line.starts_with("a=candidate:"));
@@ -34,7 +38,8 @@ impl Driven {
     pub fn new() -> Driven {
         let udp = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
         let config = EngineConfig { candidates: Vec::new(), ..EngineConfig::default() };
-        Driven(Thread::new(config, Sockets { udp, tcp: None }, None).expect("thread"))
+        let rules = watch::Sender::default().subscribe();
+        Driven(Thread::new(config, Sockets { udp, tcp: None }, None, rules).expect("thread"))
     }
 
     /// Carries out what is queued.
@@ -166,6 +171,56 @@ async fn who_watches_is_told_of_its_connection_and_a_moderator_of_the_others() {
         publisher.queue.try_recv().is_err() && elsewhere.queue.try_recv().is_err(),
         "nobody else hears it"
     );
+}
+
+#[tokio::test]
+async fn an_engine_keeps_to_rules_that_came_before_its_room_and_to_those_that_follow() {
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
+    let low = MediaLimits { max_height: Some(180), audio_only: true, ..MediaLimits::default() };
+    let of_the_room = |limits| Rules { server: MediaLimits::default(), rooms: [(ROOM, limits)].into() };
+    let (sender, rules) = watch::channel(of_the_room(low));
+    let sockets = Sockets { udp, tcp: None };
+    let mut thread = Thread::new(EngineConfig::default(), sockets, None, rules).expect("thread");
+    for (label, part) in [(1, Part::Publisher), (2, Part::Page)] {
+        let (outbox, _inbox) = Outbox::new();
+        thread.command(Command::Join { room: ROOM, label, part, outbox });
+    }
+    let lines = OFFER.lines().filter(|line| !line.starts_with("a=candidate:"));
+    let sdp: String = lines.map(|line| format!("{line}\r\n")).collect();
+    let (answer, _) = oneshot::channel();
+    thread.command(Command::Call { label: 1, call: Call::Offer { sdp, answer } });
+    let why = |thread: &mut Thread| {
+        let page = thread.engine.participant(thread.ids[&2]).expect("it is there");
+        page.allocation().next().expect("a picture").reason
+    };
+    assert_eq!(why(&mut thread), Reason::Limit);
+    sender.send(Rules::default()).expect("heard");
+    thread.keep_rules();
+    assert_eq!(why(&mut thread), Reason::All);
+    thread.command(Command::Choose { label: 2, choice: Choice::Audio });
+    assert_eq!(why(&mut thread), Reason::Wish);
+    thread.command(Command::Choose { label: 2, choice: Choice::All });
+    let server = MediaLimits { max_senders: Some(0), ..MediaLimits::default() };
+    sender.send(Rules { server, ..Rules::default() }).expect("heard");
+    thread.keep_rules();
+    assert_eq!(why(&mut thread), Reason::Senders);
+}
+
+#[tokio::test]
+async fn a_publisher_whose_camera_is_held_back_is_told_once() {
+    let (mut thread, _, mut inbox) = thread();
+    let mut told = |thread: &mut Thread| {
+        thread.tell_withheld();
+        let texts = std::iter::from_fn(|| inbox.queue.try_recv().ok());
+        let texts = texts.filter_map(|post| if let Post::Text(text) = post { Some(text) } else { None });
+        texts.map(|text| text.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut thread), [] as [String; 0]);
+    thread.engine.set_video_limits(VideoLimits { max_senders: Some(0), ..VideoLimits::default() });
+    assert_eq!(told(&mut thread), [r#"{"type":"withheld","pictures":[],"own":true}"#]);
+    assert_eq!(told(&mut thread), [] as [String; 0]);
+    thread.engine.set_video_limits(VideoLimits::default());
+    assert_eq!(told(&mut thread), [r#"{"type":"withheld","pictures":[],"own":false}"#]);
 }
 
 #[tokio::test]

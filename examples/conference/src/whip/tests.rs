@@ -71,7 +71,11 @@ impl Server {
             stopping,
         };
         let surveyor = Surveyor::new(lobby.clone(), pages.clone());
-        let routes = web::routes(house).merge(admin::routes(Some("adm1n".parse().expect("token")), surveyor));
+        let routes = web::routes(house).merge(admin::routes(
+            Some("adm1n".parse().expect("token")),
+            surveyor,
+            lobby.clone(),
+        ));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listener");
         let address = listener.local_addr().expect("address");
         tokio::spawn(web::accept(listener, None, routes));

@@ -1,6 +1,7 @@
 //! What those see of sessions who look after the server, and who does not.
 
 use super::*;
+use crate::limits::{Imposed, MediaLimits};
 use std::collections::BTreeMap;
 
 const TOKEN: (&str, &str) = ("Authorization", "Bearer adm1n");
@@ -98,10 +99,62 @@ async fn the_server_is_shown_to_who_has_the_token() {
 }
 
 #[tokio::test]
+async fn limits_are_put_by_who_has_the_token_and_refused_by_name() {
+    let (server, _) = Server::plain().await;
+    let room = server.lobby.rooms()[0].number;
+    let meeting = format!("/admin/rooms/{room}/limits");
+    let put = async |path: &str, headers: &[(&str, &str)], body: &str| {
+        let reply = server.ask("PUT", path, headers, body).await;
+        (reply.status, reply.body)
+    };
+    for path in ["/admin/limits", &meeting] {
+        assert_eq!(put(path, &[], r#"{"maxHeight":180}"#).await.0, 401, "{path}");
+        for (body, wrong) in [
+            (r#"{"maxHeight":1}"#, r#"{"wrong":"maxHeight"}"#),
+            (r#"{"maxSenders":51}"#, r#"{"wrong":"maxSenders"}"#),
+            (r#"{"ceiling":1}"#, r#"{"wrong":"ceiling"}"#),
+            (r#"{"maxheight":180}"#, r#"{"wrong":null}"#),
+            (r#"{"maxHeight":-180}"#, r#"{"wrong":null}"#),
+            ("180", r#"{"wrong":null}"#),
+            ("", r#"{"wrong":null}"#),
+        ] {
+            assert_eq!(put(path, &[TOKEN], body).await, (400, wrong.to_owned()), "{path} {body}");
+        }
+    }
+    assert_eq!(put("/admin/rooms/99/limits", &[TOKEN], "{}").await.0, 404);
+    assert_eq!(put("/admin/rooms/x/limits", &[TOKEN], "{}").await.0, 400);
+    assert_eq!(server.lobby.limits(), MediaLimits::default());
+    assert_eq!(server.lobby.rooms()[0].limits, Imposed::default(), "nothing has changed");
+
+    assert_eq!(put("/admin/limits", &[TOKEN], r#"{"maxHeight":720,"audioOnly":true}"#).await.0, 204);
+    assert_eq!(put(&meeting, &[TOKEN], r#"{"maxSenders":2,"ceiling":null}"#).await.0, 204);
+    let reply = server.ask("GET", "/admin/state", &[TOKEN], "").await;
+    let state: serde_json::Value = serde_json::from_str(&reply.body).expect("an object");
+    assert_eq!((&state["limits"]["maxHeight"], &state["limits"]["audioOnly"]), (&720.into(), &true.into()));
+    assert_eq!(state["rooms"][0]["limits"]["meeting"]["maxSenders"], 2);
+    assert_eq!(put("/admin/limits", &[TOKEN], "{}").await.0, 204);
+    assert_eq!(server.lobby.limits(), MediaLimits::default(), "lifted");
+}
+
+#[tokio::test]
+async fn the_order_that_is_kept_is_told_with_its_numbers() {
+    let (server, _) = Server::plain().await;
+    let reply = server.ask("GET", "/admin/state", &[TOKEN], "").await;
+    let state: serde_json::Value = serde_json::from_str(&reply.body).expect("an object");
+    let policy = &state["policy"];
+    let names: Vec<_> = policy["classes"].as_array().expect("a list").iter().map(|class| &class[0]).collect();
+    assert_eq!(names, ["speaker", "screen", "pinned", "other"]);
+    let points: Vec<_> =
+        policy["classes"].as_array().expect("a list").iter().filter_map(|class| class[1].as_u64()).collect();
+    assert!(points.len() == 4 && points.is_sorted_by(|one, next| one > next), "{points:?}");
+    assert_eq!((&policy["topN"], &policy["leastVideo"]), (&3.into(), &30_000.into()));
+}
+
+#[tokio::test]
 async fn without_a_token_there_is_nothing_to_see() {
     let lobby = Lobby::new(ROOMY, vec![Server::engine()]);
-    let surveyor = Surveyor::new(lobby, Arc::new(Semaphore::new(1)));
-    let routes = admin::routes(None, surveyor);
+    let surveyor = Surveyor::new(lobby.clone(), Arc::new(Semaphore::new(1)));
+    let routes = admin::routes(None, surveyor, lobby);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("listener");
     let address = listener.local_addr().expect("address");
     tokio::spawn(web::accept(listener, None, routes));
