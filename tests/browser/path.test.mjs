@@ -3,13 +3,11 @@
 // sound has to be whole all the time; by transport-wide feedback and by RFC 8888.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
-import { Visitor, launchBrowser, startServer, until } from './visitors.mjs';
+import { Visitor, freePort, launchBrowser, startServer, until } from './visitors.mjs';
 
 const [WIDE, NARROW] = [3_000, 300]; // kbit/s
 const [FALL, RISE, END] = [45, 65, 85]; // s after the first datagram
@@ -21,16 +19,6 @@ const CCFB = '--force-fieldtrials=WebRTC-RFC8888CongestionControlFeedback/Enable
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const target = process.env.CARGO_TARGET_DIR ?? path.join(root, 'target');
 const program = process.env.RELAY ?? path.join(target, 'release', 'examples', 'relay');
-
-// A port that is free now.
-async function freePort() {
-  const socket = createSocket('udp4').bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
-}
 
 // The relay before a server; its first line of figures comes a second after the first datagram.
 function startRelay(listen, server) {
