@@ -1,25 +1,13 @@
 // A path of one's own between pages and a server: the simulator's link as a relay of UDP (`examples/relay.rs`), for tests
 // of what becomes of a call where it is narrow.
 import { spawn } from 'node:child_process';
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
-import { startServer, until } from './visitors.mjs';
+import { freePort, startServer, until } from './visitors.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const target = process.env.CARGO_TARGET_DIR ?? path.join(root, 'target');
 const program = process.env.RELAY ?? path.join(target, 'release', 'examples', 'relay');
-
-// A port that is free now.
-async function freePort() {
-  const socket = createSocket('udp4').bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
-}
 
 // The relay before a server; its first line of figures comes a second after the first datagram.
 function startRelay(listen, server, down) {

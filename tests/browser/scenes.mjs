@@ -73,9 +73,9 @@ export function onVisitors(browser, name, body) {
 // Presses a button of a visitor's page.
 export const press = ({ page }, name) => page.getByRole('button', { name, exact: true }).click();
 
-// Opens the panel with one of its tabs.
+// Opens the panel with one of its tabs. What its button is called tells what is new as well.
 export async function openTab(visitor, tab) {
-  if (!await visitor.page.locator('#panel').isVisible()) await press(visitor, 'Panel');
+  if (!await visitor.page.locator('#panel').isVisible()) await visitor.page.locator('#panel-button').click();
   await visitor.page.getByRole('tab', { name: tab }).click();
 }
 

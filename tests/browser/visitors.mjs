@@ -1,5 +1,7 @@
 // The server under test and its visitors: Chromium pages that use the page as people do.
 import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -30,6 +32,7 @@ export async function startServer(port = 0, more = []) {
   });
   return {
     url: await address,
+    pid: child.pid,
     log: () => log,
     // Asks the server to stop; resolves to its exit code.
     async stop() {
@@ -40,6 +43,16 @@ export async function startServer(port = 0, more = []) {
       return code;
     },
   };
+}
+
+// A port of UDP that is free now.
+export async function freePort() {
+  const socket = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  socket.close();
+  await once(socket, 'close');
+  return port;
 }
 
 // `more` are further switches of the browser.
@@ -116,13 +129,16 @@ export class Visitor {
   sample() {
     return this.page.evaluate(async () => {
       const stats = [...(await conference.peer?.getStats() ?? new Map()).values()];
-      const inbound = (kind, track) =>
-        stats.find(s => s.type === 'inbound-rtp' && s.kind === kind && s.trackIdentifier === track?.id);
+      // By its receiver: tracks of several participants may have one id.
+      const inbound = async track => {
+        const receiver = conference.peer?.getReceivers().find(receiver => receiver.track === track);
+        return [...(await receiver?.getStats() ?? new Map()).values()].find(s => s.type === 'inbound-rtp');
+      };
       const from = {};
       for (const tile of document.querySelectorAll('.tile:not(.own)')) {
         const stream = tile.querySelector('video').srcObject;
-        const video = inbound('video', stream?.getVideoTracks()[0]);
-        const audio = inbound('audio', stream?.getAudioTracks()[0]);
+        const video = await inbound(stream?.getVideoTracks()[0]);
+        const audio = await inbound(stream?.getAudioTracks()[0]);
         if (!video || !audio) continue;
         from[tile.querySelector('.name').textContent] = {
           key: tile.dataset.participant,

@@ -1,7 +1,7 @@
 // The page: puts door, call and room together. What each of them is: door.js lets somebody in, call.js talks to the
 // server, room.js shows the meeting (tiles.js, people.js, meeting.js, chat.js, notes.js), limits.js what of it is limited and why,
-// connection.js how the network is,
-// devices.js has microphone, camera and screen, i18n.js all words.
+// connection.js how the network is, devices.js has microphone, camera and screen, i18n.js all words; encryption.js has what
+// is encrypted end to end.
 
 import { Call } from './call.js';
 import { Channels } from './channels.js';
@@ -10,12 +10,16 @@ import { Devices } from './devices.js';
 import { startHelp } from './dialogs.js';
 import { busy, openDoor, startDoor } from './door.js';
 import { $ } from './dom.js';
+import { Encryption } from './encryption.js';
 import { startLanguage } from './i18n.js';
 import { Limits } from './limits.js';
+import { newSecret } from './keys.js';
 import { meetingOf, seatIn } from './memory.js';
 import { complain, status } from './notices.js';
 import { startPanel, togglePanel } from './panel.js';
 import { Room } from './room.js';
+import { keepSecret, secretOf } from './secret.js';
+import { Talk } from './talk.js';
 import { Wishes } from './wishes.js';
 
 const PHASES = {
@@ -61,6 +65,8 @@ const devices = new Devices(lines || 720, async kind => {
 });
 
 const channels = new Channels();
+const talk = new Talk(channels);
+const encryption = new Encryption(channels, talk, ids => room.tiles.shut(ids));
 const act = (name, more) => call?.act(name, more);
 const limits = new Limits({
   act,
@@ -68,7 +74,7 @@ const limits = new Limits({
   bar: why => devices.bar(why),
   dark: (pictures, all) => room.tiles.dark(pictures, all),
 });
-const room = new Room(devices, wishes, channels, limits, act, leave);
+const room = new Room(devices, wishes, talk, limits, act, () => leave());
 
 const connection = new Connection(on => call?.watch(on), () => call?.peer ?? null, limits);
 
@@ -79,17 +85,25 @@ async function enter(code, name, options) {
   await devices.openAll(wanted);
   const keys = code => {
     const { secret, plan } = meetingOf(code) ?? {};
-    return { secret, plan, seat: seatIn(code) };
+    const encrypted = encryption.on || secretOf(code) !== null;
+    return { secret, plan: { ...plan, encrypted }, seat: seatIn(code) };
   };
-  call = new Call({ code, name, options, camera, channels, choice: limits.choice, keys }, {
+  const cover = peer => encryption.cover(peer);
+  // Of a new meeting that is to be encrypted. It is kept once the meeting's code is known.
+  const secret = code === null && options.encrypted ? newSecret() : null;
+  call = new Call({ code, name, options, camera, channels, cover, choice: limits.choice, keys }, {
     phase: showPhase,
     joined: message => {
+      if (secret) keepSecret(message.code, secret);
+      const problem = encryption.begin(message);
+      if (problem) return leave(problem);
       room.joined(message);
       if (code === null) room.showLink();
     },
     received: tracks => room.tiles.received(tracks),
     message: message => {
       limits.message(message);
+      if (message.type === 'participants') encryption.participants(message.list);
       room.message(message);
       connection.message(message);
     },
@@ -100,9 +114,9 @@ async function enter(code, name, options) {
   call.start();
 }
 
-function leave() {
+function leave(problem) {
   call?.leave();
-  backToDoor();
+  backToDoor(problem);
 }
 
 function backToDoor(problem) {
@@ -111,6 +125,7 @@ function backToDoor(problem) {
   devices.show();
   limits.clear();
   room.close();
+  encryption.end();
   openDoor();
   status(null);
   complain(...(problem ? [{ key: problem }] : []));

@@ -37,25 +37,29 @@ export class Call {
   #screen = null;
   #camera;
   #channels;
+  #cover;
   #wished = new Map(); // what the server knows already, by track
   #watched = false; // whether the connection is to be told of
   #choice; // what is received and sent at most
 
   // `code`: a room's or an invitation's, or null for a new room with these `options`. `camera`: its `codec` and
-  // `mode`, as `encodings` takes them. `channels`: the data channels. `choice`: as `choose` takes it. `keys()`: the `secret`, `seat` and `plan` for the code, as far as there
+  // `mode`, as `encodings` takes them. `channels`: the data channels. `cover(peer)` is called whenever a connection has new
+  // lines, before they are agreed on, and when it is told whose they are. `choice`: as `choose` takes it. `keys()`: the
+  // `secret`, `seat` and `plan` for the code, as far as there
   // are any. `on`: the functions called when something happens:
   //   phase(name): connecting, waiting, joined, connected, unstable, lost, blocked, ended or shut
   //   joined(message): in the room, as the server says it
   //   received(tracks): the tracks of camera and screen by participant
   //   refused(), closed(why): the call is over
   //   message(message): everything else the server says
-  constructor({ code, name, options, camera, channels, choice, keys }, on) {
+  constructor({ code, name, options, camera, channels, cover, choice, keys }, on) {
     this.#code = code;
     this.#name = name;
     this.#options = options;
     this.#keys = keys;
     this.#camera = camera;
     this.#channels = channels;
+    this.#cover = cover;
     this.#choice = choice;
     this.#on = on;
     this.retryNow = this.retryNow.bind(this);
@@ -129,6 +133,7 @@ export class Call {
           streams: [this.#screenStream],
           sendEncodings: kind === 'video' ? [{ maxBitrate: SCREEN }] : undefined,
         });
+        this.#cover(this.#peer);
       }
     }
   }
@@ -188,6 +193,7 @@ export class Call {
         this.#joined = true;
         this.#invited = message.invited;
         this.#on.joined(message);
+        if (this.#over) break;
         this.#on.phase('joined');
         await this.#open();
         this.#sendState();
@@ -202,6 +208,7 @@ export class Call {
         break;
       case 'answer':
         await this.#peer.setRemoteDescription({ type: 'answer', sdp: message.sdp });
+        this.#cover(this.#peer);
         this.#received(message.screens);
         break;
       case 'refused':
@@ -251,6 +258,7 @@ export class Call {
       });
     }
     if (this.#camera.codec) prefer(this.#lines.video, this.#camera.codec);
+    this.#cover(peer);
     this.#channels.begin(peer);
     if (this.#screen) await this.setScreen(this.#screen);
     if (this.#watched) this.watch(true);
@@ -288,6 +296,7 @@ export class Call {
     const peer = this.#peer;
     if (this.#offering || peer.signalingState !== 'stable') return;
     await peer.setRemoteDescription({ type: 'offer', sdp });
+    this.#cover(peer);
     await peer.setLocalDescription();
     if (peer === this.#peer) this.#send({ type: 'answer', sdp: this.#description(peer) });
     this.#received(screens);

@@ -1,14 +1,15 @@
 // What pages and the server say to each other on data channels; the server's desk.rs tells what each message means.
-// Chat and notes put their functions into `on` by the channel's name: opened(), message(data) and closed().
+// Who speaks on one puts its functions into `on` by the channel's name: opened(), message(data) and closed().
 
 const CHANNELS = {
   chat: { ordered: true },
   text: { ordered: true },
   cursors: { ordered: false, maxRetransmits: 0 },
+  keys: { ordered: true }, // where pages encrypt end to end
 };
 
 export const CHAT_MESSAGE = 16 * 1024; // bytes
-const PART = 60 * 1024; // bytes of one part of an update
+export const PART = 60 * 1024; // bytes of one part of an update
 const AGAIN = 1_000; // ms before a channel is opened again that the server has closed
 
 // Kinds of messages on `text`.
@@ -19,12 +20,13 @@ export class Channels {
   #peer = null;
   #open = new Map(); // by name
 
-  // Opens all in this connection, in place of the one before.
+  // Opens those that somebody speaks on in this connection, in place of the one before.
   begin(peer) {
     this.end();
     this.#peer = peer;
     // Without data channels there is a meeting all the same.
-    if (peer.createDataChannel) for (const name of Object.keys(CHANNELS)) this.#make(peer, name);
+    if (!peer.createDataChannel) return;
+    for (const name of Object.keys(CHANNELS)) if (this.on[name]) this.#make(peer, name);
   }
 
   end() {
@@ -34,6 +36,11 @@ export class Channels {
 
   isOpen(name) {
     return this.#open.get(name)?.readyState === 'open';
+  }
+
+  // Sends bytes as they are.
+  send(name, bytes) {
+    this.#open.get(name).send(bytes);
   }
 
   // Says something in the chat.
@@ -88,8 +95,15 @@ export class Channels {
   }
 }
 
-// A message on `cursors`: behind the length of it the label of its sender, which the engine has put there.
+// A message that the engine has relayed: behind the length of it the label of its sender, which the engine has put
+// there.
 export function unstamp(message) {
   const end = 1 + message[0];
-  return { from: `p${new TextDecoder().decode(message.subarray(1, end))}`, place: message.subarray(end) };
+  return { from: `p${new TextDecoder().decode(message.subarray(1, end))}`, rest: message.subarray(end) };
+}
+
+// The same message, made of its parts.
+export function stamp(from, rest) {
+  const label = new TextEncoder().encode(from.slice(1));
+  return new Uint8Array([label.length, ...label, ...rest]);
 }

@@ -14,7 +14,7 @@ const LINK = /https?:\/\/[^\s<>"]+[^\s<>"'.,;:!?)\]]/g;
 export class Chat {
   #channels;
   #own = new Set(); // all ids one has had in this meeting
-  #messages = new Map(); // by time, which no two have in common
+  #messages = new Map(); // by their id, or by time where no two have it in common
   #old = true; // what comes was said before one came
   #unread = 0;
   #saved = true;
@@ -84,8 +84,9 @@ export class Chat {
     if (message.type === 'now') this.#old = false;
     if (message.type === 'refused') this.#problem(message.why === 'long' ? 'chatLong' : 'chatOften');
     // After a lost connection all comes again.
-    if (message.type !== 'said' || this.#messages.has(message.time)) return;
-    this.#messages.set(message.time, message);
+    const key = message.id ?? message.time;
+    if (message.type !== 'said' || this.#messages.has(key)) return;
+    this.#messages.set(key, message);
     this.#saved = false;
     this.#append(message);
     if (this.#isRead || this.#old || this.#own.has(message.from)) return;

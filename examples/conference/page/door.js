@@ -1,7 +1,9 @@
 // The door: a name, a code or link, or a room of one's own.
 
 import { $ } from './dom.js';
+import { Encryption } from './encryption.js';
 import { keepMeeting, meetingOf, recall, remember } from './memory.js';
+import { fragmentOf, learnSecret } from './secret.js';
 
 const CODE = /[0-9a-z]{4}(?:-?[0-9a-z]{4}){3}(?![0-9a-z])/i;
 
@@ -13,10 +15,11 @@ function codeIn(text) {
 // `/r/{code}`, or `#{code}`. A moderator's link has the secret behind it, which is kept and taken out of sight.
 function codeFromAddress() {
   const code = location.pathname.match(/^\/r\/(.+)$/)?.[1];
-  const secret = location.hash.match(/^#moderator=(.+)$/)?.[1];
+  const secret = location.hash.match(/[#&]moderator=([^&]+)/)?.[1];
+  if (code) learnSecret(code, location.hash);
   if (code && secret) {
     keepMeeting(code, { secret });
-    history.replaceState(null, '', location.pathname + location.search);
+    history.replaceState(null, '', location.pathname + location.search + fragmentOf(code));
   }
   return code ?? location.hash.slice(1);
 }
@@ -30,17 +33,19 @@ export function startDoor(enter) {
   const go = code => {
     const name = $('name').value;
     remember('name', name);
-    enter(code, name, { lobby: $('want-lobby').checked });
+    enter(code, name, { lobby: $('want-lobby').checked, encrypted: $('want-encryption').checked });
   };
   $('enter').addEventListener('submit', event => {
     event.preventDefault();
     const code = codeIn($('code').value);
+    learnSecret(code, $('code').value);
     go(code === '' ? null : code);
   });
   $('create').addEventListener('click', () => go(null));
   $('code').addEventListener('input', showRole);
   addEventListener('hashchange', fill);
   $('name').value = recall('name') ?? '';
+  $('encryption-choice').hidden = !Encryption.available;
   fill();
   $('name').focus();
 }

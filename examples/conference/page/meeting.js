@@ -4,12 +4,14 @@ import { $, copyOf } from './dom.js';
 import { confirmed } from './dialogs.js';
 import { dateText, onLanguage, t } from './i18n.js';
 import { notify } from './notices.js';
+import { fragmentOf } from './secret.js';
 
-const linkTo = code => new URL(`/r/${code}`, location.href).href;
+const linkTo = (code, meeting = code) => new URL(`/r/${code}${fragmentOf(meeting)}`, location.href).href;
 
 export class Meeting {
   options = { lobby: false, locked: false };
   #tickets = []; // with `until`, a time of this page's clock
+  #code = null;
   #act;
 
   // `act(name, more)` asks the server for something.
@@ -34,6 +36,7 @@ export class Meeting {
 
   // In the room, by this code; who came by an invitation has nothing to hand on.
   begin(code, invited) {
+    this.#code = code;
     $('link').href = $('link').textContent = linkTo(code);
     $('room-code').textContent = code;
     $('invitation').hidden = invited;
@@ -77,7 +80,7 @@ export class Meeting {
     const more = [uses !== null && t('ticketUses', { count: uses }), direct && t('ticketDirect')];
     row.querySelector('.text').textContent = [t('ticket', { date }), ...more].filter(Boolean).join(', ');
     const link = row.querySelector('.link');
-    link.href = link.textContent = linkTo(code);
+    link.href = link.textContent = linkTo(code, this.#code);
     const [copying, revoking] = row.querySelectorAll('button');
     copying.setAttribute('aria-label', t('copyTicket', { date }));
     copying.addEventListener('click', () => copy(link.href, link));

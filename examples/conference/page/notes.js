@@ -226,7 +226,7 @@ export class Notes {
     this.#channels.sendCursor(writes ? Y.encodeRelativePosition(relative()) : new Uint8Array());
   }
 
-  #receiveCaret({ from, place }) {
+  #receiveCaret({ from, rest: place }) {
     if (place.length === 0) this.#carets.delete(from);
     else this.#carets.set(from, { place, until: Date.now() + FORGET });
     this.#show();

@@ -11,6 +11,7 @@ import { Notes } from './notes.js';
 import { notify } from './notices.js';
 import { closePanel, openPanel } from './panel.js';
 import { People } from './people.js';
+import { fragmentOf } from './secret.js';
 import { Tiles } from './tiles.js';
 
 const DENIED = { moderators: 'deniedModerators', full: 'deniedFull', range: 'deniedRange', owner: 'deniedOwner' };
@@ -70,7 +71,7 @@ export class Room {
     this.#meeting.begin(code, invited);
     this.#chat.begin(id, fresh);
     if (fresh) this.#notes.clear();
-    history.replaceState(null, '', `/r/${code}${location.search}`);
+    history.replaceState(null, '', `/r/${code}${location.search}${fragmentOf(code)}`);
     $('code').value = code;
     $('door').hidden = $('lobby').hidden = true;
     if ($('room').hidden) {

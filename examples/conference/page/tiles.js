@@ -54,6 +54,11 @@ export class Tiles {
     this.#show();
   }
 
+  // Of these ids nothing can be decrypted of what they send.
+  shut(ids) {
+    for (const [id, tile] of this.#tiles) tile.querySelector('.shut').hidden = !ids.includes(id);
+  }
+
   // What is received: `{ camera, screen }`, each a list of tracks, by participant.
   received(tracks) {
     for (const id of this.#streams.keys()) if (!tracks.has(id)) this.#streams.delete(id);

@@ -28,6 +28,8 @@
 //! for long. A place is a
 //! position relative to the text around it as Yjs writes it; an empty one is none.
 //!
+//! A room that is encrypted end to end has no desk: its pages relay to each other what they have sealed (`talk.js`).
+//!
 //! All of it is gone with the room. It is worked at on a thread of its own, because Yjs may take its time for a
 //! change that was made to take time, and media cannot wait.
 

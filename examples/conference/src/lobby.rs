@@ -44,7 +44,12 @@ pub struct Limits {
 #[derive(Debug, Clone)]
 pub enum Door {
     /// A new one, of which it is the moderator.
-    New(Options),
+    New {
+        /// As its moderator wants it.
+        options: Options,
+        /// Whether it is encrypted end to end.
+        encrypted: bool,
+    },
     /// The one that this opens. If it is gone, who has the moderator's secret makes it again, as the plan says.
     Existing(Keys, Plan),
     /// The same for who was in it: without the secret as well, but then nobody gets further than the lobby.
@@ -112,6 +117,7 @@ pub struct Seat {
     engine: Engine,
     code: Code,
     room: u64,
+    encrypted: bool,
     label: Label,
 }
 
@@ -132,7 +138,7 @@ impl Lobby {
     ) -> Result<Seat, Refused> {
         let now = Instant::now();
         let state = &mut *self.state();
-        let Door::New(options) = door else {
+        let Door::New { options, encrypted } = door else {
             return state.try_code(source, now, |state| self.enter_by_code(state, door, name, outbox, now));
         };
         if state.people() >= self.limits.participants {
@@ -142,12 +148,13 @@ impl Lobby {
         let visitor = state.visitor(name, outbox)?;
         let label = visitor.label;
         let (number, engine) = self.make_place(state, Duration::ZERO)?;
-        let mut room = Room::new(number, engine, secret, options, self.limits.room_size, now);
+        let mut room = Room::new(number, engine, secret, options, encrypted, self.limits.room_size, now);
         room.limit(|limits| limits.server = state.limits);
         room.found(visitor, secret, now)?;
+        let seat = self.seat(&room, secret.code(), label);
         state.rooms.insert(secret.code(), room);
         self.rule(state);
-        Ok(self.seat(engine, secret.code(), number, label))
+        Ok(seat)
     }
 
     fn enter_by_code(
@@ -159,7 +166,7 @@ impl Lobby {
         now: Instant,
     ) -> Result<Seat, Refused> {
         let (keys, plan, resumed) = match door {
-            Door::New(_) => return Err(Refused),
+            Door::New { .. } => return Err(Refused),
             Door::Existing(keys, plan) => (keys, plan, false),
             Door::Resumed(keys, plan) => (keys, plan, true),
         };
@@ -176,7 +183,7 @@ impl Lobby {
         let label = visitor.label;
         if known.is_none() {
             let (number, engine) = self.make_place(state, Duration::ZERO)?;
-            let mut room = Room::again(number, engine, code, self.limits.room_size, now);
+            let mut room = Room::again(number, engine, code, plan.encrypted, self.limits.room_size, now);
             room.limit(|limits| limits.server = state.limits);
             state.rooms.insert(code, room);
         }
@@ -185,16 +192,17 @@ impl Lobby {
             room.claim(secret, &plan, now);
         }
         let before = room.enter(visitor, &keys, now)?;
-        let (number, engine) = (room.number, room.engine);
         if let Some(label) = before {
-            self.engines[engine].send_surely(Command::Leave { label });
+            self.engines[room.engine].send_surely(Command::Leave { label });
         }
+        let seat = self.seat(room, code, label);
         self.rule(state);
-        Ok(self.seat(engine, code, number, label))
+        Ok(seat)
     }
 
-    fn seat(self: &Arc<Self>, engine: usize, code: Code, room: u64, label: Label) -> Seat {
-        Seat { lobby: self.clone(), engine: self.engines[engine].clone(), code, room, label }
+    fn seat(self: &Arc<Self>, room: &Room, code: Code, label: Label) -> Seat {
+        let engine = self.engines[room.engine].clone();
+        Seat { lobby: self.clone(), engine, code, room: room.number, encrypted: room.encrypted, label }
     }
 
     /// Whether one more participant fits into the house, whatever room it asks for.
@@ -202,12 +210,14 @@ impl Lobby {
         self.state().people() < self.limits.participants
     }
 
-    /// Whether this code opens a room to who cannot wait, and there is a place in it. A try like any other.
+    /// Whether this code opens a room to who cannot wait and has no keys, and there is a place in it. A try like any
+    /// other.
     pub fn knock(&self, code: Code, source: IpAddr) -> Result<(), Refused> {
         let now = Instant::now();
         self.state().try_code(source, now, |state| {
             let room = state.find(&Keys::at_once(code), now).and_then(|room| state.rooms.get(&room));
-            room.is_some_and(|room| room.is_open_to(code, now)).then_some(()).ok_or(Refused)
+            let open = |room: &Room| !room.encrypted && room.is_open_to(code, now);
+            room.is_some_and(open).then_some(()).ok_or(Refused)
         })
     }
 
@@ -285,7 +295,8 @@ impl Lobby {
         let secret = Code::random().map_err(|_| Refused)?;
         let state = &mut *self.state();
         let (number, engine) = self.make_place(state, AHEAD)?;
-        let mut room = Room::new(number, engine, secret, options, self.limits.room_size, Instant::now());
+        let mut room =
+            Room::new(number, engine, secret, options, false, self.limits.room_size, Instant::now());
         room.limit(|limits| limits.server = state.limits);
         state.rooms.insert(secret.code(), room);
         Ok(secret)
@@ -372,6 +383,11 @@ impl Seat {
     /// The room's number.
     pub fn room(&self) -> u64 {
         self.room
+    }
+
+    /// Whether the meeting is encrypted end to end.
+    pub fn encrypted(&self) -> bool {
+        self.encrypted
     }
 
     /// The engine that has the room.

@@ -51,6 +51,8 @@ pub enum Command {
     Join {
         /// The room's number.
         room: u64,
+        /// Whether the room is encrypted end to end. Its first participant says it for all.
+        opaque: bool,
         /// The participant's number.
         label: Label,
         /// What it is there for.
@@ -213,6 +215,8 @@ fn supervise(
 /// A participant as its engine's thread knows it. Dropping it disconnects the page.
 struct Member {
     room: u64,
+    /// Its room is encrypted end to end.
+    opaque: bool,
     label: Label,
     name: String,
     outbox: Outbox,
@@ -413,7 +417,9 @@ impl Thread {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Join { room, label, part, outbox } => self.join(room, label, part, outbox),
+            Command::Join { room, opaque, label, part, outbox } => {
+                self.join((room, opaque), label, part, outbox)
+            }
             Command::Call { label, call } => self.call(label, call),
             Command::Leave { label } => {
                 if let Some(id) = self.ids.get(&label).copied() {
@@ -466,12 +472,13 @@ impl Thread {
         }
     }
 
-    fn join(&mut self, room: u64, label: Label, part: Part, outbox: Outbox) {
+    fn join(&mut self, (room, opaque): (u64, bool), label: Label, part: Part, outbox: Outbox) {
         let id = match self.rooms.get(&room) {
             Some(id) => Some(*id),
             None => {
                 let limits = self.rules.borrow().rooms.get(&room).copied().unwrap_or_default();
-                let config = RoomConfig { video: limits.video(), ceiling: limits.bitrate(), ..room_config() };
+                let config =
+                    RoomConfig { video: limits.video(), ceiling: limits.bitrate(), ..room_config(opaque) };
                 self.engine.create_room(config).ok()
             }
         };
@@ -493,7 +500,8 @@ impl Thread {
                 self.ids.insert(label, participant);
                 tracing::info!(room, label, part = part.name(), "joined");
                 let (name, channels, withheld) = Default::default();
-                let member = Member { room, label, name, outbox, channels, withheld, joined: Clock::now() };
+                let joined = Clock::now();
+                let member = Member { room, opaque, label, name, outbox, channels, withheld, joined };
                 self.members.insert(participant, member);
             }
             None => {
@@ -580,7 +588,7 @@ impl Thread {
         let Some(member) = self.members.get_mut(&id) else {
             return;
         };
-        if let Some(kind) = Channel::named(name) {
+        if let Some(kind) = Channel::named(name).filter(|_| !member.opaque) {
             member.channels.retain(|(open, _)| *open != kind);
             member.channels.push((kind, channel));
             let _ = self.desks.tell(Word::Opened { room: member.room, label: member.label, channel: kind });
@@ -675,11 +683,13 @@ impl Thread {
     }
 }
 
-/// Messages go from page to page behind the label of who sent them, but for those that end at the room's desk.
-pub fn room_config() -> RoomConfig {
-    let to_the_desk = Channel::ALL.map(|channel| (channel.label().to_owned(), Route::Server));
+/// Messages go from page to page behind the label of who sent them, but for those that end at the room's desk. What is
+/// encrypted end to end has no desk, which could read nothing of it.
+pub fn room_config(opaque: bool) -> RoomConfig {
+    let desk: &[Channel] = if opaque { &[] } else { &Channel::ALL };
+    let routes = desk.iter().map(|channel| (channel.label().to_owned(), Route::Server)).collect();
     let route = Route::Room { copied: false };
-    RoomConfig { route, routes: to_the_desk.into(), stamps: true, ..RoomConfig::default() }
+    RoomConfig { opaque, route, routes, stamps: true, ..RoomConfig::default() }
 }
 
 /// How long engines get to say goodbye when the server stops.

@@ -70,6 +70,8 @@ pub struct Plan {
     pub lobby: bool,
     /// Whether it is locked.
     pub locked: bool,
+    /// Whether it is encrypted end to end: a room made again is so from the first on.
+    pub encrypted: bool,
     /// The invitations; more than a room may have are left out.
     pub invitations: Vec<Ticket>,
     /// What its moderators allow of media.
@@ -79,7 +81,8 @@ pub struct Plan {
 /// Who knows nothing of the meeting lets nobody in unseen.
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { lobby: true, locked: false, invitations: Vec::new(), limits: MediaLimits::default() }
+        let (invitations, limits) = Default::default();
+        Plan { lobby: true, locked: false, encrypted: false, invitations, limits }
     }
 }
 
@@ -92,6 +95,9 @@ pub enum Request {
         name: String,
         #[serde(flatten)]
         options: Options,
+        /// Whether pages encrypt end to end what they send. That does not change as long as the room is there.
+        #[serde(default)]
+        encrypted: bool,
     },
     /// Enter a room.
     Join {
@@ -270,6 +276,8 @@ pub enum Reply<'a> {
         seat: String,
         /// Whether `code` is an invitation's.
         invited: bool,
+        /// Whether the meeting is encrypted end to end.
+        encrypted: bool,
     },
     /// To who made the room, before `joined`: the moderator's secret, for nobody else.
     Secret { secret: String },

@@ -123,7 +123,8 @@ impl Page {
                     Post::Admitted => {
                         admitted = true;
                         let outbox = outbox.clone();
-                        seat.engine().send(Command::Join { room, label, part: Part::Page, outbox }).await;
+                        let opaque = seat.encrypted();
+                        seat.engine().send(Command::Join { room, opaque, label, part: Part::Page, outbox }).await;
                         seat.engine().send(Command::Name { label, name: seat.name() }).await;
                     }
                 },
@@ -156,7 +157,7 @@ impl Page {
     ) -> Result<Option<Seat>, End> {
         let asked = Instant::now();
         let (door, name) = match hello {
-            Request::Create { name, options } => (Some(Door::New(options)), name),
+            Request::Create { name, options, encrypted } => (Some(Door::New { options, encrypted }), name),
             Request::Join { code, name, secret, seat, resume, plan } => {
                 let door = if resume { Door::Resumed } else { Door::Existing };
                 let keys = keys(&code, secret.as_deref(), seat.as_deref());

@@ -91,6 +91,8 @@ pub struct Room {
     pub empty_since: Option<Instant>,
     /// When it was made.
     pub since: Instant,
+    /// Whether its pages encrypt end to end: who is no page has nothing to do in it.
+    pub encrypted: bool,
     code: Code,
     /// The moderator's; not known of a room made again.
     secret: Option<Code>,
@@ -121,15 +123,16 @@ impl Room {
         engine: usize,
         secret: Code,
         options: Options,
+        encrypted: bool,
         size: usize,
         now: Instant,
     ) -> Room {
-        let room = Room::again(number, engine, secret.code(), size, now);
+        let room = Room::again(number, engine, secret.code(), encrypted, size, now);
         Room { secret: Some(secret), options, ..room }
     }
 
     /// A room made again by somebody who knows its code.
-    pub fn again(number: u64, engine: usize, code: Code, size: usize, now: Instant) -> Room {
+    pub fn again(number: u64, engine: usize, code: Code, encrypted: bool, size: usize, now: Instant) -> Room {
         let options = Options { lobby: true, locked: false };
         let (limits, invitations, members, waiting, absent) = Default::default();
         let (empty_since, secret, hands_raised) = (Some(now), None, 0);
@@ -138,6 +141,7 @@ impl Room {
             engine,
             empty_since,
             since: now,
+            encrypted,
             code,
             secret,
             options,
@@ -234,7 +238,7 @@ impl Room {
             self.seat(visitor, before.place, owner, keys.code, now);
             return Ok(Some(before.visitor.label));
         }
-        if self.members.len() >= self.size {
+        if self.members.len() >= self.size || (self.encrypted && !keys.waits) {
             return Err(Refused);
         }
         let returns = keys.seat.and_then(|seat| self.absent.iter().position(|place| place.key == seat));
@@ -277,6 +281,7 @@ impl Room {
             id: stream_id(visitor.label),
             seat: place.key.to_string(),
             invited: code != self.code,
+            encrypted: self.encrypted,
         });
         visitor.outbox.push(&Reply::Meeting(self.options));
         visitor.outbox.push(&Reply::Limits(self.limits));

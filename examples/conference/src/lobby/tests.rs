@@ -76,7 +76,7 @@ impl House {
 
     /// Who makes a room, and the room's code and secret.
     fn made(&self, options: Options) -> (Guest, Code, Code) {
-        let mut ada = self.enter(Door::New(options), "Ada").expect("a room");
+        let mut ada = self.enter(Door::New { options, encrypted: false }, "Ada").expect("a room");
         let heard = ada.hears();
         let of = |kind: &str, field: &str| -> Code {
             let message = heard.iter().find(|message| message["type"] == kind).expect("told");
@@ -111,6 +111,11 @@ fn by(code: Code) -> Door {
 
 fn with_secret(code: Code, secret: Code) -> Door {
     Door::Existing(Keys { secret: Some(secret), ..keys(code) }, Plan::default())
+}
+
+/// A room of one's own.
+fn open_door() -> Door {
+    Door::New { options: Options::default(), encrypted: false }
 }
 
 fn seat_in(joined: &Value) -> Code {
@@ -174,7 +179,7 @@ fn s_room_01_after_too_many_tries_the_right_code_is_refused_like_a_wrong_one() {
     assert_eq!(house.enter_from(by(code), "Eve", guesser).err(), Some(Refused));
     assert_eq!(house.lobby.knock(code, guesser), Err(Refused), "nor by WHIP");
     assert!(house.enter_from(by(code), "Bob", other).is_ok());
-    assert!(house.enter_from(Door::New(Options::default()), "Eve", guesser).is_ok(), "no code is tried");
+    assert!(house.enter_from(open_door(), "Eve", guesser).is_ok(), "no code is tried");
 }
 
 #[test]
@@ -521,6 +526,28 @@ fn s_room_03_a_room_the_server_has_forgotten_lets_nobody_in_before_its_moderator
 }
 
 #[test]
+fn an_encrypted_meeting_is_so_for_pages_alone_and_when_it_is_made_again() {
+    let house = House::new(ROOMY);
+    let door = Door::New { options: Options::default(), encrypted: true };
+    let mut ada = house.enter(door, "Ada").expect("a room");
+    let joined = ada.last("joined");
+    assert_eq!((&joined["encrypted"], ada.seat.encrypted()), (&true.into(), true));
+    let code: Code = joined["code"].as_str().expect("text").parse().expect("a code");
+    let source = [192, 0, 2, 9].into();
+    assert_eq!(house.lobby.knock(code, source), Err(Refused), "no place for who has no keys");
+    let at_once = Door::Existing(Keys::at_once(code), Plan::default());
+    assert_eq!(house.enter(at_once, "WHIP guest").err(), Some(Refused));
+    // Whatever a page takes it for.
+    let mut bob = house.come(code, "Bob").expect("a place");
+    assert_eq!(bob.last("joined")["encrypted"], true);
+
+    let after = House::new(ROOMY);
+    let plan = Plan { encrypted: true, ..Plan::default() };
+    let bob = after.enter(Door::Resumed(keys(code), plan), "Bob").expect("waits");
+    assert!(bob.seat.encrypted(), "from the first on");
+}
+
+#[test]
 fn a_left_seat_frees_its_place_and_tells_the_engine() {
     let mut house = House::new(SMALL);
     let (mut first, code, _) = house.made(Options::default());
@@ -545,7 +572,7 @@ fn rooms_spread_over_engines_and_the_oldest_empty_one_gives_way() {
     let (b, _, _) = house.made(Options::default());
     let engines: HashSet<usize> = house.lobby.state().rooms.values().map(|room| room.engine).collect();
     assert_eq!(engines.len(), 2);
-    assert_eq!(house.enter(Door::New(Options::default()), "Eve").err(), Some(Refused));
+    assert_eq!(house.enter(open_door(), "Eve").err(), Some(Refused));
     drop(a);
     let (_c, _, _) = house.made(Options::default());
     assert_eq!(house.come(gone, "Ada").err(), Some(Refused));
@@ -592,8 +619,8 @@ fn the_house_has_a_limit_that_those_who_wait_count_for() {
     let (ada, code, _) = house.made(options(true, false));
     let bob = house.come(code, "Bob").expect("waits");
     assert!(!house.lobby.has_place());
-    assert_eq!(house.enter(Door::New(Options::default()), "Eve").err(), Some(Refused));
+    assert_eq!(house.enter(open_door(), "Eve").err(), Some(Refused));
     drop(bob);
-    assert!(house.enter(Door::New(Options::default()), "Eve").is_ok());
+    assert!(house.enter(open_door(), "Eve").is_ok());
     drop(ada);
 }
