@@ -107,6 +107,12 @@ scene('limits are changed while three are in a call', async open => {
   await ada.keyboard.press('Enter');
   await until('the pictures are small', async () => (await heights(bob)).every(height => height === 180));
   for (const page of pages) await says(page, /A moderator: pictures of at most 180 lines\./);
+  // However small the tiles are beside the panel.
+  await bob.evaluate(() => {
+    for (const video of document.querySelectorAll('.tile:not(.own) video')) {
+      conference.wish(video.srcObject.getVideoTracks()[0], null);
+    }
+  });
   await openTab(bob, '#tab-connection');
   await bob.locator('#video-list').getByText('No larger picture is allowed. A moderator decided that.').first().waitFor();
   assert.match(await bob.locator('#limited-here').textContent(), /A moderator/);
