@@ -3,14 +3,21 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { QUIET, onVisitors, openTab, press } from './scenes.mjs';
-import { launchBrowser, until, watch } from './visitors.mjs';
+import { QUIET, assertAccessible, onPages, onVisitors, openTab, press } from './scenes.mjs';
+import { launchBrowser, startServer, until, watch } from './visitors.mjs';
 
 const SMALL = '?video=360'; // so that several of them fit on one machine
 
 let browser;
-before(async () => { browser = await launchBrowser(); });
-after(async () => { await browser?.close(); });
+let server; // of the test that looks at the page alone
+before(async () => {
+  browser = await launchBrowser();
+  server = await startServer();
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
 
 // A test with people in an encrypted meeting; `meet(names, query)` resolves to them and the link.
 function encrypted(name, body) {
@@ -249,3 +256,24 @@ encrypted('nothing is sent in clear: not by a browser that cannot, nor to a serv
   await bob.page.locator('#problem').getByText('the server says that it is not encrypted').waitFor();
   assert.equal(await bob.page.evaluate(() => conference.peer), null);
 });
+
+for (const locale of ['en', 'fr']) {
+  onPages(() => ({ browser, server }), `axe-core finds nothing in an encrypted meeting, in ${locale}`, async open => {
+    const ada = await open(server.url + SMALL, { bypassCSP: true, locale });
+    await ada.locator('#want-encryption').check();
+    await ada.locator('#create').click();
+    await ada.locator('#room').waitFor();
+    const link = await ada.locator('#link').getAttribute('href');
+    const bob = await open(withQuery(withoutKey(link), QUIET), { bypassCSP: true, locale });
+    await bob.locator('#join').click();
+    await bob.locator('.tile .shut:visible').waitFor();
+    await bob.locator('#panel-button').click();
+    await bob.locator('#tab-meeting').click();
+    await bob.locator('#no-key').waitFor();
+    await assertAccessible(bob, 'without the key');
+    await ada.locator('#encryption-without:not(:empty)').waitFor();
+    await ada.locator('#tab-meeting').click();
+    await ada.locator('#phrase:not(:empty)').waitFor();
+    await assertAccessible(ada, 'with the key');
+  });
+}
