@@ -88,7 +88,10 @@ const says = (page, words) => until(`it says ${words}`, async () => {
   const strip = page.locator('#limited');
   return await strip.isVisible() && words.test(await strip.textContent());
 });
-const saysNothing = page => page.locator('#limited').waitFor({ state: 'hidden' });
+// Of what people decided: a busy machine may carry too little at any time.
+const DECIDED = /moderator|administrator|choice/;
+const decided = async page => DECIDED.test(await page.locator('#limited').textContent());
+const saysNothing = page => until('nothing is said', async () => !await decided(page));
 
 const put = async (path, limits, token = TOKEN) => {
   const headers = { authorization: `Bearer ${token}` };
@@ -174,7 +177,7 @@ scene('limits are for who may set them, and possible ones', async open => {
   await bob.locator('#notices').getByText('That is for moderators.').waitFor();
   await deny(ada, { maxHeight: 1 });
   await ada.locator('#notices').getByText('One of these limits is not possible.').waitFor();
-  assert.equal(await ada.locator('#limited').isVisible() || await bob.locator('#limited').isVisible(), false);
+  assert.deepEqual([await decided(ada), await decided(bob)], [false, false]);
 });
 
 scene('somebody chooses less, and the page keeps to it', async open => {
