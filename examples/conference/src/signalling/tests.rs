@@ -130,6 +130,15 @@ async fn s_room_01_refusals_are_equally_slow_and_hold_nobody_up() {
 }
 
 #[tokio::test]
+async fn what_is_no_secret_and_no_seat_counts_as_none() {
+    let server = Server::start().await;
+    let code = server.lobby.create(Options::default()).expect("a room").code().to_string();
+    let join = json!({ "type": "join", "code": code, "name": "Bob", "secret": "none", "seat": "none" });
+    let mut socket = server.greeted(join).await;
+    assert_eq!(hear(&mut socket, "participants").await["list"][0]["moderator"], false);
+}
+
+#[tokio::test]
 async fn s_room_01_a_proxy_s_clients_are_told_apart_and_cannot_choose_who_they_are() {
     let server = Server::behind(true).await;
     let secret = server.lobby.create(Options::default()).expect("a room");
