@@ -46,6 +46,8 @@ pub enum Command {
         room: u64,
         /// The participant's number.
         label: Label,
+        /// What it is called.
+        name: String,
         /// What it is there for.
         part: Part,
         /// Where a page's offers and answers go; closed when the participant is gone.
@@ -57,7 +59,7 @@ pub enum Command {
     Answer { label: Label, sdp: String },
     /// What a page wants of tracks that it receives.
     Wishes { label: Label, list: Vec<TrackWish> },
-    /// What a page's participant is called by now.
+    /// What a page's participant is called from now on.
     Name { label: Label, name: String },
     /// A question of a WHIP or WHEP session.
     Call { label: Label, call: Call },
@@ -367,7 +369,7 @@ impl Thread {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Join { room, label, part, outbox } => self.join(room, label, part, outbox),
+            Command::Join { room, label, name, part, outbox } => self.join(room, label, name, part, outbox),
             Command::Call { label, call } => self.call(label, call),
             Command::Leave { label } => {
                 if let Some(id) = self.ids.get(&label).copied() {
@@ -419,7 +421,7 @@ impl Thread {
         }
     }
 
-    fn join(&mut self, room: u64, label: Label, part: Part, outbox: Outbox) {
+    fn join(&mut self, room: u64, label: Label, name: String, part: Part, outbox: Outbox) {
         let id = match self.rooms.get(&room) {
             Some(id) => Some(*id),
             None => self.engine.create_room(Self::room_config()).ok(),
@@ -441,7 +443,7 @@ impl Thread {
             Some(participant) => {
                 self.ids.insert(label, participant);
                 tracing::info!(room, label, part = part.name(), "joined");
-                let (name, channels) = Default::default();
+                let channels = Vec::new();
                 let member = Member { room, label, name, outbox, channels, joined: Clock::now() };
                 self.members.insert(participant, member);
             }

@@ -122,9 +122,8 @@ impl Page {
                     Post::Text(text) => self.send(Message::Text(text)).await?,
                     Post::Admitted => {
                         admitted = true;
-                        let outbox = outbox.clone();
-                        seat.engine().send(Command::Join { room, label, part: Part::Page, outbox }).await;
-                        seat.engine().send(Command::Name { label, name: seat.name() }).await;
+                        let (name, outbox) = (seat.name(), outbox.clone());
+                        seat.engine().send(Command::Join { room, label, name, part: Part::Page, outbox }).await;
                     }
                 },
                 () = inbox.closed.notified() => return self.flush(&mut inbox).await,

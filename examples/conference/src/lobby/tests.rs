@@ -147,7 +147,8 @@ fn s_room_01_wrong_full_locked_expired_and_revoked_look_alike() {
     let house = House::new(SMALL);
     let (secret, invited) = (random(), random());
     let code = secret.code();
-    let ticket = Ticket { code: String::new(), secret: invited.to_string(), seconds: 1, uses: None, direct: true };
+    let ticket =
+        Ticket { code: String::new(), secret: invited.to_string(), seconds: 1, uses: None, direct: true };
     let plan = Plan { lobby: false, invitations: vec![ticket], ..Plan::default() };
     let moderator = Keys { secret: Some(secret), ..keys(code) };
     let mut ada = house.enter(Door::Existing(moderator, plan), "Ada").expect("made again");
@@ -164,7 +165,11 @@ fn s_room_01_wrong_full_locked_expired_and_revoked_look_alike() {
     ada.act(Act::Options(options(false, false)));
     let _bob = house.come(code, "Bob").expect("a place");
     assert_eq!(house.come(code, "Eve").err(), Some(Refused), "full");
-    assert_eq!(house.enter(with_secret(code, random()), "Eve").err(), Some(Refused), "full, with a wrong secret");
+    assert_eq!(
+        house.enter(with_secret(code, random()), "Eve").err(),
+        Some(Refused),
+        "full, with a wrong secret"
+    );
     assert_eq!(house.lobby.refusals(), 6);
 }
 

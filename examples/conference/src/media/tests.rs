@@ -17,7 +17,13 @@ fn thread() -> (Thread, ParticipantId, Inbox) {
     let config = EngineConfig { candidates, ..EngineConfig::default() };
     let mut thread = Thread::new(config, Sockets { udp, tcp: None }, None).expect("thread");
     let (outbox, inbox) = Outbox::new();
-    thread.command(Command::Join { room: ROOM, label: LABEL, part: Part::Publisher, outbox });
+    thread.command(Command::Join {
+        room: ROOM,
+        label: LABEL,
+        name: String::new(),
+        part: Part::Publisher,
+        outbox,
+    });
     let lines = OFFER.lines().filter(|line| !line.starts_with("a=candidate:"));
     let sdp = lines.map(|line| format!("{line}\r\n")).collect();
     let (answer, mut answered) = oneshot::channel();
@@ -132,9 +138,9 @@ fn descriptions_stay_out_of_logs() {
 async fn who_watches_is_told_of_its_connection_and_a_moderator_of_the_others() {
     let (mut thread, _, mut publisher) = thread();
     let (outbox, mut page) = Outbox::new();
-    thread.command(Command::Join { room: ROOM, label: 2, part: Part::Page, outbox });
+    thread.command(Command::Join { room: ROOM, label: 2, name: String::new(), part: Part::Page, outbox });
     let (outbox, mut elsewhere) = Outbox::new();
-    thread.command(Command::Join { room: ROOM + 1, label: 3, part: Part::Page, outbox });
+    thread.command(Command::Join { room: ROOM + 1, label: 3, name: String::new(), part: Part::Page, outbox });
     let mut told = |thread: &mut Thread, moderator| -> serde_json::Value {
         thread.command(Command::Watch { label: 2, moderator });
         let Ok(Post::Text(text)) = page.queue.try_recv() else { panic!("nothing") };

@@ -167,7 +167,7 @@ async fn s_room_04_a_waiting_page_s_media_never_reaches_the_engine() {
     let mut server = Server::start().await;
     let mut ada = server.greeted(json!({ "type": "create", "name": "Ada", "lobby": true })).await;
     let code = hear(&mut ada, "joined").await["code"].clone();
-    assert_eq!(server.told(), ["Join", "Name"]);
+    assert_eq!(server.told(), ["Join"]);
     let join = json!({ "type": "join", "code": code, "name": "Eve" });
     let mut eve = server.greeted(join.clone()).await;
     hear(&mut eve, "waits").await;
@@ -185,7 +185,7 @@ async fn s_room_04_a_waiting_page_s_media_never_reaches_the_engine() {
     hear(&mut eve, "waits").await;
     say(&mut ada, json!({ "type": "act", "act": "admit", "id": waiting[0]["id"] })).await;
     hear(&mut eve, "joined").await;
-    assert_eq!(server.told(), ["Join", "Name"], "before the page knows");
+    assert_eq!(server.told(), ["Join"], "before the page knows");
     say(&mut eve, json!({ "type": "act", "act": "end" })).await;
     assert_eq!(
         hear(&mut eve, "denied").await,
