@@ -22,6 +22,7 @@ export class Devices {
   stream = new MediaStream(); // for one's own tile
   #constraints;
   #changed;
+  #closings = 0; // how often all was closed
 
   // `lines` are wished of the camera. `changed` is called with `audio`, `video` or `screen` when another track is
   // sent, or none, and without anything when one was enabled or disabled.
@@ -57,6 +58,7 @@ export class Devices {
   }
 
   closeAll() {
+    this.#closings += 1;
     for (const kind of ['audio', 'video']) this.#close(kind);
     this.#closeScreen();
   }
@@ -88,12 +90,13 @@ export class Devices {
       this.#closeScreen();
     } else {
       try {
-        this.screen = await navigator.mediaDevices.getDisplayMedia({ video: true, audio: true });
+        this.screen = await this.#given(navigator.mediaDevices.getDisplayMedia({ video: true, audio: true }));
       } catch (error) {
         // Who closes the browser's question has no problem.
         if (error.name !== 'NotAllowedError') complain({ key: 'screenFailed', values: { reason: error.name } });
         return;
       }
+      if (!this.screen) return;
       const [picture] = this.screen.getVideoTracks();
       picture.contentHint = 'detail'; // sharp letters rather than smooth motion
       // The browser's own way to stop.
@@ -124,9 +127,9 @@ export class Devices {
   async #open(...kinds) {
     if (kinds.length === 0) return;
     if (!navigator.mediaDevices) throw new DOMException('', 'SecurityError');
-    const stream = await navigator.mediaDevices.getUserMedia(
-      Object.fromEntries(kinds.map(kind => [kind, this.#constraints[kind]])));
-    for (const track of stream.getTracks()) {
+    const stream = await this.#given(navigator.mediaDevices.getUserMedia(
+      Object.fromEntries(kinds.map(kind => [kind, this.#constraints[kind]]))));
+    for (const track of stream?.getTracks() ?? []) {
       this.#close(track.kind);
       this.tracks[track.kind] = track;
       this.stream.addTrack(track);
@@ -135,6 +138,15 @@ export class Devices {
         this.show();
       };
     }
+  }
+
+  // What the browser gives; null, and closed again, if all was closed while it asked the user.
+  async #given(asked) {
+    const closings = this.#closings;
+    const stream = await asked;
+    if (closings === this.#closings) return stream;
+    for (const track of stream.getTracks()) track.stop();
+    return null;
   }
 
   #close(kind) {
