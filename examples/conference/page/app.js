@@ -10,6 +10,7 @@ import { startHelp } from './dialogs.js';
 import { busy, openDoor, startDoor } from './door.js';
 import { $ } from './dom.js';
 import { startLanguage } from './i18n.js';
+import { planNow } from './meeting.js';
 import { meetingOf, seatIn } from './memory.js';
 import { complain, status } from './notices.js';
 import { startPanel, togglePanel } from './panel.js';
@@ -70,7 +71,7 @@ async function enter(code, name, options) {
   await devices.openAll(wanted);
   const keys = code => {
     const { secret, plan } = meetingOf(code) ?? {};
-    return { secret, plan, seat: seatIn(code) };
+    return { secret, plan: plan && planNow(plan), seat: seatIn(code) };
   };
   call = new Call({ code, name, options, camera, channels, keys }, {
     phase: showPhase,
