@@ -244,11 +244,85 @@ onPages('what happens is read out', async open => {
 
 onPages('who wants little motion gets none', async open => {
   const page = await open(server.url, { reducedMotion: 'reduce' });
-  const moving = await page.evaluate(() => {
+  const moves = () => page.evaluate(() => {
     const notice = document.getElementById('notices').appendChild(document.createElement('p'));
     const { animationName } = getComputedStyle(notice);
     notice.remove();
-    return animationName;
+    return animationName !== 'none';
   });
-  assert.equal(moving, 'none');
+  assert.equal(await moves(), false);
+  await page.emulateMedia({ reducedMotion: 'no-preference' });
+  assert.equal(await moves(), true, 'others get it');
+});
+
+onPages('a code is taken as people write it, and a moderator\'s link with its secret', async open => {
+  const ada = await open(server.url + QUIET);
+  await ada.locator('#create').click();
+  await ada.locator('#room').waitFor();
+  const link = await ada.locator('#link').getAttribute('href');
+  const secret = await ada.evaluate(() => JSON.parse(localStorage.meetings)[0].secret);
+  // Whoever makes such a link does not take the meeting from its moderator.
+  await ada.goto(`${link}${QUIET}#moderator=0000-0000-0000-0000`);
+  assert.equal(await ada.evaluate(() => JSON.parse(localStorage.meetings)[0].secret), secret);
+  assert.equal(await ada.evaluate(() => location.hash), '');
+
+  const bob = await open(server.url + QUIET);
+  await bob.locator('#code').fill(`${link}#moderator=0000-0000-0000-0000`);
+  await bob.locator('#moderates:visible').waitFor();
+  await bob.locator('#join').click();
+  await bob.locator('#room').waitFor();
+  await bob.locator('#panel-button').click();
+  await bob.locator('#tab-meeting').click();
+  await bob.locator('#link').waitFor();
+  assert.equal(await bob.locator('#end').isVisible(), false, 'a wrong secret is none');
+  await bob.locator('#leave').click();
+  assert.equal(await bob.locator('#moderates').isVisible(), false, 'and is forgotten');
+  await bob.locator('#code').fill(`${link}#moderator=${secret}`);
+  await bob.locator('#join').click();
+  await bob.locator('#panel-button').click();
+  await bob.locator('#tab-meeting').click();
+  await bob.locator('#end').waitFor();
+  await bob.locator('#leave').click();
+  await bob.locator('#code').fill(link.split('/r/')[1].toUpperCase().replace(/-/g, ' ').replace(/0/g, 'O').replace(/1/g, 'I'));
+  await bob.locator('#moderates:visible').waitFor();
+  await bob.locator('#join').click();
+  await bob.locator('#room').waitFor();
+});
+
+onPages('where the browser keeps nothing, the page does as long as it is open', async open => {
+  const ada = await open(server.url);
+  await ada.addInitScript(() => { Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); }; });
+  await ada.goto(server.url + QUIET);
+  await ada.locator('#create').click();
+  await ada.locator('#room').waitFor();
+  await ada.locator('#leave').click();
+  await ada.locator('#moderates:visible').waitFor();
+  await ada.locator('#join').click();
+  await ada.locator('#panel-button').click();
+  await ada.locator('#tab-meeting').click();
+  await ada.locator('#end').waitFor();
+});
+
+onPages('a camera that comes after one has left is closed again', async open => {
+  const ada = await open(server.url);
+  await ada.addInitScript(() => {
+    const ask = MediaDevices.prototype.getUserMedia;
+    window.late = [];
+    MediaDevices.prototype.getUserMedia = async function (constraints) {
+      const stream = await ask.call(this, constraints);
+      window.late.push(stream);
+      await new Promise(resolve => { window.allow = resolve; });
+      return stream;
+    };
+  });
+  await ada.goto(server.url + QUIET);
+  await ada.locator('#create').click();
+  await ada.locator('#room').waitFor();
+  await ada.locator('#camera').click();
+  await until('the camera is there', () => ada.evaluate(() => window.late.length === 1 && 'allow' in window));
+  await ada.locator('#leave').click();
+  await ada.locator('#door').waitFor();
+  assert.equal(await ada.evaluate(() => window.late[0].getTracks()[0].readyState), 'live');
+  await ada.evaluate(() => window.allow());
+  await until('it is closed', () => ada.evaluate(() => window.late[0].getTracks()[0].readyState === 'ended'));
 });

@@ -145,6 +145,15 @@ together('three write the notes at the same time and have the same', async ({ me
   const same = async () => new Set(await Promise.all(all.map(textOf))).size === 1;
   await until('all have the same', same);
   assert.equal((await textOf(ada)).length, expected.length + 30 - 12);
+  // While Bob composes a word they do not have the same.
+  const composition = type => notes(bob).evaluate((field, type) => field.dispatchEvent(new Event(type)), type);
+  await composition('compositionstart');
+  await at(ada, 0);
+  await ada.page.keyboard.type('x');
+  await until('Eve has it', async () => (await textOf(eve)).startsWith('x'));
+  assert.equal(await same(), false);
+  await composition('compositionend');
+  await until('all have the same', same);
 
   // One's own is undone, not what others did.
   await at(bob, 0);
@@ -199,7 +208,7 @@ together('chat and notes are saved as files, and who leaves is warned', async ({
   await openTab(ada, 'Notes');
   await notes(ada).fill('# Minutes\n\n* é');
   await press(ada, 'Leave');
-  await ada.page.getByRole('dialog').getByText('Its chat and notes vanish with it').waitFor();
+  await ada.page.getByRole('dialog').getByText('You have not saved its notes, which vanish with the meeting.').waitFor();
   await press(ada, 'Cancel');
   const kept = await saved('Save the notes');
   assert.match(kept.name, /^notes-\d{4}-\d\d-\d\d\.md$/);
@@ -328,6 +337,55 @@ together('a page without data channels meets all the same', async ({ arrive, mee
   await reads(ada, ['Ada (you): hello']);
 });
 
+together('what was said too often goes back into the field', async ({ meet }) => {
+  const [ada] = await meet(['Ada']);
+  await openTab(ada, 'Chat');
+  await ada.page.getByLabel('Your message').evaluate(field => {
+    for (let number = 0; number < 12; number += 1) {
+      field.value = `number ${number}`;
+      field.form.requestSubmit();
+    }
+  });
+  await until('the field has what was refused', async () => /^number \d+/.test(await ada.page.getByLabel('Your message').inputValue()));
+  const said = await chatOf(ada);
+  const kept = (await ada.page.getByLabel('Your message').inputValue()).split('\n');
+  assert.deepEqual(kept.filter(text => said.includes(`Ada (you): ${text}`)), [], 'only what was not said');
+  await until('she may again', async () => {
+    await ada.page.getByLabel('Your message').press('Enter');
+    return await ada.page.getByLabel('Your message').inputValue() === '';
+  });
+});
+
+together('a channel that is closed is opened again, and the server asked again that had no time', async ({ arrive, meet }) => {
+  const [ada, link] = await meet(['Ada']);
+  const bob = await arrive('Bob', link, channelsInReach);
+  await bob.join();
+  await connected(bob);
+  for (const visitor of [ada, bob]) await openTab(visitor, 'Notes');
+  await notes(ada).fill('one');
+  await has(bob, 'one');
+  await bob.page.evaluate(() => window.made.text.close());
+  await notes(bob).press('End');
+  await bob.page.keyboard.type(' two');
+  await has(ada, 'one two');
+
+  const asked = await bob.page.evaluate(async () => {
+    const { text } = window.made;
+    const kinds = [];
+    text.send = function (message) {
+      kinds.push(message[0]);
+      return RTCDataChannel.prototype.send.call(this, message);
+    };
+    const often = new Uint8Array([3, ...new TextEncoder().encode('often')]).buffer;
+    text.dispatchEvent(new MessageEvent('message', { data: often }));
+    await new Promise(resolve => { setTimeout(resolve, 3_000); });
+    return kinds;
+  });
+  assert.equal(asked[0], 0);
+  await notes(ada).fill('three');
+  await has(bob, 'three');
+});
+
 together('chat and notes on a phone', async ({ meet }) => {
   const [ada, bob] = await meet(['Ada', 'Bob']);
   await bob.page.setViewportSize(PHONE);
@@ -342,5 +400,8 @@ together('chat and notes on a phone', async ({ meet }) => {
   await notes(ada).focus();
   await bob.page.getByText('Ada is writing in line').waitFor();
   await bob.picture('notes-phone');
-  assert.equal(await bob.page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false);
+  const wide = () => bob.page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+  assert.equal(await wide(), false);
+  await bob.page.evaluate(() => { document.querySelector('header').style.minWidth = '500px'; });
+  assert.equal(await wide(), true, 'what is too wide is seen to be');
 });

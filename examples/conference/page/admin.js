@@ -1,8 +1,8 @@
 // The page of who looks after the server. The token is kept in this page's memory alone, and sent in a header of each
 // request for the server's state.
 
-import { Chart, cell, make } from './chart.js';
-import { $ } from './dom.js';
+import { Chart } from './chart.js';
+import { $, cell, make } from './dom.js';
 import { onLanguage, startLanguage, t } from './i18n.js';
 import { limitTexts, limitsIn, putLimits, strictest } from './limitfields.js';
 import { complain, status } from './notices.js';

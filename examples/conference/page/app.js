@@ -12,8 +12,9 @@ import { busy, openDoor, startDoor } from './door.js';
 import { $ } from './dom.js';
 import { Encryption } from './encryption.js';
 import { startLanguage } from './i18n.js';
-import { Limits } from './limits.js';
 import { newSecret } from './keys.js';
+import { Limits } from './limits.js';
+import { planNow } from './meeting.js';
 import { meetingOf, seatIn } from './memory.js';
 import { complain, status } from './notices.js';
 import { startPanel, togglePanel } from './panel.js';
@@ -86,7 +87,7 @@ async function enter(code, name, options) {
   const keys = code => {
     const { secret, plan } = meetingOf(code) ?? {};
     const encrypted = encryption.on || secretOf(code) !== null;
-    return { secret, plan: { ...plan, encrypted }, seat: seatIn(code) };
+    return { secret, plan: { ...(plan && planNow(plan)), encrypted }, seat: seatIn(code) };
   };
   const cover = peer => encryption.cover(peer);
   // Of a new meeting that is to be encrypted. It is kept once the meeting's code is known.

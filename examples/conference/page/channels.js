@@ -50,6 +50,8 @@ export class Channels {
 
   // Sends a state vector or an update, in parts if it is long.
   sendText(kind, bytes) {
+    // Opened again, it begins with what is missing.
+    if (!this.isOpen('text')) return;
     let at = 0;
     for (; bytes.length - at > PART; at += PART) this.#send(MORE, bytes.subarray(at, at + PART));
     this.#send(kind, bytes.subarray(at));
@@ -81,10 +83,10 @@ export class Channels {
     };
     // The server closes a channel that is not read fast enough.
     channel.onclose = () => {
-      if (this.#open.get(name) !== channel) return;
-      this.#closed(name);
+      if (peer !== this.#peer) return;
+      if (this.#open.get(name) === channel) this.#closed(name);
       setTimeout(() => {
-        if (peer === this.#peer && peer.connectionState === 'connected') this.#make(peer, name);
+        if (peer === this.#peer && peer.connectionState !== 'closed') this.#make(peer, name);
       }, AGAIN);
     };
   }

@@ -1,6 +1,7 @@
 // A chart of the last minute: lines for who sees them, words that are said again every few seconds at most, and a
 // table for who asks for it.
 
+import { cell, make } from './dom.js';
 import { numberText, onLanguage, t } from './i18n.js';
 
 const STEPS = 60; // s
@@ -118,18 +119,4 @@ export class Chart {
       });
     this.#parts.table.replaceChildren(head, ...rows);
   }
-}
-
-export function make(name, className = '') {
-  const element = document.createElement(name);
-  if (className) element.className = className;
-  return element;
-}
-
-// A cell of a table; `scope` of one that names a row or a column.
-export function cell(name, text, scope) {
-  const element = make(name);
-  element.textContent = text;
-  if (scope) element.scope = scope;
-  return element;
 }

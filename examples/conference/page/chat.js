@@ -18,10 +18,14 @@ export class Chat {
   #old = true; // what comes was said before one came
   #unread = 0;
   #saved = true;
+  #unanswered = []; // texts that the server has not answered, which it does in order
 
   constructor(channels) {
     this.#channels = channels;
-    channels.on.chat = { message: data => this.#receive(JSON.parse(data)) };
+    channels.on.chat = {
+      message: data => this.#receive(JSON.parse(data)),
+      closed: () => { this.#unanswered = []; },
+    };
     $('chat-form').addEventListener('submit', event => {
       event.preventDefault();
       this.#say();
@@ -76,25 +80,34 @@ export class Chat {
     if (new TextEncoder().encode(text).length > CHAT_MESSAGE) return this.#problem('chatLong');
     if (!this.#channels.isOpen('chat')) return this.#problem('chatClosed');
     this.#channels.say(text);
+    this.#unanswered.push(text);
     $('chat-text').value = '';
     this.#problem(null);
   }
 
   #receive(message) {
     if (message.type === 'now') this.#old = false;
-    if (message.type === 'refused') this.#problem(message.why === 'long' ? 'chatLong' : 'chatOften');
+    if (message.type === 'refused') this.#refused(message.why);
     // After a lost connection all comes again.
     const key = message.id ?? message.time;
     if (message.type !== 'said' || this.#messages.has(key)) return;
     this.#messages.set(key, message);
     this.#saved = false;
     this.#append(message);
+    if (!this.#old && this.#own.has(message.from)) this.#unanswered.shift();
     if (this.#isRead || this.#old || this.#own.has(message.from)) return;
     this.#unread += 1;
     this.#show();
     const characters = [...message.text.replace(/\s+/g, ' ')];
     const text = characters.slice(0, PREVIEW).join('') + (characters.length > PREVIEW ? '…' : '');
     notify('chatSaid', { name: message.name, text });
+  }
+
+  // What was not said goes back to where it was written, before what has been written since.
+  #refused(why) {
+    const field = $('chat-text');
+    field.value = [this.#unanswered.shift(), field.value].filter(Boolean).join('\n');
+    this.#problem(why === 'long' ? 'chatLong' : 'chatOften');
   }
 
   #append({ from, name, time, text }) {

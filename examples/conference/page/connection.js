@@ -3,10 +3,9 @@
 // see a line of each other participant. The server is asked only while somebody looks.
 
 import { trackNames } from './call.js';
-import { Chart, make } from './chart.js';
-import { $ } from './dom.js';
+import { Chart } from './chart.js';
+import { $, keep, make } from './dom.js';
 import { onLanguage, t } from './i18n.js';
-import { keep } from './people.js';
 import { rateText, shareText, timeText } from './units.js';
 
 // The engine's reasons, `message.rs` names them.

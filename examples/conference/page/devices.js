@@ -23,6 +23,7 @@ export class Devices {
   #constraints;
   #changed;
   #barred = null; // the key of the words that say why no picture may be sent
+  #closings = 0; // how often all was closed
 
   // `lines` are wished of the camera. `changed` is called with `audio`, `video` or `screen` when another track is
   // sent, or none, and without anything when one was enabled or disabled.
@@ -59,6 +60,7 @@ export class Devices {
   }
 
   closeAll() {
+    this.#closings += 1;
     for (const kind of ['audio', 'video']) this.#close(kind);
     this.#closeScreen();
   }
@@ -104,12 +106,13 @@ export class Devices {
       return notify(this.#barred);
     } else {
       try {
-        this.screen = await navigator.mediaDevices.getDisplayMedia({ video: true, audio: true });
+        this.screen = await this.#given(navigator.mediaDevices.getDisplayMedia({ video: true, audio: true }));
       } catch (error) {
         // Who closes the browser's question has no problem.
         if (error.name !== 'NotAllowedError') complain({ key: 'screenFailed', values: { reason: error.name } });
         return;
       }
+      if (!this.screen) return;
       const [picture] = this.screen.getVideoTracks();
       picture.contentHint = 'detail'; // sharp letters rather than smooth motion
       // The browser's own way to stop.
@@ -140,9 +143,9 @@ export class Devices {
   async #open(...kinds) {
     if (kinds.length === 0) return;
     if (!navigator.mediaDevices) throw new DOMException('', 'SecurityError');
-    const stream = await navigator.mediaDevices.getUserMedia(
-      Object.fromEntries(kinds.map(kind => [kind, this.#constraints[kind]])));
-    for (const track of stream.getTracks()) {
+    const stream = await this.#given(navigator.mediaDevices.getUserMedia(
+      Object.fromEntries(kinds.map(kind => [kind, this.#constraints[kind]]))));
+    for (const track of stream?.getTracks() ?? []) {
       this.#close(track.kind);
       this.tracks[track.kind] = track;
       this.stream.addTrack(track);
@@ -153,6 +156,15 @@ export class Devices {
     }
     // It was barred while the browser asked.
     if (this.#barred) this.#close('video');
+  }
+
+  // What the browser gives; null, and closed again, if all was closed while it asked the user.
+  async #given(asked) {
+    const closings = this.#closings;
+    const stream = await asked;
+    if (closings === this.#closings) return stream;
+    for (const track of stream.getTracks()) track.stop();
+    return null;
   }
 
   #close(kind) {

@@ -2,26 +2,34 @@
 
 import { $ } from './dom.js';
 import { Encryption } from './encryption.js';
-import { keepMeeting, meetingOf, recall, remember } from './memory.js';
+import { keepSecret, meetingOf, recall, remember } from './memory.js';
 import { fragmentOf, learnSecret } from './secret.js';
 
 const CODE = /[0-9a-z]{4}(?:-?[0-9a-z]{4}){3}(?![0-9a-z])/i;
+const LINK = /\/r\/([^/?#]+)[^#]*(?:#(?:.*&)?moderator=([^&\s]+))?/;
 
-// The code in a link, or the text itself.
-function codeIn(text) {
-  return text.match(CODE)?.[0] ?? text.trim();
+// What the server writes where people type capitals, spaces, or letters for digits; what is no code stays as it is.
+function canonical(text) {
+  const digits = text.toLowerCase().replace(/[-\s]/g, '').replace(/o/g, '0').replace(/[il]/g, '1');
+  return /^[0-9a-z]{16}$/.test(digits) ? digits.match(/.{4}/g).join('-') : text.trim();
 }
 
-// `/r/{code}`, or `#{code}`. A moderator's link has the secret behind it, which is kept and taken out of sight.
+// The code in a link or among other words, and the secret that a moderator's link has behind it.
+function read(text) {
+  const [, linked, secret] = text.match(LINK) ?? [];
+  const code = canonical(linked ?? text);
+  return { code: CODE.test(code) ? canonical(code.match(CODE)[0]) : code, secret };
+}
+
+// `/r/{code}`, or `#{code}`. A moderator's secret is kept and taken out of sight.
 function codeFromAddress() {
-  const code = location.pathname.match(/^\/r\/(.+)$/)?.[1];
-  const secret = location.hash.match(/[#&]moderator=([^&]+)/)?.[1];
-  if (code) learnSecret(code, location.hash);
-  if (code && secret) {
-    keepMeeting(code, { secret });
+  const { code, secret } = read(location.pathname + location.hash);
+  learnSecret(code, location.hash);
+  if (secret) {
+    keepSecret(code, secret);
     history.replaceState(null, '', location.pathname + location.search + fragmentOf(code));
   }
-  return code ?? location.hash.slice(1);
+  return LINK.test(location.pathname) ? code : canonical(location.hash.slice(1));
 }
 
 // `enter` is given the code, null for a new room, the name and the options of a new room.
@@ -37,8 +45,9 @@ export function startDoor(enter) {
   };
   $('enter').addEventListener('submit', event => {
     event.preventDefault();
-    const code = codeIn($('code').value);
+    const { code, secret } = read($('code').value);
     learnSecret(code, $('code').value);
+    if (secret) keepSecret(code, secret);
     go(code === '' ? null : code);
   });
   $('create').addEventListener('click', () => go(null));
@@ -50,8 +59,10 @@ export function startDoor(enter) {
   $('name').focus();
 }
 
+const secretFor = ({ code, secret }) => meetingOf(code)?.secret ?? secret;
+
 function showRole() {
-  $('moderates').hidden = !meetingOf(codeIn($('code').value))?.secret;
+  $('moderates').hidden = !secretFor(read($('code').value));
 }
 
 export function openDoor() {

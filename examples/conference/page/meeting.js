@@ -61,11 +61,9 @@ export class Meeting {
     this.#showTickets();
   }
 
-  // What makes the meeting again after the server has forgotten it.
+  // What makes the meeting again after the server has forgotten it, to be kept; `planNow` is for the server.
   plan() {
-    const left = ({ until }) => Math.max(0, Math.round((until - Date.now()) / 1_000));
-    const invitations = this.#tickets.map(ticket => ({ ...ticket, seconds: left(ticket) }));
-    return { ...this.options, invitations };
+    return { ...this.options, invitations: this.#tickets };
   }
 
   #showTickets() {
@@ -88,6 +86,13 @@ export class Meeting {
     revoking.addEventListener('click', () => this.#act('revoke', { code }));
     return row;
   }
+}
+
+// A plan that was kept, with what is left of its invitations' time.
+export function planNow(plan) {
+  const left = ({ until }) => Math.round((until - Date.now()) / 1_000);
+  const invitations = plan.invitations.map(ticket => ({ ...ticket, seconds: left(ticket) }));
+  return { ...plan, invitations: invitations.filter(({ seconds }) => seconds > 0) };
 }
 
 async function copy(text, element) {

@@ -2,23 +2,28 @@
 
 const MEETINGS = 50; // whose moderator's secret is kept, the latest
 
-function read(store, key) {
+// Each is looked up at each use: where stores are forbidden, already that fails. What one does not take, because it is
+// forbidden or full, is kept in the page itself.
+const device = { store: () => localStorage, refused: new Map() };
+const tab = { store: () => sessionStorage, refused: new Map() };
+
+function read({ store, refused }, key) {
+  if (refused.has(key)) return refused.get(key);
   try {
     return JSON.parse(store().getItem(key));
   } catch {
-    return null; // storage is forbidden, or another's
+    return null; // forbidden, or another's
   }
 }
 
-function write(store, key, value) {
+function write({ store, refused }, key, value) {
   try {
     store().setItem(key, JSON.stringify(value));
-  } catch { /* storage is full or forbidden */ }
+    refused.delete(key);
+  } catch {
+    refused.set(key, value);
+  }
 }
-
-// The stores are looked up at each use: where they are forbidden, already that fails.
-const device = () => localStorage;
-const tab = () => sessionStorage;
 
 export const recall = key => read(device, key);
 export const remember = (key, value) => write(device, key, value);
@@ -34,6 +39,17 @@ export function keepMeeting(code, known) {
   write(tab, `meeting:${code}`, meeting);
   const others = (recall('meetings') ?? []).filter(other => other.code !== code);
   remember('meetings', [meeting, ...others].slice(0, MEETINGS));
+}
+
+// Keeps the secret of a link. Anybody may have made the link, so one that is kept already stays, until the server has
+// shown that it is not right.
+export function keepSecret(code, secret) {
+  if (!meetingOf(code)?.secret) keepMeeting(code, { secret });
+}
+
+// Forgets a secret that is not right.
+export function dropSecret(code) {
+  if (meetingOf(code)?.secret) keepMeeting(code, { secret: undefined });
 }
 
 // What brings this tab back to its place in a room.

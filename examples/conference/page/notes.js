@@ -4,7 +4,6 @@
 import { LAST, MORE, REFUSED, VECTOR, unstamp } from './channels.js';
 import { $, copyOf } from './dom.js';
 import { onLanguage, t } from './i18n.js';
-import { notify } from './notices.js';
 import { isShown, onPanel } from './panel.js';
 import { save } from './save.js';
 import * as Y from './vendor/yjs.js';
@@ -12,6 +11,7 @@ import * as Y from './vendor/yjs.js';
 const LONGEST = 100_000; // characters
 const PAUSE = 100; // ms between two words on where one's caret is
 const REMIND = 5_000; // ms after which the same is said again, to those who have come or missed it
+const AGAIN = 1_500; // ms before the server is asked again that has been asked too often
 const FORGET = 12_000; // ms after which a caret is gone that nobody reminds of
 
 export class Notes {
@@ -136,6 +136,10 @@ export class Notes {
         this.#channels.sendText(LAST, Y.encodeStateAsUpdate(this.#doc, rest));
         break;
       case REFUSED:
+        if (new TextDecoder().decode(rest) === 'often') {
+          setTimeout(() => { if (this.#channels.isOpen('text')) this.#ask(); }, AGAIN);
+          break;
+        }
         // The server's text is what all others have, so it is begun anew with that.
         $('notes-problem').textContent = t('notesRefused');
         this.#begin();

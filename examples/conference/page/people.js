@@ -1,7 +1,7 @@
 // The tab of people: who is in the room, who waits, and what a moderator may do about them. Rows are kept as long
 // as their people are there, so that the focus stays where it is.
 
-import { $, copyOf } from './dom.js';
+import { $, copyOf, keep } from './dom.js';
 import { confirmed } from './dialogs.js';
 import { onLanguage, t } from './i18n.js';
 
@@ -103,24 +103,5 @@ export class People {
     row.querySelector('.admit').addEventListener('click', () => this.#act('admit', { id }));
     row.querySelector('.decline').addEventListener('click', () => this.#act('decline', { id }));
     return row;
-  }
-}
-
-// Keeps one row for each entry, in their order.
-export function keep(list, rows, entries, make, fill) {
-  const present = new Set(entries.map(({ id }) => id));
-  for (const [id, row] of rows) {
-    if (present.has(id)) continue;
-    // The focus does not vanish with its row.
-    if (row.contains(document.activeElement)) list.closest('[role=tabpanel]').focus();
-    row.remove();
-    rows.delete(id);
-  }
-  for (const [at, entry] of entries.entries()) {
-    if (!rows.has(entry.id)) rows.set(entry.id, make(entry));
-    const row = rows.get(entry.id);
-    // Moved only if it has to be: moving takes the focus away.
-    if (list.children[at] !== row) list.insertBefore(row, list.children[at] ?? null);
-    fill(row, entry);
   }
 }

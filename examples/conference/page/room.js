@@ -6,7 +6,7 @@ import { confirmed } from './dialogs.js';
 import { $ } from './dom.js';
 import { onLanguage, t } from './i18n.js';
 import { Meeting } from './meeting.js';
-import { keepMeeting, keepSeat } from './memory.js';
+import { dropSecret, keepMeeting, keepSeat } from './memory.js';
 import { Notes } from './notes.js';
 import { notify } from './notices.js';
 import { closePanel, openPanel } from './panel.js';
@@ -15,6 +15,13 @@ import { fragmentOf } from './secret.js';
 import { Tiles } from './tiles.js';
 
 const DENIED = { moderators: 'deniedModerators', full: 'deniedFull', range: 'deniedRange', owner: 'deniedOwner' };
+
+// What is asked of who leaves, by what has not been saved.
+const LOST = [
+  { chat: true, notes: true, question: 'confirmLeaveBoth' },
+  { chat: true, notes: false, question: 'confirmLeaveChat' },
+  { chat: false, notes: true, question: 'confirmLeaveNotes' },
+];
 
 export class Room {
   tiles;
@@ -46,8 +53,8 @@ export class Room {
     this.#notes = new Notes(channels);
     $('stop-waiting').addEventListener('click', leave);
     $('leave').addEventListener('click', async () => {
-      const unsaved = this.#chat.unsaved || this.#notes.unsaved;
-      if (!unsaved || await confirmed('confirmLeave', 'leave')) leave();
+      const lost = LOST.find(({ chat, notes }) => chat === this.#chat.unsaved && notes === this.#notes.unsaved);
+      if (!lost || await confirmed(lost.question, 'leave')) leave();
     });
     $('hand').addEventListener('click', () => this.toggleHand());
     $('mute-now').addEventListener('click', () => {
@@ -95,6 +102,8 @@ export class Room {
         this.#people.participants(message.list);
         this.tiles.participants(message.list);
         this.#notes.participants(message.list);
+        // Who has the right one is a moderator.
+        if (this.#self && !this.#self.moderator) dropSecret(this.#code);
         this.#show();
         break;
       case 'meeting':

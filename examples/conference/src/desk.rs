@@ -19,6 +19,7 @@
 //! | 1 | a part of an update | more of it follows |
 //! | 2 | the last or only part | make this change |
 //! | 3 | `full` or `bad` | your change was not made; nothing of yours is heard before your next state vector |
+//! | 3 | `often` | you have asked too often ([`Pace`]) and are not answered: ask again later |
 //!
 //! A page begins with its state vector, and the server answers with what the page lacks and its own state vector,
 //! which the page answers likewise: so a server that has started again gets the text back from whoever was there.
@@ -44,6 +45,7 @@ use crate::message::stream_id;
 use bytes::Bytes;
 use chat::Chat;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use text::Text;
@@ -123,7 +125,7 @@ pub enum To {
 pub struct Desks {
     rooms: HashMap<u64, Desk>,
     /// Changes of texts that were not made, since the start.
-    refusals: u64,
+    refusals: HashMap<text::Refusal, u64>,
 }
 
 #[derive(Default)]
@@ -165,6 +167,33 @@ impl Pace {
 }
 
 impl Desks {
+    /// As [`Desks::take`], and goes on if that fails. Yjs is large and its input hostile: should something get past
+    /// [`update::check`] that it fails on, the room's text alone is lost, and pages give it back.
+    pub fn take_surely(&mut self, now: Instant, wall: SystemTime, word: Word, say: &mut dyn FnMut(Say)) {
+        let change = match word {
+            Word::Heard { room, label, channel: Channel::Text, .. } => Some((room, label)),
+            _ => None,
+        };
+        let taken = catch_unwind(AssertUnwindSafe(|| self.take(now, wall, word, say)));
+        if let (Err(_), Some((room, label))) = (taken, change) {
+            let refusal = text::Refusal::Broken;
+            if let Some(desk) = self.rooms.get_mut(&room) {
+                desk.text = Text::default();
+                desk.refuse(room, label, refusal, say);
+            }
+            self.note(room, label, refusal);
+        }
+    }
+
+    /// Logs the first, second, fourth and so on of each kind.
+    fn note(&mut self, room: u64, label: Label, refusal: text::Refusal) {
+        let count = self.refusals.entry(refusal).or_default();
+        *count += 1;
+        if count.is_power_of_two() {
+            tracing::info!(room, label, ?refusal, count, "a change of the text is refused");
+        }
+    }
+
     /// Takes note of something; `say` is called with what is to be said then, in order.
     pub fn take(&mut self, now: Instant, wall: SystemTime, word: Word, say: &mut dyn FnMut(Say)) {
         match word {
@@ -187,15 +216,8 @@ impl Desks {
                     Channel::Chat => say(desk.chat(room, label, &name, &data, now, wall)),
                     Channel::Text => {
                         if let Err(refusal) = desk.text(room, label, &data, now, say) {
-                            self.refusals += 1;
-                            let refusals = self.refusals;
-                            tracing::info!(
-                                room,
-                                label,
-                                ?refusal,
-                                refusals,
-                                "a change of the text is refused"
-                            );
+                            desk.refuse(room, label, refusal, say);
+                            self.note(room, label, refusal);
                         }
                     }
                 }
@@ -255,15 +277,17 @@ impl Desk {
             return Ok(());
         };
         let outcome = match *kind {
-            // Who asks too often gets no answer, and is not heard either.
-            VECTOR if !page.pace.allows(now) => Ok(None),
+            VECTOR if !page.pace.allows(now) => {
+                let messages = vec![message(REFUSED, b"often")];
+                Ok(Some(Say { to: To::One(label), channel, messages }))
+            }
             VECTOR => self.text.missing_in(rest).map(|missing| {
                 (page.heard, page.update) = (true, Vec::new());
                 let mut messages = parts(&missing);
                 messages.push(message(VECTOR, &self.text.vector()));
                 Some(Say { to: To::One(label), channel, messages })
             }),
-            MORE | LAST if !page.heard => return Ok(()),
+            _ if !page.heard => Ok(None),
             MORE | LAST if page.update.len() + rest.len() > text::DOCUMENT => Err(text::Refusal::Full),
             MORE => {
                 page.update.extend(rest);
@@ -280,21 +304,20 @@ impl Desk {
             }
             _ => Err(text::Refusal::Malformed),
         };
-        match outcome {
-            Ok(answer) => {
-                answer.into_iter().for_each(say);
-                Ok(())
-            }
-            Err(refusal) => {
-                (page.heard, page.update) = (false, Vec::new());
-                let why: &[u8] = if refusal == text::Refusal::Full { b"full" } else { b"bad" };
-                say(Say { to: To::One(label), channel, messages: vec![message(REFUSED, why)] });
-                if refusal == text::Refusal::Broken {
-                    let messages = vec![message(VECTOR, &self.text.vector())];
-                    say(Say { to: To::Others(room, label), channel, messages });
-                }
-                Err(refusal)
-            }
+        outcome.map(|answer| answer.into_iter().for_each(say))
+    }
+
+    /// Tells a page that its change was not made, and the others if it is their turn to give the text back.
+    fn refuse(&mut self, room: u64, label: Label, refusal: text::Refusal, say: &mut dyn FnMut(Say)) {
+        let channel = Channel::Text;
+        if let Some(page) = self.pages.get_mut(&label) {
+            (page.heard, page.update) = (false, Vec::new());
+        }
+        let why: &[u8] = if refusal == text::Refusal::Full { b"full" } else { b"bad" };
+        say(Say { to: To::One(label), channel, messages: vec![message(REFUSED, why)] });
+        if refusal == text::Refusal::Broken {
+            let messages = vec![message(VECTOR, &self.text.vector())];
+            say(Say { to: To::Others(room, label), channel, messages });
         }
     }
 }
@@ -332,7 +355,7 @@ impl Way {
             while let Some((word, _permit)) = told.blocking_recv() {
                 // Nobody listens any more only when the engine has ended.
                 let mut say = |one| drop(says.blocking_send(one));
-                desks.take(Instant::now(), SystemTime::now(), word, &mut say);
+                desks.take_surely(Instant::now(), SystemTime::now(), word, &mut say);
             }
         })?;
         Ok((Way { words, messages: Arc::new(Semaphore::new(MESSAGES)) }, said))

@@ -138,8 +138,13 @@ impl Lobby {
     ) -> Result<Seat, Refused> {
         let now = Instant::now();
         let state = &mut *self.state();
-        let Door::New { options, encrypted } = door else {
-            return state.try_code(source, now, |state| self.enter_by_code(state, door, name, outbox, now));
+        let (options, encrypted) = match &door {
+            Door::New { options, encrypted } => (*options, *encrypted),
+            Door::Existing(keys, _) | Door::Resumed(keys, _) => {
+                let given = state.gave(keys);
+                let enter = |state: &mut State| self.enter_by_code(state, door, source, name, outbox, now);
+                return state.try_code(source, given, now, enter);
+            }
         };
         if state.people() >= self.limits.participants {
             return Err(Refused);
@@ -161,6 +166,7 @@ impl Lobby {
         self: &Arc<Self>,
         state: &mut State,
         door: Door,
+        source: IpAddr,
         name: String,
         outbox: &Outbox,
         now: Instant,
@@ -171,9 +177,16 @@ impl Lobby {
             Door::Resumed(keys, plan) => (keys, plan, true),
         };
         let known = state.find(&keys, now);
-        let proven = keys.secret.is_some_and(|secret| secret.code() == keys.code);
-        let remade = proven || (resumed && keys.secret.is_none());
-        let code = known.or(remade.then_some(keys.code)).ok_or(Refused)?;
+        let code = known.unwrap_or(keys.code);
+        // A wrong secret is a guess, and none.
+        let secret = keys.secret.filter(|secret| secret.code() == code);
+        if secret != keys.secret {
+            state.guesses.wrong(source, now);
+        }
+        let keys = Keys { secret, ..keys };
+        if known.is_none() && secret.is_none() && !resumed {
+            return Err(Refused);
+        }
         // Who takes over its own place needs no other.
         let returns = |room: &Room| keys.seat.is_some_and(|seat| room.is_taken(seat));
         if state.people() >= self.limits.participants && !state.rooms.get(&code).is_some_and(returns) {
@@ -188,7 +201,7 @@ impl Lobby {
             state.rooms.insert(code, room);
         }
         let room = state.rooms.get_mut(&code).ok_or(Refused)?;
-        if let Some(secret) = keys.secret {
+        if let Some(secret) = secret {
             room.claim(secret, &plan, now);
         }
         let before = room.enter(visitor, &keys, now)?;
@@ -214,7 +227,7 @@ impl Lobby {
     /// other.
     pub fn knock(&self, code: Code, source: IpAddr) -> Result<(), Refused> {
         let now = Instant::now();
-        self.state().try_code(source, now, |state| {
+        self.state().try_code(source, false, now, |state| {
             let room = state.find(&Keys::at_once(code), now).and_then(|room| state.rooms.get(&room));
             let open = |room: &Room| !room.encrypted && room.is_open_to(code, now);
             room.is_some_and(open).then_some(()).ok_or(Refused)
@@ -223,7 +236,7 @@ impl Lobby {
 
     /// Takes note of a try of what is not even a code.
     pub fn note_nonsense(&self, source: IpAddr) {
-        let _ = self.state().try_code(source, Instant::now(), |_| Err::<(), _>(Refused));
+        let _ = self.state().try_code(source, false, Instant::now(), |_| Err::<(), _>(Refused));
     }
 
     /// The engines.
@@ -332,14 +345,15 @@ impl Lobby {
 }
 
 impl State {
-    /// A try of a code. Of a source that has had too many wrong ones it is refused unseen.
+    /// A try of a code. Of a source that has had too many wrong ones it is refused unseen, unless it was `given`.
     fn try_code<T>(
         &mut self,
         source: IpAddr,
+        given: bool,
         now: Instant,
         look: impl FnOnce(&mut State) -> Result<T, Refused>,
     ) -> Result<T, Refused> {
-        let found = if self.guesses.allows(source, now) { look(self) } else { Err(Refused) };
+        let found = if given || self.guesses.allows(source, now) { look(self) } else { Err(Refused) };
         if found.is_err() {
             self.guesses.wrong(source, now);
             self.refusals += 1;
@@ -348,6 +362,13 @@ impl State {
             }
         }
         found
+    }
+
+    /// Whether one of the keys shows that its bearer was given it and does not guess: a place, or the secret that the
+    /// code proves. Who guesses behind the same address does not keep these out.
+    fn gave(&self, keys: &Keys) -> bool {
+        keys.secret.is_some_and(|secret| secret.code() == keys.code)
+            || keys.seat.is_some_and(|seat| self.rooms.values().any(|room| room.knows(seat)))
     }
 
     /// The code of the room that the keys open. Seats and invitations are looked for in each room: there are

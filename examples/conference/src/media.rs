@@ -55,6 +55,8 @@ pub enum Command {
         opaque: bool,
         /// The participant's number.
         label: Label,
+        /// What it is called.
+        name: String,
         /// What it is there for.
         part: Part,
         /// Where a page's offers and answers go; closed when the participant is gone.
@@ -68,7 +70,7 @@ pub enum Command {
     Wishes { label: Label, list: Vec<TrackWish> },
     /// What a page has chosen to receive at most.
     Choose { label: Label, choice: Choice },
-    /// What a page's participant is called by now.
+    /// What a page's participant is called from now on.
     Name { label: Label, name: String },
     /// A question of a WHIP or WHEP session.
     Call { label: Label, call: Call },
@@ -417,8 +419,8 @@ impl Thread {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Join { room, opaque, label, part, outbox } => {
-                self.join((room, opaque), label, part, outbox)
+            Command::Join { room, opaque, label, name, part, outbox } => {
+                self.join((room, opaque), (label, name), part, outbox);
             }
             Command::Call { label, call } => self.call(label, call),
             Command::Leave { label } => {
@@ -472,7 +474,13 @@ impl Thread {
         }
     }
 
-    fn join(&mut self, (room, opaque): (u64, bool), label: Label, part: Part, outbox: Outbox) {
+    fn join(
+        &mut self,
+        (room, opaque): (u64, bool),
+        (label, name): (Label, String),
+        part: Part,
+        outbox: Outbox,
+    ) {
         let id = match self.rooms.get(&room) {
             Some(id) => Some(*id),
             None => {
@@ -499,7 +507,7 @@ impl Thread {
             Some(participant) => {
                 self.ids.insert(label, participant);
                 tracing::info!(room, label, part = part.name(), "joined");
-                let (name, channels, withheld) = Default::default();
+                let (channels, withheld) = Default::default();
                 let joined = Clock::now();
                 let member = Member { room, opaque, label, name, outbox, channels, withheld, joined };
                 self.members.insert(participant, member);

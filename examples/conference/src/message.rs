@@ -105,7 +105,7 @@ pub enum Request {
         code: String,
         name: String,
         /// The moderator's, as `secret` told it to who made the room. With the right one a room that is gone
-        /// is made again, as `plan` says.
+        /// is made again, as `plan` says; a wrong one counts as none.
         secret: Option<String>,
         /// As the last `joined` told it: back to that place, without the lobby. One that is not known
         /// is no mistake.
@@ -392,8 +392,6 @@ pub struct Link {
     pub packets_lost: i64,
     /// The share of packets lost on the way to it, from 0 to 1: the worst of its last reports.
     pub loss: Option<f64>,
-    /// The jitter there, likewise.
-    pub jitter: Option<f64>,
 }
 
 /// A picture that a page receives, or could.

@@ -122,10 +122,9 @@ impl Page {
                     Post::Text(text) => self.send(Message::Text(text)).await?,
                     Post::Admitted => {
                         admitted = true;
-                        let outbox = outbox.clone();
-                        let opaque = seat.encrypted();
-                        seat.engine().send(Command::Join { room, opaque, label, part: Part::Page, outbox }).await;
-                        seat.engine().send(Command::Name { label, name: seat.name() }).await;
+                        let (name, outbox, opaque) = (seat.name(), outbox.clone(), seat.encrypted());
+                        let join = Command::Join { room, opaque, label, name, part: Part::Page, outbox };
+                        seat.engine().send(join).await;
                     }
                 },
                 () = inbox.closed.notified() => return self.flush(&mut inbox).await,
@@ -226,10 +225,10 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-/// What a page brings, if it is well written. A seat is no more than a wish.
+/// What a page brings. A secret or a seat that is none is no mistake of the code's.
 fn keys(code: &str, secret: Option<&str>, seat: Option<&str>) -> Option<Keys> {
-    let secret = secret.map(str::parse).transpose().ok()?;
-    let seat = seat.and_then(|seat| seat.parse::<Code>().ok());
+    let well_written = |key: Option<&str>| key.and_then(|key| key.parse::<Code>().ok());
+    let (secret, seat) = (well_written(secret), well_written(seat));
     Some(Keys { code: code.parse().ok()?, secret, seat, waits: true })
 }
 

@@ -163,7 +163,8 @@ async fn open(
     };
 
     let (engine, label) = (seat.engine().clone(), seat.label());
-    engine.send(Command::Join { room: seat.room(), opaque: seat.encrypted(), label, part, outbox }).await;
+    let (room, opaque, name) = (seat.room(), seat.encrypted(), name.to_owned());
+    engine.send(Command::Join { room, opaque, label, name, part, outbox }).await;
     let (answer, answered) = oneshot::channel();
     engine.send(Command::Call { label, call: Call::Offer { sdp: text, answer } }).await;
     let sdp = answered.await.unwrap_or(Err(Refusal::Gone)).map_err(no_answer)?;

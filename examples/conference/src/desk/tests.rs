@@ -1,8 +1,12 @@
 //! Desks without thread and clock, with pages that write by yrs.
 
 use super::*;
+use crate::config::LogFormat;
+use crate::log::subscriber;
+use crate::log::tests::Kept;
 use proptest::prelude::*;
 use text::{CLIENTS, DOCUMENT, PIECES, Refusal};
+use tracing_subscriber::EnvFilter;
 use yrs::updates::decoder::Decode;
 use yrs::{Any, Doc, GetString, Map, ReadTxn, StateVector, Text as _, Transact, Update, WriteTxn};
 
@@ -301,12 +305,79 @@ fn who_is_refused_is_told_and_not_heard_before_it_asks_again() {
     // The second stands on what the server does not have.
     assert_eq!(ada.send(&mut house, &second)[0].messages, refusal("bad"));
     assert_eq!(ada.send(&mut house, &first), []);
-    assert_eq!(house.desks.refusals, 1);
+    assert_eq!(house.desks.refusals[&Refusal::Malformed], 1);
     ada.arrive(&mut house);
     let mut bob = Writer::new(2);
     bob.arrive(&mut house);
     assert_eq!(bob.text(), "one two");
     assert_eq!(house.send(1, 9, b"?")[0].messages, refusal("bad"));
+    assert_eq!(house.send(1, 9, b"?"), [], "whatever it says");
+}
+
+#[test]
+fn who_asks_too_often_is_told_to_ask_again() {
+    let mut house = House::new();
+    let mut ada = Writer::new(1);
+    house.open(1, Channel::Text);
+    let vector = message(VECTOR, &ada.vector());
+    let mut ask = || house.take_at_once(heard(1, Channel::Text, &vector)).remove(0).messages;
+    (0..Pace::AT_ONCE).for_each(|_| assert_ne!(ask(), refusal("often")));
+    assert_eq!(ask(), refusal("often"));
+    ada.arrive(&mut house);
+}
+
+#[test]
+fn i_12_refusals_are_logged_ever_more_rarely_and_each_kind_for_itself() {
+    let kept = Kept::default();
+    let subscriber = subscriber(LogFormat::Text, EnvFilter::new("info"), kept.clone());
+    let mut house = House::new();
+    let mut ada = Writer::new(1);
+    tracing::subscriber::with_default(subscriber, || {
+        for _ in 0..100 {
+            ada.arrive(&mut house);
+            house.send(1, 9, b"?");
+        }
+        ada.arrive(&mut house);
+        let update = ada.insert(0, &"x".repeat(DOCUMENT));
+        ada.send(&mut house, &update);
+    });
+    let log = kept.text();
+    let counts = |kind: &str| -> Vec<u64> {
+        let lines = log.lines().filter(|line| line.contains(&format!("refusal={kind}")));
+        let count = |line: &str| line.rsplit_once("count=").expect("a count").1.parse().expect("a number");
+        lines.map(count).collect()
+    };
+    assert_eq!(counts("Malformed"), [1, 2, 4, 8, 16, 32, 64]);
+    assert_eq!(counts("Full"), [1]);
+}
+
+#[test]
+fn i_01_should_yjs_fail_one_text_is_begun_anew_and_its_writers_give_it_back() {
+    let mut house = House::new();
+    let (mut ada, mut bob) = (Writer::new(1), Writer::new(2));
+    ada.arrive(&mut house);
+    bob.arrive(&mut house);
+    let update = ada.insert(0, "one");
+    bob.hear(&ada.send(&mut house, &update));
+    // There is no update known that it fails on: here what is called in the midst of a change does in its place.
+    let update = ada.insert(3, " two");
+    let (mut failed, mut said) = (false, Vec::new());
+    let word = heard(1, Channel::Text, &message(LAST, &update));
+    house.desks.take_surely(house.now, UNIX_EPOCH, word, &mut |say| {
+        assert!(std::mem::replace(&mut failed, true), "fails once");
+        said.push(say);
+    });
+    let begun = message(VECTOR, &Text::default().vector());
+    let [to_her, to_all] = &said[..] else { panic!("{said:?}") };
+    assert_eq!((to_her.to, &to_her.messages), (To::One(1), &refusal("bad")));
+    assert_eq!((to_all.to, &to_all.messages), (To::Others(ROOM, 1), &vec![begun]));
+    assert_eq!(house.desks.refusals[&Refusal::Broken], 1);
+    // The others answer, and it goes on.
+    let whole = bob.doc.transact().encode_state_as_update_v1(&StateVector::default());
+    bob.send(&mut house, &whole);
+    let mut ada = Writer::new(1);
+    ada.arrive(&mut house);
+    assert_eq!(ada.text(), "one");
 }
 
 #[test]
@@ -350,6 +421,38 @@ fn what_is_deleted_makes_room() {
         drop(change);
         assert_eq!(text.apply(&update).1, Ok(()));
     }
+}
+
+impl Writer {
+    /// Deletes so many letters at each of these places, the last first.
+    fn delete(&mut self, places: impl Iterator<Item = u32>, letters: u32) -> Vec<u8> {
+        let mut change = self.doc.transact_mut();
+        let notes = change.get_or_insert_text(update::TEXT);
+        places.for_each(|at| notes.remove_range(&mut change, at, letters));
+        change.encode_update_v1()
+    }
+}
+
+#[test]
+fn a_full_document_can_be_deleted_from_and_emptied() {
+    let (mut text, mut ada) = (Text::default(), Writer::new(1));
+    let full = DOCUMENT - 40;
+    assert_eq!(text.apply(&ada.insert(0, &"x".repeat(full))).1, Ok(()));
+    let more = Writer::new(2).insert(0, &"x".repeat(100));
+    assert_eq!(text.apply(&more), (None, Err(Refusal::Full)));
+    assert_eq!(text.apply(&ada.delete([100].into_iter(), 1)).1, Ok(()), "a letter in its midst");
+    // Letter by letter, as it costs most, until that has an end as well.
+    let mut refused = false;
+    let mut end = ada.text().len() as u32;
+    while !refused {
+        refused = text.apply(&ada.delete((end - 1_000..end).rev().step_by(2), 1)).1 == Err(Refusal::Full);
+        end -= 1_000;
+    }
+    let bytes = text.missing_in(&[0]).expect("state").len();
+    assert!(bytes > DOCUMENT && bytes < DOCUMENT + DOCUMENT / 4, "{bytes} bytes");
+    let all = ada.text().len() as u32;
+    assert_eq!(text.apply(&ada.delete([0].into_iter(), all)).1, Ok(()));
+    assert_eq!(text.apply(&more).1, Ok(()));
 }
 
 #[test]

@@ -4,7 +4,6 @@
 //! page's bytes never reach another page.
 
 use super::update::{Malformed, Shape, TEXT, check, check_vector};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use yrs::block::ClientID;
 use yrs::updates::decoder::Decode;
 use yrs::updates::encoder::Encode;
@@ -20,8 +19,16 @@ pub const CLIENTS: usize = 1_000;
 /// Pieces that it consists of, some hundred bytes of memory each.
 pub const PIECES: usize = 30_000;
 
+/// What a change that only deletes may go beyond these limits by, as a share of them: it makes room in the end, but may
+/// part pieces first.
+const SPARE: usize = 8;
+
+/// Pieces, and bytes of the document, that a piece of a change adds at most beside its own: it parts another, or two.
+const PARTS: usize = 2;
+const PARTED: usize = 64;
+
 /// Why a change is not made, or not all of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// The document has become as large as it may be.
     Full,
@@ -63,20 +70,14 @@ impl Text {
         };
         if !self.has_room(update.len(), &shape) {
             self.count_again();
-            if !self.has_room(update.len(), &shape) {
+            if !self.has_room(update.len(), &shape) && !self.shrinks_by(update, &shape) {
                 return (None, Err(Refusal::Full));
             }
         }
-        // Yjs is large and its input hostile: should something get past `check` that it fails on, this text alone
-        // is lost, and pages give it back.
-        let changed = catch_unwind(AssertUnwindSafe(|| self.change(update)));
-        let Ok((changed, complete)) = changed else {
-            *self = Text::default();
-            return (None, Err(Refusal::Broken));
-        };
+        let (changed, complete) = self.change(update);
         if changed.is_some() {
-            self.bytes += update.len();
-            self.pieces += shape.pieces;
+            self.bytes += update.len() + PARTED * shape.pieces;
+            self.pieces += (1 + PARTS) * shape.pieces;
         }
         (changed, if complete { Ok(()) } else { Err(Refusal::Malformed) })
     }
@@ -97,16 +98,35 @@ impl Text {
     fn has_room(&self, bytes: usize, shape: &Shape) -> bool {
         let known = self.doc.transact().state_vector();
         let new = shape.clients.iter().filter(|client| !known.contains_client(&ClientID::new(**client)));
-        self.bytes + bytes <= DOCUMENT
-            && self.pieces + shape.pieces <= PIECES
+        let most = |limit: usize| limit + if shape.clients.is_empty() { limit / SPARE } else { 0 };
+        self.bytes + bytes <= most(DOCUMENT)
+            && self.pieces + shape.pieces <= most(PIECES)
             && known.len() + new.count() <= CLIENTS
+    }
+
+    /// Whether a change that only deletes leaves no more than there is, so that even what is spare being used up does
+    /// not keep a text from being emptied.
+    fn shrinks_by(&self, update: &[u8], shape: &Shape) -> bool {
+        if !shape.clients.is_empty() {
+            return false;
+        }
+        let mut trial = Text::default();
+        trial.change(&self.whole());
+        trial.change(update);
+        trial.count_again();
+        trial.bytes <= self.bytes && trial.pieces <= self.pieces
     }
 
     /// Neighbouring pieces become one, and deleted text is forgotten, so the document is smaller than all its changes.
     fn count_again(&mut self) {
-        let whole = self.doc.transact().encode_state_as_update_v1(&StateVector::default());
+        let whole = self.whole();
         self.bytes = whole.len();
         self.pieces = check(&whole).map_or(PIECES, |shape| shape.pieces);
+    }
+
+    /// The document as an update.
+    fn whole(&self) -> Vec<u8> {
+        self.doc.transact().encode_state_as_update_v1(&StateVector::default())
     }
 
     /// All that somebody lacks who knows the document up to this state vector.

@@ -227,10 +227,7 @@ impl Room {
 
     /// Lets a visitor in, or has it wait. The one that was in its place before it, if any, is to leave the engine.
     pub fn enter(&mut self, visitor: Visitor, keys: &Keys, now: Instant) -> Result<Option<Label>, Refused> {
-        let owner = keys.secret.is_some();
-        if owner && keys.secret != self.secret {
-            return Err(Refused);
-        }
+        let owner = keys.secret.is_some() && keys.secret == self.secret;
         if let Some(at) = keys.seat.and_then(|seat| self.seated(seat)) {
             // Its connection was lost, and the server has not noticed yet.
             let before = self.members.remove(at);

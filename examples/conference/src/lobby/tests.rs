@@ -1,7 +1,7 @@
 mod limits;
 
 use super::*;
-use crate::message::{Id, Inbox, Invite, Post, tidy_name};
+use crate::message::{Id, Inbox, Invite, Post, Ticket, tidy_name};
 use serde_json::Value;
 use std::collections::HashSet;
 use tokio::sync::mpsc::Receiver;
@@ -152,9 +152,17 @@ fn random() -> Code {
 #[test]
 fn s_room_01_wrong_full_locked_expired_and_revoked_look_alike() {
     let house = House::new(SMALL);
-    let (mut ada, code, _) = house.made(Options::default());
+    let (secret, invited) = (random(), random());
+    let code = secret.code();
+    let ticket =
+        Ticket { code: String::new(), secret: invited.to_string(), seconds: 1, uses: None, direct: true };
+    let plan = Plan { lobby: false, invitations: vec![ticket], ..Plan::default() };
+    let moderator = Keys { secret: Some(secret), ..keys(code) };
+    let mut ada = house.enter(Door::Existing(moderator, plan), "Ada").expect("made again");
+    drop(house.come(invited.code(), "Eve").expect("a place"));
+    std::thread::sleep(Duration::from_millis(1_100));
+    assert_eq!(house.come(invited.code(), "Eve").err(), Some(Refused), "expired");
     assert_eq!(house.come(random(), "Eve").err(), Some(Refused), "unknown");
-    ada.act(Act::Invite(Invite { minutes: 0, uses: None, direct: true }));
     ada.act(Act::Invite(Invite { minutes: 10, uses: None, direct: true }));
     let revoked = invitation(&mut ada);
     ada.act(Act::Revoke { code: revoked.to_string() });
@@ -164,8 +172,12 @@ fn s_room_01_wrong_full_locked_expired_and_revoked_look_alike() {
     ada.act(Act::Options(options(false, false)));
     let _bob = house.come(code, "Bob").expect("a place");
     assert_eq!(house.come(code, "Eve").err(), Some(Refused), "full");
-    assert_eq!(house.enter(with_secret(code, random()), "Eve").err(), Some(Refused), "a wrong secret");
-    assert_eq!(house.lobby.refusals(), 5);
+    assert_eq!(
+        house.enter(with_secret(code, random()), "Eve").err(),
+        Some(Refused),
+        "full, with a wrong secret"
+    );
+    assert_eq!(house.lobby.refusals(), 6);
 }
 
 #[test]
@@ -180,6 +192,35 @@ fn s_room_01_after_too_many_tries_the_right_code_is_refused_like_a_wrong_one() {
     assert_eq!(house.lobby.knock(code, guesser), Err(Refused), "nor by WHIP");
     assert!(house.enter_from(by(code), "Bob", other).is_ok());
     assert!(house.enter_from(open_door(), "Eve", guesser).is_ok(), "no code is tried");
+}
+
+#[test]
+fn s_room_01_who_guesses_does_not_keep_out_who_was_given_a_place_or_the_secret() {
+    let house = House::new(ROOMY);
+    let (ada, code, secret) = house.made(Options::default());
+    let mut bob = house.come(code, "Bob").expect("a place");
+    let seat = seat_in(&bob.last("joined"));
+    drop((ada, bob));
+    (0..100).for_each(|_| house.lobby.note_nonsense([192, 0, 2, 1].into()));
+    assert_eq!(house.come(code, "Eve").err(), Some(Refused), "from their address");
+    assert_eq!(house.enter(back(code, random()), "Eve").err(), Some(Refused), "nobody's place");
+    assert!(house.enter(back(code, seat), "Bob").is_ok());
+    assert!(house.enter(with_secret(code, secret), "Ada").is_ok());
+}
+
+#[test]
+fn s_room_01_a_wrong_secret_is_a_guess_and_counts_as_none() {
+    let house = House::new(ROOMY);
+    let (ada, code, _) = house.made(Options::default());
+    let wrong = || with_secret(code, random());
+    let mut eve = house.enter(wrong(), "Eve").expect("a place");
+    assert_eq!(eve.last("participants")["list"][1]["moderator"], false);
+    assert_eq!(eve.seat.act(Act::End), Err(Denied::Moderators));
+    assert_eq!(house.lobby.refusals(), 0);
+    ada.act(Act::Options(options(true, false)));
+    assert_eq!(house.enter(wrong(), "Eve").expect("waits").last("waits")["moderator"], true);
+    let tries = (0..100).take_while(|_| house.enter(wrong(), "Eve").is_ok()).count();
+    assert!(tries < 20, "{tries}");
 }
 
 #[test]
@@ -358,6 +399,25 @@ fn s_room_03_a_removed_guest_s_invitation_is_revoked() {
 }
 
 #[test]
+fn s_room_03_no_invitation_leads_a_removed_moderator_past_the_lobby() {
+    let house = House::new(ROOMY);
+    let (mut ada, code, _) = house.made(Options::default());
+    let eve = house.come(code, "Eve").expect("a place");
+    ada.act(Act::Promote { id: eve.id() });
+    // She sees the invitations of others, and makes one herself.
+    eve.act(Act::Invite(Invite { minutes: 10, uses: None, direct: true }));
+    let direct = invitation(&mut ada);
+    ada.act(Act::Remove { id: eve.id() });
+    drop(eve);
+    let list = ada.last("invitations")["list"].clone();
+    assert_eq!((&list[0]["code"], &list[0]["direct"]), (&direct.to_string().into(), &false.into()));
+    let mut eve = house.come(direct, "Eve").expect("waits");
+    assert_eq!(eve.last("waits")["moderator"], true);
+    assert!(!eve.admitted);
+    assert_eq!(house.lobby.knock(direct, [192, 0, 2, 1].into()), Err(Refused), "nor by WHIP");
+}
+
+#[test]
 fn who_has_the_secret_is_not_removed_and_gets_past_lobby_and_lock() {
     let house = House::new(ROOMY);
     let (ada, code, secret) = house.made(options(true, true));
@@ -403,25 +463,6 @@ fn a_place_is_kept_with_its_role_for_who_comes_back() {
     drop(bob);
     again.act(Act::Options(options(false, false)));
     assert_eq!(names(&again.last("participants")), ["Ada", "Bob"]);
-}
-
-#[test]
-fn s_room_03_no_invitation_leads_a_removed_moderator_past_the_lobby() {
-    let house = House::new(ROOMY);
-    let (mut ada, code, _) = house.made(Options::default());
-    let eve = house.come(code, "Eve").expect("a place");
-    ada.act(Act::Promote { id: eve.id() });
-    // She sees the invitations of others, and makes one herself.
-    eve.act(Act::Invite(Invite { minutes: 10, uses: None, direct: true }));
-    let direct = invitation(&mut ada);
-    ada.act(Act::Remove { id: eve.id() });
-    drop(eve);
-    let list = ada.last("invitations")["list"].clone();
-    assert_eq!((&list[0]["code"], &list[0]["direct"]), (&direct.to_string().into(), &false.into()));
-    let mut eve = house.come(direct, "Eve").expect("waits");
-    assert_eq!(eve.last("waits")["moderator"], true);
-    assert!(!eve.admitted);
-    assert_eq!(house.lobby.knock(direct, [192, 0, 2, 1].into()), Err(Refused), "nor by WHIP");
 }
 
 #[test]
@@ -497,19 +538,22 @@ fn s_room_03_a_room_the_server_has_forgotten_lets_nobody_in_before_its_moderator
     let resumed = |keys, plan| Door::Resumed(keys, plan);
 
     let after = House::new(ROOMY);
-    let forged = Keys { secret: Some(random()), ..keys(code) };
-    assert_eq!(after.enter(resumed(forged, Plan::default()), "Eve").err(), Some(Refused));
+    assert_eq!(after.enter(with_secret(code, random()), "Eve").err(), Some(Refused));
     assert!(after.lobby.state().rooms.is_empty(), "nothing is made for a wrong secret");
+    let forged = Keys { secret: Some(random()), ..keys(code) };
+    let mut eve = after.enter(resumed(forged, plan().expect("a plan")), "Eve").expect("waits");
+    assert_eq!(eve.last("waits")["moderator"], false);
+    drop(eve);
     // A room of the invitation's code does not stand in its way later.
     let invited: Code = invitations[0]["code"].as_str().expect("text").parse().expect("a code");
     let _mallory = after.enter(resumed(keys(invited), Plan::default()), "Mallory").expect("waits");
     let mut eve = after.enter(resumed(keys(code), plan().expect("a plan")), "Eve").expect("waits");
     assert_eq!(eve.last("waits")["moderator"], false);
     assert!(!eve.admitted, "whatever plan she brings");
-    assert_eq!(
-        after.enter(resumed(Keys { secret: Some(code), ..keys(code) }, Plan::default()), "Eve").err(),
-        Some(Refused)
-    );
+    let known = Keys { secret: Some(code), ..keys(code) };
+    let mut kim = after.enter(resumed(known, plan().expect("a plan")), "Kim").expect("waits");
+    assert_eq!(kim.last("waits")["moderator"], false);
+    drop(kim);
 
     let moderator = Keys { secret: Some(secret), ..keys(code) };
     let mut ada = after.enter(resumed(moderator, plan().expect("a plan")), "Ada").expect("a place");

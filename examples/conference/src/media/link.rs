@@ -85,7 +85,6 @@ impl Thread {
             packets_received: received,
             packets_lost: lost,
             loss: reports.iter().map(|report| report.fraction_lost).reduce(f64::max),
-            jitter: reports.iter().map(|report| milliseconds(report.jitter)).reduce(f64::max),
         })
     }
 

@@ -21,7 +21,14 @@ fn thread() -> (Thread, ParticipantId, Inbox) {
     let rules = watch::Sender::default().subscribe();
     let mut thread = Thread::new(config, Sockets { udp, tcp: None }, None, rules).expect("thread");
     let (outbox, inbox) = Outbox::new();
-    thread.command(Command::Join { room: ROOM, opaque: false, label: LABEL, part: Part::Publisher, outbox });
+    thread.command(Command::Join {
+        room: ROOM,
+        opaque: false,
+        label: LABEL,
+        name: String::new(),
+        part: Part::Publisher,
+        outbox,
+    });
     let lines = OFFER.lines().filter(|line| !line.starts_with("a=candidate:"));
     let sdp = lines.map(|line| format!("{line}\r\n")).collect();
     let (answer, mut answered) = oneshot::channel();
@@ -137,9 +144,23 @@ fn descriptions_stay_out_of_logs() {
 async fn who_watches_is_told_of_its_connection_and_a_moderator_of_the_others() {
     let (mut thread, _, mut publisher) = thread();
     let (outbox, mut page) = Outbox::new();
-    thread.command(Command::Join { room: ROOM, opaque: false, label: 2, part: Part::Page, outbox });
+    thread.command(Command::Join {
+        room: ROOM,
+        opaque: false,
+        label: 2,
+        name: String::new(),
+        part: Part::Page,
+        outbox,
+    });
     let (outbox, mut elsewhere) = Outbox::new();
-    thread.command(Command::Join { room: ROOM + 1, opaque: false, label: 3, part: Part::Page, outbox });
+    thread.command(Command::Join {
+        room: ROOM + 1,
+        opaque: false,
+        label: 3,
+        name: String::new(),
+        part: Part::Page,
+        outbox,
+    });
     let mut told = |thread: &mut Thread, moderator| -> serde_json::Value {
         thread.command(Command::Watch { label: 2, moderator });
         let Ok(Post::Text(text)) = page.queue.try_recv() else { panic!("nothing") };
@@ -183,7 +204,7 @@ async fn an_engine_keeps_to_rules_that_came_before_its_room_and_to_those_that_fo
     let mut thread = Thread::new(EngineConfig::default(), sockets, None, rules).expect("thread");
     for (label, part) in [(1, Part::Publisher), (2, Part::Page)] {
         let (outbox, _inbox) = Outbox::new();
-        thread.command(Command::Join { room: ROOM, opaque: false, label, part, outbox });
+        thread.command(Command::Join { room: ROOM, opaque: false, label, name: String::new(), part, outbox });
     }
     let lines = OFFER.lines().filter(|line| !line.starts_with("a=candidate:"));
     let sdp: String = lines.map(|line| format!("{line}\r\n")).collect();
@@ -245,7 +266,14 @@ async fn a_room_that_is_encrypted_end_to_end_has_no_desk() {
     for opaque in [false, true] {
         let (mut thread, ..) = thread();
         let (outbox, _inbox) = Outbox::new();
-        thread.command(Command::Join { room: ROOM + 1, opaque, label: 2, part: Part::Page, outbox });
+        thread.command(Command::Join {
+            room: ROOM + 1,
+            opaque,
+            label: 2,
+            name: String::new(),
+            part: Part::Page,
+            outbox,
+        });
         let config = room_config(opaque);
         assert_eq!((config.opaque, config.routes.is_empty(), config.stamps), (opaque, opaque, true));
         assert_eq!(config.route, Route::Room { copied: false });

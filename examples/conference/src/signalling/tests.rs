@@ -130,6 +130,15 @@ async fn s_room_01_refusals_are_equally_slow_and_hold_nobody_up() {
 }
 
 #[tokio::test]
+async fn what_is_no_secret_and_no_seat_counts_as_none() {
+    let server = Server::start().await;
+    let code = server.lobby.create(Options::default()).expect("a room").code().to_string();
+    let join = json!({ "type": "join", "code": code, "name": "Bob", "secret": "none", "seat": "none" });
+    let mut socket = server.greeted(join).await;
+    assert_eq!(hear(&mut socket, "participants").await["list"][0]["moderator"], false);
+}
+
+#[tokio::test]
 async fn s_room_01_a_proxy_s_clients_are_told_apart_and_cannot_choose_who_they_are() {
     let server = Server::behind(true).await;
     let secret = server.lobby.create(Options::default()).expect("a room");
@@ -158,7 +167,7 @@ async fn s_room_04_a_waiting_page_s_media_never_reaches_the_engine() {
     let mut server = Server::start().await;
     let mut ada = server.greeted(json!({ "type": "create", "name": "Ada", "lobby": true })).await;
     let code = hear(&mut ada, "joined").await["code"].clone();
-    assert_eq!(server.told(), ["Join", "Name"]);
+    assert_eq!(server.told(), ["Join"]);
     let join = json!({ "type": "join", "code": code, "name": "Eve" });
     let mut eve = server.greeted(join.clone()).await;
     hear(&mut eve, "waits").await;
@@ -176,7 +185,7 @@ async fn s_room_04_a_waiting_page_s_media_never_reaches_the_engine() {
     hear(&mut eve, "waits").await;
     say(&mut ada, json!({ "type": "act", "act": "admit", "id": waiting[0]["id"] })).await;
     hear(&mut eve, "joined").await;
-    assert_eq!(server.told(), ["Join", "Name"], "before the page knows");
+    assert_eq!(server.told(), ["Join"], "before the page knows");
     say(&mut eve, json!({ "type": "act", "act": "end" })).await;
     assert_eq!(
         hear(&mut eve, "denied").await,
