@@ -1,8 +1,7 @@
 // What is limited in the meeting, and by whom: by an administrator or the moderators, by one's own choice, or by the
 // network. Moderators set theirs here; everybody chooses what to receive.
 
-import { cell } from './chart.js';
-import { $ } from './dom.js';
+import { $, cell } from './dom.js';
 import { onLanguage, t } from './i18n.js';
 import { limitTexts, limitsIn, putLimits, strictest } from './limitfields.js';
 import { recall, remember } from './memory.js';
