@@ -326,3 +326,14 @@ onPages('a camera that comes after one has left is closed again', async open => 
   await ada.evaluate(() => window.allow());
   await until('it is closed', () => ada.evaluate(() => window.late[0].getTracks()[0].readyState === 'ended'));
 });
+
+onPages('a plan that was kept says what is left of its invitations by now', async open => {
+  const ada = await open(server.url);
+  const invitations = await ada.evaluate(async () => {
+    const { planNow } = await import('/meeting.js');
+    const ticket = after => ({ code: `${after}`, seconds: 600, until: Date.now() + after * 1_000 });
+    return planNow({ lobby: true, invitations: [ticket(60), ticket(-1)] }).invitations;
+  });
+  assert.deepEqual(invitations.map(({ code }) => code), ['60']);
+  assert.ok(Math.abs(invitations[0].seconds - 60) <= 1, `${invitations[0].seconds} s`);
+});
