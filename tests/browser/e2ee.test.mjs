@@ -119,6 +119,8 @@ encrypted('three see and hear each other, layers are switched, and who has no ke
 
 encrypted('who speaks is noticed, though nothing of it is read', async ({ meet }) => {
   const { people: [ada, ...others] } = await meet(['Ada', 'Bob', 'Eve', 'Kim', 'Dan'], '?video=0');
+  // She takes nobody's place.
+  await press(ada, 'Microphone: on');
   // Of whom sound comes: three at a time, whom the engine chooses by the level beside the sound.
   const counts = () => ada.page.evaluate(async () => Object.fromEntries(await Promise.all(
     [...document.querySelectorAll('.tile:not(.own)')].map(async tile => {
