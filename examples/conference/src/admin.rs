@@ -71,7 +71,7 @@ async fn limit(State(lobby): State<Arc<Lobby>>, body: Bytes) -> Response {
             tracing::info!(?limits, "limits of the server");
             StatusCode::NO_CONTENT.into_response()
         }
-        Err(refusal) => refusal,
+        Err(wrong) => refuse(&wrong),
     }
 }
 
@@ -82,19 +82,20 @@ async fn limit_room(State(lobby): State<Arc<Lobby>>, Path(room): Path<u64>, body
             StatusCode::NO_CONTENT.into_response()
         }
         Ok(_) => StatusCode::NOT_FOUND.into_response(),
-        Err(refusal) => refusal,
+        Err(wrong) => refuse(&wrong),
     }
 }
 
-/// Limits as they are put, or the answer to what is none: `{"wrong": ...}` names the one that is out of range.
-fn limits(body: &[u8]) -> Result<MediaLimits, Response> {
-    let refuse = |wrong: Value| {
-        let body = json!({ "wrong": wrong }).to_string();
-        (StatusCode::BAD_REQUEST, HEADERS, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-    };
-    let limits: MediaLimits = serde_json::from_slice(body).map_err(|_| refuse(Value::Null))?;
-    limits.check().map_err(|OutOfRange(name)| refuse(name.into()))?;
+/// Limits as they are put, or the name of the one that is out of range; null if they cannot be read.
+fn limits(body: &[u8]) -> Result<MediaLimits, Value> {
+    let limits: MediaLimits = serde_json::from_slice(body).map_err(|_| Value::Null)?;
+    limits.check().map_err(|OutOfRange(name)| name)?;
     Ok(limits)
+}
+
+fn refuse(wrong: &Value) -> Response {
+    let body = json!({ "wrong": wrong }).to_string();
+    (StatusCode::BAD_REQUEST, HEADERS, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// A survey as the page takes it. Counters grow; what is between two of them makes a rate.
