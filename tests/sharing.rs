@@ -323,7 +323,7 @@ fn audio_only_leaves_the_sound_and_not_one_packet_of_a_picture() {
 fn what_somebody_wants_of_each_video_holds_for_those_to_come_as_well() {
     let mut conference = few(20_000, options());
     let (id, room) = (conference.participant(0), conference.seats[0].room);
-    let mut wish = |conference: &mut Conference, wish| {
+    let wish = |conference: &mut Conference, wish| {
         conference.engine.participant(id).expect("it is there").set_video_wish(wish);
     };
     wish(&mut conference, Wish { paused: true, ..Wish::default() });
