@@ -225,6 +225,7 @@ mod tests {
     use crate::crypto::vectors;
 
     const KNOWN: &str = include_str!("../../tests/data/vectors/mlkem768.json");
+    const RFC_8448: &str = include_str!("../../tests/data/vectors/rfc8448.json");
     const CURVES: [Group; 3] = [Group::X25519, Group::P256, Group::P384];
 
     fn seeded(seed: u8) -> Draws {
@@ -338,6 +339,21 @@ mod tests {
         let kem = ours.kem.as_ref().unwrap().decapsulate(ciphertext).unwrap();
         assert_eq!(&secret.expose()[..32], kem.as_ref());
         assert_eq!(secret.expose()[32..], multiply(&ours.curve, &share[CIPHERTEXT..]).unwrap()[..]);
+    }
+
+    /// RFC 8448, section 3.
+    #[test]
+    fn rfc_8448_x25519() {
+        let trace = vectors::parse(RFC_8448);
+        let keys = |side: &str| {
+            let ours = pair(Group::X25519, &vectors::bytes(&trace[side]["private"]));
+            assert_eq!(ours.share(), vectors::bytes(&trace[side]["public"]));
+            ours
+        };
+        let (client, server) = (keys("client"), keys("server"));
+        let expected = Secret::new(&vectors::bytes(&trace["shared_secret"]));
+        assert!(client.agree(server.share()).unwrap() == expected);
+        assert!(server.agree(client.share()).unwrap() == expected);
     }
 
     #[test]

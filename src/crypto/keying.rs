@@ -32,6 +32,14 @@ impl Hash {
         }
     }
 
+    /// As many zeros, which stand for secrets and salts that are not there.
+    pub(crate) fn zeros(self) -> &'static [u8] {
+        match self {
+            Hash::Sha256 => &[0; 32],
+            Hash::Sha384 => &[0; LONGEST],
+        }
+    }
+
     /// The hash of `data`.
     pub(crate) fn digest(self, data: &[u8]) -> Digest {
         Digest::of(&digest::digest(self.digesting(), data))

@@ -9,7 +9,7 @@ use der::asn1::{ObjectIdentifier, UintRef};
 use der::{Decode as _, Reader as _, SliceReader};
 use spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
-use super::secret;
+use super::secret::Secret;
 
 /// Bits of an RSA modulus: below it is broken, above it costs milliseconds for each forged handshake.
 const RSA_BITS: RangeInclusive<u32> = 2_048..=4_096;
@@ -103,6 +103,22 @@ enum Private {
 }
 
 impl SigningKey {
+    /// A fresh key of P-256 from the operating system, and the same in PKCS #8 DER. `None` if the system
+    /// gave none.
+    pub(crate) fn generate() -> Option<(Self, Secret)> {
+        let key = aws::EcdsaKeyPair::generate(&aws::ECDSA_P256_SHA256_ASN1_SIGNING).ok()?;
+        let pkcs8 = Secret::new(key.to_pkcs8v1().ok()?.as_ref());
+        Some((SigningKey(Private::P256(key)), pkcs8))
+    }
+
+    /// The Ed25519 key of a seed (RFC 8032, section 5.1.5), and the same in PKCS #8 DER: all its signatures
+    /// follow from the seed.
+    pub(crate) fn from_seed(seed: &[u8; 32]) -> Option<(Self, Secret)> {
+        let key = aws::Ed25519KeyPair::from_seed_unchecked(seed).ok()?;
+        let pkcs8 = Secret::new(key.to_pkcs8v1().ok()?.as_ref());
+        Some((SigningKey(Private::Ed25519(key)), pkcs8))
+    }
+
     /// A key in unencrypted PKCS #8 DER (RFC 5958); `None` if it is none of the kinds, or RSA of another
     /// size.
     pub(crate) fn from_pkcs8(pkcs8: &[u8]) -> Option<Self> {
@@ -126,14 +142,19 @@ impl SigningKey {
         }
     }
 
-    /// Whether `public` is the other half.
-    pub(crate) fn is_pair_of(&self, public: &PublicKey) -> bool {
-        let own = match &self.0 {
+    /// The other half, as a SubjectPublicKeyInfo carries it: an uncompressed point, Ed25519's 32 bytes, or
+    /// an RSAPublicKey (RFC 8017, appendix A.1.1).
+    pub(crate) fn public(&self) -> &[u8] {
+        match &self.0 {
             Private::P256(key) | Private::P384(key) => key.public_key().as_ref(),
             Private::Ed25519(key) => key.public_key().as_ref(),
             Private::Rsa(key) => key.public_key().as_ref(),
-        };
-        public.kind == self.kind() && secret::equal(own, &public.bytes)
+        }
+    }
+
+    /// Whether `public` is the other half.
+    pub(crate) fn is_pair_of(&self, public: &PublicKey) -> bool {
+        public.kind == self.kind() && *self.public() == *public.bytes
     }
 
     /// Signs `message` itself, not its hash. `None` if the scheme does not fit the key, or the provider
@@ -193,7 +214,7 @@ pub(crate) enum PublicKeyError {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct PublicKey {
     kind: KeyKind,
-    /// An uncompressed point, Ed25519's 32 bytes, or an RSAPublicKey (RFC 8017, appendix A.1.1).
+    /// As [`SigningKey::public`] has it.
     bytes: Box<[u8]>,
 }
 
@@ -386,6 +407,31 @@ mod tests {
         }
         assert_eq!(Scheme::from_number(0x0203), None, "SHA-1");
         assert_eq!(Scheme::from_number(0x0603), None, "secp521r1");
+    }
+
+    #[test]
+    fn keys_that_are_made_here_are_read_back() {
+        let (fresh, again) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+        assert!(fresh.0.public() != again.0.public());
+        let (seeded, pkcs8) = SigningKey::from_seed(&[1; 32]).unwrap();
+        let signature = seeded.sign(Scheme::Ed25519, b"message").unwrap();
+        let same = SigningKey::from_seed(&[1; 32]).unwrap().0;
+        assert_eq!(same.sign(Scheme::Ed25519, b"message").unwrap(), signature);
+        for (key, pkcs8) in [fresh, (seeded, pkcs8)] {
+            let read = SigningKey::from_pkcs8(pkcs8.expose()).unwrap();
+            assert_eq!((read.kind(), read.public()), (key.kind(), key.public()));
+        }
+    }
+
+    #[test]
+    fn private_keys_that_are_none_are_refused() {
+        let (_, pkcs8) = SigningKey::generate().unwrap();
+        for at in 0..pkcs8.expose().len() {
+            assert!(SigningKey::from_pkcs8(&pkcs8.expose()[..at]).is_none());
+            let mut bad = pkcs8.expose().to_vec();
+            bad[at] ^= 0xff;
+            let _ = SigningKey::from_pkcs8(&bad);
+        }
     }
 
     #[test]
