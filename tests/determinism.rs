@@ -6,18 +6,10 @@ use std::time::Duration;
 use support::harness::{Options, Transcript};
 use support::{Conference, Link, Stage};
 
-/// What the engine, the clients and the network follow from, and what the handshakes do.
-#[derive(Clone, Copy)]
-struct Seeds {
-    call: u64,
-    handshakes: u8,
-}
-
 /// A call of five with loss, jitter and duplicates: one leaves, one returns, one moves.
-fn call(seeds: Seeds) -> Transcript {
+fn call(seed: u64) -> Transcript {
     let link = Link::lossy(0.03).with(Stage::Jitter(Duration::from_millis(8))).with(Stage::Duplicate(0.02));
-    let Seeds { call: seed, handshakes } = seeds;
-    let options = Options { seed, handshakes, link, record: true, ..Options::default() };
+    let options = Options { seed, link, record: true, ..Options::default() };
     let mut conference = Conference::of(5, options);
     conference.connect();
     conference.drive(Duration::from_millis(1_500));
@@ -43,19 +35,15 @@ fn first_difference(a: &Transcript, b: &Transcript) -> Option<String> {
 
 #[test]
 fn i_08_the_same_seeds_give_the_same_datagrams() {
-    let seeds = Seeds { call: 17, handshakes: 3 };
-    let (a, b) = (call(seeds), call(seeds));
+    let (a, b) = (call(17), call(17));
     assert!(a.entries.len() > 10_000, "{} datagrams", a.entries.len());
     assert_eq!(first_difference(&a, &b), None);
     assert_eq!(a.digest(), b.digest());
 }
 
 #[test]
-fn i_08_other_seeds_give_other_datagrams() {
-    let one = call(Seeds { call: 17, handshakes: 3 });
-    for other in [Seeds { call: 18, handshakes: 3 }, Seeds { call: 17, handshakes: 4 }] {
-        let other = call(other);
-        assert_ne!(one.digest(), other.digest());
-        assert!(first_difference(&one, &other).is_some());
-    }
+fn i_08_another_seed_gives_other_datagrams() {
+    let (one, other) = (call(17), call(18));
+    assert_ne!(one.digest(), other.digest());
+    assert!(first_difference(&one, &other).is_some());
 }

@@ -426,9 +426,34 @@ pub const DTLS_HANDSHAKE: Duration = Duration::from_secs(30);
 /// one, so it only shortens the wait, and a handshake that is alive finishes within this.
 pub const DTLS_ALERT_GRACE: Duration = Duration::from_secs(2);
 
-/// Datagrams of a handshake kept because an earlier one is missing; no flight seen has more than
-/// four.
-pub const DTLS_AHEAD: usize = 16;
+/// Messages of a handshake kept because an earlier one is missing: no flight has more (S-DTLS-05).
+pub const DTLS_AHEAD: usize = 8;
+
+/// Datagrams kept because the keys of a record in them are not there yet.
+pub const DTLS_EARLY: usize = 4;
+
+/// From one repetition of a flight to the next at most (RFC 9147, section 5.8.2, has 60 s, which is longer than a handshake
+/// of ours).
+pub const DTLS_RETRANSMISSION: Duration = Duration::from_secs(10);
+
+/// How often a flight is said in datagrams of the configured size, and what they have at most after that: a
+/// path of IPv4 carries that (RFC 9147, section 4.4).
+pub const DTLS_LARGE_FLIGHTS: u32 = 3;
+/// See above: 576 bytes without the headers of IP and UDP.
+pub const DTLS_SMALL_MTU: usize = 548;
+
+/// How long a last flight is said again if the peer asks for it: twice the two minutes of a segment's lifetime (RFC 9147,
+/// section 5.8.1).
+pub const DTLS_LINGER: Duration = Duration::from_secs(240);
+
+/// Records of a flight, all its repetitions together, that an acknowledgement can name.
+pub const DTLS_SENT: usize = 256;
+
+/// Records of the peer's flight that one acknowledgement of ours names.
+pub const DTLS_ACKNOWLEDGED: usize = 32;
+
+/// Extensions of one message; browsers send some fifteen.
+pub const DTLS_EXTENSIONS: usize = 64;
 
 /// Bytes of fragments of clear handshake messages kept: two messages of the largest size.
 pub const DTLS_FRAGMENT_BYTES: usize = 32 * 1_024;
@@ -443,9 +468,6 @@ pub const DTLS_ASSEMBLED: usize = 64 * 1_024;
 /// Bytes of one handshake message, and of a peer's certificate; browsers' have 300 to 1,500.
 pub const DTLS_MESSAGE: usize = 16 * 1_024;
 
-/// Handshake message number: both sides send at most eight messages, a restart by cookie included.
-pub const DTLS_MESSAGE_NUMBER: u16 = 15;
-
 /// Fingerprints expected of one peer: a description rarely has more than one per section.
 pub const DTLS_FINGERPRINTS: usize = 16;
 
@@ -456,14 +478,16 @@ pub const DTLS_OUTGOING: usize = 32;
 /// Events waiting to be polled, application data included; data on top is dropped and counted.
 pub const DTLS_EVENTS: usize = 32;
 
-/// Records of application data sent by one DTLS 1.2 association, which cannot renew its keys: 20 GB of
-/// full datagrams. Half of each AES-GCM nonce is drawn at random by the library; two of so many are
-/// the same with a probability of 2^-17 (RFC 9147, section 4.5.3, allows AES-GCM 2^24.5 records).
-pub const DTLS_RECORDS: u32 = 1 << 24;
+/// Records sealed with one key: half of what RFC 9147, section 4.5.3, allows of AES-GCM, 2^24.5, and 20 GB of full
+/// datagrams. An association of 1.2, which cannot renew its keys, ends then; one of 1.3 renews them at half of it.
+pub const DTLS_RECORDS: u64 = 1 << 24;
 
-/// Datagrams of which an association's key opens nothing before it is given up: 2^36 records (RFC 9147,
-/// section 4.5.3, for AES-GCM and ChaCha20-Poly1305), of which a datagram holds fewer than 128.
-pub const DTLS_FORGERIES: u32 = 1 << 29;
+/// The same with a few more, so that goodbye can be said.
+pub const DTLS_SEALED: u64 = DTLS_RECORDS + 16;
+
+/// Records that an association's keys do not open before it is given up: 2^36 (RFC 9147, section 4.5.3, for AES-GCM and
+/// ChaCha20-Poly1305).
+pub const DTLS_FORGERIES: u64 = 1 << 36;
 
 // --- session descriptions ----------------------------------------------------------------------
 

@@ -355,15 +355,15 @@ impl RtcpBudget {
 pub(super) struct ParticipantState {
     pub(super) egress: Egress,
     pub(super) network: Network,
+    pub(super) room: RoomId,
+    pub(super) contexts: Vec<Role>,
     pub(super) path: Option<Path>,
     pub(super) traffic: ParticipantTraffic,
-    pub(super) contexts: Vec<Role>,
     pub(super) budget: PublishBudget,
     pub(super) receiving: Receiving,
     pub(super) timers: Timers,
     pub(super) rtcp: RtcpDue,
 
-    pub(super) room: RoomId,
     pub(super) config: ParticipantConfig,
     pub(super) negotiation: Negotiation,
     /// Said [`crate::Event::NegotiationNeeded`] since the last offer.

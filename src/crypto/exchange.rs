@@ -23,7 +23,7 @@ const TRIES: usize = 4;
 
 /// A group of the supported_groups extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Group {
+pub enum Group {
     /// The hybrid of ML-KEM-768 and X25519.
     X25519MlKem768,
     /// X25519.
@@ -36,16 +36,21 @@ pub(crate) enum Group {
 
 impl Group {
     /// Every group, in no order of preference.
-    pub(crate) const ALL: [Group; 4] = [Group::X25519MlKem768, Group::X25519, Group::P256, Group::P384];
+    pub const ALL: [Group; 4] = [Group::X25519MlKem768, Group::X25519, Group::P256, Group::P384];
 
     /// Its number (RFC 8446, section 4.2.7).
-    pub(crate) const fn number(self) -> u16 {
+    pub const fn number(self) -> u16 {
         match self {
             Group::X25519MlKem768 => 0x11ec,
             Group::X25519 => 0x001d,
             Group::P256 => 0x0017,
             Group::P384 => 0x0018,
         }
+    }
+
+    /// Whether only 1.3 has it.
+    pub(crate) const fn is_for_13(self) -> bool {
+        matches!(self, Group::X25519MlKem768)
     }
 
     /// The group of a number, if it is one of ours.

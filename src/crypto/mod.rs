@@ -8,15 +8,11 @@
 
 pub(crate) mod aead;
 pub(crate) mod digest;
-#[cfg_attr(not(test), expect(dead_code, reason = "the handshake that uses it is being written"))]
 pub(crate) mod exchange;
-#[cfg_attr(not(test), expect(dead_code, reason = "the handshake that uses it is being written"))]
 pub(crate) mod keying;
 pub(crate) mod mac;
-#[cfg_attr(not(test), expect(dead_code, reason = "the handshake that uses it is being written"))]
 pub(crate) mod record;
 pub(crate) mod secret;
-#[cfg_attr(not(test), expect(dead_code, reason = "the handshake that uses it is being written"))]
 pub(crate) mod signing;
 pub(crate) mod stream;
 #[cfg(test)]

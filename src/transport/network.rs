@@ -74,7 +74,7 @@ pub(crate) struct Network {
     keys: Option<Box<Keys>>,
     ice: ice::Agent,
     expected: Option<Box<Expected>>,
-    association: Option<dtls::Association>,
+    association: Option<Box<dtls::Association>>,
     /// Where the last DTLS datagram of use came from: where answers go until a path is selected.
     dtls_path: Option<Path>,
     /// Whether both sides take encrypted RTP headers.
@@ -203,8 +203,9 @@ impl Network {
             return;
         };
         let seed = self.random.next_u64();
-        self.association =
-            Some(dtls::Association::new(expected.role, &self.dtls, &expected.fingerprints, seed, now));
+        let association =
+            dtls::Association::new(expected.role, &self.dtls, &expected.fingerprints, seed, now);
+        self.association = Some(Box::new(association));
     }
 
     pub(crate) fn handle_stun(
@@ -258,7 +259,7 @@ impl Network {
 
     /// The association, once it has begun.
     pub(crate) fn association(&self) -> Option<&dtls::Association> {
-        self.association.as_ref()
+        self.association.as_deref()
     }
 
     /// What the keys are for, once the handshake is done.
@@ -283,7 +284,7 @@ impl Network {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let dtls = self.association.as_ref().and_then(dtls::Association::poll_timeout);
+        let dtls = self.association.as_deref().and_then(dtls::Association::poll_timeout);
         let channels = self.channels.as_ref().and_then(|channels| channels.poll_timeout());
         [self.ice.poll_timeout(), dtls, channels].into_iter().flatten().min()
     }

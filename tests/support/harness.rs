@@ -39,8 +39,6 @@ pub struct Options {
     pub engine: EngineConfig,
     /// Everybody is heard, unless a test says otherwise.
     pub room: RoomConfig,
-    /// What the handshakes' key shares follow from.
-    pub handshakes: u8,
     /// The DTLS versions of both sides.
     pub versions: dtls::Versions,
     /// Between the wish for an offer and its answer.
@@ -71,7 +69,6 @@ impl Default for Options {
                 }),
                 ..EngineConfig::default()
             },
-            handshakes: 1,
             versions: dtls::Versions::default(),
             signalling: Duration::from_millis(30),
             arena: 64 * 1_024,
@@ -184,13 +181,10 @@ impl<E: Endpoint> Conference<E> {
     pub fn new(mut options: Options) -> Self {
         let now = Instant::from_millis(10_000);
         // One seed decides every byte, so that a failure can be met again.
-        let side = |side: u8| seeded_dtls::provider([options.handshakes ^ side; 32]);
         options.engine.certificate.get_or_insert_with(seeded_dtls::certificate);
-        options.engine.dtls.provider.get_or_insert_with(|| side(0));
-        options.engine.dtls.versions = options.versions;
-        let client_dtls = dtls::Config { provider: Some(side(0x80)), ..options.engine.dtls.clone() };
-        let client_dtls =
-            dtls::Context::new(client_dtls, seeded_dtls::certificate()).expect("a good configuration");
+        options.engine.dtls = seeded_dtls::config(options.versions);
+        let client_dtls = dtls::Context::new(options.engine.dtls.clone(), seeded_dtls::certificate());
+        let client_dtls = client_dtls.expect("a good configuration");
         let mut seed = [0x5e; 32];
         seed[..8].copy_from_slice(&options.seed.to_be_bytes());
         let engine =
@@ -489,8 +483,7 @@ impl Conference<Client> {
     /// A client's offer with another certificate: another association, and other keys.
     pub fn renew(&mut self, seat: usize) {
         let certificate = dtls::Certificate::generate().expect("a certificate can be made");
-        let provider = Some(seeded_dtls::provider([0x4e; 32]));
-        let config = dtls::Config { provider, ..self.options.engine.dtls.clone() };
+        let config = self.options.engine.dtls.clone();
         self.owners += 1;
         self.watch.own(home(self.seats[seat].endpoint.index), self.owners);
         self.endpoint(seat).renew(dtls::Context::new(config, certificate).expect("a good configuration"));

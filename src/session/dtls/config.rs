@@ -8,6 +8,9 @@ use super::certificate::Certificate;
 use super::fingerprint::Fingerprint;
 use super::outcome::ConfigError;
 use crate::base::limits;
+use crate::crypto::exchange::{Draws, Group};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
 
 /// A protocol version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,15 +24,12 @@ pub enum Version {
 /// The versions an association speaks.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Versions {
-    /// DTLS 1.2 alone. The default: its server picks the SRTP profile by its own order, which
-    /// yields AEAD_AES_256_GCM from Chromium and from Firefox. Under 1.3 the engine takes the
-    /// client's first, and Chromium's first is AES-CM with HMAC-SHA1, four times the work per
-    /// packet. Every browser still speaks 1.2.
-    #[default]
+    /// DTLS 1.2 alone.
     V12,
     /// DTLS 1.3 alone.
     V13,
     /// The higher one that the peer speaks.
+    #[default]
     Auto,
 }
 
@@ -38,14 +38,21 @@ pub enum Versions {
 pub struct Config {
     /// The versions spoken.
     pub versions: Versions,
+    /// The SRTP profiles, by their numbers in the IANA registry (RFC 5764, section 4.1.2), the best first: as a server
+    /// the first that is offered is taken. 7 is AEAD_AES_128_GCM, 8 AEAD_AES_256_GCM, 1 AES128_CM_HMAC_SHA1_80.
+    pub profiles: Vec<u16>,
+    /// The groups of the key exchange, the best first: as a server the first that is offered is taken. The first is the
+    /// one that a client sends a share of, with another one if it is X25519MLKEM768.
+    pub groups: Vec<Group>,
     /// Bytes of the largest datagram sent, 256 to 2,048; 1,200 passes everywhere.
     pub mtu: usize,
     /// When an unanswered flight is first sent again; the time doubles with each repetition, a
     /// quarter of it is random either way. 10 ms to 10 s.
     pub first_retransmission: Duration,
-    /// Another source of primitives, for tests that need the same bytes twice.
+    /// Keys and random numbers follow from the association's seed, for tests that need the same bytes twice: neither
+    /// secret nor safe.
     #[doc(hidden)]
-    pub provider: Option<Provider>,
+    pub reproducible: bool,
 }
 
 impl Default for Config {
@@ -53,28 +60,19 @@ impl Default for Config {
         // RFC 9147, section 5.8.2 starts at one second unless the round trip is known; calls are
         // set up while somebody waits, and ICE has just shown that the path answers.
         let first_retransmission = Duration::from_millis(300);
-        Config { versions: Versions::V12, mtu: 1_200, first_retransmission, provider: None }
+        Config {
+            versions: Versions::Auto,
+            profiles: PROFILES.to_vec(),
+            groups: Group::ALL.to_vec(),
+            mtu: 1_200,
+            first_retransmission,
+            reproducible: false,
+        }
     }
 }
 
-/// A replacement of the engine's primitives. For tests alone: its type is no part of the API.
-#[doc(hidden)]
-#[derive(Clone)]
-pub struct Provider(dimpl::crypto::CryptoProvider);
-
-impl Provider {
-    /// Wraps the engine's own type.
-    #[doc(hidden)]
-    pub fn new(provider: dimpl::crypto::CryptoProvider) -> Self {
-        Provider(provider)
-    }
-}
-
-impl fmt::Debug for Provider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Provider(..)")
-    }
-}
+/// The profiles that we have, the best first.
+const PROFILES: [u16; 3] = [7, 8, 1];
 
 /// A checked configuration and a certificate; clones share both. One serves all associations.
 #[derive(Clone)]
@@ -83,14 +81,13 @@ pub struct Context(Arc<Shared>);
 struct Shared {
     config: Config,
     certificate: Certificate,
-    engine: Arc<dimpl::Config>,
 }
 
 impl Context {
-    /// Checks the configuration and tests the primitives against known answers (milliseconds).
+    /// Checks the configuration.
     ///
     /// # Errors
-    /// [`ConfigError`]: a value out of its range, or primitives that fail their test.
+    /// [`ConfigError`]: a value out of its range, or a list with nothing in it or something unknown.
     pub fn new(config: Config, certificate: Certificate) -> Result<Self, ConfigError> {
         if !(256..=limits::DATAGRAM).contains(&config.mtu) {
             return Err(ConfigError::Mtu);
@@ -99,15 +96,21 @@ impl Context {
         if first < Duration::from_millis(10) || first > Duration::from_secs(10) {
             return Err(ConfigError::Retransmission);
         }
-        let engine = Arc::new(engine_config(&config, None)?);
-        Ok(Context(Arc::new(Shared { config, certificate, engine })))
+        let known = |profile| PROFILES.contains(profile);
+        if config.profiles.is_empty() || !config.profiles.iter().all(known) {
+            return Err(ConfigError::Profiles);
+        }
+        let has_old = config.groups.iter().any(|group| !group.is_for_13());
+        if config.groups.is_empty() || (config.versions != Versions::V13 && !has_old) {
+            return Err(ConfigError::Groups);
+        }
+        Ok(Context(Arc::new(Shared { config, certificate })))
     }
 
     /// The same configuration with another certificate, for associations to come; those that exist
     /// keep the one they began with.
     pub fn with_certificate(&self, certificate: Certificate) -> Self {
-        let Shared { config, engine, .. } = &*self.0;
-        Context(Arc::new(Shared { config: config.clone(), certificate, engine: engine.clone() }))
+        Context(Arc::new(Shared { config: self.0.config.clone(), certificate }))
     }
 
     /// The fingerprint of our certificate, for `a=fingerprint` (RFC 8122, section 5).
@@ -123,15 +126,12 @@ impl Context {
         &self.0.certificate
     }
 
-    /// The engine's configuration; `seed` counts only with a provider of tests, because 64 bits
-    /// that follow from a seed are no replacement for the system's randomness.
-    pub(super) fn engine(&self, seed: u64) -> Arc<dimpl::Config> {
-        match self.0.config.provider {
-            Some(_) => {
-                engine_config(&self.0.config, Some(seed)).map_or_else(|_| self.0.engine.clone(), Arc::new)
-            }
-            None => self.0.engine.clone(),
+    /// Where an association's secrets come from.
+    pub(super) fn draws(&self, seed: u64) -> Draws {
+        if !self.0.config.reproducible {
+            return Draws::System;
         }
+        Draws::Seeded(Box::new(ChaCha20Rng::seed_from_u64(seed)))
     }
 }
 
@@ -142,31 +142,6 @@ impl fmt::Debug for Context {
             .field("certificate", &self.0.certificate)
             .finish()
     }
-}
-
-/// Enough repetitions that our own limit of time ends a handshake, not the engine's count, which
-/// forged duplicates could spend.
-const RETRIES: usize = 16;
-
-fn engine_config(config: &Config, seed: Option<u64>) -> Result<dimpl::Config, ConfigError> {
-    let mut builder = dimpl::Config::builder()
-        .mtu(config.mtu)
-        .max_queue_rx(limits::DTLS_AHEAD)
-        .flight_start_rto(config.first_retransmission)
-        .flight_retries(RETRIES)
-        .handshake_timeout(2 * limits::DTLS_HANDSHAKE)
-        // ICE has proved the address already (RFC 9147, section 5.1).
-        .use_server_cookie(false)
-        .require_client_certificate(true);
-    if let Some(Provider(provider)) = &config.provider {
-        builder = builder.with_crypto_provider(provider.clone());
-    } else {
-        builder = builder.with_crypto_provider(dimpl::crypto::aws_lc_rs::default_provider());
-    }
-    if let Some(seed) = seed {
-        builder = builder.dangerously_set_rng_seed(seed);
-    }
-    builder.build().map_err(|_| ConfigError::Provider)
 }
 
 #[cfg(test)]

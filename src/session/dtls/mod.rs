@@ -33,28 +33,34 @@
 //! without a word, does not wipe its copies of keys, and under 1.2 draws the explicit half of record
 //! nonces at random.
 
-mod assembly;
 mod association;
 mod certificate;
+mod codec;
 mod config;
 mod fingerprint;
+mod flight;
+mod handshake;
+mod hello;
+mod inbox;
 mod keying;
+mod message;
 mod outcome;
+mod outgoing;
 mod pem;
+mod protection;
 mod record;
-#[cfg_attr(not(test), expect(dead_code, reason = "the handshake that uses it is being written"))]
 mod schedule;
-#[cfg_attr(not(test), expect(dead_code, reason = "the handshake that uses it is being written"))]
 mod schedule12;
+mod talk;
 #[cfg(test)]
 mod tests;
-#[cfg_attr(not(test), expect(dead_code, reason = "the handshake that uses it is being written"))]
+mod v12;
+mod v13;
 mod x509;
 
+pub use crate::crypto::exchange::Group;
 pub use association::{Association, Event, Role};
 pub use certificate::Certificate;
-#[doc(hidden)]
-pub use config::Provider;
 pub use config::{Config, Context, Version, Versions};
 pub use fingerprint::{Fingerprint, FingerprintError, HashAlgorithm};
 pub use keying::Keying;

@@ -32,8 +32,11 @@ pub enum Drop {
     Authentication,
     /// Out of order beyond what is kept, or not expected before the peer's first answer.
     OutOfOrder,
-    /// The engine made nothing of it: failed authentication, a replay, a duplicate, or an
-    /// acknowledgement.
+    /// It was received before, or is older than what is remembered of what was.
+    Replayed,
+    /// A record of the handshake whose keys are not there yet, beyond what is kept of such.
+    Early,
+    /// Of no use: it repeats what was read, or acknowledges nothing.
     Ignored,
     /// The data it carried found the event queue full.
     QueueFull,
@@ -43,7 +46,7 @@ pub enum Drop {
 
 impl Drop {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Drop; 17] = [
+    pub const ALL: [Drop; 19] = [
         Drop::Empty,
         Drop::TooLong,
         Drop::Truncated,
@@ -58,6 +61,8 @@ impl Drop {
         Drop::Fragment,
         Drop::Authentication,
         Drop::OutOfOrder,
+        Drop::Replayed,
+        Drop::Early,
         Drop::Ignored,
         Drop::QueueFull,
         Drop::Closed,
@@ -80,6 +85,8 @@ impl Drop {
             Drop::Fragment => "dtls.fragment",
             Drop::Authentication => "dtls.authentication",
             Drop::OutOfOrder => "dtls.out_of_order",
+            Drop::Replayed => "dtls.replayed",
+            Drop::Early => "dtls.early",
             Drop::Ignored => "dtls.ignored",
             Drop::QueueFull => "dtls.queue_full",
             Drop::Closed => "dtls.closed",
@@ -97,7 +104,7 @@ pub enum FailReason {
     /// The peer showed no certificate and had announced none.
     #[error("the peer showed no certificate")]
     NoCertificate,
-    /// The certificate has a key of an unsupported kind (RSA, Ed25519), is malformed or too large; or
+    /// The certificate has a key of an unsupported kind or size, is malformed or too large; or
     /// the peer announced one and showed none, which is what a client does whose certificate is not of
     /// the kind it was asked for (RFC 5246, section 7.4.6; RFC 8446, section 4.4.2).
     #[error("the peer's certificate is not supported")]
@@ -118,6 +125,12 @@ pub enum FailReason {
     /// The peer wanted to negotiate again.
     #[error("the peer asked for a renegotiation")]
     Renegotiation,
+    /// A server that speaks 1.3 answered with 1.2: somebody changed our ClientHello (RFC 8446, section 4.1.3).
+    #[error("the version was lowered by somebody on the way")]
+    Downgrade,
+    /// The system has no randomness, or the cryptographic provider failed.
+    #[error("the cryptographic provider failed")]
+    Provider,
     /// A message that its place in the protocol forbids.
     #[error("the peer broke the protocol")]
     Protocol,
@@ -147,6 +160,8 @@ impl FailReason {
             FailReason::NoCommonParameters => "dtls.no_common_parameters",
             FailReason::Proof => "dtls.proof",
             FailReason::Renegotiation => "dtls.renegotiation",
+            FailReason::Downgrade => "dtls.downgrade",
+            FailReason::Provider => "dtls.provider",
             FailReason::Protocol => "dtls.protocol",
             FailReason::Timeout => "dtls.timeout",
             FailReason::KeyExhausted => "dtls.key_exhausted",
@@ -162,76 +177,14 @@ impl FailReason {
             FailReason::NoCertificate | FailReason::NoCommonParameters | FailReason::NoSrtp => Some(40),
             FailReason::Version => Some(70),
             FailReason::Proof => Some(51),
+            FailReason::Downgrade => Some(47),
+            FailReason::Provider => Some(80),
             FailReason::Protocol => Some(10),
             FailReason::Renegotiation
             | FailReason::Timeout
             | FailReason::KeyExhausted
             | FailReason::Alert(_) => None,
         }
-    }
-}
-
-/// What an error of the engine means for the association.
-pub(super) enum Verdict {
-    /// The datagram alone is lost.
-    Drop(Drop),
-    Fail(FailReason),
-}
-
-/// The engine calls all of its errors fatal. Those that a forged datagram can cause and that leave
-/// its state as it was are not (checked in its source).
-pub(super) fn judge(error: &dimpl::Error) -> Verdict {
-    use dimpl::{CryptoError as Crypto, CryptoOperation, Error, SecurityError as Security};
-    Verdict::Fail(match error {
-        Error::ReceiveQueueFull | Error::TooManyClientHelloFragments => {
-            return Verdict::Drop(Drop::OutOfOrder);
-        }
-        Error::UnexpectedMessage(dimpl::UnexpectedMessageError::UnrecognizedAutoServerResponse) => {
-            return Verdict::Drop(Drop::OutOfOrder);
-        }
-        Error::CryptoError(
-            Crypto::OperationFailed(CryptoOperation::Decrypt) | Crypto::CiphertextTooShort { .. },
-        ) => return Verdict::Drop(Drop::Authentication),
-        Error::CertificateError(error) => certificate_reason(error),
-        Error::CryptoError(
-            Crypto::UnsupportedPublicKeyAlgorithm
-            | Crypto::UnsupportedEcCurve
-            | Crypto::MissingEcCurveParameter
-            | Crypto::InvalidEcCurveParameter
-            | Crypto::InvalidSubjectPublicKey
-            | Crypto::CertificateParseFailed
-            | Crypto::UnsupportedSignatureAlgorithm(_)
-            | Crypto::UnsupportedSignatureVerification { .. },
-        ) => FailReason::UnsupportedCertificate,
-        Error::CryptoError(Crypto::SignatureVerificationFailed { .. } | Crypto::InvalidSignatureFormat)
-        | Error::SecurityError(
-            Security::ServerFinishedVerificationFailed | Security::ClientFinishedVerificationFailed,
-        ) => FailReason::Proof,
-        Error::SecurityError(Security::FatalAlert { description }) => FailReason::Alert(*description),
-        Error::SecurityError(
-            Security::UnsupportedServerVersion(_)
-            | Security::UnsupportedClientVersion(_)
-            | Security::ClientHelloMissingDtls13SupportedVersions
-            | Security::ServerDidNotNegotiateDtls13
-            | Security::HrrDidNotSelectDtls13,
-        ) => FailReason::Version,
-        Error::SecurityError(_) => FailReason::NoCommonParameters,
-        Error::Timeout(_) => FailReason::Timeout,
-        Error::RenegotiationAttempt => FailReason::Renegotiation,
-        _ => FailReason::Protocol,
-    })
-}
-
-fn certificate_reason(error: &dimpl::CertificateError) -> FailReason {
-    use dimpl::CertificateError as Certificate;
-    match error {
-        Certificate::NoServerCertificateReceived
-        | Certificate::NoClientCertificateReceived
-        | Certificate::NoClientCertificateForVerification
-        | Certificate::NoServerCertificateForVerification => FailReason::NoCertificate,
-        Certificate::ServerCertificateContextMustBeEmpty
-        | Certificate::ClientCertificateContextMustBeEmpty => FailReason::Protocol,
-        _ => FailReason::UnsupportedCertificate,
     }
 }
 
@@ -260,9 +213,12 @@ pub enum ConfigError {
     /// Not between 10 ms and 10 s.
     #[error("the first retransmission must come after 10 milliseconds to 10 seconds")]
     Retransmission,
-    /// The cryptographic provider failed its own test.
-    #[error("the cryptographic provider failed its test")]
-    Provider,
+    /// No SRTP profile, or one that is not ours.
+    #[error("the SRTP profiles must be some of 1, 7 and 8")]
+    Profiles,
+    /// No group, or for 1.2 none but X25519MLKEM768, which it does not have.
+    #[error("there must be groups for each version")]
+    Groups,
 }
 
 /// Why there is no certificate.

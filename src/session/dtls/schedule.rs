@@ -42,6 +42,11 @@ impl Labels {
         Labels { hash, prefix: DTLS13 }
     }
 
+    /// The suite's hash.
+    pub(super) const fn hash(self) -> Hash {
+        self.hash
+    }
+
     /// The first stage, from the early secret of no pre-shared key and the secret of the key exchange.
     pub(super) fn handshake(self, shared: &Secret) -> Option<HandshakeSecret> {
         let zeros = self.hash.zeros();

@@ -5,6 +5,7 @@ mod captured;
 mod certificates;
 mod handshake;
 mod hostile;
+mod other;
 mod referee;
 
 use super::*;
@@ -14,6 +15,13 @@ use crate::base::time::{Duration, Instant};
 /// A context with a fresh certificate.
 pub(super) fn context(versions: Versions) -> Context {
     Context::new(Config { versions, ..Config::default() }, Certificate::generate().unwrap()).unwrap()
+}
+
+/// A certificate, for us and for the library that is the referee.
+pub(super) fn identity() -> (Certificate, dimpl::DtlsCertificate) {
+    let (der, key) = x509::generate().unwrap();
+    let ours = Certificate::from_der(&der, key.expose()).unwrap();
+    (ours, dimpl::DtlsCertificate { certificate: der, private_key: key.expose().to_vec() })
 }
 
 /// What a network does to a datagram; probabilities in thousandths.

@@ -1,0 +1,306 @@
+//! A handshake from its first message to its end: the hellos, and then one of two versions.
+
+use super::certificate::Certificate;
+use super::config::{Config, Version, Versions};
+use super::fingerprint::Fingerprint;
+use super::hello::{self, ClientHello, Opening, ServerHello};
+use super::message::{self, Message};
+use super::outcome::FailReason;
+use super::schedule::{Exporter, Labels};
+use super::schedule12::Master;
+use super::talk::Talk;
+use super::v12::{self, V12};
+use super::v13::{self, V13};
+use super::x509;
+use crate::base::limits;
+use crate::crypto::exchange::{Draws, Group, KeyPair};
+use crate::crypto::record::Cipher;
+use crate::crypto::secret::Secret;
+use crate::crypto::signing::PublicKey;
+
+/// What a handshake is told from outside.
+pub(super) struct Env<'a> {
+    pub(super) config: &'a Config,
+    pub(super) certificate: &'a Certificate,
+    /// Of the peer.
+    pub(super) expected: &'a [Fingerprint],
+    pub(super) draws: &'a mut Draws,
+}
+
+impl Env<'_> {
+    /// The key of the peer's certificate, if it is one that is expected (RFC 8122, section 6.2).
+    pub(super) fn judge(&self, der: Option<&[u8]>) -> Result<PublicKey, FailReason> {
+        let der = match der {
+            Some(der) if !der.is_empty() => der,
+            // It has one, of a kind that it was not asked for.
+            _ if !self.expected.is_empty() => return Err(FailReason::UnsupportedCertificate),
+            _ => return Err(FailReason::NoCertificate),
+        };
+        if der.len() > limits::DTLS_MESSAGE {
+            return Err(FailReason::UnsupportedCertificate);
+        }
+        if !Fingerprint::any_matches(self.expected, der) {
+            return Err(FailReason::Fingerprint);
+        }
+        x509::public_key(der).map_err(|_| FailReason::UnsupportedCertificate)
+    }
+}
+
+/// 32 random bytes.
+pub(super) fn entropy(env: &mut Env<'_>) -> Result<[u8; 32], FailReason> {
+    let mut random = [0; 32];
+    env.draws.fill(&mut random).ok_or(FailReason::Provider)?;
+    Ok(random)
+}
+
+/// What cannot be read breaks the protocol.
+pub(super) fn failed<T>(read: impl FnOnce() -> Option<T>) -> Result<T, FailReason> {
+    read().ok_or(FailReason::Protocol)
+}
+
+/// What a message led to.
+pub(super) enum Progress {
+    /// There is more to come.
+    More,
+    /// Both have proved who they are.
+    Done(Box<Established>),
+}
+
+/// What is left of a handshake.
+pub(super) struct Established {
+    /// The SRTP profile's number.
+    pub(super) profile: u16,
+    pub(super) exporting: Exporting,
+    /// Of 1.3: what keys are renewed from.
+    pub(super) traffic: Option<Traffic>,
+}
+
+/// What exports keying material.
+pub(super) enum Exporting {
+    V12(Master),
+    V13(Exporter),
+}
+
+impl Exporting {
+    pub(super) fn export(&self, label: &str, context: Option<&[u8]>, len: usize) -> Option<Secret> {
+        match self {
+            Exporting::V12(master) => master.export(label, context, len),
+            Exporting::V13(exporter) => exporter.export(label, context.unwrap_or_default(), len),
+        }
+    }
+
+    pub(super) fn version(&self) -> Version {
+        match self {
+            Exporting::V12(_) => Version::V12,
+            Exporting::V13(_) => Version::V13,
+        }
+    }
+}
+
+/// The traffic secrets of the newest epochs.
+pub(super) struct Traffic {
+    pub(super) labels: Labels,
+    pub(super) cipher: Cipher,
+    pub(super) ours: Secret,
+    pub(super) theirs: Secret,
+}
+
+/// Where a handshake stands.
+pub(super) enum Handshake {
+    /// A server that waits for a ClientHello; it may have asked for another one.
+    Waiting { retried: bool },
+    /// A client that has sent one.
+    Greeted(Box<Greeted>),
+    V12(Box<V12>),
+    V13(Box<V13>),
+}
+
+/// What a client keeps of its ClientHello.
+pub(super) struct Greeted {
+    random: [u8; 32],
+    /// One for each share.
+    pairs: Vec<KeyPair>,
+    cookie_12: Vec<u8>,
+    /// It was answered with a HelloRetryRequest, or a HelloVerifyRequest.
+    retried: bool,
+    verified: bool,
+}
+
+impl Handshake {
+    /// A server's.
+    pub(super) fn server() -> Self {
+        Handshake::Waiting { retried: false }
+    }
+
+    /// A client's, which speaks first.
+    pub(super) fn client(talk: &mut Talk, env: &mut Env<'_>) -> Result<Self, FailReason> {
+        let mut greeted = Greeted {
+            random: entropy(env)?,
+            pairs: Vec::new(),
+            cookie_12: Vec::new(),
+            retried: false,
+            verified: false,
+        };
+        if env.config.versions != Versions::V12 {
+            // The best group, and one that everybody has if that is not.
+            let best = env.config.groups.first().copied();
+            let usual = env.config.groups.iter().copied().find(|group| *group != Group::X25519MlKem768);
+            let usual = usual.filter(|_| best == Some(Group::X25519MlKem768));
+            for group in best.into_iter().chain(usual) {
+                greeted.pairs.push(KeyPair::generate(group, env.draws).ok_or(FailReason::Provider)?);
+            }
+        }
+        greeted.say(&[], talk, env);
+        Ok(Handshake::Greeted(Box::new(greeted)))
+    }
+
+    /// The version, once it is settled.
+    pub(super) fn version(&self) -> Option<Version> {
+        match self {
+            Handshake::Waiting { .. } | Handshake::Greeted(_) => None,
+            Handshake::V12(_) => Some(Version::V12),
+            Handshake::V13(_) => Some(Version::V13),
+        }
+    }
+
+    /// Takes the next message of the peer, which came in `epoch`.
+    pub(super) fn on_message(
+        &mut self,
+        epoch: u16,
+        message: &Message,
+        talk: &mut Talk,
+        env: &mut Env<'_>,
+    ) -> Result<Progress, FailReason> {
+        match self {
+            Handshake::V12(handshake) => handshake.on_message(epoch, message, talk, env),
+            Handshake::V13(handshake) => handshake.on_message(epoch, message, talk, env),
+            _ if epoch != 0 => Err(FailReason::Protocol),
+            Handshake::Waiting { retried } => {
+                let next = on_client_hello(*retried, message, talk, env)?;
+                *self = next;
+                Ok(Progress::More)
+            }
+            Handshake::Greeted(greeted) => {
+                if let Some(next) = greeted.on_message(message, talk, env)? {
+                    *self = next;
+                }
+                Ok(Progress::More)
+            }
+        }
+    }
+}
+
+fn on_client_hello(
+    retried: bool,
+    message: &Message,
+    talk: &mut Talk,
+    env: &mut Env<'_>,
+) -> Result<Handshake, FailReason> {
+    if message.kind != message::CLIENT_HELLO {
+        return Err(FailReason::Protocol);
+    }
+    let hello = ClientHello::read(&message.body).ok_or(FailReason::Protocol)?;
+    match hello.choose_version(env.config.versions)? {
+        Version::V12 if retried => Err(FailReason::Protocol),
+        Version::V12 => Ok(Handshake::V12(Box::new(v12::answer(&hello, message, talk, env)?))),
+        Version::V13 => match v13::answer(&hello, message, retried, talk, env)? {
+            v13::Answer::Handshake(handshake) => Ok(Handshake::V13(handshake)),
+            v13::Answer::Retry => Ok(Handshake::Waiting { retried: true }),
+        },
+    }
+}
+
+impl Greeted {
+    /// Says ClientHello, or says it again with what was asked for.
+    fn say(&mut self, cookie_13: &[u8], talk: &mut Talk, env: &Env<'_>) {
+        let shares: Vec<_> = self.pairs.iter().map(|pair| (pair.group(), pair.share())).collect();
+        let opening =
+            Opening { random: &self.random, cookie_12: &self.cookie_12, cookie_13, shares: &shares };
+        let body = hello::write_client_hello(env.config, &opening);
+        talk.begin_flight();
+        talk.say(message::CLIENT_HELLO, body);
+    }
+
+    fn on_message(
+        &mut self,
+        message: &Message,
+        talk: &mut Talk,
+        env: &mut Env<'_>,
+    ) -> Result<Option<Handshake>, FailReason> {
+        match message.kind {
+            message::HELLO_VERIFY_REQUEST if !self.verified && !self.retried => {
+                self.on_verify_request(message, talk, env)?;
+                Ok(None)
+            }
+            message::SERVER_HELLO => self.on_server_hello(message, talk, env),
+            _ => Err(FailReason::Protocol),
+        }
+    }
+
+    /// The same once more with a cookie; neither is part of the transcript (RFC 6347, section 4.2.1).
+    fn on_verify_request(
+        &mut self,
+        message: &Message,
+        talk: &mut Talk,
+        env: &Env<'_>,
+    ) -> Result<(), FailReason> {
+        let mut reader = super::codec::Reader(&message.body);
+        let cookie = failed(|| {
+            reader.u16()?;
+            let cookie = reader.vec8()?;
+            reader.end()?;
+            Some(cookie)
+        })?;
+        self.cookie_12 = cookie.to_vec();
+        self.verified = true;
+        talk.script.restart();
+        self.say(&[], talk, env);
+        Ok(())
+    }
+
+    fn on_server_hello(
+        &mut self,
+        message: &Message,
+        talk: &mut Talk,
+        env: &mut Env<'_>,
+    ) -> Result<Option<Handshake>, FailReason> {
+        let hello = ServerHello::read(&message.body)?;
+        match (hello.version, env.config.versions) {
+            (Version::V12, Versions::V12 | Versions::Auto) if !self.retried => {
+                let handshake = v12::take_server_hello(&hello, message, self.random, talk, env)?;
+                Ok(Some(Handshake::V12(Box::new(handshake))))
+            }
+            (Version::V13, Versions::V13 | Versions::Auto) if hello.is_retry() => {
+                self.on_retry(&hello, message, talk, env)?;
+                Ok(None)
+            }
+            (Version::V13, Versions::V13 | Versions::Auto) => {
+                let handshake = v13::take_server_hello(&hello, message, &self.pairs, talk)?;
+                Ok(Some(Handshake::V13(Box::new(handshake))))
+            }
+            _ => Err(FailReason::Version),
+        }
+    }
+
+    fn on_retry(
+        &mut self,
+        hello: &ServerHello<'_>,
+        message: &Message,
+        talk: &mut Talk,
+        env: &mut Env<'_>,
+    ) -> Result<(), FailReason> {
+        let first = talk.script.hellos().first().cloned().filter(|_| !self.retried);
+        let first = first.ok_or(FailReason::Protocol)?;
+        let (group, cookie) = v13::take_retry(hello, &first, message, talk)?;
+        if let Some(group) = group {
+            let is_new = self.pairs.iter().all(|pair| pair.group() != group);
+            if !is_new || !env.config.groups.contains(&group) {
+                return Err(FailReason::Protocol);
+            }
+            self.pairs = vec![KeyPair::generate(group, env.draws).ok_or(FailReason::Provider)?];
+        }
+        self.retried = true;
+        self.say(&cookie, talk, env);
+        Ok(())
+    }
+}
