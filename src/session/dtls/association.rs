@@ -14,14 +14,16 @@ use super::keying::Keying;
 use super::message::{self, Message};
 use super::outcome::{Drop, FailReason, SendError};
 use super::protection::{Opener, Sealer};
-use super::record::{ACK, ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, LONG_HEADER, Record, Records};
+use super::record::{
+    ACK, ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, LONG_HEADER, Record, Records,
+};
 use super::talk::Talk;
 use super::v13;
 use crate::base::limits;
 use crate::base::random::Random;
 use crate::base::time::Instant;
 use crate::crypto::exchange::Draws;
-use crate::crypto::record::TAG;
+use crate::crypto::record::{Cipher, TAG};
 use crate::crypto::secret::Secret;
 
 /// Who speaks first.
@@ -91,6 +93,7 @@ struct Pending {
 
 /// What is left of it.
 struct Channel {
+    cipher: Cipher,
     exporting: Exporting,
     traffic: Option<Traffic>,
     /// A KeyUpdate of ours waits to be acknowledged.
@@ -111,6 +114,8 @@ struct Timers {
 
 #[path = "digest.rs"]
 mod digest;
+#[path = "moving.rs"]
+mod moving;
 
 /// `close_notify` and `fatal` (RFC 8446, section 6).
 const CLOSE_NOTIFY: u8 = 0;
@@ -541,6 +546,11 @@ impl Association {
         }
         if self.talk.flight.is_empty() {
             self.talk.flight.end();
+            if matches!(self.stage, Stage::Established(_)) {
+                // Nothing of the handshake is said again.
+                let epoch = self.talk.outgoing.epoch();
+                self.talk.outgoing.forget_before(epoch);
+            }
             self.on_flight_acknowledged();
         }
         Ok(())
@@ -606,7 +616,9 @@ impl Association {
                     let progress = handshake.on_message(epoch, &message, &mut self.talk, &mut env);
                     progress.map(|progress| (progress, self.talk.places().0 != before))
                 }
-                Stage::Established(_) => self.on_late_message(epoch, &message).map(|()| (Progress::More, false)),
+                Stage::Established(_) => {
+                    self.on_late_message(epoch, &message).map(|()| (Progress::More, false))
+                }
                 Stage::Ended => return,
             };
             match read {
@@ -645,7 +657,7 @@ impl Association {
     }
 
     fn establish(&mut self, established: Established) {
-        let Established { profile, exporting, traffic } = established;
+        let Established { profile, cipher, exporting, traffic } = established;
         let keying = match profile {
             1 => Some((16, 14)),
             7 => Some((16, 12)),
@@ -658,7 +670,7 @@ impl Association {
         });
         let Some(keying) = keying else { return self.fail(FailReason::NoSrtp) };
         let version = exporting.version();
-        self.stage = Stage::Established(Box::new(Channel { exporting, traffic, updating: false }));
+        self.stage = Stage::Established(Box::new(Channel { cipher, exporting, traffic, updating: false }));
         self.talk.forget_script();
         self.timers = Timers { linger: Some(self.now + limits::DTLS_LINGER), ..self.timers_again() };
         // Of these events there are at most two: no limit applies.

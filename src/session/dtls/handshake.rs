@@ -70,6 +70,7 @@ pub(super) enum Progress {
 pub(super) struct Established {
     /// The SRTP profile's number.
     pub(super) profile: u16,
+    pub(super) cipher: Cipher,
     pub(super) exporting: Exporting,
     /// Of 1.3: what keys are renewed from.
     pub(super) traffic: Option<Traffic>,
@@ -108,7 +109,9 @@ pub(super) struct Traffic {
 /// Where a handshake stands.
 pub(super) enum Handshake {
     /// A server that waits for a ClientHello; it may have asked for another one.
-    Waiting { retried: bool },
+    Waiting {
+        retried: bool,
+    },
     /// A client that has sent one.
     Greeted(Box<Greeted>),
     V12(Box<V12>),

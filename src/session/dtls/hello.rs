@@ -17,8 +17,8 @@ pub(super) const V13: u16 = 0xfefc;
 /// A ServerHello with this instead of a random number is a HelloRetryRequest: SHA-256 of that name (RFC 8446, section
 /// 4.1.3).
 pub(super) const RETRY: [u8; 32] = [
-    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11,
-    0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
+    0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
 /// The end of a random number by which a server that speaks 1.3 says that it was not asked for it (RFC 8446, section
 /// 4.1.3).
@@ -180,15 +180,29 @@ impl<'a> ClientHello<'a> {
             Some(body) => read_use_srtp(body)?,
             None => SmallVec::new(),
         };
-        Some(ClientHello { random, session, cookie, version, suites, extensions, versions, groups, schemes, profiles })
+        Some(ClientHello {
+            random,
+            session,
+            cookie,
+            version,
+            suites,
+            extensions,
+            versions,
+            groups,
+            schemes,
+            profiles,
+        })
     }
 
     /// The highest version that both speak.
     pub(super) fn choose_version(&self, ours: Versions) -> Result<Version, FailReason> {
         let offers_13 = self.versions.contains(&V13);
         // Versions of DTLS count down; a list of versions counts before the old field (RFC 8446, section 4.2.1).
-        let offers_12 =
-            if self.versions.is_empty() { self.version <= V12 && self.version >> 8 == 0xfe } else { self.versions.contains(&V12) };
+        let offers_12 = if self.versions.is_empty() {
+            self.version <= V12 && self.version >> 8 == 0xfe
+        } else {
+            self.versions.contains(&V12)
+        };
         match ours {
             Versions::V13 | Versions::Auto if offers_13 => Ok(Version::V13),
             Versions::V12 | Versions::Auto if offers_12 => Ok(Version::V12),
@@ -275,7 +289,8 @@ impl<'a> ClientHello<'a> {
 /// The first scheme of ours that a peer with `theirs` verifies and a key signs.
 pub(super) fn choose_scheme(theirs: &[u16], version: Version, key: KeyKind) -> Result<Scheme, FailReason> {
     let serves = |scheme: &Scheme| scheme.fits(key) && (version == Version::V12 || scheme.is_for_13());
-    let chosen = SCHEMES.iter().filter(|scheme| serves(scheme)).find(|scheme| theirs.contains(&scheme.number()));
+    let chosen =
+        SCHEMES.iter().filter(|scheme| serves(scheme)).find(|scheme| theirs.contains(&scheme.number()));
     chosen.copied().ok_or(FailReason::NoCommonParameters)
 }
 
@@ -317,7 +332,9 @@ fn write_use_srtp(out: &mut Vec<u8>, profiles: &[u16]) {
 
 /// The schemes that we verify, as an extension.
 pub(super) fn write_schemes(out: &mut Vec<u8>) {
-    write_extension(out, ext::SIGNATURE_ALGORITHMS, |out| out.vec16(|out| write_scheme_numbers(out, Version::V12)));
+    write_extension(out, ext::SIGNATURE_ALGORITHMS, |out| {
+        out.vec16(|out| write_scheme_numbers(out, Version::V12))
+    });
 }
 
 /// The schemes that we verify under a version.

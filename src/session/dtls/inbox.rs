@@ -252,7 +252,8 @@ mod tests {
         for round in 0..10_000_usize {
             let from = (round * 13) % (large.len() - 200);
             let _ = inbox.add(0, &piece(&large, (round % 7) as u16, from, from + 200));
-            let bytes: usize = inbox.parts.iter().flat_map(|part| &part.pieces).map(|piece| piece.body.len()).sum();
+            let bytes: usize =
+                inbox.parts.iter().flat_map(|part| &part.pieces).map(|piece| piece.body.len()).sum();
             assert!(bytes <= limits::DTLS_FRAGMENT_BYTES && inbox.parts.len() <= limits::DTLS_FRAGMENTS);
         }
         let all = whole(100);

@@ -64,4 +64,4 @@ pub use certificate::Certificate;
 pub use config::{Config, Context, Version, Versions};
 pub use fingerprint::{Fingerprint, FingerprintError, HashAlgorithm};
 pub use keying::Keying;
-pub use outcome::{CertificateError, ConfigError, Drop, FailReason, SendError};
+pub use outcome::{AdoptError, CertificateError, ConfigError, Drop, FailReason, SendError};

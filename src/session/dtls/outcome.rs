@@ -203,6 +203,21 @@ pub enum SendError {
     QueueFull,
 }
 
+/// Why an association cannot be taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdoptError {
+    /// Of another release of the crate, or nothing of the kind.
+    #[error("the sealed association has a form that is not known")]
+    Form,
+    /// Sealed with another key, or changed.
+    #[error("the sealed association is not authentic")]
+    Authentication,
+    /// Authentic, and not what it should be.
+    #[error("the sealed association is malformed")]
+    Malformed,
+}
+
 /// A configuration that contradicts itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

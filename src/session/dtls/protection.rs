@@ -264,7 +264,13 @@ impl Opener {
         Ok(Opened { kind, number })
     }
 
-    fn open_13(&self, head: &[u8], number_len: usize, sealed: &[u8], text: &mut Vec<u8>) -> Result<Opened, Drop> {
+    fn open_13(
+        &self,
+        head: &[u8],
+        number_len: usize,
+        sealed: &[u8],
+        text: &mut Vec<u8>,
+    ) -> Result<Opened, Drop> {
         let mask = self.keyed.mask(sealed).ok_or(Drop::Truncated)?;
         // The flags, up to two bytes of the number, up to two of the length.
         let mut clear = [0; SHORT_HEADER];
@@ -285,7 +291,13 @@ impl Opener {
         Ok(Opened { kind, number })
     }
 
-    fn decrypt(&self, nonce: [u8; 12], additional: &[u8], sealed: &[u8], text: &mut Vec<u8>) -> Result<(), Drop> {
+    fn decrypt(
+        &self,
+        nonce: [u8; 12],
+        additional: &[u8],
+        sealed: &[u8],
+        text: &mut Vec<u8>,
+    ) -> Result<(), Drop> {
         let (body, tag) = sealed.split_last_chunk::<TAG>().ok_or(Drop::Truncated)?;
         text.extend_from_slice(body);
         if self.keyed.key.open(nonce, additional, text, tag) { Ok(()) } else { Err(Drop::Authentication) }
@@ -352,7 +364,9 @@ mod tests {
 
     fn all() -> impl Iterator<Item = TrafficKeys> {
         let ciphers = [Cipher::Aes128Gcm, Cipher::Aes256Gcm, Cipher::ChaCha20Poly1305];
-        ciphers.into_iter().flat_map(|cipher| [Version::V12, Version::V13].map(|version| keys(cipher, version)))
+        ciphers
+            .into_iter()
+            .flat_map(|cipher| [Version::V12, Version::V13].map(|version| keys(cipher, version)))
     }
 
     fn open(opener: &mut Opener, bytes: &[u8]) -> Result<(Opened, Vec<u8>), Drop> {

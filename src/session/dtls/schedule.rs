@@ -143,6 +143,16 @@ pub(super) struct Exporter {
 }
 
 impl Exporter {
+    /// One that was given away elsewhere.
+    pub(super) fn from_parts(labels: Labels, secret: Secret) -> Self {
+        Exporter { labels, secret }
+    }
+
+    /// The secret itself.
+    pub(super) fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
     /// `len` bytes of keying material (RFC 8446, section 7.5); no context is an empty one. `None` also if
     /// `len` is more than 255 hashes or `label` has more than 249 bytes.
     pub(super) fn export(&self, label: &str, context: &[u8], len: usize) -> Option<Secret> {

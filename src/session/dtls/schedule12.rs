@@ -53,6 +53,26 @@ impl Master {
         Some(Master { hash, secret, randoms })
     }
 
+    /// One that was given away elsewhere.
+    pub(super) fn from_parts(hash: Hash, secret: Secret, randoms: Sides<[u8; 32]>) -> Self {
+        Master { hash, secret, randoms }
+    }
+
+    /// The suite's hash.
+    pub(super) fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// The secret itself.
+    pub(super) fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// What both sides put into their hellos.
+    pub(super) fn randoms(&self) -> &Sides<[u8; 32]> {
+        &self.randoms
+    }
+
     /// The keys of both directions (RFC 5246, section 6.3): AEAD has none for MACs.
     pub(super) fn write_keys(&self, cipher: Cipher) -> Option<Sides<WriteKeys>> {
         let (key, iv) = (cipher.key_len(), iv_len(cipher));

@@ -93,7 +93,8 @@ pub(super) fn answer(
     body.u8(NAMED_CURVE);
     body.u16(group.number());
     body.vec8(|out| out.raw(pair.share()));
-    let signature = env.certificate.key().sign(scheme, &exchanged(&randoms, &body)).ok_or(FailReason::Provider)?;
+    let signature =
+        env.certificate.key().sign(scheme, &exchanged(&randoms, &body)).ok_or(FailReason::Provider)?;
     body.u16(scheme.number());
     body.vec16(|out| out.raw(&signature));
     talk.say(message::SERVER_KEY_EXCHANGE, body);
@@ -162,7 +163,9 @@ impl V12 {
         }
         match (self.step, self.role, message.kind) {
             (Step::Certificate, _, message::CERTIFICATE) => self.on_certificate(message, env)?,
-            (Step::KeyExchange, Role::Client, message::SERVER_KEY_EXCHANGE) => self.on_server_exchange(message, env)?,
+            (Step::KeyExchange, Role::Client, message::SERVER_KEY_EXCHANGE) => {
+                self.on_server_exchange(message, env)?
+            }
             (Step::Request, Role::Client, message::CERTIFICATE_REQUEST) => self.on_request(message)?,
             (Step::Request | Step::Done, Role::Client, message::SERVER_HELLO_DONE) => {
                 message.body.is_empty().then_some(()).ok_or(FailReason::Protocol)?;
@@ -209,7 +212,8 @@ impl V12 {
             reader.end()?;
             (kind == NAMED_CURVE).then_some((group, point, scheme, signature))
         })?;
-        let group = Group::from_number(group).filter(|group| !group.is_for_13() && env.config.groups.contains(group));
+        let group =
+            Group::from_number(group).filter(|group| !group.is_for_13() && env.config.groups.contains(group));
         let group = group.ok_or(FailReason::NoCommonParameters)?;
         let peer = self.peer.as_ref().ok_or(FailReason::Protocol)?;
         let scheme = Scheme::from_number(scheme).ok_or(FailReason::NoCommonParameters)?;
@@ -253,7 +257,8 @@ impl V12 {
         talk.say(message::CLIENT_KEY_EXCHANGE, body);
         let keys = self.agree(&shared, talk)?;
         if let Some(scheme) = scheme {
-            let signature = env.certificate.key().sign(scheme, talk.script.whole()).ok_or(FailReason::Provider)?;
+            let signature =
+                env.certificate.key().sign(scheme, talk.script.whole()).ok_or(FailReason::Provider)?;
             let mut body = Vec::with_capacity(signature.len() + 4);
             body.u16(scheme.number());
             body.vec16(|out| out.raw(&signature));
@@ -322,7 +327,8 @@ impl V12 {
         }
         let master = self.master.take().ok_or(FailReason::Protocol)?;
         let exporting = Exporting::V12(master);
-        Ok(Progress::Done(Box::new(Established { profile: self.profile, exporting, traffic: None })))
+        let (profile, cipher) = (self.profile, self.suite.cipher);
+        Ok(Progress::Done(Box::new(Established { profile, cipher, exporting, traffic: None })))
     }
 
     /// ClientKeyExchange is in the transcript: the master secret, and the keys.

@@ -90,7 +90,9 @@ pub(super) fn answer(
     talk.begin_flight();
     talk.say(
         message::SERVER_HELLO,
-        hello::write_server_hello(&random, &[], suite, |out| hello::write_choice_13(out, group, Some(&share))),
+        hello::write_server_hello(&random, &[], suite, |out| {
+            hello::write_choice_13(out, group, Some(&share))
+        }),
     );
     let mut handshake = V13::begin(Role::Server, suite, &shared, profile, talk)?;
     handshake.say_server_flight(scheme, talk, env)?;
@@ -99,10 +101,7 @@ pub(super) fn answer(
 
 /// The group of the exchange and the client's share of it. A group against quantum computers is worth a round trip more;
 /// of the others the first of which a share is there.
-fn choose_share<'a>(
-    hello: &ClientHello<'a>,
-    env: &Env<'_>,
-) -> Result<(Group, Option<&'a [u8]>), FailReason> {
+fn choose_share<'a>(hello: &ClientHello<'a>, env: &Env<'_>) -> Result<(Group, Option<&'a [u8]>), FailReason> {
     let best = hello.choose_group(&env.config.groups)?;
     if let Some(share) = hello.share(best)? {
         return Ok((best, Some(share)));
@@ -220,7 +219,12 @@ impl V13 {
     }
 
     /// From EncryptedExtensions to Finished.
-    fn say_server_flight(&mut self, scheme: Scheme, talk: &mut Talk, env: &Env<'_>) -> Result<(), FailReason> {
+    fn say_server_flight(
+        &mut self,
+        scheme: Scheme,
+        talk: &mut Talk,
+        env: &Env<'_>,
+    ) -> Result<(), FailReason> {
         let mut body = Vec::new();
         body.vec16(|out| hello::write_profile(out, self.profile));
         talk.say(message::ENCRYPTED_EXTENSIONS, body);
@@ -262,9 +266,11 @@ impl V13 {
     /// The server's Finished is in the transcript: what comes after the handshake follows.
     fn take_master(&mut self, talk: &Talk) -> Result<(), FailReason> {
         let digest = self.digest(talk)?;
-        let made = self.secret.take().and_then(HandshakeSecret::master).and_then(|master: MasterSecret| {
-            Some((master.traffic(&digest)?, master.exporter(&digest)?))
-        });
+        let made = self
+            .secret
+            .take()
+            .and_then(HandshakeSecret::master)
+            .and_then(|master: MasterSecret| Some((master.traffic(&digest)?, master.exporter(&digest)?)));
         self.after = Some(made.ok_or(FailReason::Provider)?);
         Ok(())
     }
@@ -379,6 +385,7 @@ impl V13 {
         talk.inbox.require(APPLICATION);
         Ok(Progress::Done(Box::new(Established {
             profile: self.profile,
+            cipher: self.cipher,
             exporting: Exporting::V13(exporter),
             traffic: Some(Traffic {
                 labels: self.labels,

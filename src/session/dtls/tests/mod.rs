@@ -5,6 +5,7 @@ mod captured;
 mod certificates;
 mod handshake;
 mod hostile;
+mod moved;
 mod other;
 mod referee;
 

@@ -113,7 +113,11 @@ fn meet(our_role: Role, version: Version, loss: u64, seed: u8, ours: Versions) {
             return;
         }
     }
-    panic!("{our_role:?} {version:?}, loss {loss}, seed {seed}: {} {}", connected.is_some(), other.exported.is_some());
+    panic!(
+        "{our_role:?} {version:?}, loss {loss}, seed {seed}: {} {}",
+        connected.is_some(),
+        other.exported.is_some()
+    );
 }
 
 #[test]
