@@ -20,27 +20,13 @@ use support::World;
 use support::offer::Direction;
 
 #[test]
-fn a_participant_with_an_rsa_certificate_leaves_for_a_named_reason() {
+fn a_participant_with_an_rsa_certificate_connects() {
     let rsa = include_str!("data/dtls/rsa.pem");
     let mut world = World::new(Box::new(Lineage::with_certificate(rsa)));
-    world.join(Direction::Send, 1);
-    let joined = world.now;
-    world.run(Duration::from_secs(29));
-    let left: Vec<LeaveReason> = world
-        .events
-        .iter()
-        .filter_map(|event| match event {
-            Event::Left { reason, .. } => Some(*reason),
-            _ => None,
-        })
-        .collect();
-    let dropped: Vec<_> = estafette::DropReason::all()
-        .map(|reason| (reason.name(), world.engine.stats().dropped(reason)))
-        .filter(|(_, count)| *count > 0)
-        .collect();
-    let [reason] = left[..] else { panic!("{left:?} since {joined:?} {dropped:?} {:?}", world.events) };
-    assert_eq!(reason, LeaveReason::Handshake(dtls::FailReason::UnsupportedCertificate));
-    assert_eq!(reason.name(), "dtls.unsupported_certificate");
+    let joined = world.join(Direction::Send, 1);
+    world.run(Duration::from_secs(5));
+    let connected = |event: &Event| matches!(event, Event::Connected { .. });
+    assert!(world.events.iter().any(connected), "{joined:?} {:?}", world.events);
 }
 
 const US: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1)), 3_478);

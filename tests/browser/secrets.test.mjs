@@ -2,11 +2,9 @@
 // keys that the pages made, and for what they said, wrote and showed. The same search finds what has to be there, the
 // room's code, and all of that in a meeting that is not encrypted.
 import assert from 'node:assert/strict';
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
-import net from 'node:net';
 import { after, before, test } from 'node:test';
+import { startRecorder } from './recorder.mjs';
 import { QUIET, openTab } from './scenes.mjs';
 import { Visitor, freePort, launchBrowser, startServer, until } from './visitors.mjs';
 
@@ -49,55 +47,6 @@ async function found(pieces, needles) {
     for (const { what, bytes } of needles) if (!names.has(what) && piece.includes(bytes)) names.add(what);
   }
   return [...names].sort();
-}
-
-// Passes TCP and UDP on to a server, and keeps all bytes of both directions.
-async function startRecorder() {
-  const streams = []; // the bytes of each direction of each connection
-  const datagrams = [];
-  const recorder = { tcp: 0, udp: 0 };
-  const listener = net.createServer(client => {
-    const server = net.connect(recorder.tcp, '127.0.0.1');
-    for (const [from, to] of [[client, server], [server, client]]) {
-      const stream = [];
-      streams.push(stream);
-      from.on('data', data => {
-        stream.push(data);
-        to.write(data);
-      });
-      from.on('close', () => to.destroy());
-      from.on('error', () => to.destroy());
-    }
-  });
-  listener.listen(0, '127.0.0.1');
-  const front = createSocket('udp4').bind(0, '127.0.0.1');
-  const ways = new Map(); // a client -> the socket that speaks for it
-  front.on('message', (data, { address, port }) => {
-    datagrams.push(data);
-    const client = `${address} ${port}`;
-    if (!ways.has(client)) {
-      const way = createSocket('udp4').bind(0, '127.0.0.1');
-      way.on('message', answer => {
-        datagrams.push(answer);
-        front.send(answer, port, address);
-      });
-      ways.set(client, way);
-    }
-    ways.get(client).send(data, recorder.udp, '127.0.0.1');
-  });
-  await Promise.all([once(listener, 'listening'), once(front, 'listening')]);
-  return Object.assign(recorder, {
-    port: listener.address().port,
-    media: front.address().port,
-    // Every connection as a whole, every datagram.
-    traffic: () => [...streams.map(stream => Buffer.concat(stream)), ...datagrams],
-    datagrams: () => datagrams.length,
-    stop() {
-      listener.close();
-      front.close();
-      for (const way of ways.values()) way.close();
-    },
-  });
 }
 
 // Has a page tell all bytes of its keys: whatever is imported as one or derived.

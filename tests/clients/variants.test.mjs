@@ -1,4 +1,4 @@
-// What a path or a handshake can be like besides the usual, each once: ICE-TCP, IPv6, DTLS 1.3,
+// What a path or a handshake can be like besides the usual, each once: ICE-TCP, IPv6, each version of DTLS,
 // AES_CM_128_HMAC_SHA1_80, restarts of ICE, trickled candidates.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -53,10 +53,12 @@ variant('over ICE-TCP alone', ['--carriers', 'tcp'], async (t, { enter }) => {
   assert.equal(transport.protocol, 'tcp');
 });
 
-variant('with DTLS 1.3', ['--dtls', '1.3'], async (t, { enter }) => {
-  const { transport } = await assertTalking(t, enter);
-  assert.equal(transport.tls, 'FEFC');
-});
+for (const [version, name] of [['1.2', 'FEFD'], ['1.3', 'FEFC'], ['auto', 'FEFC']]) {
+  variant(`with DTLS ${version}`, ['--dtls', version], async (t, { enter }) => {
+    const { transport } = await assertTalking(t, enter);
+    assert.deepEqual([transport.tls, transport.cipher], [name, 'AEAD_AES_128_GCM']);
+  });
+}
 
 variant('over IPv6 alone', ['--listen', '[::1]:0', '--udp', '[::1]:0'], async (t, { enter }) => {
   const { transport } = await assertTalking(t, enter);

@@ -46,7 +46,7 @@ pub struct Config {
     pub carriers: Carriers,
 
     /// DTLS versions spoken; auto is the higher one that the browser speaks
-    #[arg(long, value_enum, default_value_t = DtlsVersions::V12)]
+    #[arg(long, value_enum, default_value_t = DtlsVersions::Auto)]
     pub dtls: DtlsVersions,
 
     /// The address that browsers are told to send media to, instead of this machine's own; may be

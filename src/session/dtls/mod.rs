@@ -6,32 +6,28 @@
 //! it datagrams from the pair that ICE validated and from nowhere else, which is why the server
 //! asks for no cookie.
 //!
-//! - **Versions.** The default is [`Versions::V12`]; the type says why.
-//! - **Identity.** Self-signed certificates on both sides, ECDSA over P-256 or P-384; a
+//! - **Versions.** 1.3 with who speaks it, 1.2 with the others, unless [`Config::versions`] says one alone; lowering
+//!   it on the way is found out ([`FailReason::Downgrade`]).
+//! - **Identity.** Self-signed certificates on both sides, of P-256, P-384, Ed25519, or RSA of 2,048 to 4,096 bits; a
 //!   certificate is judged by its fingerprint alone, in constant time, before
-//!   [`Event::Connected`] is given. No chain is built. A client with an RSA certificate fails at once
-//!   with [`FailReason::UnsupportedCertificate`]; a server with one refuses our ClientHello with an
-//!   alert, [`FailReason::Alert`]. [`Context::with_certificate`] replaces ours for those to come.
-//! - **SRTP.** Profiles AEAD_AES_256_GCM, AEAD_AES_128_GCM and AES128_CM_HMAC_SHA1_80, no MKI; a
-//!   peer that offers none of them is refused. The tag of 32 bits is never chosen. Under 1.2 a server
-//!   of ours takes the first of that order that is offered, under 1.3 the first of the client's order.
-//! - **Key exchange.** X25519, P-256, P-384. No hybrid post-quantum group: a ClientHello that prefers
-//!   X25519MLKEM768 (two datagrams) is answered with X25519.
+//!   [`Event::Connected`] is given. No chain is built. [`Context::with_certificate`] replaces ours for those to come.
+//! - **SRTP.** Profiles AEAD_AES_128_GCM, AEAD_AES_256_GCM and AES128_CM_HMAC_SHA1_80, no MKI; a
+//!   peer that offers none of them is refused. The tag of 32 bits is never chosen. A server of ours takes the first of
+//!   [`Config::profiles`] that is offered.
+//! - **Key exchange.** X25519MLKEM768, X25519, P-256, P-384, in the order of [`Config::groups`]. A client that supports
+//!   the first and has sent no share of it is asked for one.
+//! - **Ciphers.** AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305; under 1.2 with ECDHE and an extended master secret.
 //! - **Bounds.** Every queue has a limit in [`limits`](crate::limits); a handshake ends after 30
 //!   seconds; a datagram that is dropped says why ([`Drop`]).
 //! - **Keys' ends.** An association of 1.2 ends after [`limits::DTLS_RECORDS`](crate::limits::DTLS_RECORDS)
 //!   records, one of 1.3 renews its keys before; both end after
-//!   [`limits::DTLS_FORGERIES`](crate::limits::DTLS_FORGERIES) datagrams that they cannot open.
+//!   [`limits::DTLS_FORGERIES`](crate::limits::DTLS_FORGERIES) records that they cannot open.
 //! - **Forgery.** Nothing that is not authenticated ends an association in use sooner. Who can send from
 //!   the validated pair while the handshake lasts can spoil that handshake: its first messages are
 //!   in clear, and a false one is found out only at the end.
-//! - **Randomness.** Key shares, signatures and nonces come from the operating system: a
+//! - **Randomness.** Key shares, signatures and random numbers come from the operating system: a
 //!   handshake's bytes are the one output of this crate that a seed does not decide.
-//!
-//! The engine inside is the `dimpl` crate. Nothing of it shows, so it can be replaced. What it
-//! does not do: it does not tell failed authentications from duplicates, drops malformed messages
-//! without a word, does not wipe its copies of keys, and under 1.2 draws the explicit half of record
-//! nonces at random.
+//! - **Moving.** [`Association::release`] and [`Association::adopt`] take a connected one to another engine.
 
 mod association;
 mod certificate;
