@@ -139,7 +139,8 @@ pub enum Event {
         /// What.
         message: Message,
     },
-    /// Less than [`crate::limits::SCTP_LOW`] waits on a channel that was too full for a message.
+    /// A channel that had no room for a message has it for the largest: no more than [`crate::limits::SCTP_LOW`] waits
+    /// on it.
     ChannelDrained {
         /// Whose.
         participant: ParticipantId,

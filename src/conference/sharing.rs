@@ -601,3 +601,25 @@ impl Engine {
 
 /// Of streams of one class none counts for more.
 const USUAL_WEIGHT: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_first_does_not_take_all_of_a_path_by_bursts() {
+        let mut sharing = Sharing::new(None, Bitrate::from_kbps(30));
+        sharing.budget = Some(Bitrate::from_kbps(1_000));
+        let mut now = Instant::ZERO;
+        for _ in 0..20 {
+            sharing.measure(now);
+            // 10 Mbit/s of each.
+            sharing.data.add(625_000);
+            sharing.repair.add(625_000);
+            now += limits::SPENT_INTERVAL;
+        }
+        sharing.measure(now);
+        assert!(sharing.data.rate > 5_000_000 && sharing.repair.rate > 5_000_000);
+        assert_eq!(sharing.reserve(), 1_000_000 / 100 * (limits::DATA_SHARE + limits::REPAIR_SHARE));
+    }
+}

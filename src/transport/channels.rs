@@ -70,7 +70,8 @@ pub enum SendError {
     #[error("the message is longer than the participant takes")]
     TooLong,
     /// As much waits on the channel as may ([`limits::CHANNEL_BUFFER`]), or on all of the participant's
-    /// ([`limits::SCTP_SEND_BUFFER`]). [`Event::ChannelDrained`](crate::Event::ChannelDrained) tells when it goes on.
+    /// ([`limits::SCTP_SEND_BUFFER`]), or it has not acknowledged what was sent
+    /// ([`limits::SCTP_UNDER_WAY`]). [`Event::ChannelDrained`](crate::Event::ChannelDrained) tells when it goes on.
     #[error("too much waits on the channel")]
     BufferFull,
 }

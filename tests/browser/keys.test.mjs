@@ -461,6 +461,22 @@ test('chat goes to all, once each, and to who comes later', async () => {
   assert.ok(eve.heard.some(({ type }) => type === 'now'));
 });
 
+test('who was not asked is not believed what others said', async () => {
+  const meeting = new Meeting();
+  meeting.now = Date.now();
+  const ada = await meeting.come('p1', { moderator: true });
+  const bob = await meeting.come('p2');
+  await meeting.pass();
+  const { settle } = await talking(meeting);
+  await settle();
+  const list = [{ id: 'x', from: 'p1', name: 'Ada', time: 1, text: 'I resign' }];
+  const told = JSON.stringify({ type: 'told', to: 'p1', list, end: true });
+  const sealed = await bob.ring.seal('chat', bytes(told));
+  ada.channels.on.chat.message(stamp('p2', sealed));
+  await settle();
+  assert.deepEqual([saidOf(ada), ada.talk.refused], [[], 1]);
+});
+
 test('a text of any length goes to all, and what is asked to who leads', async () => {
   const meeting = new Meeting();
   meeting.now = Date.now();

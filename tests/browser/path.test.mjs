@@ -10,7 +10,9 @@ import { Visitor, launchBrowser } from './visitors.mjs';
 const [WIDE, NARROW] = [3_000, 300]; // kbit/s
 const [FALL, RISE, END] = [45, 65, 85]; // s after the first datagram
 const DOWN = 2; // s at most from the fall until smaller pictures are shown
-const UP = 10; // s at most from the rise until the picture is as large as before
+// s at most from the rise until the picture is as large as before: seconds where the machine is quiet, while jitter of
+// the browser's own hides what a small probe shows.
+const UP = 20;
 const CONCEALED = 0.01; // of all samples at most
 
 const CCFB = '--force-fieldtrials=WebRTC-RFC8888CongestionControlFeedback/Enabled,offer:true/';

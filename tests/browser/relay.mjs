@@ -7,7 +7,7 @@ import { freePort, startServer, until } from './visitors.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const target = process.env.CARGO_TARGET_DIR ?? path.join(root, 'target');
-const program = process.env.RELAY ?? path.join(target, 'release', 'examples', 'relay');
+const program = process.env.RELAY ?? path.join(target, 'debug', 'examples', 'relay');
 
 // The relay before a server; its first line of figures comes a second after the first datagram.
 function startRelay(listen, server, down) {

@@ -3,14 +3,11 @@ import assert from 'node:assert/strict';
 import { createHmac, randomBytes, randomInt } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { load } from './modules.mjs';
 
-// By its text, because Node before 20.19 takes no file that ends in .js for a module unless a
-// package.json says so.
-const page = new URL('../../examples/conference/page/sframe.js', import.meta.url);
-const text = encodeURIComponent(await readFile(page, 'utf8'));
 const {
   Receiver, Sender, SFrameError, SUITES, decodeHeader, deriveKey, encodeHeader,
-} = await import(`data:text/javascript,${text}`);
+} = await load('sframe.js');
 
 const file = await readFile(new URL('../data/vectors/rfc9605.json', import.meta.url), 'utf8');
 // Numbers as BigInts: a counter of 64 bits would be rounded.

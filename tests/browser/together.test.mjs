@@ -286,8 +286,6 @@ together('a server that starts again gets the notes back', async ({ server, meet
   await serve(port);
   await Promise.all([ada, bob].map(connected));
   await has(ada, 'before and meanwhile');
-  // The attempts in vain.
-  for (const visitor of [ada, bob]) visitor.errors.length = 0;
   assert.deepEqual(await chatOf(bob), ['Ada: hello'], 'still on the page');
   const eve = await arrive('Eve', link);
   await eve.join();

@@ -10,7 +10,7 @@ import { chromium } from 'playwright-core';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const target = process.env.CARGO_TARGET_DIR ?? path.join(root, 'target');
-const server = process.env.CONFERENCE ?? path.join(target, 'release', 'conference');
+const server = process.env.CONFERENCE ?? path.join(target, 'debug', 'conference');
 const screenshots = process.env.SCREENSHOTS ? path.join(root, 'tests', 'browser', 'out') : null;
 
 // Starts the server and waits for the address it prints. `port` 0 is any free one.

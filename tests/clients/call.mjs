@@ -8,7 +8,7 @@ import readline from 'node:readline';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const root = path.join(here, '..', '..');
 const target = process.env.CARGO_TARGET_DIR ?? path.join(root, 'target');
-const binary = process.env.CONFERENCE ?? path.join(target, 'release', 'conference');
+const binary = process.env.CONFERENCE ?? path.join(target, 'debug', 'conference');
 
 // Starts the server and waits for the address it prints.
 export async function startServer(...options) {

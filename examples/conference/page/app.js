@@ -1,7 +1,7 @@
 // The page: puts door, call and room together. What each of them is: door.js lets somebody in, call.js talks to the
-// server, room.js shows the meeting (tiles.js, people.js, meeting.js, chat.js, notes.js), limits.js what of it is limited and why,
-// connection.js how the network is, devices.js has microphone, camera and screen, i18n.js all words; encryption.js has what
-// is encrypted end to end.
+// server, room.js shows the meeting (tiles.js, people.js, meeting.js, chat.js, notes.js), limits.js what of it is limited
+// and why, connection.js how the network is; devices.js has microphone, camera and screen, encryption.js what is encrypted
+// end to end, i18n.js all words.
 
 import { Call } from './call.js';
 import { Channels } from './channels.js';

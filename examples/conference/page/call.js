@@ -45,8 +45,7 @@ export class Call {
   // `code`: a room's or an invitation's, or null for a new room with these `options`. `camera`: its `codec` and
   // `mode`, as `encodings` takes them. `channels`: the data channels. `cover(peer)` is called whenever a connection has new
   // lines, before they are agreed on, and when it is told whose they are. `choice`: as `choose` takes it. `keys()`: the
-  // `secret`, `seat` and `plan` for the code, as far as there
-  // are any. `on`: the functions called when something happens:
+  // `secret`, `seat` and `plan` for the code, as far as there are any. `on`: the functions called when something happens:
   //   phase(name): connecting, waiting, joined, connected, unstable, lost, blocked, ended or shut
   //   joined(message): in the room, as the server says it
   //   received(tracks): the tracks of camera and screen by participant

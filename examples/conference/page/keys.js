@@ -21,6 +21,8 @@
 //
 // Without clock and network: each step is told the time in milliseconds; `send` and `changed` are called.
 
+import { concat } from './bytes.js';
+
 const { subtle } = globalThis.crypto;
 
 const AGAIN = 2_000; // ms between announcements while the leader's key is waited for
@@ -425,16 +427,6 @@ export function fromText(text) {
   } catch {
     return NONE;
   }
-}
-
-export function concat(...parts) {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 function uint32(number) {

@@ -26,7 +26,8 @@ export class Limits {
   //   act(name, more): a moderator's limits for the server
   //   choose(choice): what is to be received
   //   bar(why): whether pictures may be sent, with the key of the words why not
-  //   dark(pictures): of which pictures nothing is shown: a Map of `id` or `id/screen` to the key of the words why
+  //   dark(pictures, all): of which pictures nothing is shown: a Map of `id` or `id/screen` to the key of the words why;
+  //     `all` is that key for all of others, or null
   constructor(on) {
     this.#on = on;
     for (const radio of document.querySelectorAll('[name=choice]')) {

@@ -1,6 +1,7 @@
 // The tab of the notes: one text that all write together. Yjs merges what they do; the field shows its text, and over
 // it lies the same text unseen, in which the others' carets have their places.
 
+import { concat } from './bytes.js';
 import { LAST, MORE, REFUSED, VECTOR, unstamp } from './channels.js';
 import { $, copyOf } from './dom.js';
 import { onLanguage, t } from './i18n.js';
@@ -126,7 +127,7 @@ export class Notes {
         this.#parts.push(rest);
         break;
       case LAST: {
-        const update = joined([...this.#parts, rest]);
+        const update = concat(...this.#parts, rest);
         this.#parts = [];
         Y.applyUpdate(this.#doc, update, this.#channels);
         break;
@@ -298,13 +299,3 @@ function caretOf(id, name) {
 
 const isHigh = unit => unit >= '\ud800' && unit <= '\udbff';
 const isLow = unit => unit >= '\udc00' && unit <= '\udfff';
-
-function joined(parts) {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}

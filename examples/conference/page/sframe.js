@@ -8,6 +8,8 @@
 // Left out: agreement on keys (section 9.2) and what to do about replayed frames (section 9.3), which
 // belong to whoever knows the conference.
 
+import { concat } from './bytes.js';
+
 const { subtle } = globalThis.crypto;
 
 const NONE = new Uint8Array();
@@ -277,16 +279,6 @@ function uint64(number) {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setBigUint64(0, number);
   return bytes;
-}
-
-function concat(...parts) {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 // Takes as long wherever the difference is.

@@ -9,8 +9,8 @@
 //
 // What cannot be opened is dropped and counted. Only a message of an epoch that is not known yet waits for it.
 
+import { concat } from './bytes.js';
 import { CHAT_MESSAGE, LAST, MORE, PART, VECTOR, stamp, unstamp } from './channels.js';
-import { concat } from './keys.js';
 
 const ASK = 4; // on `text`: say again what you know
 const WAITING = 256; // messages that wait for their epoch
@@ -26,7 +26,8 @@ export class Talk {
   #name = () => '';
   #said = []; // what is told to who comes later
   #parts = new Map(); // id -> the parts of an update that have come
-  #leader = null; // who was asked
+  #leader = null; // the page that led when it was last looked at
+  #asked = new Set(); // ids of who was asked what was said before: they alone are believed what others said
   #caughtUp = false; // what was said before is known
   #waiting = [];
   #refused = 0;
@@ -48,6 +49,7 @@ export class Talk {
   begin(ring, name, fresh) {
     [this.#ring, this.#name, this.#leader, this.#waiting] = [ring, name, null, []];
     this.#parts.clear();
+    this.#asked.clear();
     if (fresh) [this.#said, this.#caughtUp, this.#refused] = [[], false, 0];
   }
 
@@ -104,11 +106,16 @@ export class Talk {
     if (this.#ring.state !== 'ready') return;
     if (name === 'chat') {
       if (this.#leads) this.on.chat.message(JSON.stringify({ type: 'now' }));
-      else this.#send('chat', json({ type: 'ask', to: this.#ring.leader }));
+      else this.#ask(this.#ring.leader);
     } else if (name === 'text') {
       if (this.#leads) this.#send('text', concat([ASK]));
       else this.on.text.opened();
     }
+  }
+
+  #ask(id) {
+    this.#asked.add(id);
+    this.#send('chat', json({ type: 'ask', to: id }));
   }
 
   // In the order in which it is said.
@@ -156,10 +163,15 @@ export class Talk {
       }
       if (this.#said.length === 0) this.#send('chat', json({ type: 'told', to: from, list: [], end: true }));
       // Who leads without having been there asks whoever was.
-      if (!this.#caughtUp && this.#leads) this.#send('chat', json({ type: 'ask', to: from }));
+      if (!this.#caughtUp && this.#leads) this.#ask(from);
     } else if (type === 'told' && to === this.#ring.id) {
+      if (!this.#asked.has(from)) {
+        this.#refused += 1;
+        return;
+      }
       for (const one of list) this.#note(one);
       if (!end) return;
+      this.#asked.delete(from);
       this.#caughtUp = true;
       this.on.chat.message(JSON.stringify({ type: 'now' }));
     }

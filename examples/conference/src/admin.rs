@@ -1,6 +1,6 @@
 //! For who looks after the server, by a token: the page at `/admin`, what it shows at `/admin/state`, what is allowed of
-//! media to be put at `/admin/limits` and `/admin/rooms/{number}/limits`, and `/metrics` for Prometheus. The page itself has no secret in it; the token stands in its requests' headers only. Without a
-//! token nothing of this is there.
+//! media to be put at `/admin/limits` and `/admin/rooms/{number}/limits`, and `/metrics` for Prometheus. The page itself
+//! has no secret in it; the token stands in its requests' headers only. Without a token nothing of this is there.
 
 use crate::config::Token;
 use crate::limits::{MediaLimits, OutOfRange};

@@ -59,6 +59,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 /// What the page loads, in the order of the alphabet.
 const FILES: &[(&str, &str, &str)] = &[
     ("/app.js", SCRIPT, include_str!("../page/app.js")),
+    ("/bytes.js", SCRIPT, include_str!("../page/bytes.js")),
     ("/call.js", SCRIPT, include_str!("../page/call.js")),
     ("/camera.js", SCRIPT, include_str!("../page/camera.js")),
     ("/changes.js", SCRIPT, include_str!("../page/changes.js")),

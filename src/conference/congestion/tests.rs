@@ -136,6 +136,17 @@ fn media_goes_before_probes() {
 }
 
 #[test]
+fn messages_are_taken_from_the_pace_of_video() {
+    let mut world = world(FeedbackKind::Transport);
+    world.run(Duration::from_secs(1));
+    let now = world.now;
+    let congestion = congestion(&mut world);
+    assert!(congestion.turn(now, 0, 1).is_some(), "nothing is in the way");
+    congestion.on_data(now, 100_000_000);
+    assert_eq!(congestion.turn(now, 0, 1), None);
+}
+
+#[test]
 fn transport_wide_feedback_becomes_arrivals_to_the_tick() {
     let mut world = world(FeedbackKind::Transport);
     let window = congestion(&mut world).departures.window();

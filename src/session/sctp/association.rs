@@ -79,7 +79,7 @@ pub enum Event {
         /// Which.
         stream: u16,
     },
-    /// A message was dropped: nobody knows what it is.
+    /// A message was dropped.
     Dropped(Drop),
     /// It is over. Nothing follows.
     Ended(EndReason),

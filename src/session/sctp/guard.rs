@@ -234,7 +234,8 @@ impl Guard {
         Ok(Some([&forward.cumulative.to_be_bytes()[..], &there.concat()].concat()))
     }
 
-    /// Requests to reset streams wait for those that the owner has not heard of, and for what is to be fetched of theirs.
+    /// Requests to reset streams wait for those that the owner has not heard of, and for what is to be fetched of
+    /// theirs.
     fn admit_reset(
         &mut self,
         value: &[u8],

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::limits::MediaLimits;
-use crate::message::{Inbox, Post};
+use crate::message::{Choice, Inbox, Post};
 use estafette::VideoLimits;
 use estafette::allocation::Reason;
 use estafette::sdp::Candidate;
