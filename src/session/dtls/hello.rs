@@ -141,8 +141,6 @@ impl<'a> Extensions<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct ClientHello<'a> {
     pub(super) random: &'a [u8; 32],
-    pub(super) session: &'a [u8],
-    pub(super) cookie: &'a [u8],
     version: u16,
     suites: SmallVec<[u16; 32]>,
     extensions: Extensions<'a>,
@@ -157,7 +155,7 @@ impl<'a> ClientHello<'a> {
     pub(super) fn read(body: &'a [u8]) -> Option<Self> {
         let mut reader = Reader(body);
         let (version, random) = (reader.u16()?, reader.array()?);
-        let (session, cookie) = (reader.vec8()?, reader.vec8()?);
+        let (session, _cookie) = (reader.vec8()?, reader.vec8()?);
         let suites = u16s(reader.vec16()?)?.collect();
         let compressions = reader.vec8()?;
         let extensions = Extensions::read(&mut reader)?;
@@ -180,18 +178,7 @@ impl<'a> ClientHello<'a> {
             Some(body) => read_use_srtp(body)?,
             None => SmallVec::new(),
         };
-        Some(ClientHello {
-            random,
-            session,
-            cookie,
-            version,
-            suites,
-            extensions,
-            versions,
-            groups,
-            schemes,
-            profiles,
-        })
+        Some(ClientHello { random, version, suites, extensions, versions, groups, schemes, profiles })
     }
 
     /// The highest version that both speak.
@@ -278,12 +265,6 @@ impl<'a> ClientHello<'a> {
     pub(super) fn has_point_formats(&self) -> bool {
         self.extensions.get(ext::EC_POINT_FORMATS).is_some()
     }
-
-    /// What the server's cookie was, as the client says it again (RFC 8446, section 4.2.2).
-    pub(super) fn cookie_13(&self) -> Option<&'a [u8]> {
-        let mut reader = Reader(self.extensions.get(ext::COOKIE)?);
-        reader.vec16()
-    }
 }
 
 /// The first scheme of ours that a peer with `theirs` verifies and a key signs.
@@ -294,13 +275,13 @@ pub(super) fn choose_scheme(theirs: &[u16], version: Version, key: KeyKind) -> R
     chosen.copied().ok_or(FailReason::NoCommonParameters)
 }
 
-/// The profiles of a use_srtp; `None` if it is malformed. An MKI is not used (RFC 8827, section 6.5).
+/// The profiles of a use_srtp; `None` if it is malformed. With an MKI none counts (RFC 8827, section 6.5).
 fn read_use_srtp(body: &[u8]) -> Option<SmallVec<[u16; 16]>> {
     let mut reader = Reader(body);
     let profiles = u16s(reader.vec16()?)?.collect();
-    reader.vec8()?;
+    let identifier = reader.vec8()?;
     reader.end()?;
-    Some(profiles)
+    Some(if identifier.is_empty() { profiles } else { SmallVec::new() })
 }
 
 /// The profile that a server's use_srtp has chosen, if we have offered it.
