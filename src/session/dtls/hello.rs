@@ -294,13 +294,13 @@ pub(super) fn choose_scheme(theirs: &[u16], version: Version, key: KeyKind) -> R
     chosen.copied().ok_or(FailReason::NoCommonParameters)
 }
 
-/// The profiles of a use_srtp; `None` if it is malformed. An MKI is not used (RFC 8827, section 6.5).
+/// The profiles of a use_srtp; `None` if it is malformed. With an MKI none counts (RFC 8827, section 6.5).
 fn read_use_srtp(body: &[u8]) -> Option<SmallVec<[u16; 16]>> {
     let mut reader = Reader(body);
     let profiles = u16s(reader.vec16()?)?.collect();
-    reader.vec8()?;
+    let identifier = reader.vec8()?;
     reader.end()?;
-    Some(profiles)
+    Some(if identifier.is_empty() { profiles } else { SmallVec::new() })
 }
 
 /// The profile that a server's use_srtp has chosen, if we have offered it.
@@ -308,7 +308,7 @@ pub(super) fn read_chosen_profile(extensions: Extensions<'_>, ours: &[u16]) -> R
     let body = extensions.get(ext::USE_SRTP).ok_or(FailReason::NoSrtp)?;
     let profiles = read_use_srtp(body).ok_or(FailReason::Protocol)?;
     match profiles[..] {
-        [profile] if ours.contains(&profile) && body.last() == Some(&0) => Ok(profile),
+        [profile] if ours.contains(&profile) => Ok(profile),
         _ => Err(FailReason::NoSrtp),
     }
 }
