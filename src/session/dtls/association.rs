@@ -197,6 +197,11 @@ impl Association {
     fn take_records(&mut self, datagram: &[u8], text: &mut Vec<u8>) -> Result<(), Drop> {
         let mut outcome = Err(Drop::Empty);
         for record in Records(datagram) {
+            if matches!(self.stage, Stage::Ended) {
+                // By time, or by a record in front: nothing is kept any more.
+                return outcome
+                    .or_else(|reason| Err(if reason == Drop::Empty { Drop::Closed } else { reason }));
+            }
             let mut taken = record.and_then(|record| self.take_record(&record, text));
             if taken == Err(Drop::Early) {
                 taken = self.keep_early(datagram);
