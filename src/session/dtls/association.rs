@@ -188,6 +188,10 @@ impl Association {
         if self.talk.opener().map(Opener::epoch) != before {
             self.take_early(&mut text);
         }
+        if matches!(self.stage, Stage::Established(_)) {
+            // What no key of the handshake has opened no key opens.
+            self.early = Vec::new();
+        }
         if self.talk.forged() >= limits::DTLS_FORGERIES {
             self.exhaust();
         }
