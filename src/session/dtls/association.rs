@@ -361,6 +361,7 @@ impl Association {
         }
         if is_due(self.timers.linger) {
             self.timers.linger = None;
+            self.talk.received.clear();
             self.talk.flight.end();
             let epoch = self.talk.opener().map_or(0, Opener::epoch);
             self.talk.deafen_before(epoch);
@@ -687,6 +688,8 @@ impl Association {
         if version == Version::V13 && self.role == Role::Server {
             self.acknowledge();
         }
+        // Of the peer's flight there is nothing left to name.
+        self.talk.received.clear();
     }
 
     fn timers_again(&self) -> Timers {
