@@ -407,16 +407,19 @@ impl Association {
         self.context.config().first_retransmission / 4
     }
 
-    /// The peer repeats what was read already: it has not heard our answer.
-    fn on_repetition(&mut self) {
+    /// The peer repeats in `epoch` what was read already: it has not heard our answer.
+    fn on_repetition(&mut self, epoch: u16) {
         if self.now < self.timers.again {
             return;
         }
         self.timers.again = self.now + self.pause();
-        if !self.talk.flight.is_empty() {
-            self.talk.flight.say(&mut self.talk.outgoing);
-        } else if matches!(self.stage, Stage::Established(_)) && self.version() == Some(Version::V13) {
+        let established = matches!(self.stage, Stage::Established(_));
+        // After a handshake of 1.3 an acknowledgement is the answer, but to the server's flight: that is the client's.
+        let by_flight = self.role == Role::Client && epoch < v13::APPLICATION && !self.talk.flight.is_empty();
+        if established && self.version() == Some(Version::V13) && !by_flight {
             self.acknowledge();
+        } else if !self.talk.flight.is_empty() {
+            self.talk.flight.say(&mut self.talk.outgoing);
         }
     }
 
@@ -608,7 +611,7 @@ impl Association {
         if is_new {
             self.read_messages();
         } else if repeated {
-            self.on_repetition();
+            self.on_repetition(epoch);
             return outcome.and(Err(Drop::Ignored));
         }
         outcome
