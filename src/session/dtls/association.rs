@@ -362,11 +362,14 @@ impl Association {
         if is_due(self.timers.linger) {
             self.timers.linger = None;
             self.talk.received.clear();
-            self.talk.flight.end();
-            let epoch = self.talk.opener().map_or(0, Opener::epoch);
-            self.talk.deafen_before(epoch);
-            let epoch = self.talk.outgoing.epoch();
-            self.talk.outgoing.forget_before(epoch);
+            // Keys that are renewed at that moment have nothing to do with it: what is said and heard of them stays.
+            if !matches!(&self.stage, Stage::Established(channel) if channel.updating) {
+                self.talk.flight.end();
+            }
+            if self.version() == Some(Version::V13) {
+                self.talk.deafen_before(v13::APPLICATION);
+                self.talk.outgoing.forget_before(v13::APPLICATION);
+            }
         }
         if is_due(self.timers.acknowledge) {
             self.acknowledge();
