@@ -608,7 +608,8 @@ impl Association {
             self.start_deadline();
         }
         // What is in clear could be anybody's: under 1.2 that is all there is before Finished.
-        if self.version() != Some(Version::V12) && (is_new || repeated) {
+        // A record of which a part was dropped has not arrived.
+        if self.version() != Some(Version::V12) && outcome.is_ok() && (is_new || repeated) {
             self.talk.note_received(RecordNumber { epoch: epoch.into(), number });
         }
         if is_new {
