@@ -433,9 +433,13 @@ impl Association {
         if self.talk.received.is_empty() || epoch == 0 {
             return;
         }
-        let mut body = Vec::with_capacity(2 + 16 * self.talk.received.len());
-        let mut records = std::mem::take(&mut self.talk.received);
+        let mut received = std::mem::take(&mut self.talk.received);
+        // What was named before need not be again, so that it is the oldest that find no room.
+        let room = self.talk.outgoing.room(epoch).saturating_sub(2) / 16;
+        received.drain(..received.len().saturating_sub(room));
+        let mut records = received.clone();
         records.sort_unstable();
+        let mut body = Vec::with_capacity(2 + 16 * records.len());
         body.extend_from_slice(&((16 * records.len()) as u16).to_be_bytes());
         for record in &records {
             body.extend_from_slice(&record.epoch.to_be_bytes());
@@ -445,7 +449,7 @@ impl Association {
         self.talk.outgoing.flush();
         if matches!(self.stage, Stage::Handshake(_)) {
             // They are named again until the flight is whole.
-            self.talk.received = records;
+            self.talk.received = received;
         }
     }
 

@@ -106,9 +106,13 @@ impl Talk {
 
     /// A record with a part of the peer's flight came.
     pub(super) fn note_received(&mut self, record: RecordNumber) {
-        if self.received.len() < limits::DTLS_ACKNOWLEDGED && !self.received.contains(&record) {
-            self.received.push(record);
+        if self.received.contains(&record) {
+            return;
         }
+        if self.received.len() >= limits::DTLS_ACKNOWLEDGED {
+            self.received.remove(0);
+        }
+        self.received.push(record);
     }
 
     /// Numbers of messages both ways, of an association that moves.
