@@ -115,9 +115,11 @@ impl Flight {
                     let body = message.body.get(from..end).unwrap_or_default();
                     record.clear();
                     Fragment { offset: from, body, ..message.whole() }.write(&mut record);
-                    if let Some(number) = outgoing.record(part.epoch, HANDSHAKE, &record)
-                        && self.sent.len() < limits::DTLS_SENT
-                    {
+                    if let Some(number) = outgoing.record(part.epoch, HANDSHAKE, &record) {
+                        if self.sent.len() >= limits::DTLS_SENT {
+                            // Of the oldest an acknowledgement is the least likely.
+                            self.sent.remove(0);
+                        }
                         let record = RecordNumber { epoch: part.epoch.into(), number };
                         self.sent.push(Sent { record, part: at, from, to: end });
                     }
