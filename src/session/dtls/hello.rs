@@ -141,8 +141,8 @@ impl<'a> Extensions<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct ClientHello<'a> {
     pub(super) random: &'a [u8; 32],
-    pub(super) session: &'a [u8],
-    pub(super) cookie: &'a [u8],
+    /// Without a cookie of 1.2, and without compression even as a choice.
+    plain: bool,
     version: u16,
     suites: SmallVec<[u16; 32]>,
     extensions: Extensions<'a>,
@@ -165,6 +165,7 @@ impl<'a> ClientHello<'a> {
         if session.len() > 32 || !compressions.contains(&0) {
             return None;
         }
+        let plain = cookie.is_empty() && compressions == [0];
         let versions = match extensions.get(ext::SUPPORTED_VERSIONS) {
             Some(body) => {
                 let mut reader = Reader(body);
@@ -180,18 +181,7 @@ impl<'a> ClientHello<'a> {
             Some(body) => read_use_srtp(body)?,
             None => SmallVec::new(),
         };
-        Some(ClientHello {
-            random,
-            session,
-            cookie,
-            version,
-            suites,
-            extensions,
-            versions,
-            groups,
-            schemes,
-            profiles,
-        })
+        Some(ClientHello { random, plain, version, suites, extensions, versions, groups, schemes, profiles })
     }
 
     /// The highest version that both speak.
@@ -279,10 +269,9 @@ impl<'a> ClientHello<'a> {
         self.extensions.get(ext::EC_POINT_FORMATS).is_some()
     }
 
-    /// What the server's cookie was, as the client says it again (RFC 8446, section 4.2.2).
-    pub(super) fn cookie_13(&self) -> Option<&'a [u8]> {
-        let mut reader = Reader(self.extensions.get(ext::COOKIE)?);
-        reader.vec16()
+    /// Whether what 1.3 has no use for is as 1.3 wants it (RFC 8446, section 4.1.2; RFC 9147, section 5.3).
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain
     }
 }
 
@@ -419,14 +408,18 @@ impl<'a> ServerHello<'a> {
     pub(super) fn read(body: &'a [u8]) -> Result<Self, FailReason> {
         let mut reader = Reader(body);
         let mut read = || {
-            let (version, random, _session) = (reader.u16()?, reader.array()?, reader.vec8()?);
+            let (version, random, session) = (reader.u16()?, reader.array()?, reader.vec8()?);
             let (suite, compression) = (reader.u16()?, reader.u8()?);
             let extensions = Extensions::read(&mut reader)?;
             reader.end()?;
-            (compression == 0).then_some((version, random, suite, extensions))
+            (compression == 0).then_some((version, random, session, suite, extensions))
         };
-        let (old, random, suite, extensions) = read().ok_or(FailReason::Protocol)?;
+        let (old, random, session, suite, extensions) = read().ok_or(FailReason::Protocol)?;
         let version = match extensions.get(ext::SUPPORTED_VERSIONS) {
+            // The session that it repeats is ours, which has no name (RFC 8446, section 4.1.3).
+            Some(version) if *version == V13.to_be_bytes() && !session.is_empty() => {
+                return Err(FailReason::Protocol);
+            }
             Some(version) if *version == V13.to_be_bytes() => Version::V13,
             Some(_) => return Err(FailReason::Version),
             None if old == V12 => Version::V12,

@@ -66,6 +66,9 @@ pub(super) fn answer(
     talk: &mut Talk,
     env: &mut Env<'_>,
 ) -> Result<Answer, FailReason> {
+    if !hello.is_plain() {
+        return Err(FailReason::Protocol);
+    }
     let kind = env.certificate.kind();
     let suite = hello.choose_suite(Version::V13, kind)?;
     let scheme = hello.choose_scheme(Version::V13, kind)?;
