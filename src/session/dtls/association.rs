@@ -98,6 +98,8 @@ struct Channel {
     traffic: Option<Traffic>,
     /// A KeyUpdate of ours waits to be acknowledged.
     updating: bool,
+    /// Another flight does, and our KeyUpdate comes after it.
+    postponed: bool,
 }
 
 #[derive(Debug, Default, Hash)]
@@ -580,6 +582,9 @@ impl Association {
     fn on_flight_acknowledged(&mut self) {
         let Stage::Established(channel) = &mut self.stage else { return };
         if !std::mem::take(&mut channel.updating) {
+            if channel.postponed {
+                self.update_key(false);
+            }
             return;
         }
         let Some(traffic) = &mut channel.traffic else { return };
@@ -691,7 +696,13 @@ impl Association {
         });
         let Some(keying) = keying else { return self.fail(FailReason::NoSrtp) };
         let version = exporting.version();
-        self.stage = Stage::Established(Box::new(Channel { cipher, exporting, traffic, updating: false }));
+        self.stage = Stage::Established(Box::new(Channel {
+            cipher,
+            exporting,
+            traffic,
+            updating: false,
+            postponed: false,
+        }));
         self.talk.forget_script();
         self.timers = Timers { linger: Some(self.now + limits::DTLS_LINGER), ..self.timers_again() };
         // Of these events there are at most two: no limit applies.
@@ -751,6 +762,10 @@ impl Association {
     /// Renews our key, once the peer has heard of it (RFC 9147, section 8).
     fn update_key(&mut self, ask: bool) {
         let Stage::Established(channel) = &mut self.stage else { return };
+        channel.postponed = !self.talk.flight.is_empty();
+        if channel.postponed {
+            return;
+        }
         channel.updating = true;
         let received = std::mem::take(&mut self.talk.received);
         self.talk.begin_flight();
