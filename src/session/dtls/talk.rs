@@ -7,6 +7,7 @@ use super::inbox::Inbox;
 use super::message::Message;
 use super::outgoing::Outgoing;
 use super::protection::Opener;
+use super::v13;
 use crate::base::limits;
 use crate::crypto::keying::{Digest, Hash, Transcript};
 use smallvec::SmallVec;
@@ -84,6 +85,12 @@ impl Talk {
     /// The newest one.
     pub(super) fn opener(&self) -> Option<&Opener> {
         self.openers.last().map(|opener| &**opener)
+    }
+
+    /// The peer has renewed its key and nothing that it sealed with it has come yet.
+    pub(super) fn hears_old_key(&self) -> bool {
+        let newest = self.opener().map_or(0, Opener::epoch);
+        self.openers.iter().any(|opener| (v13::APPLICATION..newest).contains(&opener.epoch()))
     }
 
     pub(super) fn forged(&self) -> u64 {
