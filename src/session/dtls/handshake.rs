@@ -232,7 +232,10 @@ impl Greeted {
         env: &mut Env<'_>,
     ) -> Result<Option<Handshake>, FailReason> {
         match message.kind {
-            message::HELLO_VERIFY_REQUEST if !self.verified && self.retried.is_none() => {
+            // Of 1.3 it is no part, and there is no place for its cookie (RFC 9147, section 5.3).
+            message::HELLO_VERIFY_REQUEST
+                if !self.verified && self.retried.is_none() && env.config.versions != Versions::V13 =>
+            {
                 self.on_verify_request(message, talk, env)?;
                 Ok(None)
             }
