@@ -66,6 +66,8 @@ pub struct Association {
     early: Vec<Box<[u8]>>,
     /// Wakes that are not those of a flight.
     timers: Timers,
+    /// The epoch of something in this datagram that was read before.
+    repeated: Option<u16>,
     /// Spreads repetitions.
     random: Random,
     now: Instant,
@@ -153,6 +155,7 @@ impl Association {
             events: VecDeque::new(),
             early: Vec::new(),
             timers: Timers::default(),
+            repeated: None,
             random: spread_by(seed),
             now,
             lost: 0,
@@ -193,6 +196,9 @@ impl Association {
         if matches!(self.stage, Stage::Established(_)) {
             // What no key of the handshake has opened no key opens.
             self.early = Vec::new();
+        }
+        if let Some(epoch) = self.repeated.take() {
+            self.on_repetition(epoch);
         }
         if self.talk.forged() >= limits::DTLS_FORGERIES {
             self.exhaust();
@@ -624,7 +630,7 @@ impl Association {
         if is_new {
             self.read_messages();
         } else if repeated {
-            self.on_repetition(epoch);
+            self.repeated.get_or_insert(epoch);
             return outcome.and(Err(Drop::Ignored));
         }
         outcome

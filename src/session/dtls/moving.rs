@@ -82,6 +82,7 @@ impl Association {
             events: std::collections::VecDeque::new(),
             early: Vec::new(),
             timers: Timers::default(),
+            repeated: None,
             random: spread_by(seed),
             now,
             lost: 0,
