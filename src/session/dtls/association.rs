@@ -100,8 +100,8 @@ struct Channel {
     traffic: Option<Traffic>,
     /// A KeyUpdate of ours waits to be acknowledged.
     updating: bool,
-    /// Another flight does, and our KeyUpdate comes after it.
-    postponed: bool,
+    /// One is due, as soon as no other flight waits to be acknowledged.
+    due: bool,
 }
 
 #[derive(Debug, Default, Hash)]
@@ -280,7 +280,8 @@ impl Association {
     /// is the rule some minutes after the handshake.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let Timers { deadline, acknowledge, linger, .. } = self.timers;
-        [self.talk.flight.poll_timeout(), deadline, acknowledge, linger].into_iter().flatten().min()
+        let renewal = self.is_renewal_due().then_some(self.now);
+        [self.talk.flight.poll_timeout(), deadline, acknowledge, linger, renewal].into_iter().flatten().min()
     }
 
     /// Queues application data as one record in one datagram.
@@ -289,7 +290,9 @@ impl Association {
     /// [`SendError`]; nothing is queued. After [`limits::DTLS_RECORDS`] under 1.2 the association
     /// ends with [`FailReason::KeyExhausted`]; under 1.3 keys are renewed before that.
     pub fn send(&mut self, data: &[u8]) -> Result<(), SendError> {
-        let Stage::Established(channel) = &self.stage else { return Err(SendError::NotConnected) };
+        if !matches!(self.stage, Stage::Established(_)) {
+            return Err(SendError::NotConnected);
+        }
         if data.len() > self.max_data() {
             return Err(SendError::TooLong);
         }
@@ -297,8 +300,13 @@ impl Association {
             return Err(SendError::QueueFull);
         }
         let sealed = self.talk.outgoing.sealer().map_or(0, Sealer::sealed);
-        if sealed >= limits::DTLS_RECORDS / 2 && channel.traffic.is_some() && !channel.updating {
-            self.update_key(false);
+        if let Stage::Established(channel) = &mut self.stage
+            && sealed >= limits::DTLS_RECORDS / 2
+            && channel.traffic.is_some()
+            && !channel.updating
+        {
+            // Said when it is known what time it is: its repetitions follow from that.
+            channel.due = true;
         }
         let epoch = self.talk.outgoing.epoch();
         if sealed >= limits::DTLS_RECORDS
@@ -386,6 +394,14 @@ impl Association {
         if self.talk.flight.is_due(self.now, spread) {
             self.repeat_flight();
         }
+        if self.is_renewal_due() {
+            self.update_key(false);
+        }
+    }
+
+    /// Our key is to be renewed, and nothing is in the way of it.
+    fn is_renewal_due(&self) -> bool {
+        matches!(&self.stage, Stage::Established(channel) if channel.due && self.talk.flight.is_empty())
     }
 
     /// Says the flight for the first time.
@@ -588,7 +604,7 @@ impl Association {
     fn on_flight_acknowledged(&mut self) {
         let Stage::Established(channel) = &mut self.stage else { return };
         if !std::mem::take(&mut channel.updating) {
-            if channel.postponed {
+            if channel.due {
                 self.update_key(false);
             }
             return;
@@ -702,13 +718,8 @@ impl Association {
         });
         let Some(keying) = keying else { return self.fail(FailReason::NoSrtp) };
         let version = exporting.version();
-        self.stage = Stage::Established(Box::new(Channel {
-            cipher,
-            exporting,
-            traffic,
-            updating: false,
-            postponed: false,
-        }));
+        self.stage =
+            Stage::Established(Box::new(Channel { cipher, exporting, traffic, updating: false, due: false }));
         self.talk.forget_script();
         self.timers = Timers { linger: Some(self.now + limits::DTLS_LINGER), ..self.timers_again() };
         // Of these events there are at most two: no limit applies.
@@ -768,8 +779,8 @@ impl Association {
     /// Renews our key, once the peer has heard of it (RFC 9147, section 8).
     fn update_key(&mut self, ask: bool) {
         let Stage::Established(channel) = &mut self.stage else { return };
-        channel.postponed = !self.talk.flight.is_empty();
-        if channel.postponed {
+        channel.due = !self.talk.flight.is_empty();
+        if channel.due {
             return;
         }
         channel.updating = true;

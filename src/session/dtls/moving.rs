@@ -184,5 +184,5 @@ fn read(role: Role, reader: &mut Reader<'_>, talk: &mut Talk) -> Option<Channel>
     talk.outgoing.protect(Sealer::new(sealer, &ours)?.resume(sealed));
     talk.listen(Opener::new(opener, &theirs)?.resume(window));
     talk.inbox.require(opener);
-    Some(Channel { cipher, exporting, traffic, updating: false, postponed: false })
+    Some(Channel { cipher, exporting, traffic, updating: false, due: false })
 }
