@@ -359,6 +359,16 @@ impl Association {
         }
     }
 
+    /// What waits for something: early datagrams, bytes of messages not read, messages of a flight, records to
+    /// acknowledge, bytes of the transcript.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> [usize; 5] {
+        let talk = &self.talk;
+        let script = talk.script.whole().len() + talk.script.hellos().len();
+        let flight = talk.flight.messages().count();
+        [self.early.len(), talk.inbox.held(), flight, talk.received.len(), script]
+    }
+
     /// Datagrams and application data lost because a queue was full.
     pub fn lost(&self) -> u32 {
         self.lost.saturating_add(self.talk.outgoing.lost())

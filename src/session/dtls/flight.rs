@@ -66,6 +66,12 @@ impl Flight {
         self.parts.iter().all(|part| part.open.is_empty())
     }
 
+    /// Its messages and their epochs.
+    #[cfg(test)]
+    pub(super) fn messages(&self) -> impl Iterator<Item = (u16, &Message)> {
+        self.parts.iter().filter_map(|part| Some((part.epoch, part.message.as_ref()?)))
+    }
+
     /// Answered: it is not said again.
     pub(super) fn end(&mut self) {
         *self = Flight::default();

@@ -96,6 +96,13 @@ impl Inbox {
         Inbox { next, ..Inbox::default() }
     }
 
+    /// Bytes of messages that are not read yet.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let pieces = self.parts.iter().flat_map(|partial| &partial.pieces).map(|piece| piece.body.len());
+        pieces.chain(self.whole.iter().map(|(_, message)| message.body.len())).sum()
+    }
+
     /// Whether something waits for what is missing in front of it.
     pub(super) fn has_gap(&self) -> bool {
         !self.whole.is_empty() || !self.parts.is_empty()
