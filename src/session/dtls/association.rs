@@ -66,6 +66,8 @@ pub struct Association {
     early: Vec<Box<[u8]>>,
     /// Wakes that are not those of a flight.
     timers: Timers,
+    /// The epoch of something in this datagram that was read before.
+    repeated: Option<u16>,
     /// Spreads repetitions.
     random: Random,
     now: Instant,
@@ -98,6 +100,8 @@ struct Channel {
     traffic: Option<Traffic>,
     /// A KeyUpdate of ours waits to be acknowledged.
     updating: bool,
+    /// One is due, as soon as no other flight waits to be acknowledged.
+    due: bool,
 }
 
 #[derive(Debug, Default, Hash)]
@@ -151,6 +155,7 @@ impl Association {
             events: VecDeque::new(),
             early: Vec::new(),
             timers: Timers::default(),
+            repeated: None,
             random: spread_by(seed),
             now,
             lost: 0,
@@ -188,6 +193,13 @@ impl Association {
         if self.talk.opener().map(Opener::epoch) != before {
             self.take_early(&mut text);
         }
+        if matches!(self.stage, Stage::Established(_)) {
+            // What no key of the handshake has opened no key opens.
+            self.early = Vec::new();
+        }
+        if let Some(epoch) = self.repeated.take() {
+            self.on_repetition(epoch);
+        }
         if self.talk.forged() >= limits::DTLS_FORGERIES {
             self.exhaust();
         }
@@ -197,6 +209,11 @@ impl Association {
     fn take_records(&mut self, datagram: &[u8], text: &mut Vec<u8>) -> Result<(), Drop> {
         let mut outcome = Err(Drop::Empty);
         for record in Records(datagram) {
+            if matches!(self.stage, Stage::Ended) {
+                // By time, or by a record in front: nothing is kept any more.
+                return outcome
+                    .or_else(|reason| Err(if reason == Drop::Empty { Drop::Closed } else { reason }));
+            }
             let mut taken = record.and_then(|record| self.take_record(&record, text));
             if taken == Err(Drop::Early) {
                 taken = self.keep_early(datagram);
@@ -263,7 +280,8 @@ impl Association {
     /// is the rule some minutes after the handshake.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let Timers { deadline, acknowledge, linger, .. } = self.timers;
-        [self.talk.flight.poll_timeout(), deadline, acknowledge, linger].into_iter().flatten().min()
+        let renewal = self.is_renewal_due().then_some(self.now);
+        [self.talk.flight.poll_timeout(), deadline, acknowledge, linger, renewal].into_iter().flatten().min()
     }
 
     /// Queues application data as one record in one datagram.
@@ -272,7 +290,9 @@ impl Association {
     /// [`SendError`]; nothing is queued. After [`limits::DTLS_RECORDS`] under 1.2 the association
     /// ends with [`FailReason::KeyExhausted`]; under 1.3 keys are renewed before that.
     pub fn send(&mut self, data: &[u8]) -> Result<(), SendError> {
-        let Stage::Established(channel) = &self.stage else { return Err(SendError::NotConnected) };
+        if !matches!(self.stage, Stage::Established(_)) {
+            return Err(SendError::NotConnected);
+        }
         if data.len() > self.max_data() {
             return Err(SendError::TooLong);
         }
@@ -280,8 +300,13 @@ impl Association {
             return Err(SendError::QueueFull);
         }
         let sealed = self.talk.outgoing.sealer().map_or(0, Sealer::sealed);
-        if sealed >= limits::DTLS_RECORDS / 2 && channel.traffic.is_some() && !channel.updating {
-            self.update_key(false);
+        if let Stage::Established(channel) = &mut self.stage
+            && sealed >= limits::DTLS_RECORDS / 2
+            && channel.traffic.is_some()
+            && !channel.updating
+        {
+            // Said when it is known what time it is: its repetitions follow from that.
+            channel.due = true;
         }
         let epoch = self.talk.outgoing.epoch();
         if sealed >= limits::DTLS_RECORDS
@@ -334,6 +359,16 @@ impl Association {
         }
     }
 
+    /// What waits for something: early datagrams, bytes of messages not read, messages of a flight, records to
+    /// acknowledge, bytes of the transcript.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> [usize; 5] {
+        let talk = &self.talk;
+        let script = talk.script.whole().len() + talk.script.hellos().len();
+        let flight = talk.flight.messages().count();
+        [self.early.len(), talk.inbox.held(), flight, talk.received.len(), script]
+    }
+
     /// Datagrams and application data lost because a queue was full.
     pub fn lost(&self) -> u32 {
         self.lost.saturating_add(self.talk.outgoing.lost())
@@ -352,11 +387,15 @@ impl Association {
         }
         if is_due(self.timers.linger) {
             self.timers.linger = None;
-            self.talk.flight.end();
-            let epoch = self.talk.opener().map_or(0, Opener::epoch);
-            self.talk.deafen_before(epoch);
-            let epoch = self.talk.outgoing.epoch();
-            self.talk.outgoing.forget_before(epoch);
+            self.talk.received.clear();
+            // Keys that are renewed at that moment have nothing to do with it: what is said and heard of them stays.
+            if !matches!(&self.stage, Stage::Established(channel) if channel.updating) {
+                self.talk.flight.end();
+            }
+            if self.version() == Some(Version::V13) {
+                self.talk.deafen_before(v13::APPLICATION);
+                self.talk.outgoing.forget_before(v13::APPLICATION);
+            }
         }
         if is_due(self.timers.acknowledge) {
             self.acknowledge();
@@ -365,6 +404,14 @@ impl Association {
         if self.talk.flight.is_due(self.now, spread) {
             self.repeat_flight();
         }
+        if self.is_renewal_due() {
+            self.update_key(false);
+        }
+    }
+
+    /// Our key is to be renewed, and nothing is in the way of it.
+    fn is_renewal_due(&self) -> bool {
+        matches!(&self.stage, Stage::Established(channel) if channel.due && self.talk.flight.is_empty())
     }
 
     /// Says the flight for the first time.
@@ -397,16 +444,19 @@ impl Association {
         self.context.config().first_retransmission / 4
     }
 
-    /// The peer repeats what was read already: it has not heard our answer.
-    fn on_repetition(&mut self) {
+    /// The peer repeats in `epoch` what was read already: it has not heard our answer.
+    fn on_repetition(&mut self, epoch: u16) {
         if self.now < self.timers.again {
             return;
         }
         self.timers.again = self.now + self.pause();
-        if !self.talk.flight.is_empty() {
-            self.talk.flight.say(&mut self.talk.outgoing);
-        } else if matches!(self.stage, Stage::Established(_)) && self.version() == Some(Version::V13) {
+        let established = matches!(self.stage, Stage::Established(_));
+        // After a handshake of 1.3 an acknowledgement is the answer, but to the server's flight: that is the client's.
+        let by_flight = self.role == Role::Client && epoch < v13::APPLICATION && !self.talk.flight.is_empty();
+        if established && self.version() == Some(Version::V13) && !by_flight {
             self.acknowledge();
+        } else if !self.talk.flight.is_empty() {
+            self.talk.flight.say(&mut self.talk.outgoing);
         }
     }
 
@@ -417,9 +467,13 @@ impl Association {
         if self.talk.received.is_empty() || epoch == 0 {
             return;
         }
-        let mut body = Vec::with_capacity(2 + 16 * self.talk.received.len());
-        let mut records = std::mem::take(&mut self.talk.received);
+        let mut received = std::mem::take(&mut self.talk.received);
+        // What was named before need not be again, so that it is the oldest that find no room.
+        let room = self.talk.outgoing.room(epoch).saturating_sub(2) / 16;
+        received.drain(..received.len().saturating_sub(room));
+        let mut records = received.clone();
         records.sort_unstable();
+        let mut body = Vec::with_capacity(2 + 16 * records.len());
         body.extend_from_slice(&((16 * records.len()) as u16).to_be_bytes());
         for record in &records {
             body.extend_from_slice(&record.epoch.to_be_bytes());
@@ -429,7 +483,7 @@ impl Association {
         self.talk.outgoing.flush();
         if matches!(self.stage, Stage::Handshake(_)) {
             // They are named again until the flight is whole.
-            self.talk.received = records;
+            self.talk.received = received;
         }
     }
 
@@ -560,6 +614,9 @@ impl Association {
     fn on_flight_acknowledged(&mut self) {
         let Stage::Established(channel) = &mut self.stage else { return };
         if !std::mem::take(&mut channel.updating) {
+            if channel.due {
+                self.update_key(false);
+            }
             return;
         }
         let Some(traffic) = &mut channel.traffic else { return };
@@ -592,13 +649,14 @@ impl Association {
             self.start_deadline();
         }
         // What is in clear could be anybody's: under 1.2 that is all there is before Finished.
-        if self.version() != Some(Version::V12) && (is_new || repeated) {
+        // A record of which a part was dropped has not arrived.
+        if self.version() != Some(Version::V12) && outcome.is_ok() && (is_new || repeated) {
             self.talk.note_received(RecordNumber { epoch: epoch.into(), number });
         }
         if is_new {
             self.read_messages();
         } else if repeated {
-            self.on_repetition();
+            self.repeated.get_or_insert(epoch);
             return outcome.and(Err(Drop::Ignored));
         }
         outcome
@@ -670,7 +728,8 @@ impl Association {
         });
         let Some(keying) = keying else { return self.fail(FailReason::NoSrtp) };
         let version = exporting.version();
-        self.stage = Stage::Established(Box::new(Channel { cipher, exporting, traffic, updating: false }));
+        self.stage =
+            Stage::Established(Box::new(Channel { cipher, exporting, traffic, updating: false, due: false }));
         self.talk.forget_script();
         self.timers = Timers { linger: Some(self.now + limits::DTLS_LINGER), ..self.timers_again() };
         // Of these events there are at most two: no limit applies.
@@ -678,6 +737,8 @@ impl Association {
         if version == Version::V13 && self.role == Role::Server {
             self.acknowledge();
         }
+        // Of the peer's flight there is nothing left to name.
+        self.talk.received.clear();
     }
 
     fn timers_again(&self) -> Timers {
@@ -728,6 +789,10 @@ impl Association {
     /// Renews our key, once the peer has heard of it (RFC 9147, section 8).
     fn update_key(&mut self, ask: bool) {
         let Stage::Established(channel) = &mut self.stage else { return };
+        channel.due = !self.talk.flight.is_empty();
+        if channel.due {
+            return;
+        }
         channel.updating = true;
         let received = std::mem::take(&mut self.talk.received);
         self.talk.begin_flight();

@@ -66,6 +66,12 @@ impl Flight {
         self.parts.iter().all(|part| part.open.is_empty())
     }
 
+    /// Its messages and their epochs.
+    #[cfg(test)]
+    pub(super) fn messages(&self) -> impl Iterator<Item = (u16, &Message)> {
+        self.parts.iter().filter_map(|part| Some((part.epoch, part.message.as_ref()?)))
+    }
+
     /// Answered: it is not said again.
     pub(super) fn end(&mut self) {
         *self = Flight::default();
@@ -115,9 +121,11 @@ impl Flight {
                     let body = message.body.get(from..end).unwrap_or_default();
                     record.clear();
                     Fragment { offset: from, body, ..message.whole() }.write(&mut record);
-                    if let Some(number) = outgoing.record(part.epoch, HANDSHAKE, &record)
-                        && self.sent.len() < limits::DTLS_SENT
-                    {
+                    if let Some(number) = outgoing.record(part.epoch, HANDSHAKE, &record) {
+                        if self.sent.len() >= limits::DTLS_SENT {
+                            // Of the oldest an acknowledgement is the least likely.
+                            self.sent.remove(0);
+                        }
                         let record = RecordNumber { epoch: part.epoch.into(), number };
                         self.sent.push(Sent { record, part: at, from, to: end });
                     }

@@ -3,7 +3,7 @@
 use super::certificate::Certificate;
 use super::config::{Config, Version, Versions};
 use super::fingerprint::Fingerprint;
-use super::hello::{self, ClientHello, Opening, ServerHello};
+use super::hello::{self, ClientHello, Opening, ServerHello, Suite};
 use super::message::{self, Message};
 use super::outcome::FailReason;
 use super::schedule::{Exporter, Labels};
@@ -108,9 +108,9 @@ pub(super) struct Traffic {
 
 /// Where a handshake stands.
 pub(super) enum Handshake {
-    /// A server that waits for a ClientHello; it may have asked for another one.
+    /// A server that waits for a ClientHello; it may have asked for another one, with a suite.
     Waiting {
-        retried: bool,
+        retried: Option<Suite>,
     },
     /// A client that has sent one.
     Greeted(Box<Greeted>),
@@ -124,15 +124,16 @@ pub(super) struct Greeted {
     /// One for each share.
     pairs: Vec<KeyPair>,
     cookie_12: Vec<u8>,
-    /// It was answered with a HelloRetryRequest, or a HelloVerifyRequest.
-    retried: bool,
+    /// The suite of a HelloRetryRequest that it was answered with.
+    retried: Option<Suite>,
+    /// It was answered with a HelloVerifyRequest.
     verified: bool,
 }
 
 impl Handshake {
     /// A server's.
     pub(super) fn server() -> Self {
-        Handshake::Waiting { retried: false }
+        Handshake::Waiting { retried: None }
     }
 
     /// A client's, which speaks first.
@@ -141,7 +142,7 @@ impl Handshake {
             random: entropy(env)?,
             pairs: Vec::new(),
             cookie_12: Vec::new(),
-            retried: false,
+            retried: None,
             verified: false,
         };
         if env.config.versions != Versions::V12 {
@@ -194,7 +195,7 @@ impl Handshake {
 }
 
 fn on_client_hello(
-    retried: bool,
+    retried: Option<Suite>,
     message: &Message,
     talk: &mut Talk,
     env: &mut Env<'_>,
@@ -204,11 +205,11 @@ fn on_client_hello(
     }
     let hello = ClientHello::read(&message.body).ok_or(FailReason::Protocol)?;
     match hello.choose_version(env.config.versions)? {
-        Version::V12 if retried => Err(FailReason::Protocol),
+        Version::V12 if retried.is_some() => Err(FailReason::Protocol),
         Version::V12 => Ok(Handshake::V12(Box::new(v12::answer(&hello, message, talk, env)?))),
         Version::V13 => match v13::answer(&hello, message, retried, talk, env)? {
             v13::Answer::Handshake(handshake) => Ok(Handshake::V13(handshake)),
-            v13::Answer::Retry => Ok(Handshake::Waiting { retried: true }),
+            v13::Answer::Retry(suite) => Ok(Handshake::Waiting { retried: Some(suite) }),
         },
     }
 }
@@ -231,7 +232,10 @@ impl Greeted {
         env: &mut Env<'_>,
     ) -> Result<Option<Handshake>, FailReason> {
         match message.kind {
-            message::HELLO_VERIFY_REQUEST if !self.verified && !self.retried => {
+            // Of 1.3 it is no part, and there is no place for its cookie (RFC 9147, section 5.3).
+            message::HELLO_VERIFY_REQUEST
+                if !self.verified && self.retried.is_none() && env.config.versions != Versions::V13 =>
+            {
                 self.on_verify_request(message, talk, env)?;
                 Ok(None)
             }
@@ -269,7 +273,7 @@ impl Greeted {
     ) -> Result<Option<Handshake>, FailReason> {
         let hello = ServerHello::read(&message.body)?;
         match (hello.version, env.config.versions) {
-            (Version::V12, Versions::V12 | Versions::Auto) if !self.retried => {
+            (Version::V12, Versions::V12 | Versions::Auto) if self.retried.is_none() => {
                 let handshake = v12::take_server_hello(&hello, message, self.random, talk, env)?;
                 Ok(Some(Handshake::V12(Box::new(handshake))))
             }
@@ -278,6 +282,10 @@ impl Greeted {
                 Ok(None)
             }
             (Version::V13, Versions::V13 | Versions::Auto) => {
+                let suite = hello.suite()?;
+                if self.retried.is_some_and(|asked| asked != suite) {
+                    return Err(FailReason::Protocol); // RFC 8446, section 4.1.4
+                }
                 let handshake = v13::take_server_hello(&hello, message, &self.pairs, talk)?;
                 Ok(Some(Handshake::V13(Box::new(handshake))))
             }
@@ -292,7 +300,7 @@ impl Greeted {
         talk: &mut Talk,
         env: &mut Env<'_>,
     ) -> Result<(), FailReason> {
-        let first = talk.script.hellos().first().cloned().filter(|_| !self.retried);
+        let first = talk.script.hellos().first().cloned().filter(|_| self.retried.is_none());
         let first = first.ok_or(FailReason::Protocol)?;
         let (group, cookie) = v13::take_retry(hello, &first, message, talk)?;
         if let Some(group) = group {
@@ -302,7 +310,7 @@ impl Greeted {
             }
             self.pairs = vec![KeyPair::generate(group, env.draws).ok_or(FailReason::Provider)?];
         }
-        self.retried = true;
+        self.retried = Some(hello.suite()?);
         self.say(&cookie, talk, env);
         Ok(())
     }

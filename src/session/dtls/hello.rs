@@ -141,6 +141,8 @@ impl<'a> Extensions<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct ClientHello<'a> {
     pub(super) random: &'a [u8; 32],
+    /// Without a cookie of 1.2, and without compression even as a choice.
+    plain: bool,
     version: u16,
     suites: SmallVec<[u16; 32]>,
     extensions: Extensions<'a>,
@@ -155,7 +157,7 @@ impl<'a> ClientHello<'a> {
     pub(super) fn read(body: &'a [u8]) -> Option<Self> {
         let mut reader = Reader(body);
         let (version, random) = (reader.u16()?, reader.array()?);
-        let (session, _cookie) = (reader.vec8()?, reader.vec8()?);
+        let (session, cookie) = (reader.vec8()?, reader.vec8()?);
         let suites = u16s(reader.vec16()?)?.collect();
         let compressions = reader.vec8()?;
         let extensions = Extensions::read(&mut reader)?;
@@ -163,6 +165,7 @@ impl<'a> ClientHello<'a> {
         if session.len() > 32 || !compressions.contains(&0) {
             return None;
         }
+        let plain = cookie.is_empty() && compressions == [0];
         let versions = match extensions.get(ext::SUPPORTED_VERSIONS) {
             Some(body) => {
                 let mut reader = Reader(body);
@@ -178,7 +181,7 @@ impl<'a> ClientHello<'a> {
             Some(body) => read_use_srtp(body)?,
             None => SmallVec::new(),
         };
-        Some(ClientHello { random, version, suites, extensions, versions, groups, schemes, profiles })
+        Some(ClientHello { random, plain, version, suites, extensions, versions, groups, schemes, profiles })
     }
 
     /// The highest version that both speak.
@@ -265,6 +268,11 @@ impl<'a> ClientHello<'a> {
     pub(super) fn has_point_formats(&self) -> bool {
         self.extensions.get(ext::EC_POINT_FORMATS).is_some()
     }
+
+    /// Whether what 1.3 has no use for is as 1.3 wants it (RFC 8446, section 4.1.2; RFC 9147, section 5.3).
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain
+    }
 }
 
 /// The first scheme of ours that a peer with `theirs` verifies and a key signs.
@@ -289,7 +297,7 @@ pub(super) fn read_chosen_profile(extensions: Extensions<'_>, ours: &[u16]) -> R
     let body = extensions.get(ext::USE_SRTP).ok_or(FailReason::NoSrtp)?;
     let profiles = read_use_srtp(body).ok_or(FailReason::Protocol)?;
     match profiles[..] {
-        [profile] if ours.contains(&profile) && body.last() == Some(&0) => Ok(profile),
+        [profile] if ours.contains(&profile) => Ok(profile),
         _ => Err(FailReason::NoSrtp),
     }
 }
@@ -400,14 +408,18 @@ impl<'a> ServerHello<'a> {
     pub(super) fn read(body: &'a [u8]) -> Result<Self, FailReason> {
         let mut reader = Reader(body);
         let mut read = || {
-            let (version, random, _session) = (reader.u16()?, reader.array()?, reader.vec8()?);
+            let (version, random, session) = (reader.u16()?, reader.array()?, reader.vec8()?);
             let (suite, compression) = (reader.u16()?, reader.u8()?);
             let extensions = Extensions::read(&mut reader)?;
             reader.end()?;
-            (compression == 0).then_some((version, random, suite, extensions))
+            (compression == 0).then_some((version, random, session, suite, extensions))
         };
-        let (old, random, suite, extensions) = read().ok_or(FailReason::Protocol)?;
+        let (old, random, session, suite, extensions) = read().ok_or(FailReason::Protocol)?;
         let version = match extensions.get(ext::SUPPORTED_VERSIONS) {
+            // The session that it repeats is ours, which has no name (RFC 8446, section 4.1.3).
+            Some(version) if *version == V13.to_be_bytes() && !session.is_empty() => {
+                return Err(FailReason::Protocol);
+            }
             Some(version) if *version == V13.to_be_bytes() => Version::V13,
             Some(_) => return Err(FailReason::Version),
             None if old == V12 => Version::V12,

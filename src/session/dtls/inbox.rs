@@ -96,6 +96,13 @@ impl Inbox {
         Inbox { next, ..Inbox::default() }
     }
 
+    /// Bytes of messages that are not read yet.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let pieces = self.parts.iter().flat_map(|partial| &partial.pieces).map(|piece| piece.body.len());
+        pieces.chain(self.whole.iter().map(|(_, message)| message.body.len())).sum()
+    }
+
     fn complete(&mut self, epoch: u16, fragment: &Fragment<'_>) -> Result<Option<Message>, Drop> {
         let Fragment { kind, number, total, body, .. } = *fragment;
         if body.len() == total {

@@ -66,8 +66,11 @@ impl<'a> Fragment<'a> {
 ///
 /// # Errors
 /// [`Drop::Fragment`] if one of them runs past the record or its message, has no contents or is too large: then none
-/// counts.
+/// counts; and if there is none.
 pub(super) fn fragments(body: &[u8]) -> Result<impl Iterator<Item = Fragment<'_>>, Drop> {
+    if body.is_empty() {
+        return Err(Drop::Fragment);
+    }
     let mut rest = Reader(body);
     while !rest.0.is_empty() {
         let sound = Fragment::read(&mut rest).is_some_and(|fragment| fragment.is_sound());

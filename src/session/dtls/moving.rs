@@ -28,11 +28,13 @@ const NONCE: usize = 12;
 impl Association {
     /// Gives the association away, sealed with AES-256-GCM by `key`: it ends here without a word to the peer. `None`, and
     /// nothing changes, before [`Event::Connected`](super::Event::Connected), after the end, while something waits to be
-    /// polled, and for the moment in which keys are renewed.
+    /// polled or to be acknowledged, and for the moment in which keys are renewed, of either side.
     pub fn release(&mut self, key: &[u8; 32]) -> Option<Vec<u8>> {
         let Stage::Established(channel) = &self.stage else { return None };
         let waits = !self.talk.outgoing.datagrams().is_empty() || !self.events.is_empty();
-        if channel.updating || waits {
+        // What was said last is not said again elsewhere, and a key before the peer's newest is not known there.
+        let waits = waits || self.talk.flight.poll_timeout().is_some();
+        if channel.updating || waits || self.talk.hears_old_key() {
             return None;
         }
         let mut nonce = [0; NONCE];
@@ -80,6 +82,7 @@ impl Association {
             events: std::collections::VecDeque::new(),
             early: Vec::new(),
             timers: Timers::default(),
+            repeated: None,
             random: spread_by(seed),
             now,
             lost: 0,
@@ -181,5 +184,5 @@ fn read(role: Role, reader: &mut Reader<'_>, talk: &mut Talk) -> Option<Channel>
     talk.outgoing.protect(Sealer::new(sealer, &ours)?.resume(sealed));
     talk.listen(Opener::new(opener, &theirs)?.resume(window));
     talk.inbox.require(opener);
-    Some(Channel { cipher, exporting, traffic, updating: false })
+    Some(Channel { cipher, exporting, traffic, updating: false, due: false })
 }

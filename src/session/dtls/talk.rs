@@ -7,6 +7,7 @@ use super::inbox::Inbox;
 use super::message::Message;
 use super::outgoing::Outgoing;
 use super::protection::Opener;
+use super::v13;
 use crate::base::limits;
 use crate::crypto::keying::{Digest, Hash, Transcript};
 use smallvec::SmallVec;
@@ -86,6 +87,12 @@ impl Talk {
         self.openers.last().map(|opener| &**opener)
     }
 
+    /// The peer has renewed its key and nothing that it sealed with it has come yet.
+    pub(super) fn hears_old_key(&self) -> bool {
+        let newest = self.opener().map_or(0, Opener::epoch);
+        self.openers.iter().any(|opener| (v13::APPLICATION..newest).contains(&opener.epoch()))
+    }
+
     pub(super) fn forged(&self) -> u64 {
         self.openers.iter().map(|opener| opener.forged()).sum()
     }
@@ -106,9 +113,13 @@ impl Talk {
 
     /// A record with a part of the peer's flight came.
     pub(super) fn note_received(&mut self, record: RecordNumber) {
-        if self.received.len() < limits::DTLS_ACKNOWLEDGED && !self.received.contains(&record) {
-            self.received.push(record);
+        if self.received.contains(&record) {
+            return;
         }
+        if self.received.len() >= limits::DTLS_ACKNOWLEDGED {
+            self.received.remove(0);
+        }
+        self.received.push(record);
     }
 
     /// Numbers of messages both ways, of an association that moves.

@@ -54,26 +54,32 @@ pub(super) struct V13 {
 pub(super) enum Answer {
     /// It went on.
     Handshake(Box<V13>),
-    /// It asked for another share.
-    Retry,
+    /// It asked for another share, with this suite.
+    Retry(Suite),
 }
 
-/// A server's answer to a ClientHello. `retried` says that it has asked for another share before.
+/// A server's answer to a ClientHello. `retried` is the suite with which it has asked for another share before.
 pub(super) fn answer(
     hello: &ClientHello<'_>,
     message: &Message,
-    retried: bool,
+    retried: Option<Suite>,
     talk: &mut Talk,
     env: &mut Env<'_>,
 ) -> Result<Answer, FailReason> {
+    if !hello.is_plain() {
+        return Err(FailReason::Protocol);
+    }
     let kind = env.certificate.kind();
     let suite = hello.choose_suite(Version::V13, kind)?;
     let scheme = hello.choose_scheme(Version::V13, kind)?;
     let profile = hello.choose_profile(&env.config.profiles)?;
+    if retried.is_some_and(|asked| asked != suite) {
+        return Err(FailReason::Protocol); // it offers something else than before (RFC 8446, section 4.1.2)
+    }
     talk.script.settle(Version::V13, suite.hash);
     let (group, share) = match choose_share(hello, env)? {
         (group, Some(share)) => (group, share),
-        (_, None) if retried => return Err(FailReason::Protocol),
+        (_, None) if retried.is_some() => return Err(FailReason::Protocol),
         (group, None) => {
             restart_after(talk, suite, message);
             talk.begin_flight();
@@ -81,7 +87,7 @@ pub(super) fn answer(
                 hello::write_choice_13(out, group, None);
             });
             talk.say(message::SERVER_HELLO, retry);
-            return Ok(Answer::Retry);
+            return Ok(Answer::Retry(suite));
         }
     };
     talk.script.add(message);

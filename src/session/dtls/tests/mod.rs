@@ -3,11 +3,16 @@
 mod bounds;
 mod captured;
 mod certificates;
+mod cuts;
+mod faults;
 mod handshake;
 mod hostile;
+mod many;
 mod moved;
+mod negotiation;
 mod other;
 mod referee;
+mod renewals;
 
 use super::*;
 use crate::base::random::Random;
@@ -110,6 +115,10 @@ impl Pair {
     }
 
     fn run_until(&mut self, end: Instant) {
+        // What a command has made due.
+        let now = self.now;
+        self.client.handle_timeout(now);
+        self.server.handle_timeout(now);
         loop {
             self.collect();
             let timeouts = [self.client.poll_timeout(), self.server.poll_timeout()];

@@ -111,3 +111,32 @@ fn what_is_not_connected_or_has_something_to_say_stays() {
     assert!(pair.client.release(&KEY).is_some());
     assert!(pair.client.release(&KEY).is_none(), "once");
 }
+
+#[test]
+fn what_the_peer_may_not_have_heard_keeps_an_association_where_it_is() {
+    let mut pair = Pair::new(&context(Versions::V13), &context(Versions::V13), 0, Network::default());
+    while pair.client_events.is_empty() {
+        pair.run_for(Duration::from_millis(1));
+    }
+    // Finished is lost.
+    pair.collect();
+    pair.flying.clear();
+    assert!(pair.client.release(&KEY).is_none(), "nobody else could say it again");
+    pair.run_for(Duration::from_secs(1));
+    pair.keys();
+    // The server renews its key; that the client knows is lost on the way.
+    pair.server.talk.outgoing.skip_to(crate::base::limits::DTLS_RECORDS / 2);
+    pair.client.talk.expect_from(crate::base::limits::DTLS_RECORDS / 2);
+    pair.server.send(b"renews").unwrap();
+    pair.server.handle_timeout(pair.now);
+    for datagram in transmits(&mut pair.server) {
+        pair.client.handle_datagram(pair.now, &datagram).unwrap();
+    }
+    transmits(&mut pair.client);
+    pair.client.poll_event().unwrap();
+    assert!(pair.client.release(&KEY).is_none(), "the old key would be heard nowhere");
+    pair.run_for(Duration::from_secs(1));
+    pair.server.send(b"with the new key").unwrap();
+    pair.run_for(Duration::from_secs(1));
+    assert!(pair.client.release(&KEY).is_some());
+}
