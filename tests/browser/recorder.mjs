@@ -3,8 +3,8 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import net from 'node:net';
 
-// Passes TCP and UDP on to a server, and keeps all bytes of both directions.
-export async function startRecorder() {
+// Passes TCP and UDP on to a server, and keeps all bytes of both directions. Media is taken at `host`.
+export async function startRecorder(host = '127.0.0.1') {
   const streams = []; // the bytes of each direction of each connection
   const datagrams = [];
   const recorder = { tcp: 0, udp: 0 };
@@ -22,7 +22,7 @@ export async function startRecorder() {
     }
   });
   listener.listen(0, '127.0.0.1');
-  const front = createSocket('udp4').bind(0, '127.0.0.1');
+  const front = createSocket('udp4').bind(0, host);
   const ways = new Map(); // a client -> the socket that speaks for it
   front.on('message', (data, { address, port }) => {
     datagrams.push(data);

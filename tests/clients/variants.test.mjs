@@ -56,7 +56,7 @@ variant('over ICE-TCP alone', ['--carriers', 'tcp'], async (t, { enter }) => {
 for (const [version, name] of [['1.2', 'FEFD'], ['1.3', 'FEFC'], ['auto', 'FEFC']]) {
   variant(`with DTLS ${version}`, ['--dtls', version], async (t, { enter }) => {
     const { transport } = await assertTalking(t, enter);
-    assert.deepEqual([transport.tls, transport.cipher], [name, 'AEAD_AES_128_GCM']);
+    assert.deepEqual([transport.tls, transport.cipher], [name, 'SRTP_AEAD_AES_128_GCM']);
   });
 }
 
