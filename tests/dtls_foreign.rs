@@ -8,7 +8,7 @@ mod support;
 use estafette::dtls::{self, Association};
 use estafette::mux::{Kind, Path, Protocol, kind_of};
 use estafette::random::Random;
-use estafette::{Event, Instant, LeaveReason, ice, stun};
+use estafette::{Event, Instant, ice, stun};
 use lineage::Lineage;
 use std::net::SocketAddr;
 use std::time::Duration;

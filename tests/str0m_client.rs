@@ -308,8 +308,14 @@ fn call(count: u32, seed: u64, link: Link) -> Conference<Foreign> {
     call_of(&vec![USUAL; count as usize], Options { seed, link, ..Options::default() })
 }
 
+/// str0m takes no certificate of Ed25519.
+fn elliptic(mut options: Options) -> Options {
+    options.engine.certificate = Some(support::seeded_dtls::elliptic());
+    options
+}
+
 fn call_of(manners: &[Manner], options: Options) -> Conference<Foreign> {
-    let mut conference = Conference::<Foreign>::new(options);
+    let mut conference = Conference::<Foreign>::new(elliptic(options));
     let room = conference.room();
     let clock = Clock::start();
     for (index, manner) in manners.iter().enumerate() {
@@ -418,7 +424,7 @@ fn str0m_under_dtls_1_3_alone_and_with_loss() {
 fn full(ice: ice::Mode, lite: bool, walled: bool) -> (Conference<Foreign>, bool) {
     let options = Options::default();
     let engine = EngineConfig { ice, private_candidates: true, ..options.engine.clone() };
-    let mut conference = Conference::<Foreign>::new(Options { engine, ..options });
+    let mut conference = Conference::<Foreign>::new(elliptic(Options { engine, ..options }));
     conference.watch.full_ice = ice == ice::Mode::Full || lite;
     let room = conference.room();
     let clock = Clock::start();

@@ -69,7 +69,7 @@ impl Default for Options {
                 }),
                 ..EngineConfig::default()
             },
-            versions: dtls::Versions::default(),
+            versions: dtls::Versions::V12,
             signalling: Duration::from_millis(30),
             arena: 64 * 1_024,
             record: false,

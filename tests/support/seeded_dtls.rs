@@ -10,6 +10,14 @@ pub fn certificate() -> dtls::Certificate {
     dtls::Certificate::from_seed(&[0x5e; 32]).expect("the provider works")
 }
 
+/// Another one, of P-256, for peers that take no Ed25519: what it signs is another signature each time.
+#[allow(dead_code)]
+pub fn elliptic() -> dtls::Certificate {
+    let der = include_bytes!("../data/dtls/certificate.der");
+    let key = include_bytes!("../data/dtls/key.p8");
+    dtls::Certificate::from_der(der, key).expect("the stored certificate is good")
+}
+
 /// A configuration under which the seed of an association decides its bytes.
 pub fn config(versions: dtls::Versions) -> dtls::Config {
     let groups = vec![Group::X25519, Group::P256];

@@ -103,11 +103,6 @@ impl Inbox {
         pieces.chain(self.whole.iter().map(|(_, message)| message.body.len())).sum()
     }
 
-    /// Whether something waits for what is missing in front of it.
-    pub(super) fn has_gap(&self) -> bool {
-        !self.whole.is_empty() || !self.parts.is_empty()
-    }
-
     fn complete(&mut self, epoch: u16, fragment: &Fragment<'_>) -> Result<Option<Message>, Drop> {
         let Fragment { kind, number, total, body, .. } = *fragment;
         if body.len() == total {
@@ -215,9 +210,7 @@ mod tests {
         for (from, to) in [(50, 90), (0, 20), (0, 20), (80, 100), (19, 30)] {
             assert_eq!(add(&mut inbox, 0, piece(&all, 0, from, to)), Vec::<Vec<u8>>::new());
         }
-        assert!(inbox.has_gap());
         assert_eq!(add(&mut inbox, 0, piece(&all, 0, 25, 55)), [all.clone()]);
-        assert!(!inbox.has_gap());
         assert_eq!(inbox.add(0, &piece(&all, 0, 0, 20)), Ok(Taken::Again));
     }
 

@@ -368,7 +368,8 @@ impl V13 {
         env: &mut Env<'_>,
     ) -> Result<Progress, FailReason> {
         let expected = self.labels.finished(self.theirs(&self.traffic), &self.digest(talk)?);
-        if expected.ok_or(FailReason::Provider)? != Secret::new(&message.body) {
+        let whole = message.body.len() == self.labels.hash().len();
+        if !whole || expected.ok_or(FailReason::Provider)? != Secret::new(&message.body) {
             return Err(FailReason::Proof);
         }
         talk.script.add(message);

@@ -76,7 +76,7 @@ fn s_dtls_10_a_handshake_that_stalls_anywhere_ends_after_thirty_seconds() {
             pair.flying.clear();
             let started = pair.now;
             pair.run();
-            assert!(pair.sent < 60, "{versions:?}: {} datagrams into the void", pair.sent);
+            assert!(pair.sent < 100, "{versions:?}: {} datagrams into the void", pair.sent);
             assert_eq!(pair.client_events, [Event::Failed(FailReason::Timeout)], "{versions:?}, {alive}");
             assert!(pair.now - started <= limits_handshake(), "{versions:?}, {alive}");
             // A server that heard nothing waits for its owner; one that did has ended or finished.

@@ -7,6 +7,9 @@ use dimpl::{Config as TheirConfig, Dtls, Output};
 use super::*;
 use crate::base::time::clock;
 
+/// Whether `dimpl` as a server asks for a cookie, as it does by default.
+const COOKIES: bool = true;
+
 /// `dimpl` as a peer over a network that loses.
 struct Other {
     engine: Dtls,
@@ -22,8 +25,8 @@ impl Other {
             .with_crypto_provider(dimpl::crypto::aws_lc_rs::default_provider())
             .flight_start_rto(Duration::from_millis(300))
             .flight_retries(16)
-            .handshake_timeout(Duration::from_secs(60))
-            .use_server_cookie(false)
+            .handshake_timeout(Duration::from_secs(200))
+            .use_server_cookie(COOKIES)
             .require_client_certificate(true)
             .build()
             .unwrap();
@@ -61,7 +64,7 @@ impl Other {
     }
 }
 
-/// Runs both until each has keys, a minute at most.
+/// Runs both until each has keys: theirs repeats itself ever more slowly.
 fn meet(our_role: Role, version: Version, loss: u64, seed: u8, ours: Versions) {
     let mut random = Random::new([seed; 32]);
     let (their_certificate, theirs) = identity();
@@ -72,7 +75,7 @@ fn meet(our_role: Role, version: Version, loss: u64, seed: u8, ours: Versions) {
     let mut other = Other::new(their_role, version, theirs, now);
     let mut ours = Association::new(our_role, &context, &[their_certificate.fingerprint()], seed.into(), now);
     let (mut connected, mut said) = (None, false);
-    let end = now + Duration::from_secs(25);
+    let end = now + Duration::from_secs(150);
     while now < end {
         now += Duration::from_millis(5);
         for datagram in std::mem::take(&mut other.outgoing) {
