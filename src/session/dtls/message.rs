@@ -126,6 +126,7 @@ mod tests {
         let two = Fragment { kind: 14, number: 3, total: 0, offset: 0, body: b"" };
         let good = [written(one), written(two)].concat();
         assert!(fragments(&good).unwrap().eq([one, two]));
+        assert!(fragments(&[]).is_err());
         let bad = [
             Fragment { offset: 7, ..one },
             Fragment { body: b"", ..one },
