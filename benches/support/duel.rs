@@ -15,7 +15,7 @@ use std::time::Duration;
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
 /// One make, with what all of its handshakes share.
-pub enum Contender {
+pub(crate) enum Contender {
     Estafette { client: Context, server: Context },
     Dimpl { config: Arc<dimpl::Config>, certificate: dimpl::DtlsCertificate, is_13: bool },
     Rtc { client: Arc<HandshakeConfig>, server: Arc<HandshakeConfig> },
@@ -23,11 +23,11 @@ pub enum Contender {
 
 impl Contender {
     /// Ours under 1.3; the client sends a share of the group alone, or of X25519 too.
-    pub fn estafette_13(group: Group) -> Self {
+    pub(crate) fn estafette_13(group: Group) -> Self {
         Contender::estafette(Versions::V13, group)
     }
 
-    pub fn estafette_12() -> Self {
+    pub(crate) fn estafette_12() -> Self {
         Contender::estafette(Versions::V12, Group::X25519)
     }
 
@@ -42,11 +42,11 @@ impl Contender {
         Contender::Estafette { client: context(), server: context() }
     }
 
-    pub fn dimpl_13() -> Self {
+    pub(crate) fn dimpl_13() -> Self {
         Contender::dimpl(true)
     }
 
-    pub fn dimpl_12() -> Self {
+    pub(crate) fn dimpl_12() -> Self {
         Contender::dimpl(false)
     }
 
@@ -61,7 +61,7 @@ impl Contender {
         Contender::Dimpl { config: Arc::new(config), certificate, is_13 }
     }
 
-    pub fn rtc_12() -> Self {
+    pub(crate) fn rtc_12() -> Self {
         let config = |is_client| {
             let provider = ::dtls::crypto_provider::default_provider().expect("a provider");
             let certificate =
@@ -167,7 +167,7 @@ impl End {
 }
 
 /// One handshake; the time that the server's calls took.
-pub fn serve(contender: &Contender) -> Duration {
+pub(crate) fn serve(contender: &Contender) -> Duration {
     let (mut client, mut spent) = (contender.end(Role::Client), Duration::ZERO);
     let began = now();
     let mut server = contender.end(Role::Server);
@@ -190,7 +190,7 @@ pub fn serve(contender: &Contender) -> Duration {
 }
 
 /// Bytes for each of `count` servers that are connected, four minutes later.
-pub fn held(contender: &Contender, count: usize) -> usize {
+pub(crate) fn held(contender: &Contender, count: usize) -> usize {
     // What the allocators have kept of what came before is of use to what comes.
     let connected = || {
         let (mut client, mut server) = (contender.end(Role::Client), contender.end(Role::Server));

@@ -211,8 +211,7 @@ impl Association {
         for record in Records(datagram) {
             if matches!(self.stage, Stage::Ended) {
                 // By time, or by a record in front: nothing is kept any more.
-                return outcome
-                    .or_else(|reason| Err(if reason == Drop::Empty { Drop::Closed } else { reason }));
+                return outcome.map_err(|reason| if reason == Drop::Empty { Drop::Closed } else { reason });
             }
             let mut taken = record.and_then(|record| self.take_record(&record, text));
             if taken == Err(Drop::Early) {

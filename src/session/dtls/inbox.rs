@@ -210,7 +210,7 @@ mod tests {
         for (from, to) in [(50, 90), (0, 20), (0, 20), (80, 100), (19, 30)] {
             assert_eq!(add(&mut inbox, 0, piece(&all, 0, from, to)), Vec::<Vec<u8>>::new());
         }
-        assert_eq!(add(&mut inbox, 0, piece(&all, 0, 25, 55)), [all.clone()]);
+        assert_eq!(add(&mut inbox, 0, piece(&all, 0, 25, 55)), std::slice::from_ref(&all));
         assert_eq!(inbox.add(0, &piece(&all, 0, 0, 20)), Ok(Taken::Again));
     }
 
@@ -234,7 +234,7 @@ mod tests {
         add(&mut inbox, 0, piece(&all, 0, 0, 50));
         add(&mut inbox, 0, piece(&other, 0, 30, 60)); // of another length: begins anew
         add(&mut inbox, 0, piece(&all, 0, 50, 100));
-        assert_eq!(add(&mut inbox, 0, piece(&all, 0, 0, 50)), [all.clone()]);
+        assert_eq!(add(&mut inbox, 0, piece(&all, 0, 0, 50)), std::slice::from_ref(&all));
         // What is authenticated takes the place of what is not, and not the other way round.
         let mut inbox = Inbox::default();
         assert_eq!(inbox.add(0, &piece(&other, 1, 0, 60)), Ok(Taken::New));

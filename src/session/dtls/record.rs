@@ -156,10 +156,7 @@ mod tests {
             records[0],
             Ok(Record::Long { kind: HANDSHAKE, epoch: 3, number: 0x0102_0304_0506, body: b"one" })
         );
-        assert_eq!(
-            records[1..3],
-            [Err(Drop::ContentType), Err(Drop::EmptyRecord)][..].repeat(1)[..2].to_vec()[..]
-        );
+        assert_eq!(records[1..3], [Err(Drop::ContentType), Err(Drop::EmptyRecord)]);
         assert_eq!(records[3], Err(Drop::Version));
         let head = &short_header(6, 0x0708, 3)[..];
         assert_eq!(records[4], Ok(Record::Short { head, number_len: 2, epoch: 2, body: b"two" }));

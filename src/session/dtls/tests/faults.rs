@@ -555,7 +555,7 @@ fn s_dtls_10_a_second_request_for_a_cookie_and_malformed_ones_are_refused() {
     let refused = Some(Event::Failed(FailReason::Protocol));
     let whole = verify_request(0, b"a cookie");
     assert_eq!(ask(Versions::Auto, &[whole.clone(), verify_request(1, b"another")]), refused);
-    assert_eq!(ask(Versions::V13, &[whole.clone()]), refused, "1.3 has none");
+    assert_eq!(ask(Versions::V13, std::slice::from_ref(&whole)), refused, "1.3 has none");
     for len in 0..whole.len() {
         assert_eq!(ask(Versions::Auto, &[whole[..len].to_vec()]), None, "{len} bytes: no record");
     }
