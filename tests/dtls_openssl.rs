@@ -1,6 +1,12 @@
 //! DTLS 1.2 with OpenSSL, as its client and as its server, with certificates of every kind and every SRTP profile: the
 //! same keying material on both sides. Where there is no `openssl` nothing is tested, and CI has it.
 
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a real peer has sockets, a process and a clock"
+)]
+
 use estafette::Instant;
 use estafette::dtls::{
     Association, Certificate, Config, Context, Event, Fingerprint, HashAlgorithm, Role, Versions,
@@ -106,7 +112,6 @@ fn meet(role: Role, theirs: &Identity, ours: &Certificate, profiles: &str, expec
         let listens = lines.recv_timeout(Duration::from_secs(10));
         assert!(listens.is_ok(), "the server listens");
     }
-    #[expect(clippy::disallowed_methods, reason = "a real peer has a real clock")]
     let began = std::time::Instant::now();
     let now = || Instant::from_micros(1_000_000 + u64::try_from(began.elapsed().as_micros()).expect("short"));
     let mut association = Association::new(role, &context, &[theirs.fingerprint], 3, now());
