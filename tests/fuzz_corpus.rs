@@ -83,6 +83,16 @@ fn dtls() {
 }
 
 #[test]
+fn dtls_inner() {
+    replay("dtls_inner", fuzz::dtls_inner, 40);
+}
+
+#[test]
+fn dtls_messages() {
+    replay("dtls_messages", fuzz::dtls_messages, usize::MAX);
+}
+
+#[test]
 fn negotiation() {
     replay("negotiation", fuzz::negotiation, 60);
 }

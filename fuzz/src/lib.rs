@@ -29,7 +29,7 @@ mod streams_targets;
 mod support;
 
 pub use data_targets::{dcep, sctp};
-pub use dtls_targets::dtls;
+pub use dtls_targets::{dtls, dtls_inner, dtls_messages};
 pub use engine_targets::{engine_inner, engine_room, engine_wire};
 pub use ice_targets::ice;
 pub use negotiation_targets::negotiation;

@@ -118,8 +118,13 @@ struct Timers {
 
 #[path = "digest.rs"]
 mod digest;
+#[path = "doors.rs"]
+mod doors;
 #[path = "moving.rs"]
 mod moving;
+
+#[doc(hidden)]
+pub use doors::parse_all;
 
 /// `close_notify` and `fatal` (RFC 8446, section 6).
 const CLOSE_NOTIFY: u8 = 0;

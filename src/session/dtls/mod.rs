@@ -55,6 +55,8 @@ mod v13;
 mod x509;
 
 pub use crate::crypto::exchange::Group;
+#[doc(hidden)]
+pub use association::parse_all;
 pub use association::{Association, Event, Role};
 pub use certificate::Certificate;
 pub use config::{Config, Context, Version, Versions};

@@ -64,8 +64,13 @@ impl Talk {
 
     fn message(&mut self, kind: u8, body: Vec<u8>) -> Message {
         let number = self.next;
-        self.next = number.saturating_add(1);
+        self.count_message();
         Message { kind, number, body: body.into() }
+    }
+
+    /// The number of our next message is taken.
+    pub(super) fn count_message(&mut self) {
+        self.next = self.next.saturating_add(1);
     }
 
     pub(super) fn listen(&mut self, opener: Opener) {
