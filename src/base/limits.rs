@@ -458,8 +458,8 @@ pub const DTLS_EXTENSIONS: usize = 64;
 /// Bytes of fragments of clear handshake messages kept: two messages of the largest size.
 pub const DTLS_FRAGMENT_BYTES: usize = 32 * 1_024;
 
-/// Fragments kept: the largest message in pieces of 256 bytes.
-pub const DTLS_FRAGMENTS: usize = 64;
+/// Fragments kept: the largest message in the pieces that a datagram of 256 bytes has room for.
+pub const DTLS_FRAGMENTS: usize = 96;
 
 /// Bytes of fragmented messages put together in one handshake: a post-quantum ClientHello is
 /// repeated some eight times at most, 16 kB.

@@ -532,8 +532,12 @@ impl Association {
         }
     }
 
-    /// A clear alert proves nothing; one during the handshake shortens the wait.
+    /// A clear alert proves nothing; one during the handshake shortens the wait. A server of 1.3 that has said hello has
+    /// keys for what it says (S-DTLS-08).
     fn note_alert(&mut self, body: &[u8]) -> Drop {
+        if self.role == Role::Client && self.version() == Some(Version::V13) {
+            return Drop::ClearAlert;
+        }
         if let (Stage::Handshake(pending), [FATAL, description, ..]) = (&mut self.stage, body) {
             pending.alert.get_or_insert(*description);
             let soon = self.now + limits::DTLS_ALERT_GRACE;

@@ -51,7 +51,7 @@ impl Inbox {
     ///
     /// # Errors
     /// [`Drop::OutOfOrder`] of a message too far ahead, [`Drop::ClearHandshake`] in an epoch that is over,
-    /// [`Drop::Fragment`] where too much was put together already.
+    /// [`Drop::Fragment`] where too much was put together already, or waits.
     pub(super) fn add(&mut self, epoch: u16, fragment: &Fragment<'_>) -> Result<Taken, Drop> {
         let Some(ahead) = fragment.number.checked_sub(self.next) else { return Ok(Taken::Again) };
         if epoch < self.least {
@@ -112,7 +112,7 @@ impl Inbox {
         if self.spent.saturating_add(total) > limits::DTLS_ASSEMBLED {
             return Err(Drop::Fragment);
         }
-        self.make_room(body.len());
+        self.make_room(body.len())?;
         let at = self.place(epoch, fragment);
         // `place` returns the index of an element.
         let Some(partial) = self.parts.get_mut(at) else { return Ok(None) };
@@ -125,14 +125,21 @@ impl Inbox {
         Ok(Some(Message { kind, number, body: partial.join() }))
     }
 
-    fn make_room(&mut self, len: usize) {
+    /// Where there is none for a piece of so many bytes, those in clear go, which may be anybody's; what is authenticated
+    /// stays, for it may be acknowledged already.
+    fn make_room(&mut self, len: usize) -> Result<(), Drop> {
+        if self.is_full(len) {
+            self.parts.retain(|partial| partial.epoch > 0);
+        }
+        if self.is_full(len) { Err(Drop::Fragment) } else { Ok(()) }
+    }
+
+    fn is_full(&self, len: usize) -> bool {
         let pieces = self.parts.iter().flat_map(|partial| &partial.pieces);
         let (count, bytes) = pieces.fold((0_usize, len), |(count, bytes), piece| {
             (count.saturating_add(1), bytes.saturating_add(piece.body.len()))
         });
-        if bytes > limits::DTLS_FRAGMENT_BYTES || count >= limits::DTLS_FRAGMENTS {
-            self.parts = Vec::new();
-        }
+        bytes > limits::DTLS_FRAGMENT_BYTES || count >= limits::DTLS_FRAGMENTS
     }
 
     /// The index of the piece's message, as new if it contradicts what was known of it.
@@ -258,5 +265,30 @@ mod tests {
         }
         let all = whole(100);
         assert!(add(&mut inbox, 0, piece(&all, 0, 0, 100)).contains(&all));
+    }
+
+    #[test]
+    fn s_dtls_03_a_full_store_keeps_what_is_authenticated_and_gives_up_what_is_in_clear() {
+        let large = whole(limits::DTLS_MESSAGE);
+        let mut inbox = Inbox::default();
+        let fill = |inbox: &mut Inbox, epoch: u16, number: u16| {
+            let taken = (0..limits::DTLS_FRAGMENTS).map(|at| {
+                let from = at * 160;
+                inbox.add(epoch, &piece(&large, number, from, from + 160)).is_ok()
+            });
+            taken.filter(|taken| *taken).count()
+        };
+        assert_eq!(fill(&mut inbox, 0, 0), limits::DTLS_FRAGMENTS);
+        assert_eq!(fill(&mut inbox, 2, 1), limits::DTLS_FRAGMENTS, "they take the place of those in clear");
+        assert_eq!(
+            inbox.add(2, &piece(&large, 2, 0, 200)),
+            Err(Drop::Fragment),
+            "not acknowledged, and said again"
+        );
+        assert_eq!(inbox.add(0, &piece(&large, 0, 0, 200)), Err(Drop::Fragment));
+        // What is kept is still of use.
+        let rest = limits::DTLS_FRAGMENTS * 160;
+        assert_eq!(inbox.parts.len(), 1);
+        assert_eq!(inbox.parts[0].pieces.iter().map(|piece| piece.body.len()).sum::<usize>(), rest);
     }
 }

@@ -443,7 +443,7 @@ fn s_dtls_03_faults_of_every_piece_of_a_handshake_in_small_datagrams_end_in_keys
 }
 
 #[test]
-fn neighbouring_datagrams_that_change_places_end_in_keys() {
+fn s_dtls_15_neighbouring_datagrams_that_change_places_end_in_keys() {
     let mut cases = 0;
     for kind in KINDS.into_iter().flat_map(|kind| [kind, small(kind)]) {
         let contexts = contexts(kind);

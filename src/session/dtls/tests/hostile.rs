@@ -83,6 +83,30 @@ fn s_dtls_08_a_clear_alert_shortens_the_wait_and_no_more() {
 }
 
 #[test]
+fn s_dtls_08_a_client_of_1_3_with_keys_does_not_even_wait_less_for_a_clear_alert() {
+    let alert = [21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40];
+    let (ours, theirs) = (context(Versions::V13), context(Versions::V13));
+    let now = Instant::from_millis(1_000);
+    let mut client = Association::new(Role::Client, &ours, &[theirs.fingerprint()], 1, now);
+    let mut server = Association::new(Role::Server, &theirs, &[ours.fingerprint()], 2, now);
+    for hello in transmits(&mut client) {
+        let _ = server.handle_datagram(now, &hello);
+    }
+    let mut flight = transmits(&mut server).into_iter();
+    while client.version().is_none() {
+        let _ = client.handle_datagram(now, &flight.next().expect("the ServerHello is in it"));
+    }
+    assert_eq!(client.handle_datagram(now, &alert), Err(Drop::ClearAlert));
+    let later = now + limits::DTLS_ALERT_GRACE + Duration::from_secs(1);
+    client.handle_timeout(later);
+    assert_eq!(client.poll_event(), None);
+    for datagram in flight {
+        let _ = client.handle_datagram(later, &datagram);
+    }
+    assert!(matches!(client.poll_event(), Some(Event::Connected { .. })));
+}
+
+#[test]
 fn s_dtls_02_a_second_client_hello_leaves_the_association_in_use() {
     for versions in ALL {
         let mut pair = Pair::connected(versions);
