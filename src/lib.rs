@@ -2,8 +2,8 @@
 //! (RFC 7667, section 3.7) without a socket, thread, clock, lock or async runtime.
 //!
 //! Datagrams, time and calls go in; datagrams, events and the next deadline come out. The same inputs
-//! and the same seed give the same outputs, byte for byte (the DTLS handshake's own key shares, which
-//! its library draws from the system, are the stated exception).
+//! and the same seed give the same outputs, byte for byte (what is secret in a DTLS handshake, which is drawn from the
+//! system, is the stated exception).
 //!
 //! # The loop
 //!

@@ -44,11 +44,12 @@ const fn itself() -> usize {
     tables + keys + contexts + addresses + receiving::BOUND
 }
 
-/// A DTLS association at its worst: fragments and datagrams that wait, both ways, and what its library
-/// keeps of a handshake of that size.
+/// A DTLS association at its worst: messages and fragments that wait, as they are and put together, datagrams that came
+/// before their keys, those that are to be sent with the flight that they are made of, and data.
 const fn handshake() -> usize {
-    let waiting =
-        limits::DTLS_AHEAD * limits::DATAGRAM + limits::DTLS_FRAGMENT_BYTES + limits::DTLS_ASSEMBLED;
+    let waiting = (limits::DTLS_AHEAD + limits::DTLS_EARLY) * limits::DATAGRAM
+        + limits::DTLS_FRAGMENT_BYTES
+        + limits::DTLS_ASSEMBLED;
     let outgoing = limits::DTLS_OUTGOING * limits::DATAGRAM;
     let events = limits::DTLS_EVENTS * limits::DATAGRAM;
     2 * waiting + outgoing + events

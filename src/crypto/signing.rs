@@ -39,7 +39,7 @@ pub(crate) enum Scheme {
 }
 
 impl Scheme {
-    /// Every scheme, the cheapest to verify first but for RSA's of the old padding.
+    /// Every scheme, the one to prefer first: the cheapest to verify, but for RSA's of the old padding.
     pub(crate) const ALL: [Scheme; 9] = [
         Scheme::EcdsaP256Sha256,
         Scheme::EcdsaP384Sha384,

@@ -11,7 +11,6 @@ pub fn certificate() -> dtls::Certificate {
 }
 
 /// Another one, of P-256, for peers that take no Ed25519: what it signs is another signature each time.
-#[allow(dead_code)]
 pub fn elliptic() -> dtls::Certificate {
     let der = include_bytes!("../data/dtls/certificate.der");
     let key = include_bytes!("../data/dtls/key.p8");

@@ -5,18 +5,14 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::config::{Config, Context, Version};
+use super::common::{Env, Established, Exporting, Traffic};
+use super::config::{Config, Context, Role, Version};
 use super::fingerprint::Fingerprint;
-use super::flight::RecordNumber;
-use super::handshake::{Env, Established, Exporting, Handshake, Progress, Traffic};
-use super::inbox::Taken;
+use super::handshake::Handshake;
 use super::keying::Keying;
-use super::message::{self, Message};
 use super::outcome::{Drop, FailReason, SendError};
 use super::protection::{Opener, Sealer};
-use super::record::{
-    ACK, ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, LONG_HEADER, Record, Records,
-};
+use super::record::{ALERT, APPLICATION_DATA, HANDSHAKE, LONG_HEADER};
 use super::talk::Talk;
 use super::v13;
 use crate::base::limits;
@@ -25,15 +21,6 @@ use crate::base::time::Instant;
 use crate::crypto::exchange::Draws;
 use crate::crypto::record::{Cipher, TAG};
 use crate::crypto::secret::Secret;
-
-/// Who speaks first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// `a=setup:passive`: waits for the ClientHello, and chooses the SRTP profile.
-    Server,
-    /// `a=setup:active`: sends the ClientHello.
-    Client,
-}
 
 /// A fact for the owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,8 +107,14 @@ struct Timers {
 mod digest;
 #[path = "doors.rs"]
 mod doors;
+#[path = "hearing.rs"]
+mod hearing;
 #[path = "moving.rs"]
 mod moving;
+#[path = "renewal.rs"]
+mod renewal;
+#[path = "speaking.rs"]
+mod speaking;
 
 #[doc(hidden)]
 pub use doors::parse_all;
@@ -211,53 +204,6 @@ impl Association {
         outcome
     }
 
-    fn take_records(&mut self, datagram: &[u8], text: &mut Vec<u8>) -> Result<(), Drop> {
-        let mut outcome = Err(Drop::Empty);
-        for record in Records(datagram) {
-            if matches!(self.stage, Stage::Ended) {
-                // By time, or by a record in front: nothing is kept any more.
-                return outcome.map_err(|reason| if reason == Drop::Empty { Drop::Closed } else { reason });
-            }
-            let mut taken = record.and_then(|record| self.take_record(&record, text));
-            if taken == Err(Drop::Early) {
-                taken = self.keep_early(datagram);
-            }
-            outcome = match outcome {
-                // The first reason stands, unless a part of the datagram was of use.
-                Ok(()) => Ok(()),
-                Err(Drop::Empty) => taken,
-                Err(first) => taken.map_err(|_| first),
-            };
-        }
-        outcome
-    }
-
-    /// Records overtake those that bring their keys: a few datagrams wait (RFC 9147, section 4.2.1).
-    fn keep_early(&mut self, datagram: &[u8]) -> Result<(), Drop> {
-        if self.early.iter().any(|kept| **kept == *datagram) {
-            return Ok(());
-        }
-        if self.early.len() >= limits::DTLS_EARLY {
-            return Err(Drop::Early);
-        }
-        self.early.push(datagram.into());
-        Ok(())
-    }
-
-    /// There are other keys: what waited for them is taken.
-    fn take_early(&mut self, text: &mut Vec<u8>) {
-        for _ in 0..limits::DTLS_EARLY {
-            let before = self.talk.opener().map(Opener::epoch);
-            for datagram in std::mem::take(&mut self.early) {
-                // Of what was of use before nothing is of use again.
-                let _ = self.take_records(&datagram, text);
-            }
-            if self.talk.opener().map(Opener::epoch) == before {
-                break;
-            }
-        }
-    }
-
     /// Repeats a flight or ends a handshake that takes too long; early calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_some_and(|due| due <= now) {
@@ -343,12 +289,6 @@ impl Association {
         self.context.config().mtu.saturating_sub(RECORD_OVERHEAD)
     }
 
-    /// Lowers what datagrams are filled to, because larger ones do not arrive; not below 256 bytes, nor above
-    /// [`Config::mtu`].
-    pub fn set_mtu(&mut self, mtu: usize) {
-        self.talk.outgoing.set_mtu(mtu.clamp(LEAST_MTU, self.context.config().mtu));
-    }
-
     /// The role given at the start.
     pub fn role(&self) -> Role {
         self.role
@@ -413,301 +353,6 @@ impl Association {
         }
     }
 
-    /// Our key is to be renewed, and nothing is in the way of it.
-    fn is_renewal_due(&self) -> bool {
-        matches!(&self.stage, Stage::Established(channel) if channel.due && self.talk.flight.is_empty())
-    }
-
-    /// Says the flight for the first time.
-    fn say_flight(&mut self) {
-        self.talk.flight.say(&mut self.talk.outgoing);
-        let spread = self.random.next_u64();
-        self.talk.flight.schedule(self.now, spread);
-        self.timers.again = self.now + self.pause();
-        if let Stage::Handshake(pending) = &mut self.stage {
-            pending.said = 1;
-        }
-    }
-
-    /// What was not heard is said again, in smaller datagrams after a while: the path may be narrower than was thought
-    /// (RFC 9147, section 4.4).
-    fn repeat_flight(&mut self) {
-        if let Stage::Handshake(pending) = &mut self.stage {
-            pending.said = pending.said.saturating_add(1);
-            if pending.said > limits::DTLS_LARGE_FLIGHTS {
-                let mtu = self.talk.outgoing.mtu().min(limits::DTLS_SMALL_MTU);
-                self.talk.outgoing.set_mtu(mtu);
-            }
-        }
-        self.talk.flight.say(&mut self.talk.outgoing);
-        self.timers.again = self.now + self.pause();
-    }
-
-    /// The time between two answers to what a peer repeats.
-    fn pause(&self) -> std::time::Duration {
-        self.context.config().first_retransmission / 4
-    }
-
-    /// The peer repeats in `epoch` what was read already: it has not heard our answer.
-    fn on_repetition(&mut self, epoch: u16) {
-        if self.now < self.timers.again {
-            return;
-        }
-        self.timers.again = self.now + self.pause();
-        let established = matches!(self.stage, Stage::Established(_));
-        // After a handshake of 1.3 an acknowledgement is the answer, but to the server's flight: that is the client's.
-        let by_flight = self.role == Role::Client && epoch < v13::APPLICATION && !self.talk.flight.is_empty();
-        if established && self.version() == Some(Version::V13) && !by_flight {
-            self.acknowledge();
-        } else if !self.talk.flight.is_empty() {
-            self.talk.flight.say(&mut self.talk.outgoing);
-        }
-    }
-
-    /// Tells which records of the peer's have arrived (RFC 9147, section 7).
-    fn acknowledge(&mut self) {
-        self.timers.acknowledge = None;
-        let epoch = self.talk.outgoing.epoch();
-        if self.talk.received.is_empty() || epoch == 0 {
-            return;
-        }
-        let mut received = std::mem::take(&mut self.talk.received);
-        // What was named before need not be again, so that it is the oldest that find no room.
-        let room = self.talk.outgoing.room(epoch).saturating_sub(2) / 16;
-        received.drain(..received.len().saturating_sub(room));
-        let mut records = received.clone();
-        records.sort_unstable();
-        let mut body = Vec::with_capacity(2 + 16 * records.len());
-        body.extend_from_slice(&((16 * records.len()) as u16).to_be_bytes());
-        for record in &records {
-            body.extend_from_slice(&record.epoch.to_be_bytes());
-            body.extend_from_slice(&record.number.to_be_bytes());
-        }
-        self.talk.outgoing.record(epoch, ACK, &body);
-        self.talk.outgoing.flush();
-        if matches!(self.stage, Stage::Handshake(_)) {
-            // They are named again until the flight is whole.
-            self.talk.received = received;
-        }
-    }
-
-    fn take_record(&mut self, record: &Record<'_>, text: &mut Vec<u8>) -> Result<(), Drop> {
-        if let Record::Long { kind, epoch: 0, number, body } = *record {
-            return self.take_clear(kind, number, body);
-        }
-        let (version, is_long) = (self.version(), matches!(record, Record::Long { .. }));
-        match version {
-            Some(Version::V12) if !is_long => return Err(Drop::ContentType),
-            Some(Version::V13) if is_long => return Err(Drop::Epoch),
-            _ => {}
-        }
-        let may_be_early = matches!(self.stage, Stage::Handshake(_));
-        let mut reason = if may_be_early { Drop::Early } else { Drop::Epoch };
-        let mut opened = None;
-        for opener in self.talk.openers().filter(|opener| opener.is_for(record)) {
-            match opener.open(record, text) {
-                Ok(inside) => {
-                    opened = Some((opener.epoch(), inside));
-                    break;
-                }
-                Err(refused) => reason = refused,
-            }
-        }
-        match opened {
-            Some((epoch, inside)) => self.take_opened(epoch, inside.kind, inside.number, text),
-            None => Err(reason),
-        }
-    }
-
-    fn take_clear(&mut self, kind: u8, number: u64, body: &[u8]) -> Result<(), Drop> {
-        let established = matches!(self.stage, Stage::Established(_));
-        match kind {
-            HANDSHAKE if established && self.version() == Some(Version::V13) => Err(Drop::ClearHandshake),
-            HANDSHAKE => self.take_handshake(0, number, body),
-            CHANGE_CIPHER_SPEC if !established => Ok(()),
-            ALERT => Err(self.note_alert(body)),
-            APPLICATION_DATA => Err(Drop::ClearData),
-            ACK if self.version() == Some(Version::V12) => Err(Drop::ContentType),
-            _ => Err(Drop::Ignored),
-        }
-    }
-
-    /// A clear alert proves nothing; one during the handshake shortens the wait. A server of 1.3 that has said hello has
-    /// keys for what it says (S-DTLS-08).
-    fn note_alert(&mut self, body: &[u8]) -> Drop {
-        if self.role == Role::Client && self.version() == Some(Version::V13) {
-            return Drop::ClearAlert;
-        }
-        if let (Stage::Handshake(pending), [FATAL, description, ..]) = (&mut self.stage, body) {
-            pending.alert.get_or_insert(*description);
-            let soon = self.now + limits::DTLS_ALERT_GRACE;
-            self.timers.deadline = self.timers.deadline.map(|deadline| deadline.min(soon));
-        }
-        Drop::ClearAlert
-    }
-
-    fn take_opened(&mut self, epoch: u16, kind: u8, number: u64, text: &[u8]) -> Result<(), Drop> {
-        match (kind, &self.stage) {
-            (HANDSHAKE, _) => self.take_handshake(epoch, number, text),
-            (ALERT, _) => self.on_alert(text),
-            (ACK, _) if self.version() == Some(Version::V13) => self.on_acknowledgement(text),
-            (APPLICATION_DATA, Stage::Established(_)) => self.on_data(epoch, text),
-            _ => Err(Drop::ContentType),
-        }
-    }
-
-    fn on_data(&mut self, epoch: u16, text: &[u8]) -> Result<(), Drop> {
-        if self.version() == Some(Version::V13) && epoch < v13::APPLICATION {
-            return Err(Drop::Epoch);
-        }
-        // The first record of an epoch ends those before it, but for what lingers.
-        if self.talk.opener().is_some_and(|opener| opener.epoch() == epoch) && epoch > v13::APPLICATION {
-            self.talk.deafen_before(epoch);
-        }
-        if self.events.len() >= limits::DTLS_EVENTS {
-            self.lost = self.lost.saturating_add(1);
-            return Err(Drop::QueueFull);
-        }
-        self.events.push_back(Event::Data(Bytes::copy_from_slice(text)));
-        Ok(())
-    }
-
-    fn on_alert(&mut self, text: &[u8]) -> Result<(), Drop> {
-        match *text {
-            [_, CLOSE_NOTIFY] => {
-                self.events.push_back(Event::Closed);
-                self.end();
-                Ok(())
-            }
-            [FATAL, description] => {
-                self.talk.outgoing.clear();
-                self.events.push_back(Event::Failed(FailReason::Alert(description)));
-                self.end();
-                Ok(())
-            }
-            // user_canceled and what else is no end.
-            [_, _] => Err(Drop::Ignored),
-            _ => Err(Drop::Truncated),
-        }
-    }
-
-    fn on_acknowledgement(&mut self, text: &[u8]) -> Result<(), Drop> {
-        let Some((len, list)) = text.split_first_chunk() else { return Err(Drop::Truncated) };
-        let (records, rest) = list.as_chunks::<16>();
-        if usize::from(u16::from_be_bytes(*len)) != list.len() || !rest.is_empty() {
-            return Err(Drop::Truncated);
-        }
-        let mut news = false;
-        for record in records.iter().take(limits::DTLS_SENT) {
-            let both = u128::from_be_bytes(*record);
-            let record = RecordNumber { epoch: (both >> 64) as u64, number: both as u64 };
-            news |= self.talk.flight.on_acknowledged(record);
-        }
-        if !news {
-            return Err(Drop::Ignored);
-        }
-        if self.talk.flight.is_empty() {
-            self.talk.flight.end();
-            if matches!(self.stage, Stage::Established(_)) {
-                // Nothing of the handshake is said again.
-                let epoch = self.talk.outgoing.epoch();
-                self.talk.outgoing.forget_before(epoch);
-            }
-            self.on_flight_acknowledged();
-        }
-        Ok(())
-    }
-
-    /// All that we said has arrived.
-    fn on_flight_acknowledged(&mut self) {
-        let Stage::Established(channel) = &mut self.stage else { return };
-        if !std::mem::take(&mut channel.updating) {
-            if channel.due {
-                self.update_key(false);
-            }
-            return;
-        }
-        let Some(traffic) = &mut channel.traffic else { return };
-        let epoch = self.talk.outgoing.epoch().saturating_add(1);
-        let renewed = traffic.labels.next(&traffic.ours).and_then(|secret| {
-            let keys = v13::keys(traffic.labels, &secret, traffic.cipher)?;
-            Some((Sealer::new(epoch, &keys)?, secret))
-        });
-        match renewed {
-            Some((sealer, secret)) => {
-                traffic.ours = secret;
-                self.talk.outgoing.protect(sealer);
-                self.talk.outgoing.forget_before(epoch);
-            }
-            None => self.fail(FailReason::Provider),
-        }
-    }
-
-    fn take_handshake(&mut self, epoch: u16, number: u64, body: &[u8]) -> Result<(), Drop> {
-        let mut outcome = Ok(());
-        let (mut repeated, mut is_new) = (false, false);
-        for fragment in message::fragments(body)? {
-            match self.talk.inbox.add(epoch, &fragment) {
-                Ok(Taken::New) => is_new = true,
-                Ok(Taken::Again) => repeated = true,
-                Err(reason) => outcome = Err(reason),
-            }
-        }
-        if is_new {
-            self.start_deadline();
-        }
-        // What is in clear could be anybody's: under 1.2 that is all there is before Finished.
-        // A record of which a part was dropped has not arrived.
-        if self.version() != Some(Version::V12) && outcome.is_ok() && (is_new || repeated) {
-            self.talk.note_received(RecordNumber { epoch: epoch.into(), number });
-        }
-        if is_new {
-            self.read_messages();
-        } else if repeated {
-            self.repeated.get_or_insert(epoch);
-            return outcome.and(Err(Drop::Ignored));
-        }
-        outcome
-    }
-
-    /// Reads all messages that are in order.
-    fn read_messages(&mut self) {
-        while let Some((epoch, message)) = self.talk.inbox.next() {
-            let read = match &mut self.stage {
-                Stage::Handshake(pending) => {
-                    let Pending { handshake, expected, draws, .. } = &mut **pending;
-                    let (config, certificate) = (self.context.config(), self.context.certificate());
-                    let mut env = Env { config, certificate, expected, draws };
-                    let before = self.talk.places().0;
-                    let progress = handshake.on_message(epoch, &message, &mut self.talk, &mut env);
-                    progress.map(|progress| (progress, self.talk.places().0 != before))
-                }
-                Stage::Established(_) => {
-                    self.on_late_message(epoch, &message).map(|()| (Progress::More, false))
-                }
-                Stage::Ended => return,
-            };
-            match read {
-                Ok((progress, spoke)) => {
-                    if let Progress::Done(established) = progress {
-                        self.establish(*established);
-                    }
-                    if spoke {
-                        self.say_flight();
-                        self.settle();
-                    }
-                }
-                Err(reason) => return self.fail(reason),
-            }
-        }
-        // A flight that is not whole is acknowledged in part, after a while (RFC 9147, section 7.1).
-        let waits = matches!(self.stage, Stage::Handshake(_)) && self.version() == Some(Version::V13);
-        if waits && !self.talk.received.is_empty() {
-            let due = self.now + self.pause();
-            self.timers.acknowledge.get_or_insert(due);
-        }
-    }
-
     /// After our last flight was said.
     fn settle(&mut self) {
         if let (Stage::Established(_), Role::Server) = (&self.stage, self.role) {
@@ -751,62 +396,6 @@ impl Association {
 
     fn timers_again(&self) -> Timers {
         Timers { again: self.timers.again, ..Timers::default() }
-    }
-
-    /// A message after the handshake: under 1.3 KeyUpdate and tickets (RFC 8446, section 4.6), of which all but the first
-    /// kind are of no use here.
-    fn on_late_message(&mut self, epoch: u16, message: &Message) -> Result<(), FailReason> {
-        if self.version() == Some(Version::V12) {
-            // A renegotiation, or HelloRequest: refused without a word (RFC 5746, section 4.5).
-            return Ok(());
-        }
-        match (message.kind, &message.body[..]) {
-            (message::KEY_UPDATE, [asked @ (0 | 1)]) => self.on_key_update(epoch, *asked == 1)?,
-            (message::NEW_SESSION_TICKET, _) => {}
-            _ => return Err(FailReason::Protocol),
-        }
-        self.acknowledge();
-        Ok(())
-    }
-
-    fn on_key_update(&mut self, epoch: u16, asked: bool) -> Result<(), FailReason> {
-        let Stage::Established(channel) = &mut self.stage else { return Ok(()) };
-        let (Some(traffic), updating) = (&mut channel.traffic, channel.updating) else {
-            return Err(FailReason::Protocol);
-        };
-        if self.talk.opener().is_none_or(|opener| opener.epoch() != epoch) {
-            return Err(FailReason::Protocol);
-        }
-        let next = epoch.checked_add(1).ok_or(FailReason::KeyExhausted)?;
-        let renewed = traffic.labels.next(&traffic.theirs).and_then(|secret| {
-            let keys = v13::keys(traffic.labels, &secret, traffic.cipher)?;
-            Some((Opener::new(next, &keys)?, secret))
-        });
-        let (opener, secret) = renewed.ok_or(FailReason::Provider)?;
-        traffic.theirs = secret;
-        // What is under way in the epoch before is heard until something comes in this one.
-        self.talk.deafen_before(epoch);
-        self.talk.listen(opener);
-        self.talk.inbox.require(epoch);
-        if asked && !updating {
-            self.update_key(false);
-        }
-        Ok(())
-    }
-
-    /// Renews our key, once the peer has heard of it (RFC 9147, section 8).
-    fn update_key(&mut self, ask: bool) {
-        let Stage::Established(channel) = &mut self.stage else { return };
-        channel.due = !self.talk.flight.is_empty();
-        if channel.due {
-            return;
-        }
-        channel.updating = true;
-        let received = std::mem::take(&mut self.talk.received);
-        self.talk.begin_flight();
-        self.talk.received = received;
-        self.talk.say_aside(message::KEY_UPDATE, vec![u8::from(ask)]);
-        self.say_flight();
     }
 
     /// A key that must not be used any longer ends the association.
@@ -855,6 +444,7 @@ impl Association {
 
 /// The most by which a record is longer than its text: of 1.2 with AES-GCM.
 const RECORD_OVERHEAD: usize = LONG_HEADER + 8 + TAG;
+
 /// A generator of what nobody needs to guess.
 fn spread_by(seed: u64) -> Random {
     let mut whole = [0; 32];
@@ -863,9 +453,6 @@ fn spread_by(seed: u64) -> Random {
     }
     Random::new(whole)
 }
-
-/// No datagram is filled to less.
-const LEAST_MTU: usize = 256;
 
 impl fmt::Debug for Association {
     /// Neither payload nor keys.

@@ -22,8 +22,7 @@ struct Parts {
 }
 
 impl Certificate {
-    /// A fresh self-signed P-256 certificate (about 50 µs). Its key, serial number and dates come
-    /// from the operating system: it is not reproducible.
+    /// A fresh self-signed P-256 certificate. Its key comes from the operating system: it is not reproducible.
     ///
     /// # Errors
     /// [`CertificateError::Generation`] if the system gave no key.

@@ -12,6 +12,15 @@ use crate::crypto::exchange::{Draws, Group};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
+/// Who speaks first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// `a=setup:passive`: waits for the ClientHello, and chooses the SRTP profile.
+    Server,
+    /// `a=setup:active`: sends the ClientHello.
+    Client,
+}
+
 /// A protocol version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {

@@ -81,19 +81,6 @@ pub(super) const SUITES_12: [Suite; 6] = [
 /// Not a suite: the client knows RFC 5746.
 const RENEGOTIATION_SCSV: u16 = 0x00ff;
 
-/// Schemes by our preference.
-const SCHEMES: [Scheme; 9] = [
-    Scheme::EcdsaP256Sha256,
-    Scheme::EcdsaP384Sha384,
-    Scheme::Ed25519,
-    Scheme::RsaPssSha256,
-    Scheme::RsaPssSha384,
-    Scheme::RsaPssSha512,
-    Scheme::RsaPkcs1Sha256,
-    Scheme::RsaPkcs1Sha384,
-    Scheme::RsaPkcs1Sha512,
-];
-
 /// Extensions that are well formed, none of them twice.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extensions<'a>(&'a [u8]);
@@ -279,7 +266,7 @@ impl<'a> ClientHello<'a> {
 pub(super) fn choose_scheme(theirs: &[u16], version: Version, key: KeyKind) -> Result<Scheme, FailReason> {
     let serves = |scheme: &Scheme| scheme.fits(key) && (version == Version::V12 || scheme.is_for_13());
     let chosen =
-        SCHEMES.iter().filter(|scheme| serves(scheme)).find(|scheme| theirs.contains(&scheme.number()));
+        Scheme::ALL.iter().filter(|scheme| serves(scheme)).find(|scheme| theirs.contains(&scheme.number()));
     chosen.copied().ok_or(FailReason::NoCommonParameters)
 }
 
@@ -328,7 +315,7 @@ pub(super) fn write_schemes(out: &mut Vec<u8>) {
 
 /// The schemes that we verify under a version.
 pub(super) fn write_scheme_numbers(out: &mut Vec<u8>, version: Version) {
-    let ours = SCHEMES.iter().filter(|scheme| version == Version::V12 || scheme.is_for_13());
+    let ours = Scheme::ALL.iter().filter(|scheme| version == Version::V12 || scheme.is_for_13());
     ours.for_each(|scheme| out.u16(scheme.number()));
 }
 

@@ -1,6 +1,6 @@
 //! The SRTP master keys of an association (RFC 5764, section 4.2).
 
-use super::association::Role;
+use super::config::Role;
 use crate::crypto::secret::Secret;
 
 /// The master keys and salts of both directions; wiped on drop, never shown.

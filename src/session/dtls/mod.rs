@@ -32,6 +32,7 @@
 mod association;
 mod certificate;
 mod codec;
+mod common;
 mod config;
 mod fingerprint;
 mod flight;
@@ -57,9 +58,9 @@ mod x509;
 pub use crate::crypto::exchange::Group;
 #[doc(hidden)]
 pub use association::parse_all;
-pub use association::{Association, Event, Role};
+pub use association::{Association, Event};
 pub use certificate::Certificate;
-pub use config::{Config, Context, Version, Versions};
+pub use config::{Config, Context, Role, Version, Versions};
 pub use fingerprint::{Fingerprint, FingerprintError, HashAlgorithm};
 pub use keying::Keying;
 pub use outcome::{AdoptError, CertificateError, ConfigError, Drop, FailReason, SendError};

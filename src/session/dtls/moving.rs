@@ -11,14 +11,14 @@ use crate::crypto::keying::Hash;
 use crate::crypto::record::{Cipher, RecordKey, TAG};
 use crate::crypto::secret::Secret;
 use crate::session::dtls::codec::{Reader, Write as _};
-use crate::session::dtls::config::Context;
-use crate::session::dtls::handshake::{Exporting, Traffic};
+use crate::session::dtls::common::{Exporting, Traffic};
+use crate::session::dtls::config::{Context, Role};
 use crate::session::dtls::outcome::AdoptError;
 use crate::session::dtls::protection::{Opener, Sealer, TrafficKeys, Window};
 use crate::session::dtls::schedule::{Exporter, Labels, Sides};
 use crate::session::dtls::schedule12::Master;
 use crate::session::dtls::talk::Talk;
-use crate::session::dtls::{Role, v12, v13};
+use crate::session::dtls::{v12, v13};
 use zeroize::Zeroizing;
 
 /// The form of what is sealed: another one is refused.
@@ -34,7 +34,9 @@ impl Association {
         let waits = !self.talk.outgoing.datagrams().is_empty() || !self.events.is_empty();
         // What was said last is not said again elsewhere, and a key before the peer's newest is not known there.
         let waits = waits || self.talk.flight.poll_timeout().is_some();
-        if channel.updating || waits || self.talk.hears_old_key() {
+        // The peer has renewed its key, and nothing that it sealed with the new one has come yet.
+        let renews = self.talk.hears_older(v13::APPLICATION);
+        if channel.updating || waits || renews {
             return None;
         }
         let mut nonce = [0; NONCE];

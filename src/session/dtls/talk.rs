@@ -7,7 +7,6 @@ use super::inbox::Inbox;
 use super::message::Message;
 use super::outgoing::Outgoing;
 use super::protection::Opener;
-use super::v13;
 use crate::base::limits;
 use crate::crypto::keying::{Digest, Hash, Transcript};
 use smallvec::SmallVec;
@@ -92,10 +91,10 @@ impl Talk {
         self.openers.last().map(|opener| &**opener)
     }
 
-    /// The peer has renewed its key and nothing that it sealed with it has come yet.
-    pub(super) fn hears_old_key(&self) -> bool {
+    /// Whether another epoch from `first` on is heard than the newest.
+    pub(super) fn hears_older(&self, first: u16) -> bool {
         let newest = self.opener().map_or(0, Opener::epoch);
-        self.openers.iter().any(|opener| (v13::APPLICATION..newest).contains(&opener.epoch()))
+        self.openers.iter().any(|opener| (first..newest).contains(&opener.epoch()))
     }
 
     pub(super) fn forged(&self) -> u64 {

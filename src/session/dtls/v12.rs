@@ -2,8 +2,8 @@
 //! with an extended master secret and no other (RFC 7627).
 
 use super::codec::{Reader, Write as _, u16s};
-use super::config::{Version, Versions};
-use super::handshake::{Env, Established, Exporting, Progress, entropy, failed};
+use super::common::{Env, Established, Exporting, Progress, entropy, failed, first_certificate, read_verify};
+use super::config::{Role, Version, Versions};
 use super::hello::{self, ClientHello, ServerHello, Suite};
 use super::message::{self, Message};
 use super::outcome::FailReason;
@@ -15,7 +15,6 @@ use crate::crypto::exchange::{Group, KeyPair};
 use crate::crypto::keying::Digest;
 use crate::crypto::secret::{self, Secret};
 use crate::crypto::signing::{KeyKind, PublicKey, Scheme};
-use crate::session::dtls::Role;
 
 /// The epoch of all that is protected.
 pub(super) const PROTECTED: u16 = 1;
@@ -193,7 +192,7 @@ impl V12 {
             reader.end()?;
             Some(list)
         })?;
-        let first = if list.is_empty() { None } else { Some(failed(|| Reader(list).vec24())?) };
+        let first = first_certificate(list)?;
         let peer = env.judge(first)?;
         // A server's key must be of the kind that the suite says.
         if self.role == Role::Client && self.suite.is_rsa() != (peer.kind() == KeyKind::Rsa) {
@@ -290,12 +289,7 @@ impl V12 {
     }
 
     fn on_verify(&mut self, message: &Message, talk: &mut Talk) -> Result<(), FailReason> {
-        let mut reader = Reader(&message.body);
-        let (scheme, signature) = failed(|| {
-            let read = (reader.u16()?, reader.vec16()?);
-            reader.end()?;
-            Some(read)
-        })?;
+        let (scheme, signature) = read_verify(&message.body)?;
         let peer = self.peer.take().ok_or(FailReason::Protocol)?;
         let scheme = Scheme::from_number(scheme).ok_or(FailReason::NoCommonParameters)?;
         if !peer.verify_12(scheme, talk.script.whole(), signature) {

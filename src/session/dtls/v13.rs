@@ -1,8 +1,10 @@
 //! The handshake of 1.3, from ServerHello on, of both roles (RFC 8446, section 4; RFC 9147, section 5).
 
 use super::codec::{Reader, Write as _};
-use super::config::Version;
-use super::handshake::{Env, Established, Exporting, Progress, Traffic, entropy, failed};
+use super::common::{
+    Env, Established, Exporting, Progress, Traffic, entropy, failed, first_certificate, read_verify,
+};
+use super::config::{Role, Version};
 use super::hello::{self, ClientHello, Extensions, ServerHello, Suite, extension};
 use super::message::{self, Message};
 use super::outcome::FailReason;
@@ -14,7 +16,6 @@ use crate::crypto::keying::{Digest, Transcript};
 use crate::crypto::record::Cipher;
 use crate::crypto::secret::Secret;
 use crate::crypto::signing::{PublicKey, Scheme};
-use crate::session::dtls::Role;
 
 /// Epochs (RFC 9147, section 6.1).
 pub(super) const HANDSHAKE: u16 = 2;
@@ -336,20 +337,14 @@ impl V13 {
             reader.end()?;
             context.is_empty().then_some(list)
         })?;
-        // The first is the peer's own; no chain is built (RFC 8122, section 6.2).
-        let first = if list.is_empty() { None } else { Some(failed(|| Reader(list).vec24())?) };
+        let first = first_certificate(list)?;
         self.peer = Some(env.judge(first)?);
         self.step = Step::Verify;
         Ok(())
     }
 
     fn on_verify(&mut self, message: &Message, talk: &Talk) -> Result<(), FailReason> {
-        let mut reader = Reader(&message.body);
-        let (scheme, signature) = failed(|| {
-            let read = (reader.u16()?, reader.vec16()?);
-            reader.end()?;
-            Some(read)
-        })?;
+        let (scheme, signature) = read_verify(&message.body)?;
         let peer = self.peer.take().ok_or(FailReason::Protocol)?;
         let scheme = Scheme::from_number(scheme).filter(|scheme| scheme.is_for_13());
         let scheme = scheme.ok_or(FailReason::NoCommonParameters)?;
