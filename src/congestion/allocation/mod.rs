@@ -19,8 +19,10 @@
 //! was lost again. The layer that a stream has is worth a few points more than it would be, less than the next layer
 //! adds, so that streams of equal worth do not trade places; unless streams, classes or ladders changed, none gives way
 //! to another before all have stayed for 10 s, except that a sharper picture does to who gets nothing. A stream that once
-//! gave way does not go up after three moves within a minute. One that gets nothing has its first layer after 0.4 to
-//! 0.8 s of room in any case.
+//! gave way waits after three moves within a minute. It goes up before that is over where room for its next layer and a
+//! quarter more lasted for 20 s, or where the path is another one, that carried a quarter more than all that did not
+//! last: for 5 s, or for 20 s after four moves. One that gets nothing has its first layer after 0.4 to 0.8 s of room in
+//! any case.
 //!
 //! **What to prove.** [`Allocator::demand`] is the total with which the next layer is turned on, reserve and margin
 //! included. Once so much is proven something is turned on: estimator and allocator cannot wait for each other.
@@ -160,10 +162,12 @@ pub struct Allocator<K> {
     dark: bool,
     /// Streams were added, removed or changed, rates apart.
     declared: bool,
-    /// The largest total of late that was taken and soon lost again.
+    /// The largest total that was lost in the last minute.
     unrest: u64,
-    /// Since when much more than that is proven.
+    /// Since when much more than that is carried.
     calm_since: Option<Instant>,
+    /// When a stream that waits may be freed next.
+    frees: Option<Instant>,
     /// When any stream last got another layer.
     changed: Instant,
     /// Since when the same is asked to be proven, and whether that is the smallest step.
@@ -179,8 +183,12 @@ pub(crate) const fn bound<K>() -> usize {
 /// How long one rate is asked to be proven before another one is.
 pub const ASKING: Duration = Duration::from_secs(2);
 
-/// How long much more than what did not last is proven until streams that moved often may go up again.
-const CALM: Duration = Duration::from_secs(20);
+/// How long much more than all that did not last is carried until the path counts as another one: to who moved
+/// three times in a minute, and to who did more often.
+const CALM: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(20));
+
+/// How long there is much more than one stream's next layer takes until that may go up though it moved often.
+const ROOMY: Duration = Duration::from_secs(20);
 
 /// How long nothing has changed before one stream has to give way to another though nothing was declared.
 const TRADING: Duration = Duration::from_secs(10);
@@ -207,6 +215,7 @@ impl<K: Copy + Ord> Allocator<K> {
             declared: false,
             unrest: 0,
             calm_since: None,
+            frees: None,
             changed: Instant::ZERO,
             asked: Instant::ZERO,
             modest: false,
@@ -274,19 +283,14 @@ impl<K: Copy + Ord> Allocator<K> {
         // What a ceiling takes away is no sign of what the path carries.
         let carried = self.budget.as_bps().saturating_sub(self.reserve.as_bps());
         let failed = held > carried;
-        let soon = failed && self.patience.is_soon(now);
-        if soon {
+        if failed {
             self.unrest = self.unrest.max(self.reserve.as_bps().saturating_add(held));
+        } else if !self.patience.is_restless() {
+            self.unrest = 0;
         }
         // Where half of it is gone the path is another one: what it carried before was not taken too early.
-        let early = soon && carried > held / 2;
-        let calm = self.calm().is_some_and(|calm| self.patience.more.proven().as_bps() >= calm);
-        self.calm_since = calm.then(|| self.calm_since.unwrap_or(now));
-        if self.calm_since.is_some_and(|since| now - since >= CALM) {
-            // It is another path: what did not last on the one before says nothing of it.
-            self.entries.iter_mut().for_each(Entry::forget_moves);
-            (self.unrest, self.calm_since) = (0, None);
-        }
+        let early = failed && self.patience.is_soon(now) && carried > held / 2;
+        self.free(now);
         let least = self.config.least_video.as_bps();
         self.dark = room < least || (self.dark && self.usable(self.patience.least.proven()) < least);
         let declared = std::mem::take(&mut self.declared);
@@ -302,7 +306,7 @@ impl<K: Copy + Ord> Allocator<K> {
             Keeps::All
         };
         for (entry, menu) in self.entries.iter_mut().zip(&mut self.menus) {
-            entry.refresh(now, menu, keeps);
+            entry.refresh(menu, keeps);
         }
         if self.grain == 0 {
             self.grain = self.entries.iter().fold(0, |grain, entry| common(entry.step(), grain));
@@ -322,6 +326,30 @@ impl<K: Copy + Ord> Allocator<K> {
         if failed {
             self.patience.on_loss(now, early);
         }
+    }
+
+    /// Frees streams that wait where what they lost before says nothing any more: on another path all, else one that
+    /// has had much more room than its next layer takes, so far as that reaches.
+    fn free(&mut self, now: Instant) {
+        let calm = self.calm().is_some_and(|calm| self.limit().as_bps() >= calm);
+        self.calm_since = calm.then(|| self.calm_since.unwrap_or(now));
+        let calm = self.calm_since.map(|since| now - since);
+        let taken = self.reserve.as_bps().saturating_add(self.held());
+        let spare = without_quarter(self.limit().as_bps()).saturating_sub(taken);
+        // One after the other: what this one takes is not there for the next.
+        let mut roomy = true;
+        for entry in &mut self.entries {
+            entry.watch(now, spare);
+            if entry.is_another_path(calm) {
+                entry.free(u64::MAX);
+            } else if roomy && entry.has_lasting_room(now) {
+                entry.free(spare);
+                roomy = false;
+            }
+        }
+        let calm = self.calm_since.into_iter().flat_map(|since| [since + CALM.0, since + CALM.1]);
+        let roomy = self.entries.iter().filter_map(Entry::lasts_at);
+        self.frees = calm.chain(roomy).filter(|at| *at > now).min();
     }
 
     /// Lets streams that get nothing have their first layer where the room for it has lasted for the shortest time.
@@ -404,9 +432,16 @@ impl<K: Copy + Ord> Allocator<K> {
                 .reduce(better)
                 .map_or(held, |step| held + quarter.max(step.rate as u64).min(tops.saturating_sub(held)))
         };
-        // Where all wait there is one way to more: to prove so much that it is another path.
-        let calm = self.calm().filter(|_| next == held).map(|calm| calm.saturating_sub(reserve).min(tops));
-        let next = calm.map_or(next, |calm| calm.max(next));
+        // Where all wait there are two ways to more: much room for the next layer of one, or another path.
+        let next = if next > held {
+            next
+        } else {
+            let waiting = self.entries.iter().filter(|entry| entry.waits.is_some());
+            let step = waiting.filter_map(Entry::next_step).min().map(u64::from);
+            let roomy = step.map(|step| with_quarter(reserve.saturating_add(held + step)));
+            let goal = if self.modest { roomy } else { self.calm().or(roomy) };
+            goal.map_or(held, |goal| goal.saturating_sub(reserve).max(held))
+        };
         let next = if self.dark { next.max(self.config.least_video.as_bps()) } else { next };
         let ceiling = self.ceiling.map_or(u64::MAX, Bitrate::as_bps);
         let total = |video: u64| {
@@ -416,9 +451,11 @@ impl<K: Copy + Ord> Allocator<K> {
         Demand { next: total(next), most: total(tops.max(next)) }
     }
 
-    /// The total that leaves behind what did not last, if something did not.
+    /// The total that leaves behind what did not last, if something did not: not more than all there is takes.
     fn calm(&self) -> Option<u64> {
-        (self.unrest > 0).then(|| self.unrest.saturating_add(self.unrest / 4))
+        let tops: u64 = self.entries.iter().map(|entry| u64::from(entry.top_rate())).sum();
+        let all = with_margin(self.reserve.as_bps().saturating_add(tops), self.config.margin);
+        (self.unrest > 0).then(|| with_quarter(self.unrest).min(all))
     }
 
     /// What all video takes by the last decision.
@@ -435,8 +472,7 @@ impl<K: Copy + Ord> Allocator<K> {
         let least = least.filter(|_| out || self.dark);
         let waits = self.entries.iter().filter(|entry| behind(entry)).filter_map(|entry| entry.waits);
         let asking = self.entries.iter().any(behind).then(|| self.asked + ASKING);
-        let calm = self.calm_since.map(|since| since + CALM);
-        more.into_iter().chain(least).chain(waits).chain(asking).chain(calm).min()
+        more.into_iter().chain(least).chain(waits).chain(asking).chain(self.frees).min()
     }
 
     fn view(&self) -> View {
@@ -479,6 +515,15 @@ impl<K: Copy + Ord> Allocator<K> {
 /// The budget that leaves so much when the margin is kept.
 fn with_margin(taken: u64, margin: u8) -> u64 {
     taken.saturating_mul(100 + u64::from(margin)).div_ceil(100)
+}
+
+/// So much and a quarter more, and what a quarter more than it is so much.
+fn with_quarter(rate: u64) -> u64 {
+    rate.saturating_add(rate / 4)
+}
+
+fn without_quarter(rate: u64) -> u64 {
+    rate / 5 * 4
 }
 
 /// The greatest common divisor.

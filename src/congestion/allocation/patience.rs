@@ -91,6 +91,11 @@ impl Patience {
         LASTING * (1 << self.doublings)
     }
 
+    /// Whether something was lost in the last minute.
+    pub(super) fn is_restless(&self) -> bool {
+        self.lost.is_some()
+    }
+
     /// Whether what is lost now was taken not long ago.
     pub(super) fn is_soon(&self, now: Instant) -> bool {
         self.raised.is_some_and(|raised| now - raised < SOON)
@@ -123,25 +128,34 @@ impl Patience {
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Moves {
     /// When the last ones ended, the latest first.
-    at: [Option<Instant>; 3],
+    at: [Option<Instant>; 4],
     upwards: bool,
 }
 
 impl Moves {
     /// The first that counts is one that gives way.
     pub(super) fn on_step(&mut self, now: Instant, upwards: bool, gives_way: bool) {
-        let [latest, second, third] = self.at;
+        let [latest, ..] = self.at;
         if latest.is_none() && !gives_way {
             return;
         }
         let goes_on = latest.is_some_and(|latest| upwards == self.upwards && now - latest < ONE_MOVE);
-        self.at = if goes_on { [Some(now), second, third] } else { [Some(now), latest, second] };
+        if !goes_on {
+            self.at.rotate_right(1);
+        }
+        self.at[0] = Some(now);
         self.upwards = upwards;
+    }
+
+    /// Whether there were more than three within a minute at last.
+    pub(super) fn are_many(&self) -> bool {
+        let [latest, .., fourth] = self.at;
+        latest.zip(fourth).is_some_and(|(latest, fourth)| latest - fourth < MINUTE)
     }
 
     /// Until when the stream does not go up, if that lies ahead.
     pub(super) fn waits(&self, now: Instant) -> Option<Instant> {
-        let [.., third] = self.at;
+        let [.., third, _] = self.at;
         third.map(|third| third + MINUTE).filter(|until| *until > now)
     }
 }

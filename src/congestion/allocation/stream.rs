@@ -1,10 +1,10 @@
 //! One stream of an allocator: its layers, what each is worth, and which one it has.
 
-use super::Reason;
 use super::menu::{Level, MOST_RATE, Menu, Step};
 use super::patience::Moves;
+use super::{CALM, ROOMY, Reason};
 use crate::base::limits;
-use crate::base::time::Instant;
+use crate::base::time::{Duration, Instant};
 use crate::base::units::Bitrate;
 use smallvec::SmallVec;
 
@@ -75,8 +75,11 @@ pub(super) struct Entry<K> {
     pub(super) most: Reason,
     /// The layer that was told last.
     pub(super) told: Option<usize>,
-    /// Until when it does not go up.
+    /// Until when it does not go up beyond what is `freed`.
     pub(super) waits: Option<Instant>,
+    freed: u8,
+    /// Since when there is much more room than its next layer takes, while it waits.
+    roomy: Option<Instant>,
     moves: Moves,
     class: u8,
     weight: u8,
@@ -95,6 +98,8 @@ impl<K> Entry<K> {
             most: Reason::All,
             told: None,
             waits: None,
+            freed: 0,
+            roomy: None,
             moves: Moves::default(),
             class: 0,
             weight: 0,
@@ -148,14 +153,42 @@ impl<K> Entry<K> {
         }
     }
 
-    /// What it did before says nothing any more.
-    pub(super) fn forget_moves(&mut self) {
-        (self.moves, self.waits, self.stale) = (Moves::default(), None, true);
+    /// Takes note of what there is to `spare` beyond all that is taken. Nothing is freed any more.
+    pub(super) fn watch(&mut self, now: Instant, spare: u64) {
+        (self.waits, self.freed) = (self.moves.waits(now), 0);
+        let has_room = self.next_step().is_some_and(|step| u64::from(step) <= spare);
+        self.roomy = (has_room && self.waits.is_some()).then(|| self.roomy.unwrap_or(now));
+    }
+
+    /// Whether it waits, and much more than all that did not last was carried for long enough.
+    pub(super) fn is_another_path(&self, calm: Option<Duration>) -> bool {
+        let least = if self.moves.are_many() { CALM.1 } else { CALM.0 };
+        self.waits.is_some() && calm.is_some_and(|calm| calm >= least)
+    }
+
+    /// Whether it waits, and there was much more room than its next layer takes for long enough.
+    pub(super) fn has_lasting_room(&self, now: Instant) -> bool {
+        self.roomy.is_some_and(|since| now - since >= ROOMY)
+    }
+
+    /// May go up as far as `spare` suffices though it waits.
+    pub(super) fn free(&mut self, spare: u64) {
+        let fits = |level: &u8| u64::from(self.rung(*level).rate - self.rate()) <= spare;
+        self.freed = (self.held + 1..=self.len).take_while(fits).last().unwrap_or(0);
+    }
+
+    /// When that is so, if it goes on.
+    pub(super) fn lasts_at(&self) -> Option<Instant> {
+        self.roomy.map(|since| since + ROOMY)
+    }
+
+    /// What the next layer takes more than the present one.
+    pub(super) fn next_step(&self) -> Option<u32> {
+        self.next_rate().map(|next| next - self.rate())
     }
 
     /// Brings the menu up to date. `keeps` says what it need not give up for others.
-    pub(super) fn refresh(&mut self, now: Instant, menu: &mut Menu, keeps: Keeps) {
-        self.waits = self.moves.waits(now);
+    pub(super) fn refresh(&mut self, menu: &mut Menu, keeps: Keeps) {
         if std::mem::take(&mut self.stale) {
             menu.set((1..=self.len).map(|level| self.level(level)));
         }
@@ -168,9 +201,9 @@ impl<K> Entry<K> {
         menu.limit(least, self.reachable());
     }
 
-    /// The highest level that it may go to: one that waits may stay, or come back from nothing.
+    /// The highest level that it may go to: one that waits may stay, come back from nothing, or go as far as is freed.
     fn reachable(&self) -> u8 {
-        if self.waits.is_some() { self.held.max(1).min(self.len) } else { self.len }
+        if self.waits.is_some() { self.held.max(1).max(self.freed).min(self.len) } else { self.len }
     }
 
     /// What a level takes and is worth. The one that is held is worth a bit more, but not as much as the next one.
@@ -195,7 +228,7 @@ impl<K> Entry<K> {
         }
         let upwards = level > self.held;
         self.moves.on_step(now, upwards, counts && !upwards);
-        (self.held, self.stale, self.waits) = (level, true, self.moves.waits(now));
+        (self.held, self.stale, self.waits, self.roomy) = (level, true, self.moves.waits(now), None);
     }
 
     /// What a point counts as: all its worths are multiples of this.

@@ -289,7 +289,9 @@ impl Prober {
         let rate = proof.rate / (1.0 + slope.max(0.0)) * (1.0 - excess);
         let believed = if passed { CARRIED } else { self.trust } * rate;
         let gain = believed / by.target.max(self.proven);
-        self.proven = self.proven.max(believed);
+        // A faster one that met the capacity tells it truer than a slower one that seemed to be carried.
+        let before = if passed { self.proven } else { self.proven.min(rate) };
+        self.proven = before.max(believed);
         let mut verdict = Verdict::default();
         if !passed {
             verdict.capacity = Some(rate);
@@ -417,6 +419,15 @@ mod tests {
         assert!(
             !prober.is_in_series() && prober.poll_timeout(0.5e6, demand(1_000, 4_000)) == Some(at(3_000))
         );
+    }
+
+    #[test]
+    fn what_seemed_to_be_carried_counts_no_more_when_the_next_probe_meets_less() {
+        let mut prober = Prober::default();
+        judge(&mut prober, demand(1_000, 4_000), 0.27e6, proof(0.45e6, 0.0));
+        assert!(prober.is_in_series());
+        let verdict = judge(&mut prober, demand(1_000, 4_000), 0.27e6, proof(0.72e6, 1.4));
+        assert_eq!(verdict, Verdict { capacity: Some(0.3e6), raise: Some(0.3e6) });
     }
 
     #[test]

@@ -250,3 +250,49 @@ fn with_an_estimator_the_next_layer_is_reached_within_five_seconds() {
     println!("a next layer took {worst} ms at most; {waits} cases ended with a stream that waits");
     assert_eq!(waits, 0);
 }
+
+/// One stream that has fallen, come back and fallen again within some seconds, at its last fall to `low`: the time since
+/// when it waits.
+fn restless(low: u64) -> (Course, u64) {
+    let given = [Given { key: 0, class: 0, weight: 4, layers: simulcast(&mut Random::new([8; 32]), 0) }];
+    let mut course = Course::new(&given);
+    for (budget, millis) in [(3_000_000, 2_000), (500_000, 1_000), (1_300_000, 6_000), (low, 1_000)] {
+        course.run(budget, millis);
+    }
+    let moves = course.in_a_minute(1);
+    assert_eq!(moves, 3, "down, up and down again: {:?}", course.switches);
+    let since = course.millis;
+    (course, since)
+}
+
+/// How many milliseconds of this budget it takes until the stream has another layer.
+fn until_it_moves(course: &mut Course, since: u64, budget: u64) -> u64 {
+    course.run(budget, 60_000);
+    course.switches.iter().find(|(at, ..)| *at >= since).map_or(u64::MAX, |(at, ..)| at - since)
+}
+
+#[test]
+fn who_waits_goes_up_at_once_on_another_path_and_soon_where_there_is_much_room() {
+    // More than all that did not last by a quarter, or than all there is.
+    let (mut course, since) = restless(200_000);
+    let waited = until_it_moves(&mut course, since, 8_000_000);
+    assert!((5_000..=6_000).contains(&waited), "{waited} ms");
+    // Room for more than the next layer, though less than what was lost.
+    let (mut course, since) = restless(200_000);
+    let waited = until_it_moves(&mut course, since, 1_000_000);
+    assert!((20_000..=22_000).contains(&waited), "{waited} ms");
+    // What lies below the quarter has to be waited for.
+    let (mut course, since) = restless(200_000);
+    let taken = course.allocator.video().as_bps();
+    let next = taken + course.allocator.grant(0).expect("a stream").basis.missing.as_bps();
+    let waited = until_it_moves(&mut course, since, (taken + next).min(next * 110 / 105));
+    assert!(waited > 30_000, "{waited} ms");
+}
+
+#[test]
+fn who_waits_asks_for_what_would_end_that() {
+    let (course, _) = restless(200_000);
+    let held = course.allocator.video().as_bps();
+    let demand = course.allocator.demand();
+    assert!(demand.next.as_bps() > held * 125 / 100, "{demand:?} beyond {held}");
+}
