@@ -26,8 +26,9 @@ const hideTransportWide = page => page.addInitScript(() => {
 const look = visitor => visitor.page.evaluate(async () => {
   const stats = [...(await conference.peer.getStats()).values()];
   const sent = stats.filter(s => s.type === 'outbound-rtp' && s.kind === 'video');
-  const pair = stats.find(s => s.type === 'candidate-pair' && s.nominated);
   const transport = stats.find(s => s.type === 'transport') ?? {};
+  // Of several that were nominated one is used.
+  const pair = stats.find(s => s.id === transport.selectedCandidatePairId);
   return {
     at: performance.now(),
     bytes: sent.reduce((sum, s) => sum + s.bytesSent + s.headerBytesSent, 0),
@@ -42,21 +43,24 @@ function feedback(name, switches, prepare, agreed) {
   test(name, { timeout: 180_000 }, async t => {
     const browser = await launchBrowser(switches);
     const server = await startServer();
+    let estimate = 0; // what the server believes of the path to Bob
+    let last; // what was seen of Ada
     try {
       const ada = await Visitor.arrive(browser, 'Ada', `${server.url}?video=720`, prepare);
-      let estimate = 0; // what the server believes of the path to Bob
       const bob = await Visitor.arrive(browser, 'Bob', `${await ada.create()}?audio=0&video=0`, async page => {
         await prepare(page);
         page.on('websocket', socket => socket.on('framereceived', ({ payload }) => {
           estimate = JSON.parse(payload).own?.estimate ?? estimate;
         }));
       });
+      // So large that the largest picture is asked for, which takes more than RISEN.
+      await bob.page.setViewportSize({ width: 2_000, height: 760 });
       await bob.join();
       await bob.receives(['Ada']);
       let before = await look(ada);
       const first = before.available;
       const risen = await until('Ada\'s estimate and video rise', async () => {
-        const now = await look(ada);
+        const now = last = await look(ada);
         if (now.at - before.at < 2_000) return false;
         const sent = (now.bytes - before.bytes) * 8_000 / (now.at - before.at);
         before = now;
@@ -71,6 +75,7 @@ function feedback(name, switches, prepare, agreed) {
       agreed(risen.answer, risen, (await look(bob)).answer);
       assert.deepEqual([ada, bob].flatMap(({ errors }) => errors), [], 'no errors on any page');
     } catch (error) {
+      t.diagnostic(`the server believes in ${estimate} bit/s to Bob, Ada in ${last?.available}`);
       t.diagnostic(`the server's log:\n${server.log()}`);
       throw error;
     } finally {

@@ -1,6 +1,8 @@
 // A path of one's own between pages and a server: the simulator's link as a relay of UDP (`examples/relay.rs`), for tests
 // of what becomes of a call where it is narrow.
 import { spawn } from 'node:child_process';
+import { readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 import { freePort, startServer, until } from './visitors.mjs';
@@ -22,8 +24,9 @@ function startRelay(listen, server, down) {
 // A server whose media goes through a relay; `down` says what it carries to the pages, as the relay's `--down` does.
 export async function startBehindRelay(down) {
   const [udp, listen] = [await freePort(), await freePort()];
+  const decisions = process.env.DECISIONS ?? path.join(tmpdir(), `estafette-decisions-${process.pid}-${listen}.jsonl`);
   const server = await startServer(0, ['--udp', `127.0.0.1:${udp}`, '--announce', `127.0.0.1:${listen}`,
-    '--engines', '1', '--carriers', 'udp', ...(process.env.DECISIONS ? ['--decision-log', process.env.DECISIONS] : [])]);
+    '--engines', '1', '--carriers', 'udp', '--decision-log', decisions]);
   const relay = startRelay(listen, udp, down);
   return {
     url: server.url,
@@ -32,10 +35,12 @@ export async function startBehindRelay(down) {
       await until('the relay has begun', () => relay.lines.length > 1);
       return Date.now() - 1_000;
     },
-    log: () => `the relay:\n${relay.lines.join('\n')}\nthe server's log:\n${server.log()}`,
+    log: () => `the relay:\n${relay.lines.join('\n')}\nthe server's log:\n${server.log()}\n`
+      + `what it decided at last:\n${readFileSync(decisions, 'utf8').split('\n').slice(-80).join('\n')}`,
     async stop() {
       await server.stop();
       relay.stop();
+      if (!process.env.DECISIONS) rmSync(decisions, { force: true });
     },
   };
 }
