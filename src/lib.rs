@@ -107,7 +107,7 @@ pub use crypto::secret::Secret;
 pub use forwarding::ladder::{Rung, Wish};
 pub use forwarding::layers;
 pub use forwarding::speakers;
-pub use session::{dtls, ice, sctp, srtp};
+pub use session::{dtls, ice, sctp, sped, srtp};
 pub use transport::channels::{ChannelConfig, ChannelId, CloseReason, OpenError, SendError};
 pub use transport::framing;
 pub use wire::malformed::Malformed;

@@ -70,7 +70,7 @@ impl Ours {
             As::Controlling => (Mode::Full, Role::Controlling),
             As::Controlled => (Mode::Full, Role::Controlled),
         };
-        let config = Config { mode, role, private_candidates: false };
+        let config = Config { mode, role, ..Config::default() };
         let credentials = Credentials::random(&mut random, "00fa");
         let mut agent = Agent::new(config, credentials, random.fork(0));
         for local in LocalCandidate::hosts(Protocol::Udp, &sockets()) {

@@ -31,7 +31,7 @@ const WILD: &[(&str, f64)] = &[
     ("08-policer-large", 0.51),
     ("09-shallow", 0.63),
     ("10-bufferbloat", 0.64),
-    ("11-bufferbloat-tcp", 0.03),
+    ("11-bufferbloat-tcp", 0.02),
     ("12-codel", 0.66),
     ("13-codel-tcp", 0.70),
     ("14-burst-loss", 0.54),

@@ -120,6 +120,35 @@ fn s_stun_14_media_moves_only_after_proof() {
 }
 
 #[test]
+fn s_stun_14_a_valid_path_serves_before_it_is_nominated_and_no_longer_than_consent() {
+    let mut conference = Conference::of(3, Options::default());
+    conference.endpoint(2).ice.nominates = false;
+    conference.tap = true;
+    conference.connect();
+    conference.drive(seconds(2));
+    // Everything goes both ways, and to no address that has not answered a check.
+    conference.assert_all_seen(20);
+    let to = |packet: &&support::Packet| packet.to == home(2);
+    let first = conference.outgoing.iter().filter(to).position(|packet| packet.data[0] >= 128);
+    assert!(first.is_some_and(|media| media > 0), "{first:?}");
+    // A nomination that comes later changes nothing.
+    conference.endpoint(2).ice.nominates = true;
+    conference.drive(seconds(4));
+    assert!(!conference.events.iter().any(|(_, event)| matches!(event, Event::PathChanged { .. })));
+    conference.assert_all_seen(60);
+
+    // Who never nominates is not asked for consent, so what it gave ends with the proof.
+    let mut conference = Conference::of(3, Options::default());
+    conference.endpoint(2).ice.nominates = false;
+    conference.connect();
+    let began = conference.now;
+    assert!(conference.drive_until(seconds(60), |conference| conference.seats[2].participant.is_none()));
+    assert_eq!(conference.seats[2].left, Some(LeaveReason::ConsentExpired));
+    let after = conference.now - began;
+    assert!(after <= limits::CONSENT_TIMEOUT + seconds(1), "{after:?}");
+}
+
+#[test]
 fn s_stun_14_a_moved_sender_without_a_check_is_not_heard() {
     let mut conference = live(2, Options::default());
     let new = SocketAddr::new(home(0).ip(), 61_000);

@@ -47,6 +47,7 @@ pub fn ice(data: &[u8]) {
             mode: if lite { Mode::Lite } else { Mode::Full },
             role: if controlling { Role::Controlling } else { Role::Controlled },
             private_candidates: parts & 0x10 != 0,
+            attach_to_named: parts & 0x20 != 0,
         };
         let mut agent = Agent::new(config, credentials[at].clone(), random.fork(at as u64));
         agent.set_remote_credentials(credentials[1 - at].clone());

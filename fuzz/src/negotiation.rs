@@ -121,6 +121,7 @@ fn local(restart: bool) -> LocalTransport {
             HostCandidate::tcp(([203, 0, 113, 1], 443).into()),
         ],
         ice_lite: true,
+        sctp_init: estafette::sctp::Association::init(7, 9),
     }
 }
 

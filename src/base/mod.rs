@@ -1,5 +1,6 @@
 //! Floor 0: time, units, keys, limits, counters and randomness. Knows nothing of the network.
 
+pub(crate) mod base64;
 pub(crate) mod counters;
 pub(crate) mod deadlines;
 pub(crate) mod digest;

@@ -41,6 +41,12 @@ pub struct EngineConfig {
     /// Whether participants who ask for it with `a=cryptex` get RTP with encrypted header extensions
     /// (Cryptex, RFC 9335), both ways.
     pub cryptex: bool,
+    /// Whether the DTLS handshake of participants who offer that rides on checks of ICE
+    /// ([`sped`](crate::sped)): they are connected a round trip sooner.
+    pub sped: bool,
+    /// Whether data channels of participants who offer that begin without a handshake of SCTP
+    /// (`a=sctp-init`, draft-hancke-tsvwg-snap-00): they are open up to two round trips sooner.
+    pub snap: bool,
     /// What is believed of the path to a participant whose feedback tells of it, before it does, at least and at most.
     /// Video is paced by it, and what is worth knowing is probed. `None`: nothing is estimated.
     pub estimate: Option<bwe::Config>,
@@ -81,6 +87,8 @@ impl Default for EngineConfig {
             dtls: dtls::Config::default(),
             codecs: Codec::defaults(),
             cryptex: true,
+            sped: true,
+            snap: true,
             estimate: Some(congestion::bwe_bounds()),
             decisions: 0,
             ceiling: None,

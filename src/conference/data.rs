@@ -14,6 +14,7 @@ use crate::conference::event::Event;
 use crate::conference::ids::{ParticipantId, RoomId};
 use crate::conference::participant::{ParticipantState, Timer};
 use crate::transport::channels::{self, ChannelConfig, ChannelId, CloseReason, OpenError, SendError};
+use crate::transport::network::Agreed;
 use crate::wire::dcep::Reliability;
 use bytes::Bytes;
 
@@ -324,7 +325,14 @@ impl ParticipantState {
     /// Takes what a session says of data channels.
     pub(super) fn apply_data(&mut self, now: Instant) {
         let agreed = self.negotiation.session().data.as_ref();
-        self.network.set_data(now, agreed.map(|data| (data.sctp_port, data.max_message_size)));
+        self.network.set_data(
+            now,
+            agreed.map(|data| Agreed {
+                port: data.sctp_port,
+                largest: data.max_message_size,
+                init: data.init.clone(),
+            }),
+        );
         if agreed.is_none() && !self.negotiation.wants_data() {
             self.network.refuse_channels();
         }

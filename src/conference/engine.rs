@@ -136,6 +136,8 @@ impl Engine {
                     codecs: config.codecs.clone(),
                     publish,
                     cryptex: config.cryptex,
+                    sped: config.sped,
+                    snap: config.snap,
                     feedback: config.feedback.clone(),
                     data: data && config.data,
                     ..negotiation::Config::default()

@@ -150,7 +150,7 @@ impl Engine {
 
     fn ice_config(&self) -> ice::Config {
         let EngineConfig { ice: mode, private_candidates, .. } = self.config;
-        ice::Config { mode, role: ice::Role::Controlled, private_candidates }
+        ice::Config { mode, role: ice::Role::Controlled, private_candidates, attach_to_named: false }
     }
 
     /// User fragments are unique on the socket (S-STUN-16); 48 random bits hardly ever need a second try.

@@ -172,6 +172,7 @@ impl Engine {
             fingerprint: sdp::Fingerprint::parse(&fingerprint.to_string())?,
             candidates: self.config.candidates.clone(),
             ice_lite: self.config.ice == ice::Mode::Lite,
+            sctp_init: network.sctp_init(),
         })
     }
 
@@ -366,8 +367,9 @@ impl ParticipantState {
         let usable = remote.candidates.iter().filter(|_| full);
         let candidates = usable.map(ice::Candidate::from).collect();
         let ice_lite = remote.ice_lite;
+        let embeds = (config.sped && !remote.sped.is_empty()).then_some(config.mtu);
         self.network
-            .set_remote(now, Remote { credentials, ice_lite, locals, candidates, fingerprints, role });
+            .set_remote(now, Remote { credentials, ice_lite, locals, candidates, fingerprints, role, embeds });
     }
 }
 

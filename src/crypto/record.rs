@@ -9,6 +9,7 @@ use aws_lc_rs::aead::{
     AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey,
 };
 
+use super::secret::Secret;
 use super::work;
 
 /// Bytes of a tag.
@@ -82,18 +83,26 @@ impl RecordKey {
 
 /// What hides the record numbers of one direction and epoch of 1.3. QUIC's header protection (RFC 9001,
 /// sections 5.4.3 and 5.4.4) is the same construction.
-pub(crate) struct NumberKey(HeaderProtectionKey);
+///
+/// It is expanded for each record: that takes a fraction of what the record's cipher does, while an expanded one takes 500
+/// bytes for as long as the association lives.
+pub(crate) struct NumberKey {
+    cipher: Cipher,
+    key: Secret,
+}
 
 impl NumberKey {
-    /// Expands a key of [`Cipher::key_len`] bytes; `None` for any other length.
-    pub(crate) fn new(cipher: Cipher, key: &[u8]) -> Option<Self> {
-        HeaderProtectionKey::new(cipher.masking(), key).ok().map(NumberKey)
+    /// Takes a key of [`Cipher::key_len`] bytes; `None` for any other length.
+    pub(crate) fn new(cipher: Cipher, key: &Secret) -> Option<Self> {
+        let fits = key.expose().len() == cipher.key_len();
+        fits.then(|| NumberKey { cipher, key: key.clone() })
     }
 
     /// The mask of a record whose ciphertext starts with `sample`; a record number of 8 bits takes its
     /// first byte. `None` if the provider fails.
     pub(crate) fn mask(&self, sample: &[u8; SAMPLE]) -> Option<[u8; 2]> {
-        let [first, second, ..] = self.0.new_mask(sample).ok()?;
+        let key = HeaderProtectionKey::new(self.cipher.masking(), self.key.expose()).ok()?;
+        let [first, second, ..] = key.new_mask(sample).ok()?;
         Some([first, second])
     }
 }
@@ -142,7 +151,7 @@ mod tests {
         for cipher in CIPHERS {
             for len in (0..40).filter(|len| *len != cipher.key_len()) {
                 assert!(RecordKey::new(cipher, &[0; 40][..len]).is_none());
-                assert!(NumberKey::new(cipher, &[0; 40][..len]).is_none());
+                assert!(NumberKey::new(cipher, &Secret::new(&[0; 40][..len])).is_none());
             }
         }
     }
@@ -156,7 +165,7 @@ mod tests {
         for (name, cipher) in ["aes_128", "aes_256", "chacha20"].into_iter().zip(CIPHERS) {
             for case in masks[name].as_array().unwrap() {
                 let field = |name: &str| vectors::bytes(&case[name]);
-                let key = NumberKey::new(cipher, &field("key")).unwrap();
+                let key = NumberKey::new(cipher, &Secret::new(&field("key"))).unwrap();
                 let sample = field("sample").try_into().unwrap();
                 assert_eq!(key.mask(&sample).unwrap(), field("mask")[..2]);
                 run += 1;

@@ -9,6 +9,7 @@ use crate::base::random::Random;
 use crate::base::time::Instant;
 use crate::session::{dtls, sctp};
 use crate::wire::dcep::{self, Delivery, Message, Open, ppid};
+use crate::wire::sctp::Init;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::hash::{Hash as _, Hasher};
@@ -196,7 +197,16 @@ impl Channels {
     }
 
     /// A DTLS association carries packets of so many bytes from now on.
-    pub(crate) fn connect(&mut self, role: dtls::Role, packet: usize, random: Random, now: Instant) {
+    ///
+    /// `inits` are what both ends have said in their descriptions, if they did: then there is no handshake.
+    pub(crate) fn connect(
+        &mut self,
+        role: dtls::Role,
+        packet: usize,
+        inits: Option<(Init, Init)>,
+        random: Random,
+        now: Instant,
+    ) {
         self.end(CloseReason::Restarted);
         let (parity, active) = match role {
             dtls::Role::Client => (0, sctp::Role::Active),
@@ -204,7 +214,10 @@ impl Channels {
         };
         self.parity = parity;
         let config = sctp::Config { packet, ..self.config };
-        self.association = Some(sctp::Association::new(config, active, random, now));
+        self.association = Some(match inits {
+            Some((ours, peer)) => sctp::Association::with_inits(config, ours, peer, now),
+            None => sctp::Association::new(config, active, random, now),
+        });
     }
 
     /// Whether there is an association.

@@ -5,14 +5,17 @@
 //! nothing is sent to an address beyond three times what came from it until it answered a check of
 //! ours (I-04, S-STUN-14). Media goes to the selected path alone.
 
+use crate::base::limits;
 use crate::base::random::Random;
 use crate::base::time::Instant;
 use crate::crypto::secret::Secret;
-use crate::session::{dtls, ice, srtp};
+use crate::session::sped::Embedding;
+use crate::session::{dtls, ice, sctp, srtp};
 use crate::transport::channels::{
     self, ChannelConfig, ChannelId, Channels, CloseReason, OpenError, SendError,
 };
 use crate::wire::mux::Path;
+use crate::wire::sctp::Init;
 use crate::wire::stun;
 use bytes::Bytes;
 use std::hash::{Hash as _, Hasher};
@@ -58,6 +61,18 @@ pub(crate) struct Remote {
     pub(crate) candidates: Vec<ice::Candidate>,
     pub(crate) fingerprints: Vec<dtls::Fingerprint>,
     pub(crate) role: dtls::Role,
+    /// Whether both sides know DTLS in STUN, and how long a message may be then.
+    pub(crate) embeds: Option<usize>,
+}
+
+/// What the peer's description says of its data channels.
+pub(crate) struct Agreed {
+    /// Its SCTP port.
+    pub(crate) port: u16,
+    /// Bytes of a message that it takes, 0 for any.
+    pub(crate) largest: u64,
+    /// How its SCTP begins, where it says so and ours has been said to it.
+    pub(crate) init: Option<Init>,
 }
 
 /// Our role and the peer's certificate, as its description tells.
@@ -75,12 +90,19 @@ pub(crate) struct Network {
     ice: ice::Agent,
     expected: Option<Box<Expected>>,
     association: Option<Box<dtls::Association>>,
-    /// Where the last DTLS datagram of use came from: where answers go until a path is selected.
-    dtls_path: Option<Path>,
+    /// While the handshake rides on checks.
+    embedding: Option<Box<Embedding>>,
+    /// Where things go until a path is selected: a valid one, or where DTLS of use came from last.
+    early: Option<Path>,
+    /// Whether that is a valid one, and everything goes there.
+    valid: bool,
     /// Whether both sides take encrypted RTP headers.
     cryptex: bool,
     /// Whether data channels are agreed on.
     data: bool,
+    /// How our SCTP begins where descriptions say so, and how the peer's does.
+    sctp_seed: u64,
+    peer_init: Option<Box<Init>>,
     dtls: dtls::Context,
     random: Random,
     /// There once they are agreed on or asked for.
@@ -99,19 +121,23 @@ impl Network {
         local: ice::Credentials,
         ice: ice::Config,
         dtls: dtls::Context,
-        random: Random,
+        mut random: Random,
     ) -> Self {
         Network {
             ice: ice::Agent::new(ice, local, random.fork(0)),
             expected: None,
             association: None,
-            dtls_path: None,
+            embedding: None,
+            early: None,
+            valid: false,
             keys: None,
             cryptex: false,
             dtls,
+            sctp_seed: random.next_u64(),
             random,
             channels: None,
             data: false,
+            peer_init: None,
         }
     }
 
@@ -188,12 +214,13 @@ impl Network {
         }
         self.expected = Some(expected);
         self.association = None;
+        self.embedding = remote.embeds.map(|mtu| Box::new(Embedding::new(mtu)));
         self.keys = None;
         if let Some(channels) = &mut self.channels {
             channels.end(CloseReason::Restarted);
         }
         // A server listens at once; a client speaks when there is a way to send.
-        if remote.role == dtls::Role::Server || self.ice.selected().is_some() {
+        if remote.role == dtls::Role::Server || self.embedding.is_some() || self.ice.selected().is_some() {
             self.start_dtls(now);
         }
     }
@@ -215,22 +242,59 @@ impl Network {
         message: &stun::Message<'_>,
     ) -> Result<(), Refusal> {
         // The agent accounts for its own datagrams, both ways.
-        self.ice.handle_datagram(now, path, message).map_err(Refusal::Ice)?;
+        let outcome = self.ice.handle_datagram(now, path, message).map_err(Refusal::Ice)?;
+        if outcome != ice::Outcome::Indication {
+            self.handle_embedded(now, path, message);
+        }
         Ok(())
+    }
+
+    /// Takes what rides on an authenticated message. What the association has no use for is a repetition: the message
+    /// itself was of use.
+    fn handle_embedded(&mut self, now: Instant, path: Path, message: &stun::Message<'_>) {
+        let Some(embedding) = &mut self.embedding else { return };
+        let datagram = embedding.handle(message);
+        if let Some((datagram, association)) = datagram.zip(self.association.as_mut())
+            && association.handle_datagram(now, datagram).is_ok()
+            && !self.valid
+        {
+            self.early = Some(path);
+        }
+        self.embedding.take_if(|embedding| embedding.is_over());
+    }
+
+    /// Takes over what the association has to say, while the handshake rides on checks.
+    fn embed(&mut self, now: Instant) {
+        let handshakes = self.keys.is_none();
+        let Some((embedding, association)) = self.embedding.as_mut().zip(self.association.as_mut()) else {
+            return;
+        };
+        let mut buf = [0; limits::DATAGRAM];
+        let mut more = handshakes.then(|| association.poll_transmit(now, &mut buf)).flatten();
+        if more.is_some() {
+            embedding.begin();
+        }
+        while let Some(len) = more {
+            embedding.push(buf.get(..len).unwrap_or_default());
+            more = association.poll_transmit(now, &mut buf);
+        }
     }
 
     pub(crate) fn handle_dtls(&mut self, now: Instant, path: Path, datagram: &[u8]) -> Result<(), Refusal> {
         // Once a pair is valid, DTLS is taken from valid ones alone (RFC 8827, section 4.3): a check that
         // somebody replayed makes an address known and no more (S-DTLS-01).
-        let selected = self.ice.selected().is_some();
+        let selected = self.valid || self.ice.selected().is_some();
         if !self.ice.knows(&path) || (selected && self.ice.allowance(&path).is_some()) {
             return Err(Refusal::AddressUnproven);
         }
         let association = self.association.as_mut().ok_or(Refusal::NotNegotiated)?;
         self.ice.on_received(&path, datagram.len());
         association.handle_datagram(now, datagram).map_err(Refusal::Dtls)?;
+        if let Some(embedding) = &mut self.embedding {
+            embedding.note(datagram);
+        }
         if !selected {
-            self.dtls_path = Some(path);
+            self.early = Some(path);
         }
         Ok(())
     }
@@ -238,7 +302,8 @@ impl Network {
     /// Forgets a way that is no more: a connection that has ended.
     pub(crate) fn forget_path(&mut self, now: Instant, path: &Path) {
         self.ice.forget_path(now, path);
-        self.dtls_path = self.dtls_path.filter(|known| known != path);
+        self.early = self.early.filter(|known| known != path);
+        self.valid &= self.early.is_some();
     }
 
     /// Where everything goes.
@@ -292,9 +357,12 @@ impl Network {
     /// Folds all but the secrets into the digest of the engine's state (I-03).
     pub(crate) fn digest(&self, state: &mut impl Hasher) {
         self.ice.digest(state);
-        (self.expected.is_some(), self.association.is_some(), self.dtls_path).hash(state);
+        (self.expected.is_some(), self.association.is_some(), self.early, self.valid).hash(state);
         if let Some(association) = &self.association {
             association.digest(state);
+        }
+        if let Some(embedding) = &self.embedding {
+            embedding.digest(state);
         }
         if let Some(keys) = &self.keys {
             keys.opener.digest(state);
@@ -309,13 +377,21 @@ impl Network {
 
     /// The next datagram of ICE or DTLS, written at the start of `buf`.
     pub(crate) fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<(Path, usize)> {
-        if let Some(written) = self.ice.poll_transmit(now, buf) {
-            return Some(written);
+        self.embed(now);
+        let embedding = &mut self.embedding;
+        let written = self.ice.poll_transmit_with(now, buf, &mut |writer, room| {
+            if let Some(embedding) = embedding {
+                embedding.attach(writer, room);
+            }
+        });
+        if written.is_some() {
+            return written;
         }
-        let path = self.ice.selected().or(self.dtls_path)?;
+        let path = self.ice.selected().or(self.early)?;
         let association = self.association.as_mut()?;
         loop {
-            let len = association.poll_transmit(now, buf)?;
+            let embedded = self.embedding.as_mut().and_then(|embedding| embedding.poll(buf));
+            let len = embedded.or_else(|| association.poll_transmit(now, buf))?;
             // What may not go to an unproven address is lost like any datagram; the flight repeats.
             if self.ice.allowance(&path).is_none_or(|left| len <= left) {
                 self.ice.on_sent(&path, len);
@@ -330,9 +406,14 @@ impl Network {
                 return Some(event);
             }
         }
+        if let Some(event) = self.use_valid(now) {
+            return Some(event);
+        }
         loop {
             return Some(match self.association.as_mut()?.poll_event()? {
                 dtls::Event::Connected { profile, keying } => {
+                    self.embed(now);
+                    self.end_embedding();
                     let event = self.on_connected(profile, &keying);
                     self.connect_channels(now);
                     event
@@ -350,6 +431,29 @@ impl Network {
         }
     }
 
+    /// A browser nominates a second after its first check; what is valid may be used before (RFC 8445, section 12.1).
+    fn use_valid(&mut self, now: Instant) -> Option<Event> {
+        if self.ice.selected().is_some() {
+            (self.early, self.valid) = (None, false);
+            return None;
+        }
+        // It stays as long as it may; who never nominates has given its consent for half a minute.
+        let before = self.early.filter(|_| self.valid);
+        let valid = before.filter(|path| self.ice.is_valid(now, path)).or_else(|| self.ice.valid(now));
+        match (before, valid) {
+            (before, Some(path)) if before != Some(path) => {
+                (self.early, self.valid) = (Some(path), true);
+                self.start_dtls(now);
+                Some(Event::Selected(path))
+            }
+            (Some(_), None) => {
+                (self.early, self.valid) = (None, false);
+                Some(Event::ConsentExpired)
+            }
+            _ => None,
+        }
+    }
+
     fn on_ice(&mut self, now: Instant, event: ice::Event) -> Option<Event> {
         Some(match event {
             ice::Event::AddressKnown(path) => Event::AddressKnown(path),
@@ -362,6 +466,15 @@ impl Network {
             // The peer's checks may still show a way; the engine's own patience ends it otherwise.
             ice::Event::Failed => return None,
         })
+    }
+
+    /// The handshake is done: the peer has what a server says last under 1.3, and a client under 1.2.
+    fn end_embedding(&mut self) {
+        let Some((embedding, association)) = self.embedding.as_mut().zip(self.association.as_ref()) else {
+            return;
+        };
+        let is_13 = association.version() == Some(dtls::Version::V13);
+        embedding.connected(is_13 == (association.role() == dtls::Role::Client));
     }
 
     fn on_connected(&mut self, profile: u16, keying: &dtls::Keying) -> Event {
@@ -388,13 +501,19 @@ impl Network {
 
 /// Data channels.
 impl Network {
-    /// Takes what was agreed on: the peer's SCTP port, and bytes of a message that it takes, 0 for any.
-    pub(crate) fn set_data(&mut self, now: Instant, agreed: Option<(u16, u64)>) {
+    /// How our SCTP begins, for a description: the same for the whole session.
+    pub(crate) fn sctp_init(&self) -> Init {
+        sctp::Association::init((self.sctp_seed >> 32) as u32, self.sctp_seed as u32)
+    }
+
+    /// Takes what was agreed on.
+    pub(crate) fn set_data(&mut self, now: Instant, agreed: Option<Agreed>) {
         self.data = agreed.is_some();
         match agreed {
-            Some((port, most)) => {
+            Some(Agreed { port, largest, init }) => {
+                self.peer_init = init.map(Box::new);
                 let channels = self.channels.get_or_insert_with(|| Box::new(Channels::new()));
-                channels.agree(port, most);
+                channels.agree(port, largest);
                 self.connect_channels(now);
             }
             None => {
@@ -414,12 +533,14 @@ impl Network {
 
     /// Begins the association once DTLS carries it.
     fn connect_channels(&mut self, now: Instant) {
+        let inits = self.peer_init.as_deref().map(|peer| (self.sctp_init(), peer.clone()));
         let Some((channels, association)) = self.channels.as_mut().zip(self.association.as_ref()) else {
             return;
         };
         if self.data && self.keys.is_some() && !channels.is_begun() {
             let label = self.random.next_u64();
-            channels.connect(association.role(), association.max_data(), self.random.fork(label), now);
+            let random = self.random.fork(label);
+            channels.connect(association.role(), association.max_data(), inits, random, now);
             channels.handle_timeout(now);
         }
     }

@@ -3,10 +3,12 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import net from 'node:net';
 
-// Passes TCP and UDP on to a server, and keeps all bytes of both directions. Media is taken at `host`.
-export async function startRecorder(host = '127.0.0.1') {
+// Passes TCP and UDP on to a server, and keeps all bytes of both directions. Media is taken at `host`, and is under way
+// for `delay` milliseconds.
+export async function startRecorder(host = '127.0.0.1', delay = 0) {
   const streams = []; // the bytes of each direction of each connection
-  const datagrams = [];
+  const datagrams = []; // with when each came and whether it goes to the server
+  const after = send => (delay ? setTimeout(send, delay) : send());
   const recorder = { tcp: 0, udp: 0 };
   const listener = net.createServer(client => {
     const server = net.connect(recorder.tcp, '127.0.0.1');
@@ -25,25 +27,26 @@ export async function startRecorder(host = '127.0.0.1') {
   const front = createSocket('udp4').bind(0, host);
   const ways = new Map(); // a client -> the socket that speaks for it
   front.on('message', (data, { address, port }) => {
-    datagrams.push(data);
+    datagrams.push({ at: performance.now(), up: true, data });
     const client = `${address} ${port}`;
     if (!ways.has(client)) {
       const way = createSocket('udp4').bind(0, '127.0.0.1');
       way.on('message', answer => {
-        datagrams.push(answer);
-        front.send(answer, port, address);
+        datagrams.push({ at: performance.now(), up: false, data: answer });
+        after(() => front.send(answer, port, address));
       });
       ways.set(client, way);
     }
-    ways.get(client).send(data, recorder.udp, '127.0.0.1');
+    after(() => ways.get(client).send(data, recorder.udp, '127.0.0.1'));
   });
   await Promise.all([once(listener, 'listening'), once(front, 'listening')]);
   return Object.assign(recorder, {
     port: listener.address().port,
     media: front.address().port,
     // Every connection as a whole, every datagram.
-    traffic: () => [...streams.map(stream => Buffer.concat(stream)), ...datagrams],
+    traffic: () => [...streams.map(stream => Buffer.concat(stream)), ...datagrams.map(({ data }) => data)],
     datagrams: () => datagrams.length,
+    timeline: () => datagrams,
     stop() {
       listener.close();
       front.close();

@@ -98,8 +98,12 @@ impl Client {
         let credentials = ice::Credentials::random(&mut random, "");
         let audio_ssrc = Ssrc(random.next_u32());
         let local = Local::new(&credentials, &context.fingerprint(), audio_ssrc, member.camera);
-        let config =
-            ice::Config { mode: ice::Mode::Full, role: ice::Role::Controlling, private_candidates: true };
+        let config = ice::Config {
+            mode: ice::Mode::Full,
+            role: ice::Role::Controlling,
+            private_candidates: true,
+            attach_to_named: false,
+        };
         Client {
             member,
             times: Times { hello, ..Times::default() },

@@ -25,6 +25,8 @@ pub(super) struct Describe<'a> {
     pub(super) ccfb: bool,
     /// Of us; two lite agents would never connect (RFC 8445, section 6.1.1).
     pub(super) ice_lite: bool,
+    /// The ICE options that the participant knows DTLS in STUN by.
+    pub(super) sped: &'a [&'static str],
 }
 
 impl Describe<'_> {
@@ -70,12 +72,13 @@ impl Describe<'_> {
             ufrag: Some(self.credentials.ufrag.clone()),
             pwd: Some(self.credentials.pwd.clone()),
             // RFC 8445, section 10: we follow it, not its predecessor.
-            ice_options: vec!["ice2".to_owned()],
+            ice_options: ["ice2"].iter().chain(self.sped).map(|option| (*option).to_owned()).collect(),
             fingerprints: vec![self.local.fingerprint.clone()],
             setup: Some(self.setup),
             ..Transport::default()
         };
-        if section.data.is_some() {
+        if let Some(data) = &section.data {
+            media.sctp_init = data.init.as_ref().map(|_| self.local.sctp_init.to_chunk());
             media.sctp_port = Some(DataSection::PORT);
             media.max_message_size = Some(limits::CHANNEL_MESSAGE as u64);
         }

@@ -73,6 +73,10 @@ pub struct Config {
     pub cryptex: bool,
     /// Whether data channels are taken (RFC 8831).
     pub data: bool,
+    /// Whether DTLS may ride on checks of ICE (SPED, [`sped`](crate::sped)), with who offers it.
+    pub sped: bool,
+    /// Whether SCTP begins without a handshake (SNAP, draft-hancke-tsvwg-snap-00), with who offers it.
+    pub snap: bool,
 }
 
 impl Default for Config {
@@ -100,6 +104,8 @@ impl Default for Config {
             publish: true,
             cryptex: true,
             data: true,
+            sped: true,
+            snap: true,
         }
     }
 }
@@ -288,6 +294,7 @@ impl Negotiation {
         let change = transport::of_description(&offer, &sections, before, true)?;
 
         // Nothing fails from here on.
+        let sped = change.as_ref().map(|change| change.remote.sped.clone()).unwrap_or_default();
         let restarted = change.as_ref().is_some_and(|change| change.ice_restarted);
         let role = change.as_ref().map_or(DtlsRole::Server, |change| change.remote.role);
         let restart = local.restart.as_ref().filter(|_| restarted);
@@ -307,6 +314,7 @@ impl Negotiation {
             cryptex: self.session.cryptex,
             ccfb: kind == Some(FeedbackKind::Ccfb),
             ice_lite: local.ice_lite && !offer.ice_lite,
+            sped: if self.config.sped { &sped } else { &[] },
         };
         let sdp = answer.description(self.session_id, self.version, &sections).write();
         self.pending = None;
@@ -350,6 +358,7 @@ impl Negotiation {
             cryptex: self.config.cryptex && (self.session.remote.is_none() || self.session.cryptex),
             ccfb: self.may_offer(FeedbackKind::Ccfb),
             ice_lite: local.ice_lite && !self.session.remote.as_ref().is_some_and(|remote| remote.ice_lite),
+            sped: &[],
         };
         let sdp = offer.description(self.session_id, self.version, &sections).write();
         self.pending = Some(sections);
@@ -376,7 +385,7 @@ impl Negotiation {
                 section.line = section::of_answer(&self.config, &line, media)?;
             }
             if let Some(data) = section.data.take() {
-                section.data = section::data(data.index, media);
+                section.data = section::data(&self.config, data.index, media);
             }
             if section.is_accepted() && !transport::bundled(&answer, media, alone) {
                 let what = "it is outside the bundle";
@@ -438,7 +447,7 @@ impl Negotiation {
             let mut section = Section::rejected(media);
             if transport::bundled(offer, media, alone) {
                 section.line = section::of_offer(&self.config, index, media);
-                section.data = section::data(index, media).filter(|_| data);
+                section.data = section::data(&self.config, index, media).filter(|_| data);
             }
             data &= section.data.is_none();
             alone &= !section.is_accepted();

@@ -5,6 +5,7 @@ use super::codec::{is_redundancy_of, redundancy_of};
 use super::session::{DataSection, ExtensionMap, Negotiated, Payloads, SendSlot};
 use super::{Codec, Config, Line, MediaKind, NegotiationError, publication};
 use crate::wire::rtp::ExtensionKind;
+use crate::wire::sctp::Init;
 use crate::wire::sdp::{self, Direction, Feedback, Kind, Media, Mid};
 
 /// A media section, accepted or not.
@@ -118,7 +119,7 @@ pub(super) fn of_offer(config: &Config, index: usize, media: &Media) -> Option<L
 }
 
 /// The data channels of a section: one of their kind, not rejected (RFC 8841, section 4).
-pub(super) fn data(index: usize, media: &Media) -> Option<DataSection> {
+pub(super) fn data(config: &Config, index: usize, media: &Media) -> Option<DataSection> {
     let carried = matches!(media.protocol.as_str(), "UDP/DTLS/SCTP" | "TCP/DTLS/SCTP");
     let usable = media.kind == Kind::Application && carried && !media.rejected() && media.mid.is_some();
     usable.then(|| DataSection {
@@ -126,6 +127,7 @@ pub(super) fn data(index: usize, media: &Media) -> Option<DataSection> {
         sctp_port: media.sctp_port.unwrap_or(DataSection::PORT),
         // RFC 8841, section 6.1.
         max_message_size: media.max_message_size.unwrap_or(65_536),
+        init: media.sctp_init.as_deref().filter(|_| config.snap).and_then(Init::parse_chunk),
     })
 }
 

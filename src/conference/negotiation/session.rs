@@ -3,6 +3,7 @@
 use super::{CodecId, CodecSet, FeedbackKind};
 use crate::conference::candidate::HostCandidate;
 use crate::wire::rtp::ExtensionKind;
+use crate::wire::sctp::Init;
 use crate::wire::sdp::{Candidate, Feedback, Fingerprint, Mid, Msid, Password};
 
 /// What one participant and the engine agreed on; made by [`Negotiation`](super::Negotiation)
@@ -260,6 +261,8 @@ pub struct RemoteTransport {
     pub candidates: Vec<Candidate>,
     /// Whether it is an ICE-lite agent.
     pub ice_lite: bool,
+    /// By which ICE options it knows DTLS in STUN ([`sped::OPTIONS`](crate::sped::OPTIONS)).
+    pub sped: Vec<&'static str>,
 }
 
 /// ICE credentials (RFC 8445, section 5.3).
@@ -293,6 +296,8 @@ pub struct LocalTransport {
     pub candidates: Vec<HostCandidate>,
     /// Whether we are an ICE-lite agent; with a participant that is one, we are not and do not say so.
     pub ice_lite: bool,
+    /// How our SCTP begins: said to who says the same of its own.
+    pub sctp_init: Init,
 }
 
 /// The data channels of a description (RFC 8841).
@@ -304,6 +309,8 @@ pub struct DataSection {
     pub sctp_port: u16,
     /// The largest message the participant takes, in bytes; 0 means any. 65,536 if it is not given.
     pub max_message_size: u64,
+    /// How the participant's SCTP begins, if it says so (SNAP, draft-hancke-tsvwg-snap-00).
+    pub init: Option<Init>,
 }
 
 impl DataSection {
@@ -312,6 +319,6 @@ impl DataSection {
 
     /// One that we offer.
     pub(super) fn new(index: usize) -> DataSection {
-        DataSection { index, sctp_port: Self::PORT, max_message_size: 65_536 }
+        DataSection { index, sctp_port: Self::PORT, max_message_size: 65_536, init: None }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::session::{Credentials, DtlsRole, RemoteTransport};
 use super::{NegotiationError, Section};
+use crate::session::sped::OPTIONS;
 use crate::wire::mux::Protocol;
 use crate::wire::sdp::{Description, Fingerprint, Media, Setup};
 
@@ -62,6 +63,10 @@ pub(super) fn of_description(
         [] => fallback.candidates.as_slice(),
         given => given,
     };
+    let options = match own.ice_options.as_slice() {
+        [] => fallback.ice_options.as_slice(),
+        given => given,
+    };
     let usable = candidates.iter().filter(|c| c.component == 1 && c.protocol == Protocol::Udp);
     Ok(Some(Change {
         remote: RemoteTransport {
@@ -70,6 +75,7 @@ pub(super) fn of_description(
             role: role(setup, kept, is_offer, line)?,
             candidates: usable.cloned().collect(),
             ice_lite: description.ice_lite,
+            sped: OPTIONS.into_iter().filter(|option| options.iter().any(|one| one == option)).collect(),
         },
         ice_restarted,
         dtls_restarted,

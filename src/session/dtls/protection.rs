@@ -32,7 +32,7 @@ struct Keyed {
     key: RecordKey,
     iv: [u8; 12],
     /// Under 1.3.
-    number: Option<Box<NumberKey>>,
+    number: Option<NumberKey>,
 }
 
 impl Keyed {
@@ -41,7 +41,7 @@ impl Keyed {
         iv.get_mut(..keys.iv.expose().len())?.copy_from_slice(keys.iv.expose());
         let key = RecordKey::new(keys.cipher, keys.key.expose())?;
         let number = match &keys.number {
-            Some(number) => Some(Box::new(NumberKey::new(keys.cipher, number.expose())?)),
+            Some(number) => Some(NumberKey::new(keys.cipher, number)?),
             None => None,
         };
         Some(Keyed { cipher: keys.cipher, key, iv, number })

@@ -3,12 +3,12 @@
 use super::candidate::{LocalCandidate, Rank};
 use super::checklist::Full;
 use super::credentials::{Credentials, Generations};
-use super::pair::Pairs;
+use super::pair::{Pair, Pairs};
 use super::request::Reply;
-use super::{Config, Drop, Event, Mode, Outcome, Role};
+use super::{Attach, Config, Drop, Event, Mode, Outcome, Role};
 use crate::base::random::Random;
 use crate::base::time::Instant;
-use crate::wire::mux::Path;
+use crate::wire::mux::{Path, Protocol};
 use crate::wire::stun::{self, Class, Message};
 use std::collections::VecDeque;
 use std::fmt;
@@ -190,8 +190,23 @@ impl Agent {
     /// A `buf` of [`limits::MTU`](crate::limits::MTU) always suffices; what does not fit a smaller one is lost as on
     /// the way.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<(Path, usize)> {
+        self.poll_transmit_with(now, buf, &mut |_, _| {})
+    }
+
+    /// The same; `attach` may add so many bytes of attributes to a check and to the answer of one, such as those
+    /// of [`sped`](crate::sped). They are authenticated with the rest. Where an address has not been proven, they are within
+    /// [`allowance`](Agent::allowance).
+    pub fn poll_transmit_with(
+        &mut self,
+        now: Instant,
+        buf: &mut [u8],
+        attach: &mut Attach<'_>,
+    ) -> Option<(Path, usize)> {
         self.look_ahead(now);
-        self.poll_check(now, buf).or_else(|| self.poll_reply(buf))
+        match self.poll_check(now, buf, attach) {
+            None => self.poll_reply(buf, attach),
+            check => check,
+        }
     }
 
     /// The next fact. Those that wait are bounded however long nobody polls: what is superseded
@@ -231,6 +246,26 @@ impl Agent {
     /// The path that everything is to be sent on; `None` also while its TCP connection is gone.
     pub fn selected(&self) -> Option<Path> {
         self.pairs.selected().filter(|pair| !pair.gone).map(|pair| pair.path)
+    }
+
+    /// The path that things may be sent on before one is selected (RFC 8445, section 12.1): the best proven one of UDP
+    /// that the peer has checked. `None` once one was selected, and where this side controls.
+    pub fn valid(&self, now: Instant) -> Option<Path> {
+        if self.role == Role::Controlling || self.pairs.selected().is_some() {
+            return None;
+        }
+        let valid = self.pairs.iter().filter(|pair| self.is_usable(now, pair));
+        valid.max_by_key(|pair| pair.priority(self.role)).map(|pair| pair.path)
+    }
+
+    /// Whether a path is one of those that [`valid`](Agent::valid) chooses from.
+    pub fn is_valid(&self, now: Instant, path: &Path) -> bool {
+        self.pairs.iter().any(|pair| pair.path == *path && self.is_usable(now, pair))
+    }
+
+    fn is_usable(&self, now: Instant, pair: &Pair) -> bool {
+        let current = pair.epoch == self.generations.current.epoch && !pair.gone;
+        current && pair.requested && pair.is_proven(now) && pair.path.protocol == Protocol::Udp
     }
 
     /// Bytes that may still be sent on a path: three times what came from there until a check of

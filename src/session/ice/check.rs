@@ -4,7 +4,8 @@ use super::agent::Agent;
 use super::candidate;
 use super::credentials::Generation;
 use super::pair::Pair;
-use super::{Drop, Outcome, Role};
+use super::request::attach_to;
+use super::{Attach, Drop, Outcome, Role};
 use crate::base::limits;
 use crate::base::time::{Duration, Instant};
 use crate::wire::mux::Path;
@@ -94,10 +95,15 @@ impl Check {
 
 impl Agent {
     /// Writes the most wanted check that is due.
-    pub(super) fn poll_check(&mut self, now: Instant, buf: &mut [u8]) -> Option<(Path, usize)> {
+    pub(super) fn poll_check(
+        &mut self,
+        now: Instant,
+        buf: &mut [u8],
+        attach: &mut Attach<'_>,
+    ) -> Option<(Path, usize)> {
         // Each turn moves its check past `now` or ends it, so this ends.
         while let Some(serial) = self.next_due(now) {
-            let transmit = self.take_turn(now, serial, buf);
+            let transmit = self.take_turn(now, serial, buf, attach);
             if transmit.is_some() {
                 return transmit;
             }
@@ -120,7 +126,13 @@ impl Agent {
     }
 
     /// Sends a check, or lets the turn pass if the address has not earned the bytes.
-    fn take_turn(&mut self, now: Instant, serial: u64, buf: &mut [u8]) -> Option<(Path, usize)> {
+    fn take_turn(
+        &mut self,
+        now: Instant,
+        serial: u64,
+        buf: &mut [u8],
+        attach: &mut Attach<'_>,
+    ) -> Option<(Path, usize)> {
         // Drawn at once: it is a good part of what an idle participant costs.
         let (id, jitter) = self.fresh();
         // Consent checks go on for ever and are never repeated (RFC 7675, section 5.1).
@@ -148,7 +160,15 @@ impl Agent {
             priority: candidate::reflexive_priority(pair.local_priority),
         };
         let (path, generation) = (pair.path, self.generations.get(pair.epoch)?);
-        let len = request.write(generation, buf).ok()?;
+        // Nothing more goes to an address that was only named, unless that is trusted, nor to an unproven one than it has
+        // earned.
+        let heard = pair.requested || pair.proof.is_some();
+        let most = match self.config.attach_to_named {
+            true if !lite => usize::MAX,
+            _ if heard => allowance.unwrap_or(usize::MAX),
+            _ => 0,
+        };
+        let len = request.write(generation, buf, most, attach).ok()?;
         // A full agent's checks go to addresses that were only named; pace and number bound them.
         if lite && allowance.is_some_and(|credit| credit < len) {
             return None;
@@ -316,7 +336,14 @@ struct Request {
 
 impl Request {
     /// A Binding request of RFC 8445, section 7.2.2.
-    fn write(&self, generation: &Generation, buf: &mut [u8]) -> Result<usize, NoSpace> {
+    fn write(
+        &self,
+        generation: &Generation,
+        buf: &mut [u8],
+        most: usize,
+        attach: &mut Attach<'_>,
+    ) -> Result<usize, NoSpace> {
+        let most = most.min(buf.len());
         let remote = generation.remote.as_ref().ok_or(NoSpace)?;
         let mut writer = Writer::new(buf, Class::Request, stun::BINDING, self.id)?;
         writer.username(remote.credentials.ufrag(), generation.local.credentials.ufrag())?;
@@ -328,6 +355,7 @@ impl Request {
         if self.nominate {
             writer.use_candidate()?;
         }
+        attach_to(&mut writer, most, attach);
         writer.finish_with_integrity(|pieces| remote.key.tag(pieces))
     }
 }

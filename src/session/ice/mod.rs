@@ -88,6 +88,7 @@ pub use credentials::{Credentials, CredentialsError};
 pub use directory::Directory;
 
 use crate::wire::mux::Path;
+use crate::wire::stun;
 
 /// How much of ICE an agent does (RFC 8445, section 2.5).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +121,14 @@ pub struct Config {
     /// Whether candidates at loopback, link-local and private addresses are checked. Off, a peer
     /// cannot aim our checks into our own network.
     pub private_candidates: bool,
+    /// Whether something may be attached to checks that go to addresses which a description only names
+    /// ([`Agent::poll_transmit_with`]): for a client, who knows its server. Off, nobody can have long datagrams sent to
+    /// somebody else's address.
+    pub attach_to_named: bool,
 }
+
+/// Adds attributes to a message that is being written: at most so many bytes, what fills them up included.
+pub type Attach<'a> = dyn FnMut(&mut stun::Writer<'_>, usize) + 'a;
 
 /// A fact for the agent's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::agent::Agent;
 use super::candidate;
 use super::nomination::Conflict;
-use super::{Drop, Outcome, Role};
+use super::{Attach, Drop, Outcome, Role};
 use crate::base::limits;
 use crate::base::time::Instant;
 use crate::crypto::mac::HmacSha1;
@@ -118,7 +118,7 @@ impl Agent {
 
     /// Writes the oldest answer. One whose address or generation is gone, or that an unproven
     /// address has not earned, is left out: its sender asks again.
-    pub(super) fn poll_reply(&mut self, buf: &mut [u8]) -> Option<(Path, usize)> {
+    pub(super) fn poll_reply(&mut self, buf: &mut [u8], attach: &mut Attach<'_>) -> Option<(Path, usize)> {
         while let Some(reply) = self.replies.pop_front() {
             let Some(pair) = self.pairs.get(reply.pair).filter(|pair| !pair.gone) else {
                 continue;
@@ -128,10 +128,11 @@ impl Agent {
             };
             let path = pair.path;
             let len = reply.answer.len(path.remote);
-            if self.pairs.allowance(path).is_some_and(|credit| credit < len) {
+            let credit = self.pairs.allowance(path).unwrap_or(usize::MAX);
+            if credit < len {
                 continue;
             }
-            if let Ok(len) = reply.write(path.remote, &generation.local.key, buf) {
+            if let Ok(len) = reply.write(path.remote, &generation.local.key, buf, credit, attach) {
                 self.pairs.on_sent(path, len);
                 return Some((path, len));
             }
@@ -173,13 +174,22 @@ impl Answer {
 }
 
 impl Reply {
-    fn write(&self, to: SocketAddr, key: &HmacSha1, buf: &mut [u8]) -> Result<usize, NoSpace> {
+    fn write(
+        &self,
+        to: SocketAddr,
+        key: &HmacSha1,
+        buf: &mut [u8],
+        most: usize,
+        attach: &mut Attach<'_>,
+    ) -> Result<usize, NoSpace> {
+        let most = most.min(buf.len());
         let class = if self.answer == Answer::Success { Class::Success } else { Class::Error };
         let mut writer = Writer::new(buf, class, stun::BINDING, self.id)?;
         match self.answer {
             // A dual-stack socket shows IPv4 addresses in IPv6; the peer wants to see its own.
             Answer::Success => {
-                writer.xor_mapped_address(SocketAddr::new(to.ip().to_canonical(), to.port()))?
+                writer.xor_mapped_address(SocketAddr::new(to.ip().to_canonical(), to.port()))?;
+                attach_to(&mut writer, most, attach);
             }
             Answer::RoleConflict => writer.error_code(487, ROLE_CONFLICT)?,
             Answer::UnknownAttributes { kinds, count } => {
@@ -189,6 +199,12 @@ impl Reply {
         }
         writer.finish_with_integrity(|pieces| key.tag(pieces))
     }
+}
+
+/// Lets something be added to a message that may be so long in the end.
+pub(super) fn attach_to(writer: &mut Writer<'_>, most: usize, attach: &mut Attach<'_>) {
+    let room = most.saturating_sub(writer.len_with_integrity());
+    attach(writer, room);
 }
 
 #[cfg(test)]
@@ -207,7 +223,7 @@ mod tests {
             for answer in &answers {
                 let reply = Reply { pair: 0, id: TransactionId::default(), answer: *answer };
                 let mut buf = [0; 200];
-                let len = reply.write(to, &key, &mut buf).unwrap();
+                let len = reply.write(to, &key, &mut buf, 200, &mut |_, _| {}).unwrap();
                 assert_eq!(len, answer.len(to), "{answer:?}");
                 let message = Message::parse(&buf[..len]).unwrap();
                 let plain = SocketAddr::new(to.ip().to_canonical(), 1);

@@ -2,7 +2,7 @@
 
 use super::backlog::Backlogs;
 use super::guard::{Guard, House, Shown};
-use super::handshake::{Handshake, Step, cookie_ack};
+use super::handshake::{self, Handshake, Step, cookie_ack};
 use super::outcome::{Drop, EndReason, Refusal, SendError};
 use super::outgoing::{fitted, note};
 use crate::base::digest::debug;
@@ -138,6 +138,27 @@ impl Association {
         }
     }
 
+    /// What an end may say of itself in its description (`a=sctp-init`, draft-hancke-tsvwg-snap-00), for
+    /// [`with_inits`](Self::with_inits); tag and first number are random.
+    pub fn init(tag: u32, tsn: u32) -> Init {
+        handshake::init(tag, tsn)
+    }
+
+    /// An association of which both ends have told in their descriptions how it begins: it is established, without a
+    /// handshake (draft-hancke-tsvwg-snap-00, section 5). It has ended if the library cannot begin so.
+    pub fn with_inits(config: Config, ours: Init, peer: Init, now: Instant) -> Association {
+        let mut association = Association {
+            config: Config { packet: config.packet.max(500), ..config },
+            phase: Phase::Ended,
+            outgoing: VecDeque::new(),
+            events: VecDeque::new(),
+            readable: VecDeque::new(),
+            now,
+        };
+        association.establish(ours, peer);
+        association
+    }
+
     /// Takes a packet: the contents of a record of DTLS.
     ///
     /// # Errors
@@ -182,7 +203,7 @@ impl Association {
                 }
                 Step::Done(answer) => {
                     reply = answer;
-                    self.establish();
+                    self.end_handshake();
                     Ok(1)
                 }
                 Step::Refused(refusal) => Err(refusal),
@@ -222,9 +243,14 @@ impl Association {
     }
 
     /// The library goes on from here.
-    fn establish(&mut self) {
+    fn end_handshake(&mut self) {
         let Phase::Handshake(handshake) = std::mem::replace(&mut self.phase, Phase::Ended) else { return };
-        let Some((ours, peer)) = handshake.into_ends() else { return };
+        if let Some((ours, peer)) = handshake.into_ends() {
+            self.establish(ours, peer);
+        }
+    }
+
+    fn establish(&mut self, ours: Init, peer: Init) {
         let tag = peer.tag;
         match Established::new(&self.config, ours, peer) {
             Some(established) => {

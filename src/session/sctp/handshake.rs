@@ -31,6 +31,20 @@ pub(super) struct Handshake {
     tries: u8,
 }
 
+/// What this end says of itself.
+pub(super) fn init(tag: u32, tsn: u32) -> Init {
+    Init {
+        tag: tag.max(1),
+        window: limits::SCTP_WINDOW,
+        outbound_streams: u16::MAX,
+        inbound_streams: u16::MAX,
+        tsn: tsn.max(1),
+        forward_tsn: true,
+        re_config: true,
+        cookie: Vec::new(),
+    }
+}
+
 /// What a chunk brought.
 pub(super) enum Step {
     /// Something to send, or nothing.
@@ -60,17 +74,7 @@ impl Handshake {
     pub(super) fn new(at_once: bool, random: &mut Random, now: Instant) -> Handshake {
         let mut cookie = [0; 16];
         random.fill(&mut cookie);
-        let nonzero = |value: u32| value.max(1);
-        let ours = Init {
-            tag: nonzero(random.next_u32()),
-            window: limits::SCTP_WINDOW,
-            outbound_streams: u16::MAX,
-            inbound_streams: u16::MAX,
-            tsn: nonzero(random.next_u32()),
-            forward_tsn: true,
-            re_config: true,
-            cookie: cookie.to_vec(),
-        };
+        let ours = Init { cookie: cookie.to_vec(), ..init(random.next_u32(), random.next_u32()) };
         let due = if at_once { now } else { now + limits::SCTP_PATIENCE };
         Handshake { ours, peer: None, stage: Stage::Waiting, due: Some(due), wait: RTO, tries: 0 }
     }

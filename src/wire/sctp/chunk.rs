@@ -166,6 +166,24 @@ impl Init {
         Ok(init)
     }
 
+    /// Reads a whole INIT chunk, as descriptions have it (`a=sctp-init`); `None` if it is anything else.
+    pub fn parse_chunk(chunk: &[u8]) -> Option<Init> {
+        let value = chunk.strip_prefix(&[kind::INIT])?.split_first_chunk::<3>()?;
+        let (&[_, high, low], value) = value;
+        let len = usize::from(u16::from_be_bytes([high, low]));
+        // The last parameter may be filled up.
+        let value = value.get(..len.checked_sub(HEADER)?).filter(|_| chunk.len() <= padded(len))?;
+        Init::parse(value).ok()
+    }
+
+    /// A whole INIT chunk; without the cookie, which is for an INIT ACK.
+    pub fn to_chunk(&self) -> Vec<u8> {
+        let value = Init { cookie: Vec::new(), ..self.clone() }.to_value();
+        // A few parameters of some bytes.
+        let [high, low] = ((HEADER + value.len()) as u16).to_be_bytes();
+        [&[kind::INIT, 0, high, low], &value[..]].concat()
+    }
+
     /// The value of the chunk, with the extensions it says and, if it is not empty, the cookie.
     pub fn to_value(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(Self::FIXED + 12 + HEADER + self.cookie.len());
@@ -189,13 +207,13 @@ impl Init {
     }
 }
 
-/// Adds a parameter, padded.
+/// Adds a parameter behind others, which are padded; the last one is not (RFC 9260, section 3.2.1).
 fn put(out: &mut Vec<u8>, kind: u16, body: &[u8]) {
+    out.resize(padded(out.len()), 0);
     out.extend(kind.to_be_bytes());
     // Cookies are ours and short, or were read from a chunk.
     out.extend(((HEADER + body.len()) as u16).to_be_bytes());
     out.extend(body);
-    out.resize(padded(out.len()), 0);
 }
 
 /// A part of a message, or all of it.

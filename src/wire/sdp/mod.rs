@@ -117,6 +117,8 @@ pub struct Media {
     pub crypto: bool,
     /// `a=sctp-port` (RFC 8841, section 5).
     pub sctp_port: Option<u16>,
+    /// `a=sctp-init` (draft-hancke-tsvwg-snap-00): an INIT chunk, as its bytes. What is no base64 or too long is not there.
+    pub sctp_init: Option<Vec<u8>>,
     /// `a=max-message-size` (RFC 8841, section 6) in bytes; 0 means any size.
     pub max_message_size: Option<u64>,
 }
@@ -150,6 +152,7 @@ impl Media {
             bundle_only: false,
             crypto: false,
             sctp_port: None,
+            sctp_init: None,
             max_message_size: None,
         }
     }

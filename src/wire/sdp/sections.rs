@@ -7,9 +7,12 @@ use super::media::{
 use super::{
     Candidate, Direction, Fingerprint, Kind, Media, Mid, Msid, ParseError, Password, Reason, Setup, Transport,
 };
-use crate::base::limits;
+use crate::base::{base64, limits};
 use std::net::IpAddr;
 use std::str::FromStr;
+
+/// Digits of an INIT chunk at most.
+const SCTP_INIT: usize = 512;
 
 /// What stands before the first media section.
 #[derive(Default)]
@@ -195,6 +198,8 @@ impl Section {
             "extmap-allow-mixed" => media.extmap_allow_mixed = true,
             "cryptex" => media.cryptex = true,
             "crypto" => media.crypto = true,
+            "sctp-init" if value.len() <= SCTP_INIT => media.sctp_init = base64::decode(value),
+            "sctp-init" => {}
             "sctp-port" => media.sctp_port = Some(number(Some(value))?),
             "max-message-size" => media.max_message_size = Some(number(Some(value))?),
             _ => match Direction::parse(name) {

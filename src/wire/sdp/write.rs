@@ -2,6 +2,7 @@
 
 use super::media::{CCFB, SLIDES};
 use super::{Alternative, Description, Media, Transport};
+use crate::base::base64;
 use sdp_types::{Attribute, Connection, Origin, Session};
 use std::net::Ipv4Addr;
 
@@ -61,6 +62,9 @@ fn media(from: &Media) -> sdp_types::Media {
     encodings(to, from);
     if let Some(port) = from.sctp_port {
         push(to, "sctp-port", port);
+    }
+    if let Some(init) = &from.sctp_init {
+        push(to, "sctp-init", base64::encode(init));
     }
     if let Some(size) = from.max_message_size {
         push(to, "max-message-size", size);

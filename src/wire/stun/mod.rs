@@ -77,6 +77,10 @@ pub mod attribute {
     pub const ICE_CONTROLLED: u16 = 0x8029;
     /// ICE-CONTROLLING with the sender's tie-breaker.
     pub const ICE_CONTROLLING: u16 = 0x802A;
+    /// META-DTLS-IN-STUN: a datagram of DTLS (draft-hancke-webrtc-sped-00, section 4.2).
+    pub const DTLS_IN_STUN: u16 = 0xC070;
+    /// META-DTLS-IN-STUN-ACKNOWLEDGEMENT: CRC-32 of the datagrams that came (section 4.3).
+    pub const DTLS_IN_STUN_ACKNOWLEDGEMENT: u16 = 0xC071;
 }
 
 /// The 96 bits that tie a response to its request. They are drawn by a cryptographic generator:

@@ -47,6 +47,11 @@ impl<'b> Writer<'b> {
         self.padding = padding;
     }
 
+    /// Bytes of the message with MESSAGE-INTEGRITY and FINGERPRINT behind what is written so far.
+    pub fn len_with_integrity(&self) -> usize {
+        self.len + INTEGRITY_ATTRIBUTE + FINGERPRINT_ATTRIBUTE
+    }
+
     /// Any attribute by its type.
     ///
     /// # Errors

@@ -45,6 +45,8 @@ pub struct Ice {
     pub answers: bool,
     /// Whether checks are sent at all.
     pub checks: bool,
+    /// Whether a check nominates its pair, as browsers do after a while.
+    pub nominates: bool,
     /// Checks of the server that were authentic.
     pub checked: u64,
     pub proven: bool,
@@ -64,6 +66,7 @@ impl Ice {
             remote: None,
             answers: true,
             checks: true,
+            nominates: true,
             checked: 0,
             proven: false,
             since: 0,
@@ -103,7 +106,7 @@ impl Ice {
         }
         self.next = Some(now + self.interval());
         self.since += u32::from(self.proven);
-        Some(self.check(true))
+        Some(self.check(self.nominates))
     }
 
     fn interval(&self) -> Duration {

@@ -38,6 +38,7 @@ fn local() -> LocalTransport {
         fingerprint: Fingerprint { algorithm: "sha-256".into(), bytes: vec![0xAB; 32] },
         candidates: ["203.0.113.1:3478", "[2001:db8::1]:3478"].map(udp).to_vec(),
         ice_lite: true,
+        sctp_init: crate::sctp::Association::init(7, 9),
     }
 }
 

@@ -42,7 +42,7 @@ impl Ends {
         let mut locals = locals.into_iter();
         let ends = [0, 1].map(|at| {
             let (mode, role) = configs[at];
-            let config = Config { mode, role, private_candidates: true };
+            let config = Config { mode, role, private_candidates: true, attach_to_named: false };
             let random = Random::new([seed ^ at as u8; 32]);
             let mut agent = Agent::new(config, own[at].clone(), random);
             agent.set_remote_credentials(own[1 - at].clone());

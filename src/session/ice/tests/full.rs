@@ -36,7 +36,8 @@ fn a_full_agent_controls_a_lite_one_whatever_it_was_configured_as() {
 #[test]
 fn an_agent_is_what_it_was_configured_as_once_its_peer_is_not_lite_any_more() {
     for mode in [Mode::Full, Mode::Lite] {
-        let config = Config { mode, role: Role::Controlled, private_candidates: true };
+        let config =
+            Config { mode, role: Role::Controlled, private_candidates: true, attach_to_named: false };
         let mut agent = Agent::new(config, credentials(1), Random::new([1; 32]));
         agent.set_remote_full();
         assert_eq!((agent.mode(), agent.role()), (mode, Role::Controlled), "nothing new");

@@ -3,7 +3,8 @@
 use super::ends::{Ends, local};
 use super::*;
 
-const CONTROLLING: Config = Config { mode: Mode::Full, role: Role::Controlling, private_candidates: true };
+const CONTROLLING: Config =
+    Config { mode: Mode::Full, role: Role::Controlling, private_candidates: true, attach_to_named: false };
 
 fn full() -> Agent {
     let mut agent = Agent::new(CONTROLLING, credentials(1), Random::new([1; 32]));

@@ -259,3 +259,70 @@ fn s_mux_05_the_selected_address_stays_even_when_it_was_heard_longest_ago() {
     assert_eq!(server.agent.selected(), Some(path(HOME)));
     assert_eq!(server.agent.allowance(&path(HOME)), None);
 }
+
+#[test]
+fn rfc_8445_12_1_a_valid_pair_may_be_used_before_one_is_selected() {
+    let prove = |server: &mut Server, peer: &Peer| {
+        server.receive(HOME, &peer.plain()).unwrap();
+        assert_eq!(server.agent.valid(server.now), None, "it is known and no more");
+        let sent = server.drain();
+        let (_, check) = sent.iter().find(|(_, datagram)| is_check(datagram)).expect("a check");
+        server.receive(HOME, &peer.answer(check)).unwrap();
+        assert_eq!(server.agent.valid(server.now), Some(path(HOME)));
+        assert!(
+            server.agent.is_valid(server.now, &path(HOME))
+                && !server.agent.is_valid(server.now, &path(MOVED))
+        );
+        assert_eq!(server.agent.selected(), None);
+    };
+    let (mut server, peer) = Server::new();
+    prove(&mut server, &peer);
+    server.receive(HOME, &peer.nominating()).unwrap();
+    assert_eq!((server.agent.valid(server.now), server.agent.selected()), (None, Some(path(HOME))));
+    // Without a nomination, for as long as the proof counts.
+    let (mut server, peer) = Server::new();
+    prove(&mut server, &peer);
+    server.pass(limits::CONSENT_TIMEOUT - seconds(1));
+    assert!(server.agent.valid(server.now).is_some());
+    server.pass(seconds(2));
+    assert_eq!(server.agent.valid(server.now), None);
+}
+
+#[test]
+fn s_stun_14_what_is_attached_is_within_what_an_address_has_earned() {
+    // As much as there is room for.
+    let all = |writer: &mut Writer<'_>, room: usize| {
+        if room >= 4 {
+            writer.attribute(attribute::DTLS_IN_STUN, &vec![22; (room - 4) / 4 * 4]).unwrap();
+        }
+    };
+    let (mut server, peer) = Server::new();
+    let request = peer.plain();
+    server.receive(HOME, &request).unwrap();
+    let mut buf = [0; limits::MTU];
+    let mut sent = 0;
+    while let Some((_, len)) =
+        server.agent.poll_transmit_with(server.now, &mut buf, &mut |writer, room| all(writer, room))
+    {
+        let message = Message::parse(&buf[..len]).unwrap();
+        assert!(message.attribute(attribute::DTLS_IN_STUN).is_some() || sent > 0);
+        sent += len;
+    }
+    assert!(sent <= limits::AMPLIFICATION * request.len() && sent > 2 * request.len(), "{sent}");
+    // Nothing at all goes with a check to an address that was only named, unless its owner trusts the description.
+    for attach_to_named in [false, true] {
+        let config =
+            Config { mode: Mode::Full, role: Role::Controlling, private_candidates: true, attach_to_named };
+        let mut agent = Agent::new(config, credentials(1), Random::new([1; 32]));
+        agent.set_remote_credentials(credentials(2));
+        agent
+            .add_local_candidate(LocalCandidate::host(Protocol::Udp, address(SERVER), address(SERVER), 1))
+            .unwrap();
+        agent.add_remote_candidate(Candidate::host(Protocol::Udp, address(HOME), 1)).unwrap();
+        let now = Instant::from_millis(1);
+        let (_, len) =
+            agent.poll_transmit_with(now, &mut buf, &mut |writer, room| all(writer, room)).expect("a check");
+        let message = Message::parse(&buf[..len]).unwrap();
+        assert_eq!(message.attribute(attribute::DTLS_IN_STUN).is_some(), attach_to_named);
+    }
+}

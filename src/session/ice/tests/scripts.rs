@@ -66,7 +66,12 @@ impl Scripted {
     fn new(roles: [Role; 2]) -> Scripted {
         let own = [credentials(1), credentials(2)];
         let agents = [0, 1].map(|at| {
-            let config = Config { mode: Mode::Full, role: roles[at], private_candidates: true };
+            let config = Config {
+                mode: Mode::Full,
+                role: roles[at],
+                private_candidates: true,
+                attach_to_named: false,
+            };
             let mut agent = Agent::new(config, own[at].clone(), Random::new([at as u8; 32]));
             agent.set_remote_credentials(own[1 - at].clone());
             agent.add_local_candidate(local([HOME, SERVER][at], 9)).unwrap();

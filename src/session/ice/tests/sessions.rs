@@ -23,7 +23,12 @@ struct Pair {
 impl Pair {
     fn new(seed: u8) -> Pair {
         let (server, peer) = Server::new();
-        let config = Config { mode: Mode::Full, role: Role::Controlling, private_candidates: true };
+        let config = Config {
+            mode: Mode::Full,
+            role: Role::Controlling,
+            private_candidates: true,
+            attach_to_named: false,
+        };
         let mut client = Agent::new(config, peer.ours.clone(), Random::new([seed; 32]));
         client.set_remote_credentials(peer.servers.clone());
         let local = LocalCandidate::host(Protocol::Udp, address(LOCAL), address(LOCAL), 1);
