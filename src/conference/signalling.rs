@@ -368,8 +368,10 @@ impl ParticipantState {
         let candidates = usable.map(ice::Candidate::from).collect();
         let ice_lite = remote.ice_lite;
         let embeds = (config.sped && !remote.sped.is_empty()).then_some(config.mtu);
-        self.network
-            .set_remote(now, Remote { credentials, ice_lite, locals, candidates, fingerprints, role, embeds });
+        self.network.set_remote(
+            now,
+            Remote { credentials, ice_lite, locals, candidates, fingerprints, role, embeds },
+        );
     }
 }
 
