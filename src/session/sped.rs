@@ -143,7 +143,8 @@ impl Embedding {
                 self.pending.iter_mut().for_each(|pending| pending.left = false);
                 self.end();
             }
-            Phase::Confirmed if !takes_part => self.end(),
+            // It has ceased.
+            Phase::Confirmed | Phase::Done if !takes_part => self.end(),
             Phase::Confirmed | Phase::Done => {}
         }
         let (crcs, _) = acknowledged.unwrap_or_default().as_chunks::<4>();
@@ -186,7 +187,7 @@ impl Embedding {
 
     /// Whether neither side embeds anything any more, and nothing waits to leave.
     pub fn is_over(&self) -> bool {
-        self.phase == Phase::Over && self.pending.is_empty()
+        self.phase == Phase::Over && self.pending.iter().all(|pending| pending.left)
     }
 
     /// What has left once is the association's to repeat.
