@@ -137,6 +137,17 @@ fn s_stun_14_a_valid_path_serves_before_it_is_nominated_and_no_longer_than_conse
     assert!(!conference.events.iter().any(|(_, event)| matches!(event, Event::PathChanged { .. })));
     conference.assert_all_seen(60);
 
+    // A restart before that interrupts nothing.
+    let mut conference = Conference::of(3, Options::default());
+    conference.endpoint(2).ice.nominates = false;
+    conference.connect();
+    conference.drive(seconds(1));
+    conference.endpoint(2).ice.restart();
+    conference.renegotiate(2);
+    conference.drive(seconds(2));
+    conference.assert_all_seen(60);
+    assert!(conference.seats[2].left.is_none());
+
     // Who never nominates is not asked for consent, so what it gave ends with the proof.
     let mut conference = Conference::of(3, Options::default());
     conference.endpoint(2).ice.nominates = false;

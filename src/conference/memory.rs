@@ -14,8 +14,10 @@ use crate::forwarding::ladder::{Meter, Rung};
 use crate::forwarding::rewrite::Past;
 use crate::forwarding::{history, reading};
 use crate::session::ice;
+use crate::session::sped::Embedding;
 use crate::transport::network;
 use crate::wire::rtp::Ssrc;
+use crate::wire::sctp::Init;
 
 /// Bytes that one participant can make an engine hold at most, whatever it sends and whatever is
 /// forwarded to it. Histories are shared: all of an engine's together hold no more than
@@ -45,12 +47,14 @@ const fn itself() -> usize {
 }
 
 /// A DTLS association at its worst: messages and fragments that wait, as they are and put together, datagrams that came
-/// before their keys, those that are to be sent with the flight that they are made of, and data.
+/// before their keys, those that are to be sent with the flight that they are made of, once more where they ride on
+/// checks, and data.
 const fn handshake() -> usize {
     let waiting = (limits::DTLS_AHEAD + limits::DTLS_EARLY) * limits::DATAGRAM
         + limits::DTLS_FRAGMENT_BYTES
         + limits::DTLS_ASSEMBLED;
-    let outgoing = limits::DTLS_OUTGOING * limits::DATAGRAM;
+    let outgoing =
+        limits::DTLS_OUTGOING * (2 * limits::DATAGRAM + 64) + size_of::<Embedding>() + size_of::<Init>();
     let events = limits::DTLS_EVENTS * limits::DATAGRAM;
     2 * waiting + outgoing + events
 }

@@ -10,7 +10,8 @@
 //! - [`attach`](Embedding::attach): a message of STUN is being written
 //!   ([`Agent::poll_transmit_with`](crate::ice::Agent::poll_transmit_with)).
 //! - [`poll`](Embedding::poll): what no message took along may leave by itself, where there is a way.
-//! - [`handle`](Embedding::handle): a message of STUN that the agent has accepted, and with that authenticated.
+//! - [`handle`](Embedding::handle): a message of STUN that the agent has accepted, and with that authenticated;
+//!   [`note`](Embedding::note): what the association could use of it, or of datagrams by themselves.
 //! - [`connected`](Embedding::connected): the handshake is done. The end is when the peer has ceased as well, or has shown
 //!   that it never began ([`is_over`](Embedding::is_over)).
 //!
@@ -56,6 +57,8 @@ pub struct Embedding {
     /// Bytes of the largest message of STUN.
     mtu: usize,
     pending: Vec<Pending>,
+    /// What has left is sent until it is acknowledged.
+    keeps: bool,
     /// Whose turn it is.
     next: usize,
     received: SmallVec<[u32; ACKNOWLEDGED]>,
@@ -64,7 +67,14 @@ pub struct Embedding {
 impl Embedding {
     /// Nothing was said yet; no message of STUN becomes longer than `mtu` bytes.
     pub fn new(mtu: usize) -> Self {
-        Embedding { phase: Phase::Tentative, mtu, pending: Vec::new(), next: 0, received: SmallVec::new() }
+        Embedding {
+            phase: Phase::Tentative,
+            mtu,
+            pending: Vec::new(),
+            keeps: true,
+            next: 0,
+            received: SmallVec::new(),
+        }
     }
 
     /// What is pushed from now on is another flight, or the last one once more: what was pushed before is not waited for.
@@ -108,6 +118,7 @@ impl Embedding {
             }
             None => {}
         }
+        self.drop_left();
     }
 
     /// The next that fits, those first that have not left: each has its turn.
@@ -125,9 +136,17 @@ impl Embedding {
     pub fn poll(&mut self, buf: &mut [u8]) -> Option<usize> {
         let pending = self.pending.iter_mut().find(|pending| !pending.left)?;
         pending.left = true;
-        let room = buf.get_mut(..pending.bytes.len())?;
-        room.copy_from_slice(&pending.bytes);
-        Some(pending.bytes.len())
+        let len = pending.bytes.len();
+        let written = buf.get_mut(..len).map(|room| room.copy_from_slice(&pending.bytes));
+        self.drop_left();
+        written.map(|()| len)
+    }
+
+    /// What has left is not waited for any more, where that is so.
+    fn drop_left(&mut self) {
+        if !self.keeps {
+            self.pending.retain(|pending| !pending.left);
+        }
     }
 
     /// Takes an authenticated message; returns the datagram of DTLS in it.
@@ -152,16 +171,14 @@ impl Embedding {
             self.pending.retain(|pending| pending.crc != u32::from_be_bytes(*crc));
         }
         let datagram = data.filter(|data| data.first().is_some_and(|first| DTLS.contains(first)));
-        match datagram {
-            Some(datagram) => self.note(datagram),
-            // It has nothing more to say, and so do we.
-            None if self.phase == Phase::Done && self.pending.is_empty() => self.end(),
-            None => {}
+        if datagram.is_none() && self.phase == Phase::Done && self.pending.is_empty() {
+            // It has nothing more to say, and neither have we.
+            self.end();
         }
         datagram
     }
 
-    /// Notes a datagram of DTLS that came, by itself or in a message, to acknowledge it.
+    /// Notes a datagram of DTLS that came, by itself or in a message, and was of use, now or before: it is acknowledged.
     pub fn note(&mut self, datagram: &[u8]) {
         let crc = crc32fast::hash(datagram);
         if self.received.contains(&crc) {
@@ -179,21 +196,19 @@ impl Embedding {
         if self.phase == Phase::Over {
             return;
         }
-        self.phase = Phase::Done;
-        if !needs {
-            self.pending.retain(|pending| !pending.left);
-        }
+        (self.phase, self.keeps) = (Phase::Done, needs);
+        self.drop_left();
     }
 
     /// Whether neither side embeds anything any more, and nothing waits to leave.
     pub fn is_over(&self) -> bool {
-        self.phase == Phase::Over && self.pending.iter().all(|pending| pending.left)
+        self.phase == Phase::Over && self.pending.is_empty()
     }
 
     /// What has left once is the association's to repeat.
     fn end(&mut self) {
-        self.phase = Phase::Over;
-        self.pending.retain(|pending| !pending.left);
+        (self.phase, self.keeps) = (Phase::Over, false);
+        self.drop_left();
     }
 
     /// Folds all into a digest.
@@ -236,7 +251,9 @@ mod tests {
 
     fn hear(embedding: &mut Embedding, data: Option<&[u8]>, acknowledged: Option<&[u8]>) -> Option<Vec<u8>> {
         let bytes = told(data, acknowledged);
-        embedding.handle(&Message::parse(&bytes).unwrap()).map(<[u8]>::to_vec)
+        let datagram = embedding.handle(&Message::parse(&bytes).unwrap());
+        datagram.into_iter().for_each(|datagram| embedding.note(datagram));
+        datagram.map(<[u8]>::to_vec)
     }
 
     /// Data and acknowledgements of a message.
@@ -347,7 +364,20 @@ mod tests {
         assert_eq!((data, acknowledged.map(|crcs| crcs.len())), (None, Some(8)));
         hear(&mut embedding, None, None);
         assert!(embedding.is_over());
-        // A server of 1.3 knows by the handshake's end that its flight came.
+        // A peer may cease once it has what it needs, without a word of what we said last.
+        let mut embedding = flight(&[&[22, 1]]);
+        hear(&mut embedding, Some(&[22, 7]), Some(&[]));
+        said(&mut embedding, MTU);
+        embedding.connected(true);
+        hear(&mut embedding, None, None);
+        assert!(embedding.is_over());
+        // A server of 1.3 knows by the handshake's end that its flight came; what it acknowledges leaves once.
+        let mut embedding = flight(&[&[22, 1], &[22, 2]]);
+        hear(&mut embedding, Some(&[22, 7]), Some(&[]));
+        embedding.connected(false);
+        assert_eq!([(); 3].map(|()| embedding.poll(&mut [0; 16])), [Some(2), Some(2), None]);
+        assert_eq!(parts(&said(&mut embedding, MTU)).0, None);
+        // Nor does it wait for its flight to be acknowledged.
         let mut embedding = flight(&[&[22, 1]]);
         said(&mut embedding, MTU);
         embedding.connected(false);

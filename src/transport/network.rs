@@ -167,6 +167,9 @@ impl Network {
 
     /// Begins anew with other credentials of ours; the old pair serves until a new one is selected.
     pub(crate) fn restart_ice(&mut self, local: ice::Credentials) {
+        if let Some(path) = self.early.filter(|_| self.valid) {
+            self.ice.settle(&path);
+        }
         self.ice.restart(local);
     }
 
@@ -220,7 +223,7 @@ impl Network {
             channels.end(CloseReason::Restarted);
         }
         // A server listens at once; a client speaks when there is a way to send.
-        if remote.role == dtls::Role::Server || self.embedding.is_some() || self.ice.selected().is_some() {
+        if remote.role == dtls::Role::Server || self.valid || self.ice.selected().is_some() {
             self.start_dtls(now);
         }
     }
@@ -243,7 +246,12 @@ impl Network {
     ) -> Result<(), Refusal> {
         // The agent accounts for its own datagrams, both ways.
         let outcome = self.ice.handle_datagram(now, path, message).map_err(Refusal::Ice)?;
-        if outcome != ice::Outcome::Indication {
+        if outcome == ice::Outcome::Request && self.embedding.is_some() {
+            // A client of ours speaks once there is somebody who hears it.
+            self.start_dtls(now);
+        }
+        // Errors carry nothing, whoever they come from.
+        if matches!(message.class(), stun::Class::Request | stun::Class::Success) {
             self.handle_embedded(now, path, message);
         }
         Ok(())
@@ -253,24 +261,29 @@ impl Network {
     /// itself was of use.
     fn handle_embedded(&mut self, now: Instant, path: Path, message: &stun::Message<'_>) {
         let Some(embedding) = &mut self.embedding else { return };
-        let datagram = embedding.handle(message);
-        if let Some((datagram, association)) = datagram.zip(self.association.as_mut())
-            && association.handle_datagram(now, datagram).is_ok()
-            && !self.valid
-        {
-            self.early = Some(path);
+        if let Some((datagram, association)) = embedding.handle(message).zip(self.association.as_mut()) {
+            let taken = association.handle_datagram(now, datagram);
+            if matches!(taken, Ok(()) | Err(dtls::Drop::Ignored)) {
+                embedding.note(datagram);
+            }
+            if taken.is_ok() && !self.valid && self.ice.selected().is_none() {
+                self.early = Some(path);
+            }
         }
         self.embedding.take_if(|embedding| embedding.is_over());
     }
 
     /// Takes over what the association has to say, while the handshake rides on checks.
     fn embed(&mut self, now: Instant) {
-        let handshakes = self.keys.is_none();
+        self.embedding.take_if(|embedding| embedding.is_over());
         let Some((embedding, association)) = self.embedding.as_mut().zip(self.association.as_mut()) else {
             return;
         };
+        if self.keys.is_some() {
+            return;
+        }
         let mut buf = [0; limits::DATAGRAM];
-        let mut more = handshakes.then(|| association.poll_transmit(now, &mut buf)).flatten();
+        let mut more = association.poll_transmit(now, &mut buf);
         if more.is_some() {
             embedding.begin();
         }
@@ -290,7 +303,7 @@ impl Network {
         let association = self.association.as_mut().ok_or(Refusal::NotNegotiated)?;
         self.ice.on_received(&path, datagram.len());
         association.handle_datagram(now, datagram).map_err(Refusal::Dtls)?;
-        if let Some(embedding) = &mut self.embedding {
+        if let Some(embedding) = self.embedding.as_mut().filter(|_| self.keys.is_none()) {
             embedding.note(datagram);
         }
         if !selected {

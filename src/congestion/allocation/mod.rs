@@ -162,7 +162,7 @@ pub struct Allocator<K> {
     dark: bool,
     /// Streams were added, removed or changed, rates apart.
     declared: bool,
-    /// The largest total that was lost in the last minute.
+    /// The largest total that was lost since a minute passed without a loss.
     unrest: u64,
     /// Since when much more than that is carried.
     calm_since: Option<Instant>,
@@ -439,8 +439,10 @@ impl<K: Copy + Ord> Allocator<K> {
             let waiting = self.entries.iter().filter(|entry| entry.waits.is_some());
             let step = waiting.filter_map(Entry::next_step).min().map(u64::from);
             let roomy = step.map(|step| with_quarter(reserve.saturating_add(held + step)));
-            let goal = if self.modest { roomy } else { self.calm().or(roomy) };
-            goal.map_or(held, |goal| goal.saturating_sub(reserve).max(held))
+            let goal = roomy.map(|roomy| if self.modest { roomy } else { self.calm().unwrap_or(roomy) });
+            // What is wanted in all, whose margin comes below.
+            let within = |goal| without_margin(goal, self.config.margin).saturating_sub(reserve).max(held);
+            goal.map_or(held, within)
         };
         let next = if self.dark { next.max(self.config.least_video.as_bps()) } else { next };
         let ceiling = self.ceiling.map_or(u64::MAX, Bitrate::as_bps);
@@ -515,6 +517,11 @@ impl<K: Copy + Ord> Allocator<K> {
 /// The budget that leaves so much when the margin is kept.
 fn with_margin(taken: u64, margin: u8) -> u64 {
     taken.saturating_mul(100 + u64::from(margin)).div_ceil(100)
+}
+
+/// What the margin makes so much.
+fn without_margin(budget: u64, margin: u8) -> u64 {
+    budget.saturating_mul(100).div_ceil(100 + u64::from(margin))
 }
 
 /// So much and a quarter more, and what a quarter more than it is so much.

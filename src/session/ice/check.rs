@@ -4,7 +4,7 @@ use super::agent::Agent;
 use super::candidate;
 use super::credentials::Generation;
 use super::pair::Pair;
-use super::request::attach_to;
+use super::request::Room;
 use super::{Attach, Drop, Outcome, Role};
 use crate::base::limits;
 use crate::base::time::{Duration, Instant};
@@ -160,15 +160,13 @@ impl Agent {
             priority: candidate::reflexive_priority(pair.local_priority),
         };
         let (path, generation) = (pair.path, self.generations.get(pair.epoch)?);
-        // Nothing more goes to an address that was only named, unless that is trusted, nor to an unproven one than it has
-        // earned.
         let heard = pair.requested || pair.proof.is_some();
-        let most = match self.config.attach_to_named {
-            true if !lite => usize::MAX,
-            _ if heard => allowance.unwrap_or(usize::MAX),
-            _ => 0,
+        let room = match self.config.attach_to_named {
+            true if !lite => Room::ALL,
+            _ if heard => Room::within(allowance),
+            _ => Room::MARK,
         };
-        let len = request.write(generation, buf, most, attach).ok()?;
+        let (len, attached) = request.write(generation, buf, room, attach).ok()?;
         // A full agent's checks go to addresses that were only named; pace and number bound them.
         if lite && allowance.is_some_and(|credit| credit < len) {
             return None;
@@ -176,9 +174,9 @@ impl Agent {
         if consent.is_none() {
             self.next_check = now + limits::CHECK_PACING;
         }
-        if lite || consent.is_some() {
-            self.pairs.on_sent(path, len);
-        }
+        // What is attached is paid for in any case.
+        let counted = if lite || consent.is_some() { len } else { attached };
+        self.pairs.on_sent(path, counted);
         Some((path, len))
     }
 
@@ -335,15 +333,15 @@ struct Request {
 }
 
 impl Request {
-    /// A Binding request of RFC 8445, section 7.2.2.
+    /// A Binding request of RFC 8445, section 7.2.2; its bytes, and how many of them were attached.
     fn write(
         &self,
         generation: &Generation,
         buf: &mut [u8],
-        most: usize,
+        room: Room,
         attach: &mut Attach<'_>,
-    ) -> Result<usize, NoSpace> {
-        let most = most.min(buf.len());
+    ) -> Result<(usize, usize), NoSpace> {
+        let most = buf.len();
         let remote = generation.remote.as_ref().ok_or(NoSpace)?;
         let mut writer = Writer::new(buf, Class::Request, stun::BINDING, self.id)?;
         writer.username(remote.credentials.ufrag(), generation.local.credentials.ufrag())?;
@@ -355,7 +353,8 @@ impl Request {
         if self.nominate {
             writer.use_candidate()?;
         }
-        attach_to(&mut writer, most, attach);
-        writer.finish_with_integrity(|pieces| remote.key.tag(pieces))
+        let attached = room.attach(&mut writer, most, attach);
+        let len = writer.finish_with_integrity(|pieces| remote.key.tag(pieces))?;
+        Ok((len, attached))
     }
 }

@@ -5,6 +5,7 @@ use super::pair::Pair;
 use super::{Mode, Role};
 use crate::base::limits;
 use crate::base::time::Instant;
+use crate::wire::mux::Path;
 use crate::wire::stun::Message;
 use std::cmp::Ordering;
 
@@ -225,6 +226,20 @@ impl Agent {
             self.pairs.forget_epoch(old.epoch);
         }
         self.selected = true;
+    }
+
+    /// Selects a valid path that is in use though nobody has nominated it, so that it serves on through a restart; of
+    /// no effect if it is not valid ([`valid`](Agent::valid)).
+    pub fn settle(&mut self, path: &Path) {
+        let of = |pair: &&Pair| pair.path == *path && pair.requested && !pair.gone;
+        let current = self.generations.current.epoch;
+        let found = self.pairs.iter().find(|pair| of(pair) && pair.epoch == current);
+        if let Some((serial, proof)) = found.and_then(|pair| Some((pair.serial, pair.proof?)))
+            && self.role == Role::Controlled
+            && self.pairs.selected().is_none()
+        {
+            self.select(proof, serial);
+        }
     }
 
     /// Moves to a proven pair that nobody nominated once the selected one is silent or its connection

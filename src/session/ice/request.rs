@@ -128,11 +128,12 @@ impl Agent {
             };
             let path = pair.path;
             let len = reply.answer.len(path.remote);
-            let credit = self.pairs.allowance(path).unwrap_or(usize::MAX);
-            if credit < len {
+            let allowance = self.pairs.allowance(path);
+            if allowance.is_some_and(|credit| credit < len) {
                 continue;
             }
-            if let Ok(len) = reply.write(path.remote, &generation.local.key, buf, credit, attach) {
+            let room = Room::within(allowance);
+            if let Ok(len) = reply.write(path.remote, &generation.local.key, buf, room, attach) {
                 self.pairs.on_sent(path, len);
                 return Some((path, len));
             }
@@ -179,17 +180,17 @@ impl Reply {
         to: SocketAddr,
         key: &HmacSha1,
         buf: &mut [u8],
-        most: usize,
+        room: Room,
         attach: &mut Attach<'_>,
     ) -> Result<usize, NoSpace> {
-        let most = most.min(buf.len());
+        let most = buf.len();
         let class = if self.answer == Answer::Success { Class::Success } else { Class::Error };
         let mut writer = Writer::new(buf, class, stun::BINDING, self.id)?;
         match self.answer {
             // A dual-stack socket shows IPv4 addresses in IPv6; the peer wants to see its own.
             Answer::Success => {
                 writer.xor_mapped_address(SocketAddr::new(to.ip().to_canonical(), to.port()))?;
-                attach_to(&mut writer, most, attach);
+                room.attach(&mut writer, most, attach);
             }
             Answer::RoleConflict => writer.error_code(487, ROLE_CONFLICT)?,
             Answer::UnknownAttributes { kinds, count } => {
@@ -201,10 +202,33 @@ impl Reply {
     }
 }
 
-/// Lets something be added to a message that may be so long in the end.
-pub(super) fn attach_to(writer: &mut Writer<'_>, most: usize, attach: &mut Attach<'_>) {
-    let room = most.saturating_sub(writer.len_with_integrity());
-    attach(writer, room);
+/// How much of a message may be attached.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// Bytes of the whole message, and of what is attached.
+    whole: usize,
+    attached: usize,
+}
+
+impl Room {
+    /// As much as fits.
+    pub(super) const ALL: Room = Room { whole: usize::MAX, attached: usize::MAX };
+    /// Two attributes without a value: they show who knows them, and nothing that an address which was only named could be
+    /// flooded with.
+    pub(super) const MARK: Room = Room { whole: usize::MAX, attached: 8 };
+
+    /// Half of what an address has earned, so that what is attached never takes the place of an answer; any message to
+    /// a proven one.
+    pub(super) fn within(allowance: Option<usize>) -> Room {
+        Room { whole: allowance.map_or(usize::MAX, |credit| credit / 2), attached: usize::MAX }
+    }
+
+    /// Lets something be added to a message for which there are `most` bytes; how much it was.
+    pub(super) fn attach(self, writer: &mut Writer<'_>, most: usize, attach: &mut Attach<'_>) -> usize {
+        let before = writer.len_with_integrity();
+        attach(writer, self.whole.min(most).saturating_sub(before).min(self.attached));
+        writer.len_with_integrity() - before
+    }
 }
 
 #[cfg(test)]
@@ -223,7 +247,7 @@ mod tests {
             for answer in &answers {
                 let reply = Reply { pair: 0, id: TransactionId::default(), answer: *answer };
                 let mut buf = [0; 200];
-                let len = reply.write(to, &key, &mut buf, 200, &mut |_, _| {}).unwrap();
+                let len = reply.write(to, &key, &mut buf, Room::ALL, &mut |_, _| {}).unwrap();
                 assert_eq!(len, answer.len(to), "{answer:?}");
                 let message = Message::parse(&buf[..len]).unwrap();
                 let plain = SocketAddr::new(to.ip().to_canonical(), 1);

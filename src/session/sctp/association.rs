@@ -155,7 +155,9 @@ impl Association {
             readable: VecDeque::new(),
             now,
         };
-        association.establish(ours, peer);
+        // Who begins a handshake all the same is answered.
+        let cookie = [ours.tag.to_be_bytes(), ours.tsn.to_be_bytes()].concat();
+        association.establish(Init { cookie, ..ours }, peer);
         association
     }
 

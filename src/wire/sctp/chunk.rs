@@ -166,14 +166,14 @@ impl Init {
         Ok(init)
     }
 
-    /// Reads a whole INIT chunk, as descriptions have it (`a=sctp-init`); `None` if it is anything else.
+    /// Reads a whole INIT chunk, as descriptions have it (`a=sctp-init`), but for a cookie; `None` if it is anything else.
     pub fn parse_chunk(chunk: &[u8]) -> Option<Init> {
         let value = chunk.strip_prefix(&[kind::INIT])?.split_first_chunk::<3>()?;
         let (&[_, high, low], value) = value;
         let len = usize::from(u16::from_be_bytes([high, low]));
         // The last parameter may be filled up.
         let value = value.get(..len.checked_sub(HEADER)?).filter(|_| chunk.len() <= padded(len))?;
-        Init::parse(value).ok()
+        Some(Init { cookie: Vec::new(), ..Init::parse(value).ok()? })
     }
 
     /// A whole INIT chunk; without the cookie, which is for an INIT ACK.

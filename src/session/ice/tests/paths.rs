@@ -290,7 +290,7 @@ fn rfc_8445_12_1_a_valid_pair_may_be_used_before_one_is_selected() {
 
 #[test]
 fn s_stun_14_what_is_attached_is_within_what_an_address_has_earned() {
-    // As much as there is room for.
+    // As much as there is room for, and what is left leaves the peer's answer its place.
     let all = |writer: &mut Writer<'_>, room: usize| {
         if room >= 4 {
             writer.attribute(attribute::DTLS_IN_STUN, &vec![22; (room - 4) / 4 * 4]).unwrap();
@@ -300,16 +300,18 @@ fn s_stun_14_what_is_attached_is_within_what_an_address_has_earned() {
     let request = peer.plain();
     server.receive(HOME, &request).unwrap();
     let mut buf = [0; limits::MTU];
-    let mut sent = 0;
+    let (mut sent, mut answered) = (0, false);
     while let Some((_, len)) =
         server.agent.poll_transmit_with(server.now, &mut buf, &mut |writer, room| all(writer, room))
     {
         let message = Message::parse(&buf[..len]).unwrap();
-        assert!(message.attribute(attribute::DTLS_IN_STUN).is_some() || sent > 0);
+        assert!(message.attribute(attribute::DTLS_IN_STUN).is_some());
+        answered |= message.class() == Class::Success;
         sent += len;
     }
+    assert!(answered);
     assert!(sent <= limits::AMPLIFICATION * request.len() && sent > 2 * request.len(), "{sent}");
-    // Nothing at all goes with a check to an address that was only named, unless its owner trusts the description.
+    // No more than a mark goes with a check to an address that was only named, unless its owner trusts the description.
     for attach_to_named in [false, true] {
         let config =
             Config { mode: Mode::Full, role: Role::Controlling, private_candidates: true, attach_to_named };
@@ -323,6 +325,30 @@ fn s_stun_14_what_is_attached_is_within_what_an_address_has_earned() {
         let (_, len) =
             agent.poll_transmit_with(now, &mut buf, &mut |writer, room| all(writer, room)).expect("a check");
         let message = Message::parse(&buf[..len]).unwrap();
-        assert_eq!(message.attribute(attribute::DTLS_IN_STUN).is_some(), attach_to_named);
+        assert_eq!(
+            message.attribute(attribute::DTLS_IN_STUN).is_some_and(|value| value.len() > 4),
+            attach_to_named
+        );
+        if attach_to_named {
+            continue;
+        }
+        // What is attached to the checks of a full agent counts, however often they are repeated.
+        let request = Request { nominate: false, controlling: false, controlled: true, ..peer.request() };
+        let username = format!("{}:{}", credentials(1).ufrag(), credentials(2).ufrag());
+        let key = credentials(1).pwd().as_bytes().to_vec();
+        let request = Request { username: Some(username.into_bytes()), key: Some(key), ..request }.write();
+        agent.handle_datagram(now, path(HOME), &Message::parse(&request).unwrap()).ok();
+        let (mut now, mut attached) = (now, 0);
+        for _ in 0..100 {
+            now += seconds(1);
+            agent.handle_timeout(now);
+            while let Some((_, len)) =
+                agent.poll_transmit_with(now, &mut buf, &mut |writer, room| all(writer, room))
+            {
+                let message = Message::parse(&buf[..len]).unwrap();
+                attached += message.attribute(attribute::DTLS_IN_STUN).map_or(0, |value| value.len() + 4);
+            }
+        }
+        assert!(attached <= limits::AMPLIFICATION * request.len(), "{attached}");
     }
 }
