@@ -353,6 +353,10 @@ pub(super) fn write_client_hello(config: &Config, opening: &Opening<'_>) -> Vec<
                     }
                 });
             });
+            // Before the large share, so that the first piece has it: a server may keep nothing until it has seen it.
+            if !opening.cookie_13.is_empty() {
+                write_extension(out, ext::COOKIE, |out| out.vec16(|out| out.raw(opening.cookie_13)));
+            }
             write_extension(out, ext::KEY_SHARE, |out| {
                 out.vec16(|out| {
                     for (group, share) in opening.shares {
@@ -361,9 +365,6 @@ pub(super) fn write_client_hello(config: &Config, opening: &Opening<'_>) -> Vec<
                     }
                 });
             });
-        }
-        if !opening.cookie_13.is_empty() {
-            write_extension(out, ext::COOKIE, |out| out.vec16(|out| out.raw(opening.cookie_13)));
         }
         if with_12 {
             write_extension(out, ext::EXTENDED_MASTER_SECRET, |_| {});

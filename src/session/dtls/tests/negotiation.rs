@@ -394,6 +394,18 @@ fn s_dtls_14_what_a_client_refuses_of_a_hello_retry_request() {
 }
 
 #[test]
+fn s_dtls_09_the_first_piece_of_a_second_client_hello_has_the_cookie() {
+    let (mut client, hello) = greeted(Versions::V13, Versions::V13);
+    let cookie = [&[0, 32][..], &[7; 32]].concat();
+    let retry = Hello { random: RETRY.to_vec(), ..hello }.without(ext::KEY_SHARE).with(ext::COOKIE, &cookie);
+    transmits(&mut client);
+    client.handle_datagram(NOW, &retry.record(2, 0)).unwrap();
+    let pieces = transmits(&mut client);
+    assert_eq!(pieces.len(), 2);
+    assert!(pieces[0].windows(cookie.len()).any(|bytes| bytes == cookie));
+}
+
+#[test]
 fn s_dtls_14_a_second_client_hello_keeps_to_what_the_first_was_answered_with() {
     let hello = client_hello(Versions::Auto).with(ext::KEY_SHARE, &[0, 0]);
     let second = |change: Change| {
