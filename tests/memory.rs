@@ -76,7 +76,7 @@ fn i_02_memory_is_bounded_per_participant_and_comes_back() {
     println!(
         "live bytes left by {PARTICIPANTS} participants: {left}, and {left_again} by as many after them"
     );
-    assert!(idle <= 16 * 1_024, "{idle} bytes");
+    assert!(idle <= 10 * 1_024, "{idle} bytes");
     assert!(left <= 4_096 && left_again <= 4_096, "back to the baseline");
     let bound = participant_memory_bound();
     drop(world);
