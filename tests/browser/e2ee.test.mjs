@@ -129,19 +129,29 @@ encrypted('who speaks is noticed, though nothing of it is read', async ({ meet }
       const stats = [...(await receiver?.getStats() ?? new Map()).values()].find(({ type }) => type === 'inbound-rtp');
       return [tile.querySelector('.name').textContent, stats?.packetsReceived ?? 0];
     }))));
+  const WINDOW = 1_500; // ms, in which each who is heard all the time sends 75 packets
+  const ONE = WINDOW / 20;
+  const story = [];
   const heard = async () => {
     const before = await counts();
-    await sleep(1_500);
+    await sleep(WINDOW);
     const now = await counts();
-    return Object.keys(now).filter(name => now[name] > (before[name] ?? 0) + 20).sort();
+    const came = Object.fromEntries(Object.keys(now).map(name => [name, now[name] - (before[name] ?? 0)]));
+    story.push(JSON.stringify(came));
+    return came;
   };
-  const first = await until('three are heard', async () => { const names = await heard(); return names.length === 3 && names; });
-  const quiet = others.find(({ name }) => name === first[0]);
-  const unheard = others.find(({ name }) => !first.includes(name));
+  const sooner = (what, probe) => until(what, probe).catch(error => { throw new Error(`${error.message}\n${story.join('\n')}`); });
+  // Four make sounds by turns, and the places change hands with them: never more than three are heard at once.
+  await sooner('three are heard', async () => {
+    const packets = Object.values(await heard());
+    const sum = packets.reduce((sum, one) => sum + one, 0);
+    return packets.length === 4 && sum > 2.5 * ONE && sum < 3.5 * ONE;
+  });
+  const [quiet, ...speaking] = others;
   await press(quiet, 'Microphone: on');
-  await until(`${unheard.name} is heard in place of ${quiet.name}`, async () => {
-    const names = await heard();
-    return names.includes(unheard.name) && !names.includes(quiet.name);
+  await sooner(`the others are heard all the time, and ${quiet.name} is not`, async () => {
+    const came = await heard();
+    return speaking.every(({ name }) => came[name] > 0.85 * ONE) && came[quiet.name] < 0.1 * ONE;
   });
 });
 
