@@ -12,7 +12,7 @@ use estafette::negotiation::{FeedbackKind, MediaKind};
 use estafette::rtp::{Ssrc, WireSeq};
 use estafette::{
     Bitrate, Datagram, Engine, EngineConfig, Event, HostCandidate, Instant, ParticipantConfig, ParticipantId,
-    RoomConfig, RoomId, SourceId, SubscribeRule, Wish, bwe, framing, limits, rtcp, srtp,
+    RoomConfig, RoomId, SourceId, SubscribeRule, Wish, bwe, dtls, framing, limits, rtcp, srtp,
 };
 use handshake::Dialect;
 use offer::{Direction, TRANSPORT_SEQUENCE_NUMBER};
@@ -68,7 +68,9 @@ impl World {
     ) -> World {
         let now = Instant::from_millis(1_000);
         let candidates = vec![HostCandidate::udp(ENGINE)];
-        let config = EngineConfig { candidates, estimate, decisions, ..EngineConfig::default() };
+        // What the tables are made of: AEAD_AES_256_GCM with who offers all.
+        let dtls = dtls::Config { profiles: vec![8, 7, 1], ..dtls::Config::default() };
+        let config = EngineConfig { candidates, estimate, decisions, dtls, ..EngineConfig::default() };
         let mut engine = Engine::new(config, [7; 32], now).expect("a sound configuration");
         let room = engine.create_room(room).expect("room for a room");
         World {
