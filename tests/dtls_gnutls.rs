@@ -136,13 +136,7 @@ fn gnutls_and_we_agree_and_talk_with_every_certificate() {
     if !is_there() {
         return;
     }
-    let identities = [
-        Identity::elliptic("p256", "P-256"),
-        Identity::elliptic("p384", "P-384"),
-        Identity::new("ed25519", &["-newkey", "ed25519"]),
-        Identity::new("rsa2048", &["-newkey", "rsa:2048"]),
-        Identity::new("rsa4096", &["-newkey", "rsa:4096"]),
-    ];
+    let identities = Identity::of_every_kind();
     for role in ROLES {
         for one in &identities {
             Case::new(role, one).agree(&certificate());

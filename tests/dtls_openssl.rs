@@ -46,13 +46,7 @@ fn openssl_and_we_export_the_same_in_both_roles_with_every_certificate_and_profi
     if !peer::are_there(&["openssl"]) {
         return;
     }
-    let identities = [
-        Identity::elliptic("p256", "P-256"),
-        Identity::elliptic("p384", "P-384"),
-        Identity::new("ed25519", &["-newkey", "ed25519"]),
-        Identity::new("rsa2048", &["-newkey", "rsa:2048"]),
-        Identity::new("rsa4096", &["-newkey", "rsa:4096"]),
-    ];
+    let identities = Identity::of_every_kind();
     let ours = Certificate::generate().expect("a certificate");
     for role in [Role::Server, Role::Client] {
         for (at, theirs) in identities.iter().enumerate() {

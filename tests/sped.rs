@@ -358,7 +358,7 @@ fn where_it_was_not_agreed_on_nothing_of_it_is_taken_or_sent() {
 }
 
 #[test]
-fn channels_are_open_two_round_trips_sooner_where_descriptions_say_how_sctp_begins() {
+fn channels_are_open_a_round_trip_sooner_where_descriptions_say_how_sctp_begins() {
     let opened = |snap: bool| {
         let mut call = Call::new(OPTIONS, true, snap, EngineConfig::default(), 5);
         call.run(Duration::from_secs(10));

@@ -1,4 +1,4 @@
-//! Floor 0: time, units, keys, limits, counters and randomness. Knows nothing of the network.
+//! Floor 0: time, units, keys, limits, counters, randomness and base64. Knows nothing of the network.
 
 pub(crate) mod base64;
 pub(crate) mod counters;

@@ -42,7 +42,7 @@ pub struct EngineConfig {
     /// (Cryptex, RFC 9335), both ways.
     pub cryptex: bool,
     /// Whether the DTLS handshake of participants who offer that rides on checks of ICE
-    /// ([`sped`](crate::sped)): they are connected a round trip sooner.
+    /// ([`sped`](crate::sped)): they are connected up to a round trip sooner.
     pub sped: bool,
     /// Whether data channels of participants who offer that begin without a handshake of SCTP
     /// (`a=sctp-init`, draft-hancke-tsvwg-snap-00): they are open up to two round trips sooner.

@@ -3,7 +3,8 @@
 //!
 //! Nothing but STUN is taken from an address that no authenticated check came from (S-MUX-04), and
 //! nothing is sent to an address beyond three times what came from it until it answered a check of
-//! ours (I-04, S-STUN-14). Media goes to the selected path alone.
+//! ours (I-04, S-STUN-14). Media goes to the selected path alone, before there is one to a valid one. Where both sides know
+//! it, the handshake rides on ICE's messages ([`crate::session::sped`]).
 
 use crate::base::limits;
 use crate::base::random::Random;

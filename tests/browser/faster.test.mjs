@@ -75,7 +75,7 @@ async function fastest(t, trials) {
   return seen.reduce((best, one) => (one.media < best.media ? one : best));
 }
 
-test('the handshake rides on checks, and media leaves a round trip sooner', { timeout: 240_000 }, async t => {
+test('the handshake rides on checks, and media leaves sooner', { timeout: 240_000 }, async t => {
   const usual = await fastest(t, '');
   assert.doesNotMatch(usual.answer, /sped|sctp-init/);
   assert.ok(!usual.embeds, 'nothing rides on checks where it was not offered');

@@ -34,6 +34,17 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// One of each kind of certificate that we take.
+    pub fn of_every_kind() -> [Identity; 5] {
+        [
+            Identity::elliptic("p256", "P-256"),
+            Identity::elliptic("p384", "P-384"),
+            Identity::new("ed25519", &["-newkey", "ed25519"]),
+            Identity::new("rsa2048", &["-newkey", "rsa:2048"]),
+            Identity::new("rsa4096", &["-newkey", "rsa:4096"]),
+        ]
+    }
+
     /// Of a kind; `name` is no other's in the process.
     pub fn new(name: &str, algorithm: &[&str]) -> Identity {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));

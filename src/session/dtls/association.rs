@@ -172,7 +172,7 @@ impl Association {
         association
     }
 
-    /// Takes a datagram of the pair that ICE validated.
+    /// Takes a datagram of the pair that ICE validated, or one that rode on an authenticated message of ICE.
     ///
     /// # Errors
     /// [`Drop`]: nothing in it was of use; the association is as it was, unless this was the last of

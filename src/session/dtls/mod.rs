@@ -3,7 +3,8 @@
 //! An [`Association`] is one handshake with one peer and the channel that follows. It proves that
 //! the peer owns the certificate whose fingerprint came with the signalling, yields the SRTP keys
 //! of both directions, and carries application data (SCTP). It knows no addresses: its owner hands
-//! it datagrams from the pair that ICE validated and from nowhere else, which is why the server
+//! it datagrams from the pair that ICE validated, or what rode on checks that ICE has authenticated
+//! ([`sped`](crate::sped)), and from nowhere else, which is why the server
 //! asks for no cookie.
 //!
 //! - **Versions.** 1.3 with who speaks it, 1.2 with the others, unless [`Config::versions`] says one alone; lowering

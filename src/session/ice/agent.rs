@@ -194,8 +194,8 @@ impl Agent {
     }
 
     /// The same; `attach` may add so many bytes of attributes to a check and to the answer of one, such as those
-    /// of [`sped`](crate::sped). They are authenticated with the rest. Where an address has not been proven, they are within
-    /// [`allowance`](Agent::allowance).
+    /// of [`sped`](crate::sped). They are authenticated with the rest. Where an address has not been proven, the whole message
+    /// stays within half of its [`allowance`](Agent::allowance), so that an answer always finds its place.
     pub fn poll_transmit_with(
         &mut self,
         now: Instant,

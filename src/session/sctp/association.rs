@@ -128,14 +128,8 @@ impl Association {
     /// An association that begins, once [`Self::handle_timeout`] is called or the peer's first packet comes. Tags and
     /// numbers follow from `random`.
     pub fn new(config: Config, role: Role, mut random: Random, now: Instant) -> Association {
-        Association {
-            config: Config { packet: config.packet.max(500), ..config },
-            phase: Phase::Handshake(Handshake::new(role == Role::Active, &mut random, now)),
-            outgoing: VecDeque::new(),
-            events: VecDeque::new(),
-            readable: VecDeque::new(),
-            now,
-        }
+        let handshake = Handshake::new(role == Role::Active, &mut random, now);
+        Association::in_phase(config, Phase::Handshake(handshake), now)
     }
 
     /// What an end may say of itself in its description (`a=sctp-init`, draft-hancke-tsvwg-snap-00), for
@@ -147,18 +141,17 @@ impl Association {
     /// An association of which both ends have told in their descriptions how it begins: it is established, without a
     /// handshake (draft-hancke-tsvwg-snap-00, section 5). It has ended if the library cannot begin so.
     pub fn with_inits(config: Config, ours: Init, peer: Init, now: Instant) -> Association {
-        let mut association = Association {
-            config: Config { packet: config.packet.max(500), ..config },
-            phase: Phase::Ended,
-            outgoing: VecDeque::new(),
-            events: VecDeque::new(),
-            readable: VecDeque::new(),
-            now,
-        };
+        let mut association = Association::in_phase(config, Phase::Ended, now);
         // Who begins a handshake all the same is answered.
         let cookie = [ours.tag.to_be_bytes(), ours.tsn.to_be_bytes()].concat();
         association.establish(Init { cookie, ..ours }, peer);
         association
+    }
+
+    fn in_phase(config: Config, phase: Phase, now: Instant) -> Association {
+        let (outgoing, events, readable) = Default::default();
+        let config = Config { packet: config.packet.max(500), ..config };
+        Association { config, phase, outgoing, events, readable, now }
     }
 
     /// Takes a packet: the contents of a record of DTLS.

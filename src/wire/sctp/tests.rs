@@ -173,3 +173,21 @@ proptest! {
         }
     }
 }
+
+/// `a=sctp-init` of draft-hancke-tsvwg-snap-00, section 3.1, with its fields as they are told there.
+#[test]
+fn the_example_of_snap_is_read_and_written_as_it_is() {
+    let chunk = crate::base::base64::decode("AQAAHols3R0AUAAA/////+B5ZR3AAAAEgAgABoLA").unwrap();
+    let init = Init::parse_chunk(&chunk).unwrap();
+    let fields = (init.tag, init.window, init.outbound_streams, init.inbound_streams, init.tsn);
+    assert_eq!(fields, (0x896c_dd1d, 0x0050_0000, 65_535, 65_535, 0xe079_651d));
+    assert!(init.forward_tsn && init.re_config && init.cookie.is_empty());
+    assert_eq!(init.to_chunk(), chunk);
+    for len in 0..chunk.len() {
+        assert_eq!(Init::parse_chunk(&chunk[..len]), None, "cut at {len}");
+    }
+    // Filled up it is the same; behind that nothing may stand.
+    let padded = [&chunk[..], &[0; 2]].concat();
+    assert_eq!(Init::parse_chunk(&padded), Some(init));
+    assert_eq!(Init::parse_chunk(&[&padded[..], &[0]].concat()), None);
+}

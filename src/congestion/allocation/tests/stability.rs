@@ -272,7 +272,7 @@ fn until_it_moves(course: &mut Course, since: u64, budget: u64) -> u64 {
 }
 
 #[test]
-fn who_waits_goes_up_at_once_on_another_path_and_soon_where_there_is_much_room() {
+fn who_waits_goes_up_soon_on_another_path_and_later_where_there_is_much_room() {
     // More than all that did not last by a quarter, or than all there is.
     let (mut course, since) = restless(200_000);
     let waited = until_it_moves(&mut course, since, 8_000_000);
